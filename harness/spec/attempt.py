@@ -1,0 +1,216 @@
+"""What passes between the driver and the process that makes an attempt: a request, and at the end a result.
+
+Both are plain data that go through JSON, so that an attempt needs neither the store nor the study file.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+Kind = Literal["train", "evaluate", "timing", "check"]
+State = Literal["running", "done", "nan", "failed", "oom", "timeout", "pruned", "interrupted", "lost"]
+ENDED_WELL: frozenset[State] = frozenset({"done", "nan"})
+Flag = Literal["ok", "nan", "inf", "-inf"]
+
+REQUEST_FILE, RESULT_FILE, CURVE_FILE = "request.json", "result.json", "curve.jsonl"
+CHECKPOINT_FILE, WEIGHTS_FILE, LOG_FILE = "checkpoint.pt", "weights.pt", "log.txt"
+LOCK_FILE, STOP_FILE, PROGRESS_FILE = "lock", "stop", "progress.json"
+
+
+def flagged(value: float) -> tuple[float | None, Flag]:
+    """Split a number into a value that JSON and SQLite can hold and a flag that says what they cannot."""
+    if math.isnan(value):
+        return None, "nan"
+    if math.isinf(value):
+        return None, "inf" if value > 0 else "-inf"
+    return float(value), "ok"
+
+
+def unflagged(value: float | None, flag: str) -> float:
+    """Invert `flagged`."""
+    return float(flag) if value is None else value
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """What a run's model is tested on: a split of a dataset (by fingerprint) under a condition."""
+
+    key: str
+    dataset: str
+    split: str
+    fingerprint: str
+    images: int
+    bytes: int
+    condition: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DatasetSplit:
+    """A split of a dataset by name and contents."""
+
+    name: str
+    split: str
+    fingerprint: str
+    images: int
+    bytes: int  # of the pixels, uncompressed
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How an attempt is carried out. Never in a key, always recorded."""
+
+    device: str = "cpu"  # cpu, cuda:0
+    threads: int = 1
+    memory_format: str = "auto"  # auto, contiguous, channels_last
+    kernels: str = "torch"
+    compile: bool = False
+    deterministic: bool = True
+    jobs: int = 1  # attempts side by side on this machine, itself included
+    checkpoint_every_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class AttemptRequest:
+    """All that a worker is told. Paths are absolute."""
+
+    uid: str
+    kind: Kind
+    trial_key: str
+    config: Mapping[str, Any]
+    seed: int
+    dataset: str  # by name; the fingerprint in `config` must be the one found
+    evaluations: tuple[EvaluationSpec, ...]
+    execution: Execution
+    folder: str
+    data_root: str
+    label: str = ""  # for people: study, name and seed
+    resume_from: str | None = None  # uid of the attempt whose checkpoint is to be gone on with
+    resume_folder: str | None = None
+    plugin_paths: tuple[str, ...] = ()  # folders to import plug-ins from
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the kind of attempt, e.g. timing's epochs
+
+    def to_json(self) -> str:
+        """Return the request as one JSON text."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Invert `to_json`."""
+        raw = json.loads(text)
+        raw["evaluations"] = tuple(EvaluationSpec(**e) for e in raw["evaluations"])
+        raw["execution"] = Execution(**raw["execution"])
+        raw["plugin_paths"] = tuple(raw["plugin_paths"])
+        return cls(**raw)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a curve."""
+
+    split: str  # train, test, validation; test[:2000] for the first images in canonical order
+    name: str
+    step: int
+    value: float | None
+    flag: Flag = "ok"
+
+
+@dataclass(frozen=True)
+class ResultValue:
+    """One final metric of an evaluation."""
+
+    evaluation: str  # its key
+    name: str
+    value: float | None
+    flag: Flag = "ok"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What an attempt cost: seconds, bytes."""
+
+    name: str
+    value: float | None
+    flag: Flag = "ok"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One value an image of an evaluation, in canonical order, packed: "bits" (numpy.packbits) or "float32"."""
+
+    evaluation: str
+    name: str
+    count: int
+    encoding: str
+    packed: bytes
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that an attempt leaves, by its path within the attempt's folder."""
+
+    kind: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class AttemptResult:
+    """How an attempt ended, and what it found."""
+
+    uid: str
+    state: State
+    started: str  # ISO 8601, UTC
+    ended: str
+    execution: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    code_digest: str | None
+    resumed_from: str | None = None
+    error_kind: str | None = None
+    error: str | None = None
+    curve: tuple[Point, ...] = ()
+    results: tuple[ResultValue, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+
+    def to_json(self) -> str:
+        """Return the result without its curve, which lies beside it, as one JSON text."""
+        raw = asdict(self)
+        del raw["curve"]
+        raw["samples"] = [
+            {**s, "packed": base64.b64encode(s["packed"]).decode()} for s in raw["samples"]
+        ]
+        return json.dumps(raw, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, curve: tuple[Point, ...] = ()) -> Self:
+        """Invert `to_json`; `curve` is what `read_curve` gave."""
+        raw = json.loads(text)
+        for name, kind in (("results", ResultValue), ("measures", Measure), ("artifacts", Artifact)):
+            raw[name] = tuple(kind(**item) for item in raw[name])
+        raw["samples"] = tuple(
+            Sample(**{**s, "packed": base64.b64decode(s["packed"])}) for s in raw["samples"]
+        )
+        return cls(**raw, curve=curve)
+
+
+def read_curve(path: Path) -> tuple[Point, ...]:
+    """Read a curve file; a last line that was cut off by a crash is left out."""
+    if not path.exists():
+        return ()
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    return tuple(Point(**json.loads(line)) for line in whole.splitlines())
+
+
+def read_result(folder: Path) -> AttemptResult | None:
+    """Return the result that lies in an attempt's folder, or None while there is none."""
+    path = folder / RESULT_FILE
+    if not path.exists():
+        return None
+    return AttemptResult.from_json(path.read_text(encoding="utf-8"), read_curve(folder / CURVE_FILE))

@@ -1,0 +1,53 @@
+"""The options of the built-in compressors, declared without torch; their code is in `harness.layers`.
+
+A default that was released is frozen: options at their default are left out of the key, so that a new option orphans
+no result. Changing one means raising `keys.KEY_SCHEME`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Stride = Annotated[int, Field(ge=2, strict=True)]
+
+
+class CompressorOptions(BaseModel):
+    """What every compressor has: n channels become n/stride."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    stride: Stride
+
+
+class SpatialOptions(CompressorOptions):
+    """Feature pooling by pooling across groups of `stride` neighbouring channels, Eq. (2)."""
+
+    reduce: Literal["max", "min"] = "max"
+
+
+class TopkOptions(CompressorOptions):
+    """The n/stride largest (or smallest) values at each place, sorted, Eq. (1)."""
+
+    largest: Annotated[bool, Field(strict=True)] = True
+
+
+@dataclass(frozen=True)
+class CompressorDeclaration:
+    """A compressor by name: its options, what it asks of a site, and where its code is."""
+
+    name: str
+    options: type[CompressorOptions]
+    code: str  # module:class, a frozen dataclass with the fields of `options`
+    narrows: bool = False  # the convolution before the site makes fewer maps
+
+
+COMPRESSORS: Mapping[str, CompressorDeclaration] = {
+    c.name: c
+    for c in (
+        CompressorDeclaration("spatial", SpatialOptions, "harness.layers.spatial:Spatial"),
+        CompressorDeclaration("topk", TopkOptions, "harness.layers.topk:TopK"),
+        CompressorDeclaration("conv1x1", CompressorOptions, "harness.layers.conv1x1:Conv1x1"),
+        CompressorDeclaration("width", CompressorOptions, "harness.layers.width:Width", narrows=True),
+    )
+}

@@ -1,0 +1,25 @@
+"""What a person is told when something that she wrote cannot be used: one line with what, where and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HarnessError(Exception):
+    """Wrong input, or a state that a person must mend. Its message is one line; the command line exits with 2."""
+
+
+class SpecError(HarnessError):
+    """A study (or table) file that cannot be used, with the place in it."""
+
+    def __init__(self, message: str, *, file: str | None = None, line: int | None = None) -> None:
+        place = "" if file is None else f"{file}:{line}: " if line is not None else f"{file}: "
+        super().__init__(f"{place}{message}")
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the nearest known word, or the list of known words where none is near."""
+    names = sorted(known)
+    near = get_close_matches(str(word), names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known: {', '.join(names)}" if names else ""

@@ -1,0 +1,116 @@
+"""What the store gives to those who read it: plain frozen records, joined by keys.
+
+A `Snapshot` is everything that a table, a plan or an export needs, read in one transaction.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.spec.attempt import Sample
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """A split of a dataset, known by its contents."""
+
+    name: str
+    split: str
+    fingerprint: str
+    images: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What was or is to be trained: the resolved configuration and what it costs."""
+
+    key: str
+    key_scheme: int
+    config: Mapping[str, Any]
+    costs: Mapping[str, float] = field(default_factory=dict)  # parameters, variables, weights, macs, paper_flops
+
+
+@dataclass(frozen=True)
+class StudyTrialRecord:
+    """A trial's place in a study. One name may have had several trials (edited files, --set): the newest is last."""
+
+    study: str
+    name: str
+    position: int
+    trial_key: str
+    seeds: tuple[int, ...]
+    protocol_name: str
+    spec_yaml: str
+    spec_sha: str
+    created: str  # of the study row, ISO 8601
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """A split under a condition."""
+
+    key: str
+    dataset: str
+    split: str
+    fingerprint: str
+    condition: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """One try at a run, with what it found. `accepted` is derived: see `queries.accepted`."""
+
+    uid: str
+    kind: str
+    state: str
+    trial_key: str
+    seed: int
+    device: str
+    threads: int
+    exclusive: bool
+    execution: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    code_digest: str | None
+    started: str
+    ended: str | None
+    weights_from: str | None = None
+    resumed_from: str | None = None
+    supersedes: str | None = None
+    error_kind: str | None = None
+    error: str | None = None
+    accepted: bool = False
+    results: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (evaluation key, name) → value, may be nan
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that is stored but curves, samples and artifacts, which are read where they are needed."""
+
+    datasets: Mapping[str, DatasetRecord]  # by fingerprint
+    trials: Mapping[str, TrialRecord]  # by key
+    study_trials: tuple[StudyTrialRecord, ...]  # in order of study's creation, then position
+    evaluations: Mapping[str, EvaluationRecord]  # by key
+    attempts: tuple[AttemptRecord, ...]  # in order of their start
+
+    def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
+        """Return the accepted attempt of each of a trial's runs, by seed."""
+        return {a.seed: a for a in self.attempts if a.accepted and a.trial_key == trial_key}
+
+    def timings(self, trial_key: str) -> list[AttemptRecord]:
+        """Return the finished timings of a trial, oldest first."""
+        return [
+            a for a in self.attempts if a.kind == "timing" and a.state == "done" and a.trial_key == trial_key
+        ]
+
+
+__all__ = [
+    "AttemptRecord",
+    "DatasetRecord",
+    "EvaluationRecord",
+    "Sample",
+    "Snapshot",
+    "StudyTrialRecord",
+    "TrialRecord",
+]
