@@ -1,0 +1,1 @@
+"""Parameters, variables and multiply-accumulates of a network: `harness.cost.count`."""

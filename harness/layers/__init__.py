@@ -1,0 +1,58 @@
+"""The science: feature pooling and its rivals, also as a library by itself.
+
+    from harness.layers import feature_pool, topk_pool
+
+Names are imported when they are first used: importing this package changes nothing and does not import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.layers.build import build_compressor
+    from harness.layers.compressor import Compressor
+    from harness.layers.conformance import check_compressor
+    from harness.layers.conv1x1 import Conv1x1
+    from harness.layers.spatial import FeaturePool2d, Spatial, feature_pool
+    from harness.layers.topk import TopK, TopKPool2d, topk_pool
+    from harness.layers.width import Width
+
+__all__ = [
+    "Compressor",
+    "Conv1x1",
+    "FeaturePool2d",
+    "Spatial",
+    "TopK",
+    "TopKPool2d",
+    "Width",
+    "build_compressor",
+    "check_compressor",
+    "feature_pool",
+    "topk_pool",
+]
+
+_MODULE_OF = {
+    "Compressor": "compressor",
+    "Conv1x1": "conv1x1",
+    "FeaturePool2d": "spatial",
+    "Spatial": "spatial",
+    "TopK": "topk",
+    "TopKPool2d": "topk",
+    "Width": "width",
+    "build_compressor": "build",
+    "check_compressor": "conformance",
+    "feature_pool": "spatial",
+    "topk_pool": "topk",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

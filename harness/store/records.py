@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.spec.attempt import Sample
+from harness.spec.attempt import DatasetSplit, Sample
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,15 @@ class TrialRecord:
     key: str
     key_scheme: int
     config: Mapping[str, Any]
-    costs: Mapping[str, float] = field(default_factory=dict)  # parameters, variables, weights, macs, paper_flops
+    costs: Mapping[str, float] = field(default_factory=dict)  # parameters, variables, macs, paper_flops …
 
 
 @dataclass(frozen=True)
 class StudyTrialRecord:
-    """A trial's place in a study. One name may have had several trials (edited files, --set): the newest is last."""
+    """A trial's place in a study.
+
+    One name may have had several trials (edited files, --set): the newest is last.
+    """
 
     study: str
     name: str
@@ -44,6 +47,21 @@ class StudyTrialRecord:
     spec_yaml: str
     spec_sha: str
     created: str  # of the study row, ISO 8601
+    added: str = ""  # when the trial last stood in the study: == created for those that stand in it now
+
+
+@dataclass(frozen=True)
+class StudyTrialRow:
+    """A trial as a study names it, on its way into the store."""
+
+    name: str
+    position: int
+    key: str
+    key_scheme: int
+    config: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    protocol_name: str
+    datasets: tuple[DatasetSplit, ...] = ()  # what it trains on and is evaluated on
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,7 @@ class AttemptRecord:
     error_kind: str | None = None
     error: str | None = None
     accepted: bool = False
-    results: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (evaluation key, name) → value, may be nan
+    results: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (evaluation key, name) → value
     measures: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -112,5 +130,6 @@ __all__ = [
     "Sample",
     "Snapshot",
     "StudyTrialRecord",
+    "StudyTrialRow",
     "TrialRecord",
 ]

@@ -1,0 +1,43 @@
+"""Where data lie: one folder for all, in torchvision's layouts. No torch is imported here."""
+
+import os
+from pathlib import Path
+
+from harness.spec.errors import HarnessError
+
+MNIST_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def data_root() -> Path:
+    """Return $HARNESS_DATA, or `~/.cache/harness/data` (below $XDG_CACHE_HOME where that is set)."""
+    named = os.environ.get("HARNESS_DATA")
+    if named:
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "harness" / "data"
+
+
+def mnist_folder(root: Path) -> Path:
+    """Return where MNIST's four files lie below `root`, as torchvision lays them out."""
+    return root / "MNIST" / "raw"
+
+
+def is_present(dataset: str, root: Path) -> bool:
+    """Return whether a dataset's files are there; embedded data always are."""
+    if dataset == "mnist":
+        return all((mnist_folder(root) / name).is_file() for name in MNIST_FILES)
+    return True
+
+
+def require(dataset: str, root: Path) -> None:
+    """Raise HarnessError, saying what to do, where a dataset's files are not there."""
+    if not is_present(dataset, root):
+        raise HarnessError(
+            f"the dataset '{dataset}' is not under {root}: 'harness data get {dataset}' downloads it, "
+            f"'harness data import {dataset} FOLDER' takes it from a folder, HARNESS_DATA names another place"
+        )

@@ -1,0 +1,42 @@
+"""From the options of a study to a compressor: ours by their name, a user's by `module:object`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from harness.layers.compressor import Compressor
+from harness.layers.plugins import is_plugin, load_object
+from harness.spec.compressors import COMPRESSORS
+from harness.spec.errors import HarnessError, did_you_mean
+
+_QUESTIONS = ("stride", "commutes_with", "conv_channels", "out_channels", "layer")
+
+
+def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Path] = ()) -> Compressor:
+    """Return the compressor that `options` describe, e.g. {"kind": "spatial", "stride": 2}.
+
+    Args:
+        options: "kind", a declared name or `module:object`, and what its class is called with.
+        plugin_paths: folders in which the module of a plug-in may lie.
+
+    Raises:
+        HarnessError: the kind is unknown, or its class does not take these options.
+    """
+    arguments = dict(options)
+    kind = arguments.pop("kind", None)
+    make = load_object(_code_of(kind), plugin_paths)
+    try:
+        compressor = make(**arguments)
+    except (TypeError, ValueError) as error:
+        raise HarnessError(f"compressor '{kind}': {error}") from error
+    if missing := [name for name in _QUESTIONS if not hasattr(compressor, name)]:
+        raise HarnessError(f"'{kind}' is no compressor: it has no {', '.join(missing)}")
+    return cast("Compressor", compressor)
+
+
+def _code_of(kind: object) -> str:
+    if isinstance(kind, str) and is_plugin(kind):
+        return kind
+    if not isinstance(kind, str) or kind not in COMPRESSORS:
+        raise HarnessError(f"unknown compressor '{kind}'{did_you_mean(kind, COMPRESSORS)}")
+    return COMPRESSORS[kind].code

@@ -1,0 +1,49 @@
+"""What a compressor answers, so that no model knows which compressors exist and no compressor knows a model.
+
+A compressor reduces n channels to n/stride at a site of a network (section 3 of the paper). It is a small
+frozen object, equal to another one with the same options; the module that does the work comes from `layer`.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from torch import nn
+
+
+@runtime_checkable
+class Compressor(Protocol):
+    """The questions that a model asks about what stands at one of its sites, of `channels` channels."""
+
+    @property
+    def stride(self) -> int:
+        """How many channels become one."""
+        ...
+
+    @property
+    def commutes_with(self) -> frozenset[str]:
+        """Before which of "relu" and "max_pool" it may move without changing a value."""
+        ...
+
+    def conv_channels(self, channels: int) -> int:
+        """Return how many channels the convolution before the site makes."""
+        ...
+
+    def out_channels(self, channels: int) -> int:
+        """Return how many channels the next layer reads."""
+        ...
+
+    def layer(self, channels: int) -> nn.Module:
+        """Return what stands at the site: (N, conv_channels, H, W) → (N, out_channels, H, W)."""
+        ...
+
+
+def reduced_channels(channels: int, stride: int) -> int:
+    """Return channels / stride.
+
+    Raises:
+        ValueError: `stride` is below 1 or does not divide `channels`.
+    """
+    if stride < 1:
+        raise ValueError(f"stride {stride} is below 1")
+    if channels % stride:
+        raise ValueError(f"stride {stride} does not divide {channels} channels")
+    return channels // stride

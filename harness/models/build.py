@@ -1,0 +1,52 @@
+"""From the resolved configuration of a trial to its network, on the current default device and dtype."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+from torch import nn
+
+from harness.layers.build import build_compressor
+from harness.layers.plugins import is_plugin, load_object
+from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.models import MODELS, ModelDeclaration
+
+
+def build_model(config: Mapping[str, Any], plugin_paths: Sequence[str | Path] = ()) -> nn.Module:
+    """Return the network of a trial: its "model", with its "compressors" at their sites.
+
+    A plug-in `module:class` carries its `declaration` as a class attribute, and is called as ours are.
+
+    Args:
+        config: {"model": {"kind": …, options}, "compressors": {site: {"kind": …, options}}, …}; the rest is
+        not read. plugin_paths: folders in which modules of plug-ins may lie.
+
+    Raises:
+        HarnessError: an unknown model, compressor, option or site, or a stride that does not divide.
+    """
+    arguments = dict(config["model"])
+    kind = arguments.pop("kind", None)
+    network = load_object(_code_of(kind), plugin_paths)
+    declaration = getattr(network, "declaration", None)
+    if not isinstance(declaration, ModelDeclaration):
+        raise HarnessError(f"model '{kind}' has no 'declaration' (harness.spec.models.ModelDeclaration)")
+    try:
+        options = declaration.options.model_validate(arguments)
+    except ValidationError as error:
+        raise HarnessError(f"model '{kind}': {_first_line(error)}") from error
+    compressors = {site: build_compressor(c, plugin_paths) for site, c in config["compressors"].items()}
+    return cast("nn.Module", network(compressors, options))
+
+
+def _code_of(kind: object) -> str:
+    if isinstance(kind, str) and is_plugin(kind):
+        return kind
+    if not isinstance(kind, str) or kind not in MODELS:
+        raise HarnessError(f"unknown model '{kind}'{did_you_mean(kind, MODELS)}")
+    return MODELS[kind].code
+
+
+def _first_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"option '{'.'.join(str(part) for part in first['loc'])}': {first['msg']}"

@@ -1,0 +1,272 @@
+"""From what is stored to the cells of a table: each beside the paper's value, with how near it is and where
+it is from.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report.match import (
+    Candidate,
+    Match,
+    candidates,
+    clean_timings,
+    count_candidates,
+    device_of,
+    needs,
+    same_device,
+    worst,
+)
+from harness.report.printing import as_printed, in_unit
+from harness.report.selection import Values, aggregate, pick, values
+from harness.report.table import Column, Row, Select, Table
+from harness.spec.errors import HarnessError
+from harness.store.records import AttemptRecord, Snapshot
+
+Expected = Mapping[str, Mapping[str, Any]]  # a row's label -> its resolved configuration
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell, as `--format json` prints it; `ours` and `values` are in `unit`."""
+
+    table: int | str
+    row: str
+    column: str
+    paper: float | None
+    ours: float | None
+    unit: str
+    match: Match | None
+    runs: int  # behind `ours`; for times the number of timing attempts, for counts 0
+    select: str | None
+    values: tuple[float | None, ...]  # one a stated seed, in order; of a time or a count: what is shown
+    protocol: str | None
+    dataset: str | None
+    device: str | None
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cell with what stands behind it."""
+
+    cell: Cell
+    column: Column
+    row: Row
+    candidate: Candidate | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+    remarks: tuple[str, ...] = ()  # why it is not exact or not whole: each becomes a footnote
+
+
+def table_cells(
+    snapshot: Snapshot,
+    table: Table,
+    expected: Expected,
+    *,
+    select: Select | None = None,
+    device: str | None = None,
+) -> list[Cell]:
+    """Return a table's cells, row by row.
+
+    `expected` has each row's resolved configuration; `select` overrides the table's; `device` names the
+    device of the times (default: that of the newest timing of the table's trials). Raises HarnessError for
+    a row without a configuration.
+    """
+    return [found.cell for found in find(snapshot, table, expected, select=select, device=device)]
+
+
+def find(
+    snapshot: Snapshot,
+    table: Table,
+    expected: Expected,
+    *,
+    select: Select | None = None,
+    device: str | None = None,
+) -> list[Found]:
+    """Return a table's cells with the attempts behind them; arguments as of `table_cells`."""
+    near = {row.label: _near(snapshot, table, row, expected) for row in table.rows}
+    device = device or _newest_device(snapshot, near)
+    how = select or table.select
+    found = []
+    for row in table.rows:
+        for column in table.columns:
+            if column.source == "result":
+                found.append(_result(snapshot, table, row, column, near[row.label], how))
+            elif column.source == "timing":
+                found.append(_time(snapshot, table, row, column, near[row.label], device))
+            else:
+                found.append(_count(snapshot, table, row, column, expected[row.label]))
+    return found
+
+
+def _near(snapshot: Snapshot, table: Table, row: Row, expected: Expected) -> list[Candidate]:
+    if row.label not in expected:
+        raise HarnessError(f"table {table.table}: row '{row.label}' has no expected configuration")
+    names = {"protocol": table.expect.protocol, "dataset": table.expect.dataset}
+    return candidates(snapshot, row, expected[row.label], **names)
+
+
+def _newest_device(snapshot: Snapshot, near: Mapping[str, list[Candidate]]) -> str | None:
+    timings = [
+        attempt
+        for found in near.values()
+        for candidate in found
+        for attempt in clean_timings(snapshot, candidate.trial.key)
+    ]
+    return device_of(max(timings, key=lambda a: (a.started, a.uid))) if timings else None
+
+
+def _result(
+    snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], how: Select
+) -> Found:
+    """A metric of the run that the row's `select_by` picks, or of all stated runs."""
+    seeds = table.seeds(row)
+    by = column if row.select_by is None else table.column(row.select_by)
+    for candidate in near:
+        deciding = _values(snapshot, candidate, seeds, by)
+        if all(value is None for value in deciding.values()):
+            continue  # none of the stated runs is stored: the next nearest trial
+        chosen = pick(deciding, by.better)
+        known = _values(snapshot, candidate, seeds, column)
+        ours = aggregate(known, how, column.better, chosen)
+        if ours is None:
+            break
+        runs = snapshot.runs(candidate.trial.key)
+        attempts = tuple(runs[seed] for seed in seeds if known[seed] is not None)
+        shown = (runs[chosen],) if how == "best" and chosen is not None else attempts
+        remarks = [*_remarks(candidate, table), *_gaps(known)]
+        cell = _cell(
+            table,
+            row,
+            column,
+            candidate,
+            ours=in_unit(ours, column),
+            match=candidate.match,
+            runs=len(attempts),
+            select=how,
+            values=tuple(None if v is None else in_unit(v, column) for v in known.values()),
+            device=", ".join(sorted({device_of(attempt) for attempt in shown})),
+            remarks=remarks,
+        )
+        return Found(cell, column, row, candidate, attempts, tuple(remarks))
+    return Found(_empty(table, row, column, how), column, row)
+
+
+def _values(snapshot: Snapshot, candidate: Candidate, seeds: tuple[int, ...], column: Column) -> Values:
+    key = candidate.trial.key
+    return values(snapshot, key, seeds, column.metric, column.evaluation, candidate.dataset)
+
+
+def _gaps(known: Values) -> list[str]:
+    """Say which stated seeds are missing or are nan."""
+    remarks = []
+    missing = [str(seed) for seed, value in known.items() if value is None]
+    broken = [str(seed) for seed, value in known.items() if value is not None and math.isnan(value)]
+    if missing:
+        remarks.append(
+            f"{len(known) - len(missing)} of {len(known)} runs stored; missing: seed {', '.join(missing)}"
+        )
+    if broken:
+        remarks.append(f"nan: seed {', '.join(broken)}")
+    return remarks
+
+
+def _time(
+    snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], device: str | None
+) -> Found:
+    """The newest timing on the table's device, by default execution."""
+    for candidate in near:
+        if not needs("timing", snapshot, candidate, column.metric):
+            continue
+        timings = [
+            attempt
+            for attempt in clean_timings(snapshot, candidate.trial.key)
+            if column.metric in attempt.measures and device in (device_of(attempt), attempt.device)
+        ]
+        if not timings:
+            continue
+        newest = max(timings, key=lambda a: (a.started, a.uid))
+        elsewhere = not same_device(device_of(newest), table.device)
+        match = worst(candidate.differences | ({"other-device"} if elsewhere else frozenset()))
+        remarks = _remarks(candidate, table)
+        if elsewhere:
+            on = "" if table.device is None else f"; the paper's on {table.device}"
+            remarks.append(f"other-device: measured on {device_of(newest)}{on}")
+        ours = in_unit(newest.measures[column.metric], column)
+        cell = _cell(
+            table,
+            row,
+            column,
+            candidate,
+            ours=ours,
+            match=match,
+            runs=1,
+            select="newest",
+            values=(ours,),
+            device=device_of(newest),
+            remarks=remarks,
+        )
+        return Found(cell, column, row, candidate, (newest,), tuple(remarks))
+    return Found(_empty(table, row, column, "newest"), column, row)
+
+
+def _count(snapshot: Snapshot, table: Table, row: Row, column: Column, config: Mapping[str, Any]) -> Found:
+    """A count, rounded as it is printed."""
+    names = {"protocol": table.expect.protocol, "dataset": table.expect.dataset}
+    for candidate in count_candidates(snapshot, config, **names):
+        if not needs("cost", snapshot, candidate, column.metric):
+            continue
+        ours = as_printed(in_unit(candidate.trial.costs[column.metric], column), column)
+        shown: dict[str, Any] = {"ours": ours, "values": (ours,), "match": "exact", "runs": 0, "select": None}
+        cell = _cell(table, row, column, candidate, **shown, device=None, remarks=[])
+        return Found(cell, column, row, candidate)
+    return Found(_empty(table, row, column, None), column, row)
+
+
+def _remarks(candidate: Candidate, table: Table) -> list[str]:
+    """Say in what a configuration differs from what the table expects."""
+    said = {
+        "other-precision": f"other-precision: {candidate.trial.config.get('protocol', {}).get('precision')}",
+        "other-recipe": f"other-recipe: protocol {candidate.protocol}",
+        "stand-in": f"stand-in: trained on {candidate.dataset}, not {table.expect.dataset}",
+    }
+    return [text for difference, text in said.items() if difference in candidate.differences]
+
+
+def _cell(table: Table, row: Row, column: Column, candidate: Candidate, **shown: Any) -> Cell:
+    remarks: list[str] = shown.pop("remarks")
+    printed = None if "stand-in" in candidate.differences else row.paper.get(column.key)
+    note = "; ".join([*([printed.note] if printed and printed.note else []), *remarks]) or None
+    return Cell(
+        table=table.table,
+        row=row.label,
+        column=column.key,
+        paper=None if printed is None else printed.value,
+        unit=column.unit,
+        protocol=candidate.protocol,
+        dataset=candidate.dataset,
+        note=note,
+        **shown,
+    )
+
+
+def _empty(table: Table, row: Row, column: Column, select: str | None) -> Cell:
+    """A cell for which nothing is stored."""
+    printed = row.paper.get(column.key)
+    return Cell(
+        table=table.table,
+        row=row.label,
+        column=column.key,
+        paper=None if printed is None else printed.value,
+        ours=None,
+        unit=column.unit,
+        match=None,
+        runs=0,
+        select=select,
+        values=(None,) * len(table.seeds(row)) if column.source == "result" else (),
+        protocol=table.expect.protocol,
+        dataset=table.expect.dataset,
+        device=None,
+        note=None if printed is None else printed.note,
+    )

@@ -1,0 +1,41 @@
+"""What a table says of the attempts behind it: threads, and whether they ran the same code."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from harness.store.records import AttemptRecord, TrialRecord
+
+
+def short(digest: str) -> str:
+    """Return the first twelve characters of a hash, enough to recognise it."""
+    return digest[:12]
+
+
+def threads_of(attempts: Iterable[AttemptRecord]) -> str:
+    """Return "1 thread", or all the numbers where they differ: "1 and 2 threads"."""
+    counts = sorted({a.threads for a in attempts})
+    return f"{' and '.join(map(str, counts))} thread{'' if counts == [1] else 's'}"
+
+
+def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[str]:
+    """Return a sentence for each kind of attempt that ran different code, nothing where all ran the same.
+
+    A digest is of the code that an attempt ran, so that it differs between compressors by itself: compared
+    are attempts of one kind (train, timing) with the same task, model and kinds of compressors.
+    """
+    digests: dict[str, dict[tuple[str, ...], set[str]]] = defaultdict(lambda: defaultdict(set))
+    for trial, attempt in attempts:
+        digests[attempt.kind][_code_of(trial)].add(short(attempt.code_digest or "unknown"))
+    remarks = []
+    for kind, groups in sorted(digests.items()):
+        mixed = sorted(digest for group in groups.values() if len(group) > 1 for digest in group)
+        if mixed:
+            remarks.append(f"The {kind} attempts behind this table ran different code: {', '.join(mixed)}.")
+    return remarks
+
+
+def _code_of(trial: TrialRecord) -> tuple[str, ...]:
+    """Return the kinds of what a trial is made of."""
+    config = trial.config
+    compressors = sorted({str(c.get("kind")) for c in config.get("compressors", {}).values()})
+    return (str(config["task"].get("kind")), str(config["model"].get("kind")), *compressors)

@@ -1,0 +1,29 @@
+"""The formats: each renders a `Document`, one small file a format."""
+
+from collections.abc import Callable, Mapping
+
+from harness.report.document import Document
+from harness.report.render.comma import to_csv
+from harness.report.render.jsonlist import to_json
+from harness.report.render.latex import to_latex
+from harness.report.render.markdown import to_markdown
+from harness.spec.errors import HarnessError, did_you_mean
+
+FORMATS: Mapping[str, Callable[[Document], str]] = {
+    "md": to_markdown,
+    "latex": to_latex,
+    "csv": to_csv,
+    "json": to_json,
+}
+
+
+def render(document: Document, format: str) -> str:  # noqa: A002 -- the word of the command's option
+    """Return the document as "md", "latex", "csv" or "json", ending in a line break. Raises HarnessError
+    otherwise.
+    """
+    if format not in FORMATS:
+        raise HarnessError(f"unknown format '{format}'{did_you_mean(format, FORMATS)}")
+    return FORMATS[format](document)
+
+
+__all__ = ["FORMATS", "render"]

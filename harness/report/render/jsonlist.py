@@ -1,0 +1,23 @@
+"""A table as JSON: the list of its cells."""
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from harness.report.document import Document
+
+
+def to_json(document: Document) -> str:
+    """Return the cells as a JSON list. NaN and infinities, which JSON does not have, are null; the cell's
+    note says so.
+    """
+    return json.dumps([_finite(asdict(cell)) for cell in document.cells], ensure_ascii=False, indent=2) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,152 @@
+r"""A table as LaTeX with booktabs: compiles as it stands in a document that has \usepackage{booktabs}, with
+any engine.
+"""
+
+import re
+import unicodedata
+
+from harness.report.document import DocCell, DocRow, Document
+
+_CHARS = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
+    '"': r"{''}",
+    "'": "{'}",
+    "-": "{-}",  # no ligature: two hyphens stay two
+    "?": "{?}",
+    "!": "{!}",
+    "[": "{[}",  # never an argument of \\ or \item
+    "]": "{]}",
+    "*": "{*}",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{EN DASH}": r"\textendash{}",
+    "\N{EM DASH}": r"\textemdash{}",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{MIDDLE DOT}": r"$\cdot$",
+    "\N{RIGHTWARDS ARROW}": r"$\rightarrow$",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
+    "\N{GREEK SMALL LETTER SIGMA}": r"$\sigma$",
+    "\N{GREEK SMALL LETTER EPSILON}": r"$\epsilon$",
+    "\N{SUPERSCRIPT TWO}": "$^2$",
+    "\N{SECTION SIGN}": r"\S{}",
+    "\N{LEFT SINGLE QUOTATION MARK}": "{`}",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "{'}",
+    "\N{LEFT DOUBLE QUOTATION MARK}": "{``}",
+    "\N{RIGHT DOUBLE QUOTATION MARK}": "{''}",
+}
+_ACCENTS = {
+    "\u0300": r"\`",
+    "\u0301": r"\'",
+    "\u0302": r"\^",
+    "\u0303": r"\~",
+    "\u0308": r"\"",
+    "\u0327": r"\c",
+}
+_SCIENTIFIC = re.compile(r"([+\N{MINUS SIGN}-]?)(\d+(?:\.\d+)?)e([+-]?\d+)")
+
+
+def escape(text: str) -> str:
+    """Return text as LaTeX that prints it, on one line and in ASCII alone; a character without a spelling
+    as "U+4E2D".
+    """
+    return "".join(_char(char) for char in " ".join(text.split()))
+
+
+def _char(char: str) -> str:
+    if char in _CHARS:
+        return _CHARS[char]
+    if char.isascii():
+        return char if char.isprintable() else f"U+{ord(char):04X}"
+    parts = unicodedata.normalize("NFD", char)
+    if len(parts) == 2 and parts[0].isascii() and parts[0].isalpha() and parts[1] in _ACCENTS:
+        return f"{_ACCENTS[parts[1]]}{{{parts[0]}}}"
+    return f"U+{ord(char):04X}"
+
+
+def _number(text: str) -> str:
+    """Return a printed number, with its power of ten where it has one: 2.571e7 as 2.571 x 10^7."""
+    match = _SCIENTIFIC.fullmatch(text)
+    if match is None:
+        return escape(text)
+    sign = match[1].replace("\N{MINUS SIGN}", "-")
+    return rf"${sign}{match[2]} \times 10^{{{int(match[3])}}}$"
+
+
+def to_latex(document: Document) -> str:
+    """Return a table environment. Beside a paper, each row is a block of three lines: paper, ours,
+    difference.
+    """
+    heads = [rf"\multicolumn{{1}}{{c}}{{{escape(column.label)}}}" for column in document.columns]
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}[htbp]",
+        r"\centering",
+        rf"\caption{{{escape(document.caption)}}}",
+        r"\footnotesize",
+        rf"\begin{{tabular}}{{@{{}}l{'r' * len(document.columns)}@{{}}}}",
+        r"\toprule",
+        rf" & {' & '.join(heads)} \\",
+        r"\midrule",
+    ]
+    for i, row in enumerate(document.rows):
+        lines += [r"\addlinespace"] if i and document.compares else []
+        lines += (
+            _block(row) if document.compares else [_line(escape(row.label), [_ours(c) for c in row.cells])]
+        )
+    lines += [r"\bottomrule", r"\end{tabular}", *_below(document), r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _block(row: DocRow) -> list[str]:
+    span = len(row.cells) + 1
+    return [
+        rf"\multicolumn{{{span}}}{{@{{}}l}}{{{escape(row.label)}}} \\",
+        _line(r"\quad paper", [_bold(cell.paper, cell.paper_bold) for cell in row.cells]),
+        _line(r"\quad ours", [_ours(cell) for cell in row.cells]),
+        _line(r"\quad difference", [_bold(cell.difference, on=False) for cell in row.cells]),
+    ]
+
+
+def _line(label: str, fields: list[str]) -> str:
+    return rf"{' & '.join([label, *fields])} \\"
+
+
+def _ours(cell: DocCell) -> str:
+    marks = f"$^{{\\mathrm{{{','.join(cell.marks)}}}}}$" if cell.marks else ""
+    return _bold(cell.ours, cell.bold) + marks
+
+
+def _bold(text: str | None, on: bool) -> str:
+    if text is None:
+        return ""
+    return rf"\textbf{{{_number(text)}}}" if on else _number(text)
+
+
+def _below(document: Document) -> list[str]:
+    """Return what stands below the table: small paragraphs within its environment, as wide as the text."""
+    notes = [f"$^{{\\mathrm{{{note.mark}}}}}$~{escape(note.text)}" for note in document.footnotes]
+    notes += [" ".join([escape(n.text), *(f"{escape(line)}." for line in n.lines)]) for n in document.notes]
+    if not notes:
+        return []
+    body = [rf"{note}\par" for note in notes]
+    return [
+        r"\par\medskip",
+        r"\begin{minipage}{\linewidth}",
+        r"\footnotesize\raggedright",
+        *body,
+        r"\end{minipage}",
+    ]

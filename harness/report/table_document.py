@@ -1,0 +1,218 @@
+"""A table of the paper (or of a user, in the same form) beside what is stored, with all that a reader must
+know below it.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness.report.cells import Expected, Found, find
+from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
+from harness.report.match import device_of
+from harness.report.printing import NOTHING, difference, printed
+from harness.report.provenance import code_remarks, short, threads_of
+from harness.report.table import Select, Table
+from harness.store.records import Snapshot
+
+_SHOWN = {
+    "best": "the best of the stated seeds",
+    "mean": "the mean over the seeds",
+    "median": "the median over the seeds",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of the protocol that the paper does not state: its value, "inferred" or "assumed", and why or
+    from where.
+    """
+
+    field: str
+    value: object
+    source: str
+    where: str
+
+
+def table_document(
+    snapshot: Snapshot,
+    table: Table,
+    expected: Expected,
+    settings: Sequence[Setting] = (),
+    *,
+    select: Select | None = None,
+    device: str | None = None,
+) -> Document:
+    """Return a table ready to be rendered.
+
+    `expected` has each row's resolved configuration, `settings` the fields of the protocol (those with
+    source "stated" are left out); `select` and `device` as of `table_cells`. Raises HarnessError for a row
+    without a configuration.
+    """
+    how = select or table.select
+    found = find(snapshot, table, expected, select=how, device=device)
+    by_place = {(f.row.label, f.column.key): f for f in found}
+    bold = _best(table, found)
+    marks = Marks()
+    rows = tuple(
+        DocRow(
+            row.label,
+            tuple(_cell(by_place[row.label, column.key], bold, marks) for column in table.columns),
+        )
+        for row in table.rows
+    )
+    name = f"Table {table.table}" if isinstance(table.table, int) else table.table
+    return Document(
+        title=name,
+        caption=table.caption,
+        columns=tuple(DocColumn(column.label, column.unit) for column in table.columns),
+        rows=rows,
+        footnotes=(*marks.footnotes(), *_code_footnotes(found)),
+        notes=tuple(_notes(snapshot, table, found, expected, settings, how)),
+        cells=tuple(f.cell for f in found),
+        compares=any(row.paper for row in table.rows),
+    )
+
+
+def _cell(found: Found, bold: frozenset[tuple[str, str]], marks: Marks) -> DocCell:
+    cell, column = found.cell, found.column
+    paper = None if cell.paper is None else found.row.paper[column.key]
+    notes = () if paper is None or paper.note is None else (f"paper: {paper.note}",)
+    gap = None
+    if paper is not None and cell.ours is not None:
+        gap = difference(cell.ours, paper.text, column)
+    return DocCell(
+        ours=NOTHING if cell.ours is None else printed(cell.ours, column),
+        paper=None if paper is None else paper.text,
+        difference=gap,
+        bold=(cell.row, cell.column) in bold,
+        paper_bold=paper is not None and paper.bold,
+        marks=marks((*found.remarks, *notes)),
+        ours_value=cell.ours,
+        paper_value=cell.paper,
+        match=cell.match,
+    )
+
+
+def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
+    """Return the places of our best values, of the columns where the paper sets its best in bold.
+
+    What prints the same as the best is as bold as that. A stand-in does not compete.
+    """
+    best: set[tuple[str, str]] = set()
+    for column in table.columns:
+        if not column.bold:
+            continue
+        shown = {
+            (f.cell.row, f.cell.column): f.cell.ours
+            for f in found
+            if f.column.key == column.key and f.cell.ours is not None and f.cell.match != "stand-in"
+        }
+        numbers = [value for value in shown.values() if not math.isnan(value)]
+        if numbers:
+            top = printed(max(numbers) if column.better == "higher" else min(numbers), column)
+            best |= {place for place, value in shown.items() if printed(value, column) == top}
+    return frozenset(best)
+
+
+def _code_footnotes(found: Sequence[Found]) -> tuple[Footnote, ...]:
+    pairs = {
+        (f.candidate.trial.key, a.uid): (f.candidate.trial, a)
+        for f in found
+        if f.candidate
+        for a in f.attempts
+    }
+    return tuple(Footnote("code", text) for text in code_remarks(pairs.values()))
+
+
+def _notes(
+    snapshot: Snapshot,
+    table: Table,
+    found: Sequence[Found],
+    expected: Expected,
+    settings: Sequence[Setting],
+    how: Select,
+) -> Iterable[Note]:
+    """All that stands below the table but the footnotes, in reading order."""
+    trained = sorted({str(config.get("data", {}).get("train")) for config in expected.values()})
+    sizes = [f"{snapshot.datasets[f].images} images" for f in trained if f in snapshot.datasets]
+    about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})"
+    yield Note(f"Data: {table.expect.dataset}{about}. Protocol: {table.expect.protocol}.")
+    yield from _machines(table, found)
+    yield from _selection(table, found, how)
+    unstated = [s for s in settings if s.source != "stated"]
+    if unstated:
+        yield Note(
+            f"Settings of {table.expect.protocol} that the paper does not state:",
+            tuple(f"{s.field}: {_plain(s.value)} ({s.source}; {s.where})" for s in unstated),
+        )
+    columns = tuple(f"{column.label}: {column.note}" for column in table.columns if column.note)
+    if columns:
+        yield Note("Columns:", columns)
+    if table.notes:
+        yield Note(
+            "On the paper's values, which are kept as printed:", tuple(note.text for note in table.notes)
+        )
+
+
+def _plain(value: object) -> str:
+    """Return a setting's value in words: {kind: sgd, learning_rate: 0.05} as "sgd, learning_rate 0.05"."""
+    if isinstance(value, Mapping):
+        return ", ".join(_plain(v) if k == "kind" else f"{k} {_plain(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(_plain(item) for item in value)
+    return str(value)
+
+
+def _machines(table: Table, found: Sequence[Found]) -> Iterable[Note]:
+    """Which devices trained and which one was timed, with how many threads."""
+    for source, verb in (("result", "Trained on"), ("timing", "Times measured on")):
+        attempts = [a for f in found if f.column.source == source for a in f.attempts]
+        if not attempts:
+            continue
+        devices = ", ".join(sorted({device_of(a) for a in attempts}))
+        alone = "; alone on the device, median" if source == "timing" else ""
+        beside = f"; the paper's on {table.device}" if source == "timing" and table.device else ""
+        yield Note(f"{verb} {devices}, {threads_of(attempts)}{alone}{beside}.")
+        spread = [line for f in found if f.column.source == source for line in _spread(f)]
+        if spread:
+            yield Note("Spread of the times (least to most):", tuple(spread))
+
+
+def _spread(found: Found) -> Iterable[str]:
+    """Say the least and the most of a time, where the timing kept them."""
+    ends = [f"{found.column.metric}_min", f"{found.column.metric}_max"]
+    for attempt in found.attempts if found.column.source == "timing" else ():
+        if all(end in attempt.measures for end in ends):
+            least, most = (printed(attempt.measures[end], found.column) for end in ends)
+            yield f"{found.row.label}, {found.column.label}: {least} to {most}"
+
+
+def _selection(table: Table, found: Sequence[Found], how: Select) -> Iterable[Note]:
+    """Which runs are shown, what that does to the numbers, and every run's value."""
+    results = [f for f in found if f.column.source == "result"]
+    if not results:
+        return
+    stated = sorted({seed for row in table.rows for seed in table.seeds(row)})
+    by = sorted({row.select_by for row in table.rows if row.select_by})
+    picked = f", picked by {' and '.join(by)} at the last epoch" if how == "best" and by else ""
+    text = f"Seeds: {', '.join(map(str, stated))}. Shown: {_SHOWN[how]}{picked}."
+    if how == "best":
+        size = "two" if len(stated) == 2 else "several"
+        text += (
+            f" The best of {size} is a biased estimate: chosen on the data that it reports, it lies above"
+            " what a run is expected to reach."
+        )
+    lines = tuple(_all_seeds(f, table) for f in results if f.cell.ours is not None)
+    yield Note(f"{text} Mean and every seed's value:" if lines else text, lines)
+
+
+def _all_seeds(found: Found, table: Table) -> str:
+    """Return "Baseline, Accuracy: mean 0.9787; seed 0: 0.9791, seed 1: 0.9783"."""
+    column, cell = found.column, found.cell
+    stored = [value for value in cell.values if value is not None]
+    each = ", ".join(
+        f"seed {seed}: {NOTHING if value is None else printed(value, column)}"
+        for seed, value in zip(table.seeds(found.row), cell.values, strict=True)
+    )
+    return f"{found.row.label}, {column.label}: mean {printed(fmean(stored), column)}; {each}"

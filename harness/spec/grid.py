@@ -1,0 +1,101 @@
+"""Grids: products of values at dotted paths, put into an entry of a study."""
+
+import copy
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.spec.checks import FieldError
+from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.resolve import named
+from harness.spec.source import parse_value
+
+Point = Mapping[str, Any]
+_PARTS = ("task", "dataset", "model", "protocol", "compressor")
+_ROOTS = (*_PARTS, "compressors", "at", "seeds")
+
+
+@dataclass(frozen=True)
+class Override:
+    """A value at a dotted path for every trial, from `--set PATH=VALUE`."""
+
+    path: str
+    value: Any
+
+    @classmethod
+    def parse(cls, text: str) -> "Override":
+        """Parse `protocol.epochs=2`; the value is YAML. Raises HarnessError where there is no `=`."""
+        path, equals, value = text.partition("=")
+        if not equals or not path.strip():
+            raise HarnessError(f"--set takes PATH=VALUE, e.g. protocol.epochs=2, not '{text}'")
+        return cls(path.strip(), parse_value(value, f"--set {path.strip()}"))
+
+
+def points(grid: Mapping[str, list[Any]]) -> Iterator[Point]:
+    """Yield the product of a grid's values, the last path fastest; one empty point for an empty grid."""
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def normalise(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy in which every named part is a mapping, so that dotted paths can reach into it."""
+    result = copy.deepcopy(dict(entry))
+    for part in _PARTS:
+        if part in result:
+            result[part] = named(result[part])
+    if isinstance(result.get("compressors"), dict):
+        result["compressors"] = {site: named(options) for site, options in result["compressors"].items()}
+    return result
+
+
+def apply(entry: Mapping[str, Any], point: Point) -> dict[str, Any]:
+    """Return a copy of a normalised entry with the values of `point` put in and `at` + `compressor` written out.
+
+    Raises FieldError for a path that leads nowhere.
+    """
+    result = copy.deepcopy(dict(entry))
+    for path, value in point.items():
+        _put(result, path, value)
+    return _written_out(result)
+
+
+def _put(target: dict[str, Any], path: str, value: Any) -> None:
+    keys = path.split(".")
+    if keys[0] not in _ROOTS:
+        raise FieldError((path,), f"'{path}' leads nowhere{did_you_mean(keys[0], _ROOTS)}")
+    if keys[0] == "compressor" and "compressors" in target and "compressor" not in target:
+        for options in target["compressors"].values():  # the shorthand was written out: all sites are meant
+            _put_keys(options, keys[1:], path, value)
+        return
+    _put_keys(target, keys, path, value)
+
+
+def _put_keys(target: Any, keys: list[str], path: str, value: Any) -> None:
+    for key in keys[:-1]:
+        if not isinstance(target, dict):
+            raise FieldError((path,), f"'{path}' leads nowhere: '{key}' has no options")
+        target = target.setdefault(key, {})
+    if not isinstance(target, dict):
+        raise FieldError((path,), f"'{path}' leads nowhere: there are no options before '{keys[-1]}'")
+    if len(keys) == 1 and keys[0] in _PARTS:
+        value = named(value)
+    target[keys[-1]] = value
+
+
+def _written_out(entry: dict[str, Any]) -> dict[str, Any]:
+    """Replace the shorthand `at` + `compressor` by `compressors`, the same one at every site."""
+    at, compressor = entry.pop("at", None), entry.pop("compressor", None)
+    if at is None and compressor is None:
+        return entry
+    if at is None:
+        raise FieldError(("compressor",), "'compressor' needs 'at', the site or sites where it stands")
+    if compressor is None:
+        raise FieldError(("at",), "'at' needs 'compressor', what stands there")
+    if entry.get("compressors"):
+        raise FieldError(("compressors",), "write either 'at' with 'compressor', or 'compressors', not both")
+    sites = [at] if isinstance(at, str) else at
+    if not isinstance(sites, list) or not sites or not all(isinstance(site, str) for site in sites):
+        raise FieldError(("at",), f"'at' must be a site or a list of sites, not {at!r}")
+    entry["compressors"] = {site: copy.deepcopy(compressor) for site in sites}
+    return entry

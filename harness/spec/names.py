@@ -1,0 +1,42 @@
+"""Names of trials: templates over dotted paths, and `{reduction}`."""
+
+from collections.abc import Mapping
+from string import Formatter
+from typing import Any
+
+from harness.spec.checks import FieldError
+
+
+def render_name(template: str, parts: Mapping[str, Any]) -> str:
+    """Fill `{compressor.stride}`, `{protocol.epochs}` or `{reduction}` (1 − 1/stride as "50%") from a trial's parts.
+
+    Raises FieldError for a word that the trial does not have.
+    """
+    try:
+        pieces = list(Formatter().parse(template))
+    except ValueError as error:
+        raise FieldError(("name",), f"the name '{template}' is no template: {error}") from None
+    return "".join(text + (_value(word, parts) if word is not None else "") for text, word, _, _ in pieces)
+
+
+def _value(word: str, parts: Mapping[str, Any]) -> str:
+    if word == "reduction":
+        return f"{1 - 1 / _one('stride', word, parts):.0%}"
+    if word.startswith("compressor."):
+        return str(_one(word.removeprefix("compressor."), word, parts))
+    value: Any = parts
+    for key in word.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            raise FieldError(("name",), f"'{{{word}}}' in the name is nothing that this trial sets")
+        value = value[key]
+    return str(value["kind"] if isinstance(value, Mapping) and "kind" in value else value)
+
+
+def _one(option: str, word: str, parts: Mapping[str, Any]) -> Any:
+    """Return an option that all of the trial's compressors share."""
+    found = [c.get(option) for c in parts.get("compressors", {}).values() if isinstance(c, Mapping)]
+    if not found or any(value != found[0] for value in found) or found[0] is None:
+        raise FieldError(("name",), f"'{{{word}}}' in the name needs compressors that share one {option}")
+    if option == "stride" and (type(found[0]) is not int or found[0] < 1):
+        raise FieldError(("compressors", next(iter(parts["compressors"])), "stride"), f"stride {found[0]!r} is no stride")
+    return found[0]

@@ -1,0 +1,98 @@
+"""Plug-ins named in a study as `module:object`: a person's own compressor in a file beside the study or on sys.path.
+
+The object is a class (a frozen dataclass, say) that takes the options as keyword arguments and answers the questions of
+`harness.layers.compressor.Compressor`. Its code is part of the trial's key: edit the layer and its trials run again,
+edit a comment and they do not.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from harness.spec.checks import FieldError
+from harness.spec.digests import find_module, plugin_digest
+from harness.spec.errors import did_you_mean
+
+_loaded: dict[str, tuple[Path, str]] = {}  # what this process has imported as plug-ins: file and digest by module
+
+
+def is_plugin(kind: object) -> bool:
+    """Return whether a kind names a plug-in."""
+    return isinstance(kind, str) and ":" in kind
+
+
+def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
+    """Return a plug-in's object and its digest, from the first of `folders` or of sys.path that has its module.
+
+    Raises FieldError in one line where there is none, or where it cannot be imported.
+    """
+    module_name, _, object_name = kind.partition(":")
+    places = [Path(folder) for folder in [*folders, *sys.path] if folder]
+    root = next((place for place in places if find_module(module_name, place)), None)
+    if root is None:
+        looked = ", ".join(folders) or "sys.path"
+        raise FieldError(("kind",), f"there is no module '{module_name}' for '{kind}' in {looked}")
+    digest = plugin_digest(module_name, root)
+    try:
+        module = _import(module_name, root, digest)
+    except Exception as error:  # noqa: BLE001 - a person's own file may raise anything
+        raise FieldError(("kind",), f"'{module_name}' cannot be imported: {type(error).__name__}: {error}") from error
+    if not hasattr(module, object_name):
+        names = [name for name in vars(module) if not name.startswith("_")]
+        raise FieldError(("kind",), f"'{module_name}' has no '{object_name}'{did_you_mean(object_name, names)}")
+    return getattr(module, object_name), digest
+
+
+def plugin_options(target: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options without those at the default of the plug-in's own signature.
+
+    Raises FieldError for an option that it does not take, or one that it needs and does not get.
+    """
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        return dict(options)
+    known = signature.parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+    for name in options:
+        if name not in known and not takes_all:
+            raise FieldError((name,), f"unknown option '{name}'{did_you_mean(name, known)}")
+    missing = [n for n, p in known.items() if p.default is p.empty and n not in options and p.kind not in _VARIADIC]
+    if missing:
+        raise FieldError((), f"the option '{missing[0]}' is missing")
+    return {
+        name: value for name, value in options.items() if name not in known or not _same(known[name].default, value)
+    }
+
+
+_VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+
+def _same(default: Any, value: Any) -> bool:
+    return default is not inspect.Parameter.empty and type(default) is type(value) and bool(default == value)
+
+
+def _import(name: str, root: Path, digest: str) -> ModuleType:
+    """Import a module from `root`, anew where another file or an older state of it was imported under this name."""
+    if _loaded.get(name, (root, digest)) != (root, digest):
+        for loaded in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
+            del sys.modules[loaded]
+        importlib.invalidate_caches()
+    with _on_path(root):
+        module = importlib.import_module(name)
+    _loaded[name] = (root, digest)
+    return module
+
+
+@contextmanager
+def _on_path(root: Path) -> Iterator[None]:
+    sys.path.insert(0, str(root))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(root))

@@ -1,0 +1,156 @@
+"""Protocols: training recipes, fully resolved, each field with its source.
+
+A protocol is a file in `protocols/`. The paper states some of its settings; where it is silent the file says what was
+inferred (and why) or assumed. A study may set single fields: `protocol: {kind: mnist-paper, epochs: 2}`.
+
+Required fields are always part of a trial's key. A field that is added later gets a default that means "as before" and
+is left out of the key at that default, so that it orphans no result.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.spec.checks import FieldError, validate
+from harness.spec.errors import did_you_mean
+from harness.spec.source import read_source
+
+FOLDER = Path(__file__).parent / "protocols"
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sgd(_Part):
+    """Stochastic gradient descent, as torch.optim.SGD."""
+
+    kind: Literal["sgd"]
+    learning_rate: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    nesterov: Annotated[bool, Field(strict=True)] = False
+    weight_decay: NonNegative = 0.0
+
+
+class Adam(_Part):
+    """Adam, as torch.optim.Adam."""
+
+    kind: Literal["adam"]
+    learning_rate: Positive
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    epsilon: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+
+
+class Constant(_Part):
+    """One learning rate throughout."""
+
+    kind: Literal["constant"]
+
+
+class Normalization(_Part):
+    """A channel's (value/255 − mean) / deviation."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[Positive, ...]
+
+
+class Protocol(_Part):
+    """A training recipe. `train_on` says whether the validation split is kept out of training, to choose by it."""
+
+    epochs: Count
+    batch_size: Count
+    last_batch: Literal["keep", "drop"]
+    optimizer: Annotated[Sgd | Adam, Field(discriminator="kind")]
+    schedule: Constant
+    initialization: Literal["xavier_uniform"]
+    augmentation: Literal["none"]
+    normalization: Normalization
+    precision: Literal["fp32", "tf32", "bf16"]
+    train_on: Literal["all", "without_validation"]
+
+
+@dataclass(frozen=True)
+class FieldSource:
+    """Where a field's value is from: stated (and where), inferred (and why), assumed; or set by a study."""
+
+    value: Any
+    source: Literal["stated", "inferred", "assumed", "set"]
+    where: str
+
+
+@dataclass(frozen=True)
+class ResolvedProtocol:
+    """A protocol by name with a study's changes, and the source of every field."""
+
+    name: str
+    description: str
+    settings: Protocol
+    fields: Mapping[str, FieldSource]
+
+    def canonical(self) -> dict[str, Any]:
+        """Return what of it is part of a key."""
+        canonical: dict[str, Any] = self.settings.model_dump(mode="json", exclude_defaults=True)
+        return canonical
+
+
+class _FieldInFile(_Part):
+    value: Any
+    source: Literal["stated", "inferred", "assumed"]
+    where: str
+
+
+class _ProtocolFile(_Part):
+    protocol: str
+    description: str
+    fields: dict[str, _FieldInFile]
+
+
+def protocol_names() -> list[str]:
+    """Return the names of the protocols that come with the harness."""
+    return sorted(path.stem for path in FOLDER.glob("*.yml"))
+
+
+def resolve_protocol(options: Mapping[str, Any]) -> ResolvedProtocol:
+    """Resolve `{kind: NAME, field: value, …}`. Raises FieldError, by path, for an unknown name or a wrong value."""
+    changes = {name: value for name, value in options.items() if name != "kind"}
+    name = options.get("kind")
+    if name not in protocol_names():
+        raise FieldError(("kind",), f"unknown protocol '{name}'{did_you_mean(name, protocol_names())}")
+    file = _read(str(name))
+    values = {field: entry.value for field, entry in file.fields.items()}
+    for field, change in changes.items():
+        values[field] = _merged(values.get(field), change)
+    settings = validate(Protocol, values)
+    fields = {
+        field: FieldSource(values[field], "set", "by the study")
+        if field in changes
+        else FieldSource(entry.value, entry.source, entry.where)
+        for field, entry in file.fields.items()
+    }
+    return ResolvedProtocol(file.protocol, file.description, settings, fields)
+
+
+def _merged(old: Any, change: Any) -> Any:
+    """Return `old` with the keys of `change` put in; a change that names its `kind` stands for itself."""
+    if not isinstance(old, dict) or not isinstance(change, dict) or "kind" in change:
+        return change
+    return {**old, **{key: _merged(old.get(key), value) for key, value in change.items()}}
+
+
+@cache
+def _read(name: str) -> _ProtocolFile:
+    source = read_source(FOLDER / f"{name}.yml")
+    try:
+        return validate(_ProtocolFile, source.data)
+    except FieldError as error:
+        raise source.error(error.path, error.message) from None

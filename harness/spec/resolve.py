@@ -1,0 +1,188 @@
+"""From what a person wrote to a trial: every name resolved, every option checked, one canonical configuration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from harness.spec.attempt import DatasetSplit, EvaluationSpec
+from harness.spec.checks import FieldError, validate
+from harness.spec.compressors import COMPRESSORS
+from harness.spec.datasets import DATASETS, DatasetDeclaration
+from harness.spec.errors import did_you_mean
+from harness.spec.keys import evaluation_key, trial_key
+from harness.spec.models import MODELS, ModelDeclaration, ModelOptions, Site
+from harness.spec.plugins import is_plugin, load_plugin, plugin_options
+from harness.spec.protocol import ResolvedProtocol, resolve_protocol
+
+TASKS = ("classification",)
+CLEAN: Mapping[str, Any] = {"kind": "clean"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is trained, resolved: its configuration is all that its key is made of."""
+
+    config: Mapping[str, Any]
+    dataset: DatasetDeclaration
+    protocol: ResolvedProtocol
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of the configuration."""
+        return trial_key(self.config)
+
+    @property
+    def datasets(self) -> tuple[DatasetSplit, ...]:
+        """The splits that the trial is trained and evaluated on."""
+        split = self.dataset.splits["test" if self.trains_on_all else "validation"]
+        return (self.dataset.splits["train"], split)
+
+    @property
+    def trains_on_all(self) -> bool:
+        """Whether the validation split is trained on too, so that the test set is what may be looked at."""
+        return self.protocol.settings.train_on == "all"
+
+    @property
+    def evaluations(self) -> tuple[EvaluationSpec, ...]:
+        """What its runs are tested on: the test split, or the validation split where that was kept out.
+
+        A trial that chooses something never meets the test set.
+        """
+        split = self.datasets[1]
+        return (
+            EvaluationSpec(
+                key=evaluation_key(split.fingerprint, CLEAN),
+                dataset=split.name,
+                split=split.split,
+                fingerprint=split.fingerprint,
+                images=split.images,
+                bytes=split.bytes,
+                condition=CLEAN,
+            ),
+        )
+
+
+def resolve_trial(
+    *,
+    task: Any,
+    dataset: Any,
+    model: Any,
+    compressors: Any,
+    protocol: Any,
+    plugin_folders: Sequence[str] = (),
+) -> Trial:
+    """Resolve the parts of a trial, each a name or `{kind: NAME, option: …}`, compressors by site.
+
+    Raises FieldError with the path of what is wrong: an unknown word, an option out of range, a stride that does not
+    divide the channels, data that do not fit the model, `width` where nothing can be narrowed.
+    """
+    task_name = _kind(task, ("task",), TASKS, "task")
+    declared_data = DATASETS[_kind(dataset, ("dataset",), DATASETS, "dataset")]
+    declared_model = MODELS[_kind(model, ("model",), MODELS, "model", options=True)]
+    model_options = _under("model", _model_options, declared_model, named(model))
+    _check_shapes(declared_data, declared_model)
+    if not isinstance(compressors, Mapping):
+        raise FieldError(("compressors",), "'compressors' must be a mapping from site to compressor")
+    by_site = {
+        site: _under(("compressors", site), _compressor, declared_model, site, named(options), plugin_folders)
+        for site, options in sorted(compressors.items())
+    }
+    resolved = _under("protocol", resolve_protocol, named(protocol))
+    channels = declared_data.input_shape[0]
+    if len(resolved.settings.normalization.mean) != channels:
+        raise FieldError(("protocol", "normalization", "mean"), f"'mean' must have {channels} value(s), one a channel")
+    config = {
+        "task": {"kind": task_name},
+        "data": {"train": declared_data.splits["train"].fingerprint},
+        "model": {"kind": declared_model.name, **model_options},
+        "compressors": by_site,
+        "protocol": resolved.canonical(),
+    }
+    return Trial(config=config, dataset=declared_data, protocol=resolved)
+
+
+def named(value: Any) -> Any:
+    """Return `{kind: NAME}` for a bare name, anything else as it is."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def _under(path: str | tuple[str, ...], function: Any, *args: Any) -> Any:
+    """Call a function and put `path` before the path of an error that it raises."""
+    prefix = (path,) if isinstance(path, str) else path
+    try:
+        return function(*args)
+    except FieldError as error:
+        raise FieldError((*prefix, *error.path), error.message) from error.__cause__
+
+
+def _kind(value: Any, path: tuple[str, ...], known: Any, what: str, *, options: bool = False) -> str:
+    """Return the name in `value`, which may have options only where they are checked by somebody else."""
+    value = named(value)
+    if value is None:
+        raise FieldError(path, f"'{what}' is missing{did_you_mean('', known)}")
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if kind not in list(known):
+        raise FieldError(path, f"unknown {what} '{kind if kind is not None else value}'{did_you_mean(kind, known)}")
+    extra = [key for key in value if key != "kind"]
+    if extra and not options:
+        raise FieldError((*path, extra[0]), f"unknown key '{extra[0]}': the {what} '{kind}' has no options")
+    return str(kind)
+
+
+def _model_options(model: ModelDeclaration, options: Mapping[str, Any]) -> dict[str, Any]:
+    given = {key: value for key, value in options.items() if key != "kind"}
+    checked: ModelOptions = validate(model.options, given)
+    return checked.model_dump(mode="json", exclude_defaults=True)
+
+
+def _check_shapes(dataset: DatasetDeclaration, model: ModelDeclaration) -> None:
+    if (dataset.input_shape, dataset.classes) != (model.input_shape, model.classes):
+        wants = "×".join(str(n) for n in model.input_shape)
+        has = "×".join(str(n) for n in dataset.input_shape)
+        raise FieldError(
+            ("dataset",),
+            f"the model '{model.name}' takes {wants} images of {model.classes} classes, '{dataset.name}' has {has} of "
+            f"{dataset.classes}",
+        )
+
+
+def _compressor(
+    model: ModelDeclaration, site_name: str, options: Any, plugin_folders: Sequence[str]
+) -> dict[str, Any]:
+    """Return the canonical options of a compressor at a site of a model."""
+    if site_name not in model.sites:
+        raise FieldError((), f"unknown site '{site_name}' of '{model.name}'{did_you_mean(site_name, model.sites)}")
+    site = model.sites[site_name]
+    if not isinstance(options, Mapping) or "kind" not in options:
+        raise FieldError((), f"a compressor is written {{kind: NAME, stride: N}}, not {options!r}")
+    kind = options["kind"]
+    given = {key: value for key, value in options.items() if key != "kind"}
+    if is_plugin(kind):
+        target, digest = load_plugin(kind, plugin_folders)
+        kept = plugin_options(target, given)
+        try:
+            compressor = target(**given)
+        except Exception as error:  # noqa: BLE001 - a person's own class may raise anything
+            raise FieldError((), f"'{kind}' refuses its options: {error}") from error
+        _check_stride(site, compressor.stride)
+        return {"kind": kind, **kept, "code": digest}
+    if kind not in COMPRESSORS:
+        raise FieldError(("kind",), f"unknown compressor '{kind}'{did_you_mean(kind, COMPRESSORS)}")
+    declaration = COMPRESSORS[kind]
+    checked = validate(declaration.options, given)
+    _check_stride(site, checked.stride)
+    if declaration.narrows and not site.narrowable:
+        raise FieldError(
+            ("kind",), f"'{kind}' cannot stand at '{site_name}': nothing before it can be narrowed alone"
+        )
+    return {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True)}
+
+
+def _check_stride(site: Site, stride: int) -> None:
+    if site.channels % stride:
+        divisors = [str(n) for n in range(2, site.channels + 1) if site.channels % n == 0]
+        raise FieldError(
+            ("stride",),
+            f"stride {stride} does not divide the {site.channels} channels at '{site.name}'; possible: {', '.join(divisors)}",
+        )

@@ -1,0 +1,210 @@
+"""Opening a store: for the one writer, read-only, or in memory. Migrations, with a backup before each.
+
+Write-ahead logging lets readers go on while the writer writes. Where the file system cannot do it (most
+network ones), the store falls back to a rollback journal: as safe, but readers wait for the writer.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlite_utils import Database, Migrations
+
+from harness.spec.errors import HarnessError
+from harness.store.schema import MIGRATIONS, known_migrations
+
+_log = logging.getLogger(__name__)
+_BUSY_TIMEOUT_MS = 10_000
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open database of results: a context manager, for the thread that opened it."""
+
+    db: Database
+    path: Path | None  # None in memory
+    journal: str  # wal, delete or memory
+
+    def __enter__(self) -> Self:
+        """Return the store itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the last one to close moves the log into the database file."""
+        self.db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Make the block one transaction, with the write lock from its start; within another, a savepoint."""
+        if self.db.conn.in_transaction:
+            with self.db.atomic():
+                yield self.db.conn
+            return
+        self.db.conn.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.db.conn
+            self.db.commit()
+        except BaseException:
+            self.db.rollback()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Let every query of the block see the same state of the database."""
+        with self.db.atomic():
+            yield self.db.conn
+
+
+def open_store(path: Path | str) -> Store:
+    """Open the store at `path` for writing. It is made where there is none, and brought up to date.
+
+    Raises HarnessError where the file is another program's or was written by a newer version of the harness.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        conn = sqlite3.connect(path)
+    except sqlite3.OperationalError as error:
+        raise HarnessError(f"{path}: cannot be opened for writing ({error})") from error
+    try:
+        db = _database(conn)
+        _check_ours(db, path, may_be_empty=True)
+        journal = _start_wal(conn, path)
+        migrate(db, path, MIGRATIONS)
+    except sqlite3.DatabaseError as error:
+        conn.close()
+        raise HarnessError(f"{path}: {_reason(error)}") from error
+    except BaseException:
+        conn.close()
+        raise
+    return Store(db, path, journal)
+
+
+def open_reader(path: Path | str) -> Store:
+    """Open the store at `path` read-only.
+
+    Raises HarnessError where there is none, or one of another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HarnessError(f"{path}: there is no such store; `harness run grid FILE` makes one")
+    uri = path.resolve().as_uri()
+    try:
+        conn = _connect_reader(uri, path)
+    except sqlite3.DatabaseError as error:
+        raise HarnessError(f"{path}: {_reason(error)}") from error
+    try:
+        db = _database(conn)
+        _check_ours(db, path, may_be_empty=False)
+        if MIGRATIONS.pending(db):
+            raise HarnessError(
+                f"{path}: made by an older harness; `harness run grid` or `results merge` updates it"
+            )
+        journal = str(conn.execute("PRAGMA journal_mode").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        conn.close()
+        raise HarnessError(f"{path}: {_reason(error)}") from error
+    except BaseException:
+        conn.close()
+        raise
+    return Store(db, path, journal)
+
+
+def open_memory() -> Store:
+    """Open an empty store that lives in memory alone."""
+    db = _database(sqlite3.connect(":memory:"))
+    MIGRATIONS.apply(db)
+    return Store(db, None, "memory")
+
+
+def migrate(db: Database, path: Path, migrations: Migrations) -> None:
+    """Apply what is pending, each in a transaction of its own, each after a copy of the database beside it.
+
+    The copy before migration NAME is `<database>.before-NAME`; an empty database is not copied.
+    """
+    for migration in migrations.pending(db):
+        if migrations.applied(db):
+            _copy(db.conn, path.with_name(f"{path.name}.before-{migration.name}"))
+        db.conn.execute("BEGIN IMMEDIATE")  # two that open a new store at once do it one after the other
+        try:
+            waiting = [m.name for m in migrations.pending(db)]
+            if migration.name in waiting:
+                migrations.apply(db, stop_before=waiting[1:])
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
+
+
+def _database(conn: sqlite3.Connection) -> Database:
+    """Set what SQLite keeps a connection, and wrap it. Plug-ins of sqlite-utils are not for this database."""
+    conn.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    conn.execute("PRAGMA foreign_keys = ON")
+    conn.execute("PRAGMA synchronous = FULL")
+    return Database(conn, execute_plugins=False, strict=True)
+
+
+def _start_wal(conn: sqlite3.Connection, path: Path) -> str:
+    """Switch to write-ahead logging where the file system allows it. Return the journal mode in force."""
+    try:
+        mode = str(conn.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+    except sqlite3.OperationalError:  # some file systems fail where others say no; what was in force stays
+        mode = str(conn.execute("PRAGMA journal_mode").fetchone()[0])
+    if mode != "wal":
+        _log.warning("%s: its file system has no write-ahead logging; readers will wait for the writer", path)
+    return mode
+
+
+def _connect_reader(uri: str, path: Path) -> sqlite3.Connection:
+    """Connect read-only, also where the folder is read-only: a store in WAL mode then needs `immutable`."""
+    conn = sqlite3.connect(f"{uri}?mode=ro", uri=True)
+    try:
+        conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        conn.close()
+        log = path.resolve().with_name(f"{path.resolve().name}-wal")
+        if log.exists() and log.stat().st_size:  # with a log to read, the file alone would be a past state
+            raise
+        return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def _check_ours(db: Database, path: Path, *, may_be_empty: bool) -> None:
+    """Refuse a database that another program or a newer harness made."""
+    applied = [m.name for m in MIGRATIONS.applied(db)]
+    if not applied:
+        if not may_be_empty or set(db.table_names()) - {MIGRATIONS.migrations_table}:
+            raise HarnessError(f"{path}: not a store of the harness")
+        return
+    newer = [name for name in applied if name not in known_migrations()]
+    if newer:
+        raise HarnessError(f"{path}: made by a newer harness (it has '{newer[-1]}'); update the harness")
+
+
+def _copy(conn: sqlite3.Connection, path: Path) -> None:
+    """Copy the database to `path`, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    with closing(sqlite3.connect(temporary)) as copy:
+        conn.backup(copy)
+    temporary.replace(path)
+
+
+def _reason(error: sqlite3.DatabaseError) -> str:
+    """Say in a few words what SQLite meant."""
+    text = str(error)
+    return "not a store of the harness" if "not a database" in text else f"cannot be used ({text})"

@@ -1,0 +1,130 @@
+"""Publishing: the attempts that count, each as one line of JSON, the same bytes for the same contents.
+
+What counts is each run's accepted attempt, the evaluations made from its weights, and the finished timings.
+Neither the machine's name nor an absolute path leaves the store.
+"""
+
+import base64
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.spec.attempt import ENDED_WELL, flagged
+from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.files import atomic_open
+from harness.spec.keys import canonical_json
+from harness.store.connection import Store
+from harness.store.published import FORMAT, without_private
+from harness.store.queries import artifacts, curve, samples, snapshot
+from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord, TrialRecord
+
+# The folders of an absolute path within a text: all of it but its last name. Not part of a URL.
+_FOLDERS = re.compile(r"(?<![\w./])(?:[A-Za-z]:[\\/]|[\\/])(?:[^\s\\/:'\"]+[\\/])+")
+
+
+def published_lines(store: Store, *, studies: Sequence[str] | None) -> Iterator[str]:
+    """Yield the lines, without their line ends, sorted by trial key, seed, kind and uid.
+
+    With `studies` (names) only their trials, and of each trial only its places in them. Raises HarnessError
+    for a study that is not in the store.
+    """
+    found = snapshot(store)
+    places: defaultdict[str, list[StudyTrialRecord]] = defaultdict(list)
+    names = {s.study for s in found.study_trials}
+    for wanted in studies or ():
+        if wanted not in names:
+            raise HarnessError(f"no study '{wanted}' in the store{did_you_mean(wanted, names)}")
+    for place in sorted(found.study_trials, key=lambda p: p.study):
+        if studies is None or place.study in studies:
+            places[place.trial_key].append(place)
+    chosen = [a for a in counting(found.attempts) if studies is None or a.trial_key in places]
+    for attempt in sorted(chosen, key=lambda a: (a.trial_key, a.seed, a.kind, a.uid)):
+        yield _line(store, found, attempt, places[attempt.trial_key])
+
+
+def write_jsonl(lines: Iterable[str], path: Path) -> int:
+    """Write lines to `path`, all or nothing. Return how many there were."""
+    count = 0
+    with atomic_open(path) as file:
+        for line in lines:
+            file.write(line.encode() + b"\n")
+            count += 1
+    return count
+
+
+def counting(attempts: Iterable[AttemptRecord]) -> list[AttemptRecord]:
+    """Return the attempts that count: accepted ones, evaluations from their weights, finished timings."""
+    attempts = list(attempts)
+    runs = {a.uid: (a.trial_key, a.seed) for a in attempts if a.accepted}
+    return [
+        a
+        for a in attempts
+        if a.accepted
+        or (a.kind == "timing" and a.state == "done")
+        or (
+            a.kind == "evaluate"
+            and a.state in ENDED_WELL
+            and a.weights_from is not None
+            and runs.get(a.weights_from) == (a.trial_key, a.seed)
+        )
+    ]
+
+
+def _line(store: Store, found: Snapshot, attempt: AttemptRecord, places: Sequence[StudyTrialRecord]) -> str:
+    """Return one attempt as a line."""
+    trial = found.trials[attempt.trial_key]
+    values = samples(store, attempt.uid)
+    evaluations = [
+        found.evaluations[key]
+        for key in sorted({key for key, _ in attempt.results} | {s.evaluation for s in values})
+    ]
+    fingerprints = {e.fingerprint for e in evaluations} | {_training_data(trial)}
+    line = {
+        "format": FORMAT,
+        **{name: getattr(attempt, name) for name in _AS_THEY_ARE},
+        "trial": asdict(trial),
+        "studies": [_place(p) for p in places],
+        "datasets": [asdict(found.datasets[f]) for f in sorted(fingerprints & found.datasets.keys())],
+        "evaluations": [
+            {"key": e.key, "fingerprint": e.fingerprint, "condition": e.condition} for e in evaluations
+        ],
+        "execution": without_private(attempt.execution),
+        "environment": without_private(attempt.environment),
+        "error": None if attempt.error is None else _FOLDERS.sub("", attempt.error),
+        "curve": [[p.split, p.name, p.step, p.value, p.flag] for p in curve(store, attempt.uid)],
+        "results": [[*key, *flagged(value)] for key, value in sorted(attempt.results.items())],
+        "measures": [[name, *flagged(value)] for name, value in sorted(attempt.measures.items())],
+        "samples": [{**asdict(s), "packed": base64.b64encode(s.packed).decode()} for s in values],
+        "artifacts": [asdict(a) for a in artifacts(store, attempt.uid)],
+    }
+    return canonical_json(line)
+
+
+_AS_THEY_ARE = (
+    "uid", "kind", "state", "seed", "weights_from", "resumed_from", "supersedes", "device", "threads",
+    "exclusive", "code_digest", "started", "ended", "error_kind",
+)  # fmt: skip
+
+
+def _place(place: StudyTrialRecord) -> dict[str, Any]:
+    """Return a trial's place in a study as the line has it."""
+    return {
+        "name": place.study,
+        "spec_yaml": place.spec_yaml,
+        "spec_sha": place.spec_sha,
+        "created": place.created,
+        "trial_name": place.name,
+        "position": place.position,
+        "seeds": list(place.seeds),
+        "protocol_name": place.protocol_name,
+        "added": place.added,
+    }
+
+
+def _training_data(trial: TrialRecord) -> str:
+    """Return the fingerprint of a trial's training data, "" where it has none (a user's function)."""
+    data = trial.config.get("data")
+    return str(data.get("train", "")) if isinstance(data, dict) else ""

@@ -1,0 +1,230 @@
+"""Taking in published lines and other stores, each file in one transaction: all of it or nothing.
+
+Merging twice is the same as once: an attempt is known by its uid, a study's text and a trial's place in it
+are the newest that any file has; costs and names of data that the store has already stay as they are.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.spec.attempt import (
+    Artifact,
+    AttemptResult,
+    DatasetSplit,
+    EvaluationSpec,
+    Measure,
+    Point,
+    ResultValue,
+    Sample,
+)
+from harness.spec.errors import HarnessError
+from harness.spec.keys import canonical_json
+from harness.store.connection import Store, open_memory, open_reader
+from harness.store.export import published_lines
+from harness.store.published import PublishedLine, StudyPart, parse_line
+from harness.store.records import StudyTrialRow
+from harness.store.rows import (
+    put_attempt,
+    put_costs,
+    put_dataset,
+    put_environment,
+    put_evaluation,
+    put_findings,
+    put_run,
+    put_study,
+    put_study_trial,
+    put_trial,
+)
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """How many attempts were new, and how many the store had already."""
+
+    added: int
+    known: int
+
+
+def merge_jsonl(store: Store, path: Path) -> MergeReport:
+    """Take in a file of published lines.
+
+    Raises HarnessError with file and line, and changes nothing, where a line is cut off, of an unknown
+    format, or where its keys are not those of its contents.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HarnessError(f"{path}: cannot be read ({error})") from error
+    lines = text.split("\n")
+    if lines[-1].strip() and not _is_json(lines[-1]):
+        raise HarnessError(f"{path}:{len(lines)}: the last line is cut off; the file is not whole")
+    return _merge(store, lines, str(path))
+
+
+def merge_store(store: Store, other_path: Path) -> MergeReport:
+    """Take in the attempts that count of another store, as if it had been exported first."""
+    with open_reader(other_path) as other:
+        return _merge(store, published_lines(other, studies=None), str(other_path))
+
+
+def open_results(path: Path | Sequence[Path]) -> Store:
+    """Open results to read them: a store as it is; published files, or folders of them, in memory.
+
+    Raises HarnessError where there is nothing to read.
+    """
+    paths = [path] if isinstance(path, Path) else list(path)
+    if len(paths) == 1 and paths[0].suffix != ".jsonl" and not paths[0].is_dir():
+        return open_reader(paths[0])
+    files = _files(paths)
+    store = open_memory()
+    try:
+        for file in files:
+            if file.suffix == ".jsonl":
+                merge_jsonl(store, file)
+            else:
+                merge_store(store, file)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _is_json(text: str) -> bool:
+    """Return whether a text is whole JSON."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files among `paths`, and the published ones in the folders among them."""
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        if not inside:
+            raise HarnessError(f"{path}: holds no published results (*.jsonl)")
+        files += inside
+    if not files:
+        raise HarnessError("no results to read were named")
+    return files
+
+
+def _merge(store: Store, lines: Iterable[str], source: str) -> MergeReport:
+    """Take in lines in one transaction; empty ones are skipped."""
+    added = known = 0
+    with store.writing() as conn:
+        for number, text in enumerate(lines, start=1):
+            if not text.strip():
+                continue
+            try:
+                new = _take(conn, parse_line(text))
+            except (ValueError, OverflowError, HarnessError, sqlite3.IntegrityError) as error:
+                raise HarnessError(f"{source}:{number}: {error}") from error
+            added, known = added + new, known + (not new)
+    return MergeReport(added, known)
+
+
+def _take(conn: sqlite3.Connection, line: PublishedLine) -> bool:
+    """Write one line. Return whether its attempt is new."""
+    trial = put_trial(conn, line.trial.key, line.trial.key_scheme, line.trial.config)
+    data = {d.fingerprint: DatasetSplit(**d.model_dump()) for d in line.datasets}
+    for split in data.values():
+        put_dataset(conn, split)
+    for study in line.studies:
+        _take_study(conn, study, trial, line)
+    _take_costs(conn, trial, line.trial.costs)
+    for e in line.evaluations:
+        split = data[e.fingerprint]
+        put_evaluation(
+            conn,
+            EvaluationSpec(
+                e.key, split.name, split.split, split.fingerprint, split.images, split.bytes, e.condition
+            ),
+        )
+    run = put_run(conn, trial, line.seed)
+    if _is_known(conn, line, run):
+        return False
+    result = _result(line)
+    attempt = put_attempt(
+        conn,
+        {
+            "run_id": run,
+            "env_id": put_environment(conn, line.environment),
+            "execution_json": canonical_json(line.execution),
+            "exclusive": int(line.exclusive),
+            **{name: getattr(line, name) for name in _COLUMNS},
+        },
+    )
+    put_findings(conn, attempt, result)
+    return True
+
+
+_COLUMNS = (
+    "uid", "kind", "state", "weights_from", "resumed_from", "supersedes", "device", "threads", "code_digest",
+    "error_kind", "error", "started", "ended",
+)  # fmt: skip
+
+
+def _is_known(conn: sqlite3.Connection, line: PublishedLine, run: int) -> bool:
+    """Return whether the line's attempt is in the store. Raises ValueError where another has its uid."""
+    row = conn.execute("SELECT run_id, kind, state FROM attempt WHERE uid = ?", (line.uid,)).fetchone()
+    if row is None:
+        return False
+    if row != (run, line.kind, line.state):
+        raise ValueError(f"attempt {line.uid} is in the store with another run, kind or state")
+    return True
+
+
+def _take_study(conn: sqlite3.Connection, study: StudyPart, trial: int, line: PublishedLine) -> None:
+    """Write a study and the trial's place in it where they are newer than what is there."""
+    row = conn.execute("SELECT id, created, spec_sha FROM study WHERE name = ?", (study.name,)).fetchone()
+    if row is None or (study.created, study.spec_sha) > row[1:]:
+        number = put_study(conn, study.name, study.spec_yaml, study.created)
+    else:
+        number = row[0]
+    place = StudyTrialRow(
+        study.trial_name,
+        study.position,
+        line.trial.key,
+        line.trial.key_scheme,
+        line.trial.config,
+        tuple(study.seeds),
+        study.protocol_name,
+    )
+    row = conn.execute(
+        """SELECT added, name, position, seeds_json, protocol_name
+        FROM study_trial WHERE study_id = ? AND trial_id = ?""",
+        (number, trial),
+    ).fetchone()
+    new = (study.added, place.name, place.position, canonical_json(study.seeds), place.protocol_name)
+    if row is None or new > row:
+        put_study_trial(conn, number, trial, place, added=study.added)
+
+
+def _take_costs(conn: sqlite3.Connection, trial: int, costs: dict[str, float]) -> None:
+    """Write those costs of a trial that are not known yet: what was counted here stays."""
+    known = {name for (name,) in conn.execute("SELECT name FROM cost WHERE trial_id = ?", (trial,))}
+    put_costs(conn, trial, {name: value for name, value in costs.items() if name not in known})
+
+
+def _result(line: PublishedLine) -> AttemptResult:
+    """Return what the line's attempt found, in the form in which attempts report it."""
+    return AttemptResult(
+        uid=line.uid,
+        state=line.state,
+        started=line.started,
+        ended=line.ended,
+        execution=line.execution,
+        environment=line.environment,
+        code_digest=line.code_digest,
+        curve=tuple(Point(*p) for p in line.curve),
+        results=tuple(ResultValue(*r) for r in line.results),
+        measures=tuple(Measure(*m) for m in line.measures),
+        samples=tuple(Sample(**s.model_dump()) for s in line.samples),
+        artifacts=tuple(Artifact(**a.model_dump()) for a in line.artifacts),
+    )

@@ -1,0 +1,219 @@
+"""Format 1 of a published line: one attempt that counts, with all that is needed to rebuild its rows.
+
+The models state the format once, for those who write it (`export`) and those who read it (`merge`). They are
+strict and know no other fields; whether a line's keys are those of its contents is checked here too, because
+a line may come from anyone.
+"""
+
+import base64
+import json
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    ValidationError,
+    model_validator,
+)
+
+from harness.spec.attempt import ENDED_WELL, Flag, Kind, State
+from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
+from harness.store.rows import text_sha
+
+FORMAT = 1
+
+Value = float | None  # None where the flag says what it was
+Json = dict[str, JsonValue]
+
+
+class _Part(BaseModel):
+    """What all parts share: nothing is coerced, nothing unknown is skipped, no NaN."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TrialPart(_Part):
+    """What was trained. The key is that of the configuration."""
+
+    key: str
+    key_scheme: int
+    config: Json
+    costs: dict[str, float]
+
+    @model_validator(mode="after")
+    def _key_is_right(self) -> Self:
+        if self.key_scheme != KEY_SCHEME:
+            raise ValueError(f"key scheme {self.key_scheme}; this harness has {KEY_SCHEME}")
+        if trial_key(self.config) != self.key:
+            raise ValueError(f"the key {self.key} is not that of the configuration, {trial_key(self.config)}")
+        return self
+
+
+class StudyPart(_Part):
+    """The trial's place in a study. `added`: when it last stood there."""
+
+    name: str
+    spec_yaml: str
+    spec_sha: str
+    created: str
+    trial_name: str
+    position: int
+    seeds: list[int]
+    protocol_name: str
+    added: str
+
+    @model_validator(mode="after")
+    def _sha_is_right(self) -> Self:
+        if text_sha(self.spec_yaml) != self.spec_sha:
+            raise ValueError(f"the text of study '{self.name}' is not the one that spec_sha names")
+        return self
+
+
+class DatasetPart(_Part):
+    """A split that the attempt used."""
+
+    name: str
+    split: str
+    fingerprint: str
+    images: NonNegativeInt
+    bytes: NonNegativeInt
+
+
+class EvaluationPart(_Part):
+    """A split under a condition. The key is that of both."""
+
+    key: str
+    fingerprint: str
+    condition: Json
+
+    @model_validator(mode="after")
+    def _key_is_right(self) -> Self:
+        right = evaluation_key(self.fingerprint, self.condition)
+        if right != self.key:
+            raise ValueError(f"the key {self.key} is not that of the evaluation, {right}")
+        return self
+
+
+def _unpacked(text: object) -> object:
+    """Decode base64 strictly: a damaged text is refused, never skipped over."""
+    return base64.b64decode(text, validate=True) if isinstance(text, str) else text
+
+
+class SamplePart(_Part):
+    """One value an image: `count` bits or 32-bit numbers."""
+
+    evaluation: str
+    name: str
+    count: NonNegativeInt
+    encoding: str
+    packed: Annotated[bytes, BeforeValidator(_unpacked)]
+
+    @model_validator(mode="after")
+    def _has_its_length(self) -> Self:
+        right = {"bits": (self.count + 7) // 8, "float32": 4 * self.count}.get(self.encoding)
+        if right is not None and len(self.packed) != right:
+            raise ValueError(
+                f"{self.count} values as {self.encoding} are {right} bytes, not {len(self.packed)}"
+            )
+        return self
+
+
+class ArtifactPart(_Part):
+    """A file, by its path within the attempt's folder."""
+
+    kind: str
+    path: str
+    sha256: str
+    bytes: NonNegativeInt
+
+
+class PublishedLine(_Part):
+    """One attempt that counts."""
+
+    format: Literal[1]
+    uid: Annotated[str, Field(min_length=1)]
+    kind: Kind
+    state: State
+    trial: TrialPart
+    studies: list[StudyPart]
+    datasets: list[DatasetPart]
+    evaluations: list[EvaluationPart]
+    seed: int
+    weights_from: str | None
+    resumed_from: str | None
+    supersedes: str | None
+    device: str
+    threads: int
+    exclusive: bool
+    execution: Json
+    environment: Json
+    code_digest: str | None
+    started: str
+    ended: str
+    error_kind: str | None
+    error: str | None
+    curve: list[tuple[str, str, int, Value, Flag]]  # split, name, step, value, flag
+    results: list[tuple[str, str, Value, Flag]]  # evaluation key, name, value, flag
+    measures: list[tuple[str, Value, Flag]]
+    samples: list[SamplePart]
+    artifacts: list[ArtifactPart]
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        if self.state not in ENDED_WELL:
+            raise ValueError(f"an attempt that ended {self.state} does not count")
+        known = {e.key for e in self.evaluations}
+        used = {r[0] for r in self.results} | {s.evaluation for s in self.samples}
+        if used - known:
+            raise ValueError(f"evaluation {min(used - known)} has values but is not in the line")
+        missing = {e.fingerprint for e in self.evaluations} - {d.fingerprint for d in self.datasets}
+        if missing:
+            raise ValueError(f"data {min(missing)} were evaluated but are not in the line")
+        for value, flag in (pair[-2:] for rows in (self.curve, self.results, self.measures) for pair in rows):
+            if (value is None) == (flag == "ok"):
+                raise ValueError(f"the value {value} does not go with the flag {flag}")
+        return self
+
+
+def parse_line(text: str) -> PublishedLine:
+    """Return the line that `text` holds, checked.
+
+    Raises ValueError, with one line of words, where it cannot be used.
+    """
+    try:
+        found = json.loads(text).get("format")
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from None
+    except AttributeError:
+        raise ValueError("not a published attempt") from None
+    if found != FORMAT:
+        raise ValueError(f"format {json.dumps(found)} is not known to this harness, which reads {FORMAT}")
+    try:
+        return PublishedLine.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        words = str(first.get("ctx", {}).get("error", first["msg"]))
+        raise ValueError(f"{place}: {words}" if place else words) from None
+
+
+def without_private(value: Any) -> Any:
+    """Return a JSON value without what tells of the machine's owner: a key `host`, and absolute paths."""
+    if isinstance(value, dict):
+        return {
+            name: without_private(v) for name, v in value.items() if name != "host" and not _is_absolute(v)
+        }
+    if isinstance(value, list | tuple):
+        return [without_private(v) for v in value if not _is_absolute(v)]
+    return value
+
+
+def _is_absolute(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    return PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()

@@ -1,0 +1,194 @@
+"""Reading a store: all at once as a `Snapshot`, and what is large (curves, samples, artifacts) by attempt.
+
+A snapshot is a handful of queries over whole tables, joined in Python by ids, within one transaction; JSON
+that many rows share is parsed once. So a plan over thousands of runs takes a fraction of a second.
+"""
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from harness.spec.attempt import ENDED_WELL, Artifact, Point, Sample, unflagged
+from harness.store.connection import Store
+from harness.store.records import (
+    AttemptRecord,
+    DatasetRecord,
+    EvaluationRecord,
+    Snapshot,
+    StudyTrialRecord,
+    TrialRecord,
+)
+
+_ATTEMPTS = """
+SELECT a.id, a.env_id, a.exclusive, a.execution_json,
+    a.uid, a.kind, a.state, t.key, r.seed, a.device, a.threads, a.code_digest, a.started, a.ended,
+    a.weights_from, a.resumed_from, a.supersedes, a.error_kind, a.error
+FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id
+ORDER BY a.started, a.uid
+"""
+_ATTEMPT_FIELDS = (
+    "uid", "kind", "state", "trial_key", "seed", "device", "threads", "code_digest", "started", "ended",
+    "weights_from", "resumed_from", "supersedes", "error_kind", "error",
+)  # fmt: skip
+
+
+def snapshot(store: Store) -> Snapshot:
+    """Return all that is stored but curves, samples and artifacts, as of one moment.
+
+    Records share the mappings that they have in common; treat them as read-only.
+    """
+    with store.reading() as conn:
+        return Snapshot(
+            datasets=_datasets(conn),
+            trials=_trials(conn),
+            study_trials=_study_trials(conn),
+            evaluations=_evaluations(conn),
+            attempts=_attempts(conn),
+        )
+
+
+def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
+    """Return the uids of the accepted attempts, at most one a run.
+
+    Accepted is the `train` attempt of a run that ended done or nan and that no other such attempt of the run
+    supersedes; where several are left (two machines did one run), the one with the smaller uid.
+    """
+    ended = [a for a in attempts if a.kind == "train" and a.state in ENDED_WELL]
+    superseded = {(a.trial_key, a.seed, a.supersedes) for a in ended}
+    chosen: dict[tuple[str, int], str] = {}
+    for a in ended:
+        run = (a.trial_key, a.seed)
+        if (*run, a.uid) not in superseded:
+            chosen[run] = min(chosen.get(run, a.uid), a.uid)
+    return frozenset(chosen.values())
+
+
+def running(store: Store) -> tuple[AttemptRecord, ...]:
+    """Return the attempts that are marked as running, in order of their start."""
+    return tuple(a for a in snapshot(store).attempts if a.state == "running")
+
+
+def curve(store: Store, uid: str) -> tuple[Point, ...]:
+    """Return an attempt's curve, ordered by split, name and step; empty where there is none."""
+    rows = store.db.conn.execute(
+        """SELECT m.split, m.name, m.step, m.value, m.flag FROM metric m JOIN attempt a ON a.id = m.attempt_id
+        WHERE a.uid = ? ORDER BY m.split, m.name, m.step""",
+        (uid,),
+    )
+    return tuple(Point(*row) for row in rows)
+
+
+def samples(store: Store, uid: str) -> tuple[Sample, ...]:
+    """Return an attempt's values by image, packed as they were stored, ordered by evaluation key and name."""
+    rows = store.db.conn.execute(
+        """SELECT e.key, s.name, s.count, s.encoding, s.packed
+        FROM sample s JOIN attempt a ON a.id = s.attempt_id JOIN evaluation e ON e.id = s.evaluation_id
+        WHERE a.uid = ? ORDER BY e.key, s.name""",
+        (uid,),
+    )
+    return tuple(Sample(*row) for row in rows)
+
+
+def artifacts(store: Store, uid: str) -> tuple[Artifact, ...]:
+    """Return the files that an attempt left, ordered by path."""
+    rows = store.db.conn.execute(
+        """SELECT f.kind, f.path, f.sha256, f.bytes FROM artifact f JOIN attempt a ON a.id = f.attempt_id
+        WHERE a.uid = ? ORDER BY f.path""",
+        (uid,),
+    )
+    return tuple(Artifact(*row) for row in rows)
+
+
+def _datasets(conn: sqlite3.Connection) -> dict[str, DatasetRecord]:
+    rows = conn.execute("SELECT name, split, fingerprint, images, bytes FROM dataset ORDER BY fingerprint")
+    return {row[2]: DatasetRecord(*row) for row in rows}
+
+
+def _trials(conn: sqlite3.Connection) -> dict[str, TrialRecord]:
+    costs: defaultdict[int, dict[str, float]] = defaultdict(dict)
+    for trial, name, value in conn.execute("SELECT trial_id, name, value FROM cost ORDER BY trial_id, name"):
+        costs[trial][name] = value
+    rows = conn.execute("SELECT id, key, key_scheme, config_json FROM trial ORDER BY id")
+    return {
+        key: TrialRecord(key, scheme, json.loads(config), costs.get(number, {}))
+        for number, key, scheme, config in rows
+    }
+
+
+def _study_trials(conn: sqlite3.Connection) -> tuple[StudyTrialRecord, ...]:
+    """Return the trials of each study: those added last come last, otherwise in their file's order."""
+    rows = conn.execute(
+        """SELECT s.name, st.name, st.position, t.key, st.seeds_json, st.protocol_name,
+            s.spec_yaml, s.spec_sha, s.created, st.added
+        FROM study_trial st JOIN study s ON s.id = st.study_id JOIN trial t ON t.id = st.trial_id
+        ORDER BY s.created, s.name, st.added, st.position, t.key"""
+    )
+    return tuple(
+        StudyTrialRecord(
+            study, name, position, key, tuple(json.loads(seeds)), protocol, text, sha, created, added
+        )
+        for study, name, position, key, seeds, protocol, text, sha, created, added in rows
+    )
+
+
+def _evaluations(conn: sqlite3.Connection) -> dict[str, EvaluationRecord]:
+    rows = conn.execute(
+        """SELECT e.key, d.name, d.split, d.fingerprint, e.condition_json
+        FROM evaluation e JOIN dataset d ON d.id = e.dataset_id ORDER BY e.key"""
+    )
+    return {
+        key: EvaluationRecord(key, dataset, split, fingerprint, json.loads(condition))
+        for key, dataset, split, fingerprint, condition in rows
+    }
+
+
+def _attempts(conn: sqlite3.Connection) -> tuple[AttemptRecord, ...]:
+    parsed = cache(json.loads)
+    environments = _environments(conn)
+    results: defaultdict[int, dict[tuple[str, str], float]] = defaultdict(dict)
+    for attempt, key, name, value, flag in conn.execute(
+        """SELECT x.attempt_id, e.key, x.name, x.value, x.flag
+        FROM result x JOIN evaluation e ON e.id = x.evaluation_id ORDER BY x.attempt_id, e.key, x.name"""
+    ):
+        results[attempt][key, name] = unflagged(value, flag)
+    measures: defaultdict[int, dict[str, float]] = defaultdict(dict)
+    for attempt, name, value, flag in conn.execute(
+        "SELECT attempt_id, name, value, flag FROM measure ORDER BY attempt_id, name"
+    ):
+        measures[attempt][name] = unflagged(value, flag)
+    records = [
+        AttemptRecord(
+            **dict(zip(_ATTEMPT_FIELDS, row, strict=True)),
+            exclusive=bool(exclusive),
+            execution=parsed(execution),
+            environment=environments.get(env, {}),
+            results=results.get(number, {}),
+            measures=measures.get(number, {}),
+        )
+        for number, env, exclusive, execution, *row in conn.execute(_ATTEMPTS)
+    ]
+    chosen = accepted(records)
+    return tuple(replace(a, accepted=True) if a.uid in chosen else a for a in records)
+
+
+def _environments(conn: sqlite3.Connection) -> dict[int, dict[str, Any]]:
+    """Return each environment as it was given, by id."""
+    found = {}
+    for number, git_sha, dirty, host, device, driver, python, torch, rest in conn.execute(
+        "SELECT id, git_sha, dirty, host, device, driver, python, torch, packages_json FROM env"
+    ):
+        columns = {
+            "git_sha": git_sha,
+            "dirty": None if dirty is None else bool(dirty),
+            "host": host,
+            "device": device,
+            "driver": driver,
+            "python": python,
+            "torch": torch,
+        }
+        found[number] = {name: v for name, v in columns.items() if v is not None} | json.loads(rest)
+    return found

@@ -1,0 +1,193 @@
+"""Rows of the store's tables: each function inserts one kind, within a transaction that the caller holds.
+
+Known rows are found by their natural key, so that the same thing written twice is there once. Values are
+plain Python numbers: NaN, infinities and numpy's scalars are turned here into what SQLite can hold.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from harness.spec.attempt import AttemptResult, DatasetSplit, EvaluationSpec, Flag, flagged
+from harness.spec.errors import HarnessError
+from harness.spec.keys import canonical_json
+from harness.store.records import StudyTrialRow
+
+_ENV_COLUMNS: dict[str, type] = {
+    "git_sha": str,
+    "dirty": bool,
+    "host": str,
+    "device": str,
+    "driver": str,
+    "python": str,
+    "torch": str,
+}
+
+
+def put_study(conn: sqlite3.Connection, name: str, spec_yaml: str, created: str) -> int:
+    """Insert or renew a study. Return its id."""
+    conn.execute(
+        """INSERT INTO study (name, spec_yaml, spec_sha, created) VALUES (?, ?, ?, ?)
+        ON CONFLICT (name) DO UPDATE
+        SET spec_yaml = excluded.spec_yaml, spec_sha = excluded.spec_sha, created = excluded.created""",
+        (name, spec_yaml, text_sha(spec_yaml), created),
+    )
+    return _id(conn, "SELECT id FROM study WHERE name = ?", name)
+
+
+def put_study_trial(
+    conn: sqlite3.Connection, study: int, trial: int, row: StudyTrialRow, *, added: str
+) -> None:
+    """Insert or renew a trial's place in a study."""
+    conn.execute(
+        """INSERT INTO study_trial (study_id, trial_id, name, position, seeds_json, protocol_name, added)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (study_id, trial_id) DO UPDATE
+        SET name = excluded.name, position = excluded.position, seeds_json = excluded.seeds_json,
+            protocol_name = excluded.protocol_name, added = excluded.added""",
+        (study, trial, row.name, row.position, canonical_json(list(row.seeds)), row.protocol_name, added),
+    )
+
+
+def put_trial(conn: sqlite3.Connection, key: str, key_scheme: int, config: Mapping[str, Any]) -> int:
+    """Insert a trial unless it is known. Return its id."""
+    conn.execute(
+        """INSERT INTO trial (key, key_scheme, task, model, config_json) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (key) DO NOTHING""",
+        (key, key_scheme, _kind(config.get("task")), _kind(config.get("model")), canonical_json(config)),
+    )
+    return _id(conn, "SELECT id FROM trial WHERE key = ?", key)
+
+
+def put_run(conn: sqlite3.Connection, trial: int, seed: int) -> int:
+    """Insert a run unless it is known. Return its id."""
+    conn.execute("INSERT INTO run (trial_id, seed) VALUES (?, ?) ON CONFLICT DO NOTHING", (trial, seed))
+    return _id(conn, "SELECT id FROM run WHERE trial_id = ? AND seed = ?", trial, seed)
+
+
+def put_dataset(conn: sqlite3.Connection, data: DatasetSplit) -> int:
+    """Insert a split of a dataset unless its contents are known. Return its id."""
+    conn.execute(
+        """INSERT INTO dataset (name, split, fingerprint, images, bytes) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (fingerprint) DO NOTHING""",
+        (data.name, data.split, data.fingerprint, data.images, data.bytes),
+    )
+    return _id(conn, "SELECT id FROM dataset WHERE fingerprint = ?", data.fingerprint)
+
+
+def put_evaluation(conn: sqlite3.Connection, spec: EvaluationSpec) -> int:
+    """Insert an evaluation, with its split, unless it is known. Return its id."""
+    data = DatasetSplit(spec.dataset, spec.split, spec.fingerprint, spec.images, spec.bytes)
+    conn.execute(
+        "INSERT INTO evaluation (key, dataset_id, condition_json) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (spec.key, put_dataset(conn, data), canonical_json(spec.condition)),
+    )
+    return _id(conn, "SELECT id FROM evaluation WHERE key = ?", spec.key)
+
+
+def put_attempt(conn: sqlite3.Connection, row: Mapping[str, Any]) -> int:
+    """Insert an attempt; `row` maps columns to values.
+
+    Return its id. Raises HarnessError where its uid is known.
+    """
+    if conn.execute("SELECT 1 FROM attempt WHERE uid = ?", (row["uid"],)).fetchone():
+        raise HarnessError(f"attempt {row['uid']} is in the store already")
+    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    cursor = conn.execute(f"INSERT INTO attempt ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
+    return int(cursor.lastrowid or 0)
+
+
+def put_environment(conn: sqlite3.Connection, environment: Mapping[str, Any]) -> int | None:
+    """Insert an environment unless the same is known. Return its id, or None for an empty one.
+
+    What has no column of its own, or is not of its column's type, goes into `packages_json`: nothing is lost.
+    """
+    if not environment:
+        return None
+    text = canonical_json(environment)
+    columns = {
+        name: environment[name]
+        for name, kind in _ENV_COLUMNS.items()
+        if isinstance(environment.get(name), kind)
+    }
+    rest = {name: value for name, value in environment.items() if name not in columns}
+    conn.execute(
+        """INSERT INTO env (sha, git_sha, dirty, host, device, driver, python, torch, packages_json)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha) DO NOTHING""",
+        (
+            text_sha(text),
+            *(columns.get(name) for name in _ENV_COLUMNS),
+            canonical_json(rest),
+        ),
+    )
+    return _id(conn, "SELECT id FROM env WHERE sha = ?", text_sha(text))
+
+
+def put_findings(conn: sqlite3.Connection, attempt: int, result: AttemptResult) -> None:
+    """Insert an attempt's curve, results, measures, samples and artifacts."""
+    keys = {r.evaluation for r in result.results} | {s.evaluation for s in result.samples}
+    evaluations = _evaluation_ids(conn, keys, result.uid)
+    conn.executemany(
+        """INSERT INTO metric (attempt_id, split, name, step, value, flag) VALUES (?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET value = excluded.value, flag = excluded.flag""",
+        ((attempt, p.split, p.name, int(p.step), *_storable(p.value, p.flag)) for p in result.curve),
+    )
+    conn.executemany(
+        "INSERT INTO result (attempt_id, evaluation_id, name, value, flag) VALUES (?, ?, ?, ?, ?)",
+        ((attempt, evaluations[r.evaluation], r.name, *_storable(r.value, r.flag)) for r in result.results),
+    )
+    conn.executemany(
+        "INSERT INTO measure (attempt_id, name, value, flag) VALUES (?, ?, ?, ?)",
+        ((attempt, m.name, *_storable(m.value, m.flag)) for m in result.measures),
+    )
+    conn.executemany(
+        """INSERT INTO sample (attempt_id, evaluation_id, name, count, encoding, packed)
+        VALUES (?, ?, ?, ?, ?, ?)""",
+        ((attempt, evaluations[s.evaluation], s.name, s.count, s.encoding, s.packed) for s in result.samples),
+    )
+    conn.executemany(
+        "INSERT INTO artifact (attempt_id, kind, path, sha256, bytes) VALUES (?, ?, ?, ?, ?)",
+        ((attempt, a.kind, a.path, a.sha256, a.bytes) for a in result.artifacts),
+    )
+
+
+def put_costs(conn: sqlite3.Connection, trial: int, costs: Mapping[str, float]) -> None:
+    """Insert or replace costs of a trial."""
+    conn.executemany(
+        """INSERT INTO cost (trial_id, name, value) VALUES (?, ?, ?)
+        ON CONFLICT (trial_id, name) DO UPDATE SET value = excluded.value""",
+        ((trial, name, float(value)) for name, value in costs.items()),
+    )
+
+
+def text_sha(text: str) -> str:
+    """Return the SHA-256 of a text's UTF-8 bytes, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _storable(value: float | None, flag: Flag) -> tuple[float | None, Flag]:
+    """Return value and flag as the tables want them, also for a number that nobody has flagged."""
+    return (None, flag) if value is None else flagged(float(value))
+
+
+def _evaluation_ids(conn: sqlite3.Connection, keys: Iterable[str], uid: str) -> dict[str, int]:
+    """Return the ids of evaluations by key. Raises HarnessError for one that is not known."""
+    ids = {}
+    for key in keys:
+        row = conn.execute("SELECT id FROM evaluation WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise HarnessError(f"attempt {uid} reports an evaluation that nobody asked for: {key}")
+        ids[key] = int(row[0])
+    return ids
+
+
+def _id(conn: sqlite3.Connection, query: str, *parameters: object) -> int:
+    """Return the one id that a query finds."""
+    return int(conn.execute(query, parameters).fetchone()[0])
+
+
+def _kind(part: object) -> str | None:
+    """Return what a part of a configuration is called, where it is called anything."""
+    kind = part.get("kind") if isinstance(part, Mapping) else None
+    return kind if isinstance(kind, str) else None

@@ -1,0 +1,146 @@
+"""The one writer: all that is ever put into a store, each call one transaction.
+
+Curves, samples and the rest of an attempt come with its end and in one piece, so that a killed driver leaves
+either a running attempt or a whole one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from harness.spec.attempt import AttemptRequest, AttemptResult
+from harness.spec.errors import HarnessError
+from harness.spec.keys import KEY_SCHEME, canonical_json
+from harness.store.connection import Store
+from harness.store.records import StudyTrialRow
+from harness.store.rows import (
+    put_attempt,
+    put_costs,
+    put_dataset,
+    put_environment,
+    put_evaluation,
+    put_findings,
+    put_run,
+    put_study,
+    put_study_trial,
+    put_trial,
+)
+
+_UNSEEN_END = frozenset({"running", "lost"})  # states that a result may still follow
+
+
+def add_study(
+    store: Store, *, name: str, spec_yaml: str, created: str, trials: Sequence[StudyTrialRow]
+) -> None:
+    """Write a study with its trials and their data. `created`: ISO 8601, UTC.
+
+    Done again it replaces the study's text and time and the places of the trials that it has now; trials that
+    it no longer has keep theirs, with the time at which they were last added.
+    """
+    with store.writing() as conn:
+        study = put_study(conn, name, spec_yaml, created)
+        for trial in trials:
+            for data in trial.datasets:
+                put_dataset(conn, data)
+            number = put_trial(conn, trial.key, trial.key_scheme, trial.config)
+            put_study_trial(conn, study, number, trial, added=created)
+
+
+def start_attempt(
+    store: Store,
+    request: AttemptRequest,
+    *,
+    exclusive: bool,
+    started: str,
+    supersedes: str | None = None,
+    weights_from: str | None = None,
+) -> None:
+    """Write an attempt that begins, as running, with its run and its evaluations. `started`: ISO 8601, UTC.
+
+    Raises HarnessError where the uid is in the store already.
+    """
+    execution = asdict(request.execution)
+    row = {
+        "uid": request.uid,
+        "kind": request.kind,
+        "state": "running",
+        "weights_from": weights_from,
+        "resumed_from": request.resume_from,
+        "supersedes": supersedes,
+        "device": request.execution.device,
+        "threads": request.execution.threads,
+        "exclusive": int(exclusive),
+        "execution_json": canonical_json(execution),
+        "started": started,
+    }
+    with store.writing() as conn:
+        trial = put_trial(conn, request.trial_key, KEY_SCHEME, request.config)
+        for evaluation in request.evaluations:
+            put_evaluation(conn, evaluation)
+        put_attempt(conn, {**row, "run_id": put_run(conn, trial, request.seed)})
+
+
+def finish_attempt(store: Store, result: AttemptResult) -> bool:
+    """Take in how an attempt ended and all that it found. Return False where that was done before.
+
+    A result may follow a `lost`: its worker lived on after its driver. Of points with the same split, name
+    and step the last counts. Raises HarnessError where the attempt, or an evaluation that it reports, is not
+    in the store.
+    """
+    with store.writing() as conn:
+        row = conn.execute(
+            "SELECT id, state, device, threads FROM attempt WHERE uid = ?", (result.uid,)
+        ).fetchone()
+        if row is None:
+            raise HarnessError(
+                f"attempt {result.uid} is not in the store; was another --db used to start it?"
+            )
+        number, state, device, threads = row
+        if state not in _UNSEEN_END:
+            return False
+        conn.execute(
+            """UPDATE attempt SET state = ?, resumed_from = coalesce(?, resumed_from), env_id = ?, device = ?,
+                threads = ?, execution_json = ?, code_digest = ?, error_kind = ?, error = ?,
+                started = ?, ended = ?
+            WHERE id = ?""",
+            (
+                result.state,
+                result.resumed_from,
+                put_environment(conn, result.environment),
+                result.execution.get("device", device),
+                int(result.execution.get("threads", threads)),
+                canonical_json(result.execution),
+                result.code_digest,
+                result.error_kind,
+                result.error,
+                result.started,
+                result.ended,
+                number,
+            ),
+        )
+        put_findings(conn, number, result)
+        return True
+
+
+def end_attempt(
+    store: Store, uid: str, state: str, error_kind: str | None, error: str | None, ended: str
+) -> bool:
+    """End a running attempt that left no result (lost, failed, …). Return False if it had ended before."""
+    with store.writing() as conn:
+        cursor = conn.execute(
+            """UPDATE attempt SET state = ?, error_kind = ?, error = ?, ended = ?
+            WHERE uid = ? AND state = 'running'""",
+            (state, error_kind, error, ended, uid),
+        )
+        return cursor.rowcount == 1
+
+
+def set_costs(store: Store, key: str, costs: Mapping[str, float]) -> None:
+    """Write what a trial costs (parameters, macs …) by name, in place of what stood there under these names.
+
+    Raises HarnessError where no trial has this key.
+    """
+    with store.writing() as conn:
+        row = conn.execute("SELECT id FROM trial WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise HarnessError(f"no trial with key {key} is in the store")
+        put_costs(conn, row[0], costs)

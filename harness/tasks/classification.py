@@ -1,0 +1,151 @@
+"""Classification: images and labels on the device, cross-entropy, accuracy, and what is observed on the way.
+
+A task knows its data, model, loss and metrics; how it is trained is the loop's business.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.data.dataset import Arrays, load_dataset
+from harness.models.build import build_model
+from harness.spec.attempt import EvaluationSpec, Sample
+from harness.spec.errors import HarnessError
+
+EVALUATION_BATCH = 500
+OBSERVED_ACCURACY, OBSERVED_HIDDEN = 2_000, 1_000  # the first images, in canonical order, that are looked at on the way
+
+
+class Observable(Protocol):
+    """What a classification network shows: the maps before the first fully connected layer and the last hidden one."""
+
+    maps: Tensor  # (N, C, H, W)
+    hidden: Tensor  # (N, D)
+    logits: Tensor  # (N, classes)
+
+
+@dataclass(frozen=True)
+class DeviceImages:
+    """A split on the device: images uint8 (N, C, H, W), labels int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int) -> "DeviceImages":
+        """Return the first `count` images, or all where there are fewer."""
+        return DeviceImages(self.images[:count], self.labels[:count])
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation's metrics, and whether each image was classified correctly: bool (N,)."""
+
+    accuracy: float
+    loss: float
+    correct: np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Classification:
+    """The task of one trial on one device."""
+
+    def __init__(
+        self, config: Mapping[str, Any], dataset: str, data_root: Path, device: torch.device, channels_last: bool
+    ) -> None:
+        protocol = config["protocol"]
+        splits = load_dataset(dataset, data_root)
+        trained_on = "train" if protocol["train_on"] == "all" else "rest"
+        self.device = device
+        self.train = self._on_device(splits[trained_on])
+        self._splits = splits
+        self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        normalization = protocol["normalization"]
+        self._mean = torch.tensor(normalization["mean"], device=device).view(1, -1, 1, 1)
+        self._deviation = torch.tensor(normalization["deviation"], device=device).view(1, -1, 1, 1)
+        self._precision = protocol["precision"]
+        self.observed_split = "test" if trained_on == "train" else "validation"
+        self.observed = self.split(self.observed_split)
+
+    def model(self, config: Mapping[str, Any], plugin_paths: Sequence[str]) -> nn.Module:
+        """Build the trial's network on the device, not yet initialised."""
+        with torch.random.fork_rng(devices=[]):
+            network = build_model(config, plugin_paths)
+        return network.to(self.device, memory_format=self._memory_format)  # type: ignore[call-overload, no-any-return]
+
+    def split(self, name: str) -> DeviceImages:
+        """Return a split of the data on the device. Searching code never asks for `test`."""
+        return self._on_device(self._splits[name])
+
+    def loss(self, model: nn.Module, index: Tensor) -> Tensor:
+        """Return the mean cross-entropy of the training images at `index`, int64 (B,) on the device."""
+        return F.cross_entropy(model(self._prepared(self.train.images[index])), self.train.labels[index])
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, data: DeviceImages) -> Evaluated:
+        """Evaluate a whole split in batches of `EVALUATION_BATCH`."""
+        losses, correct = [], []
+        for images, labels in self._batches(data):
+            logits = model(self._prepared(images))
+            losses.append(F.cross_entropy(logits, labels, reduction="none"))
+            correct.append(logits.argmax(1) == labels)  # a NaN is nobody's largest: argmax then names the first NaN
+        all_losses, all_correct = torch.cat(losses), torch.cat(correct)
+        finite = bool(torch.isfinite(all_losses).all())
+        loss = float(all_losses.double().mean()) if finite else float("nan")
+        return Evaluated(float(all_correct.double().mean()), loss, all_correct.cpu().numpy())
+
+    @torch.no_grad()
+    def hidden_moments(self, model: nn.Module) -> tuple[float, float]:
+        """Return mean and variance of the last hidden layer over the first observed images and all units (Fig. 6)."""
+        data = self.observed.first(OBSERVED_HIDDEN)
+        hidden = torch.cat([self._features(model, images).hidden for images, _ in self._batches(data)]).double()
+        return float(hidden.mean()), float(hidden.var(correction=0))
+
+    @torch.no_grad()
+    def maps(self, model: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the first observed image of each class and its maps before the fully connected layers (Fig. 5).
+
+        images: uint8 (classes, C, H, W); maps: float16 (classes, C', H', W'); labels: int64 (classes,).
+        """
+        labels = self.observed.labels.cpu()
+        first = [int((labels == label).nonzero()[0]) for label in labels.unique()]
+        images = self.observed.images[first]
+        maps = self._features(model, images).maps
+        return {
+            "images": images.cpu().numpy(),
+            "maps": maps.to("cpu", torch.float16).contiguous().numpy(),
+            "labels": labels[first].numpy(),
+        }
+
+    def _features(self, model: nn.Module, images: Tensor) -> Observable:
+        features = getattr(model, "features", None)
+        if features is None:
+            raise HarnessError(f"the model {type(model).__name__} has no method 'features' to observe")
+        return cast("Observable", features(self._prepared(images)))
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """Return images uint8 (B, C, H, W) as normalised fp32, in the memory format of the execution."""
+        scaled = images.to(torch.float32).div_(255)
+        return scaled.sub_(self._mean).div_(self._deviation).contiguous(memory_format=self._memory_format)
+
+    def _batches(self, data: DeviceImages) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(data), EVALUATION_BATCH):
+            stop = start + EVALUATION_BATCH
+            yield data.images[start:stop], data.labels[start:stop]
+
+    def _on_device(self, arrays: Arrays) -> DeviceImages:
+        images = torch.from_numpy(np.ascontiguousarray(arrays.images))
+        return DeviceImages(images.to(self.device), torch.from_numpy(arrays.labels).to(self.device))
+
+
+def correct_sample(evaluation: EvaluationSpec, evaluated: Evaluated) -> Sample:
+    """Return which images were classified correctly, packed a bit an image in canonical order."""
+    packed = np.packbits(evaluated.correct).tobytes()
+    return Sample(evaluation.key, "correct", len(evaluated.correct), "bits", packed)

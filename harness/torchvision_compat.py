@@ -1,0 +1,79 @@
+"""The one way in which the harness imports torchvision, and ptflops, which imports it.
+
+torchvision's wheels are built for CUDA. Beside a CPU build of torch (as on CI and many login nodes) their
+compiled library does not load, so its operators are unknown, and `import torchvision` ends in "operator
+torchvision::nms does not exist" as soon as it describes them to torch. There, and only there, the names of
+these operators are defined first, without an implementation: datasets, transforms and models then work;
+`torchvision.ops` and `torchvision.io` do not.
+
+Defining a name changes torch's registry for the whole process, so `import harness` never does it.
+"""
+
+import ctypes
+import re
+import warnings
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+_FAKE = re.compile(r"""register_fake\(\s*["'](torchvision::\w+)["']""")
+_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"  # never called
+
+
+def import_torchvision() -> ModuleType:
+    """Import and return torchvision, also where its compiled library cannot be loaded. Takes 1.5–2 s the
+    first time.
+
+    Raises:
+        ModuleNotFoundError: torchvision is not installed.
+    """
+    return _import("torchvision")
+
+
+def import_ptflops() -> ModuleType:
+    """Import and return ptflops, also where the compiled library of torchvision cannot be loaded.
+
+    Raises:
+        ModuleNotFoundError: ptflops is not installed.
+    """
+    return _import("ptflops")
+
+
+def _import(name: str) -> ModuleType:
+    _name_missing_operators()
+    with warnings.catch_warnings():
+        # The harness reads images with Pillow; that torchvision cannot is no news to its user.
+        warnings.filterwarnings("ignore", message="Failed to load image Python extension")
+        return import_module(name)
+
+
+@cache
+def _name_missing_operators() -> None:
+    """Define the operators that torchvision describes to torch, where its library cannot define them."""
+    import torch
+
+    if torch.version.cuda is not None or torch.version.hip is not None:
+        return
+    spec = find_spec("torchvision")  # does not run it
+    if spec is None or not spec.submodule_search_locations:
+        return
+    folder = Path(spec.submodule_search_locations[0])
+    if _library_loads(folder):
+        return
+    described = (folder / "_meta_registrations.py").read_text(encoding="utf-8")
+    for operator in dict.fromkeys(_FAKE.findall(described)):
+        if not hasattr(torch.ops.torchvision, operator.partition("::")[2]):
+            torch.library.define(operator, _SCHEMA)
+
+
+def _library_loads(folder: Path) -> bool:
+    """Return whether torchvision's library loads by itself, as `import torchvision` would load it."""
+    for library in (*folder.glob("_C*.so"), *folder.glob("_C*.pyd")):
+        try:
+            ctypes.CDLL(str(library))
+        except OSError:
+            continue
+        return True
+    return False

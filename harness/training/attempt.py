@@ -1,0 +1,102 @@
+"""One attempt in a worker process: from the request in its folder to the result in its folder.
+
+    request.json → curve.jsonl while it trains, checkpoint.pt → result.json at the end, whole
+
+Nothing here knows the store. Whatever goes wrong ends as a state in the result: this is the one place that catches
+broadly.
+"""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from harness.spec.attempt import (
+    LOCK_FILE,
+    LOG_FILE,
+    REQUEST_FILE,
+    RESULT_FILE,
+    AttemptRequest,
+    AttemptResult,
+    State,
+)
+from harness.spec.code import attempt_digest
+from harness.spec.errors import HarnessError
+from harness.spec.filelock import hold
+from harness.spec.files import atomic_write
+from harness.training import evaluate, timing, train
+from harness.training.environment import environment
+from harness.training.outcome import Outcome, measure
+from harness.training.process import StopFlag, configure, peak_memory_bytes, reset_peak_memory, watched
+
+_KINDS: dict[str, Callable[[AttemptRequest, torch.device, StopFlag], Outcome]] = {
+    "train": train.run,
+    "check": train.run,
+    "evaluate": evaluate.run,
+    "timing": timing.run,
+}
+
+
+def run_attempt(folder: Path) -> str:
+    """Make the attempt whose request lies in `folder`, holding its lock, and return the state that it ended in."""
+    with hold(folder / LOCK_FILE), watched(folder) as stop:
+        request = AttemptRequest.from_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
+        result = _attempt(request, stop)
+        atomic_write(folder / RESULT_FILE, result.to_json())
+        return result.state
+
+
+def _attempt(request: AttemptRequest, stop: StopFlag) -> AttemptResult:
+    started = _now()
+    device = configure(request.execution)
+    reset_peak_memory(device)
+    error: BaseException | None = None
+    try:
+        outcome = _KINDS[request.kind](request, device, stop)
+        peak = peak_memory_bytes(device)
+        if peak is not None:
+            outcome = replace(outcome, measures=(*outcome.measures, measure("peak_memory_bytes", peak)))
+    except Exception as caught:  # noqa: BLE001 - the border of an attempt
+        error, outcome = caught, Outcome(state=_failure(caught))
+        _write_trace(request, caught)
+    return AttemptResult(
+        uid=request.uid,
+        state=outcome.state,
+        started=started,
+        ended=_now(),
+        execution=asdict(request.execution),
+        environment=environment(device),
+        code_digest=attempt_digest(request.config, request.dataset, request.kind),
+        resumed_from=outcome.resumed_from,
+        error_kind=type(error).__name__ if error else None,
+        error=_one_line(error) if error else None,
+        curve=outcome.curve,
+        results=outcome.results,
+        measures=outcome.measures,
+        samples=outcome.samples,
+        artifacts=outcome.artifacts,
+    )
+
+
+def _failure(error: Exception) -> State:
+    """Tell running out of memory from every other failure."""
+    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if isinstance(error, RuntimeError) and not isinstance(error, HarnessError):
+        out_of_memory = out_of_memory or "can't allocate memory" in str(error)
+    return "oom" if out_of_memory else "failed"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _write_trace(request: AttemptRequest, error: Exception) -> None:
+    trace = "".join(traceback.format_exception(error))
+    atomic_write(Path(request.folder) / LOG_FILE, trace)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

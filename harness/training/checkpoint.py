@@ -1,0 +1,60 @@
+"""Checkpoints: all that an attempt needs to go on as if it had never stopped, written whole."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.spec.attempt import Point
+from harness.spec.files import atomic_open
+
+
+@dataclass
+class Progress:
+    """Where an attempt stands, between two steps."""
+
+    epoch: int = 0  # epochs done
+    batch: int = 0  # batches done in the epoch under way
+    step: int = 0  # batches done in all
+    loss_sum: float = 0.0  # of the batches since the last point of the training loss
+    loss_count: int = 0
+    train_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state of training. `compatible` is what must be equal for an attempt to be gone on with bit for bit."""
+
+    progress: Progress
+    curve: tuple[Point, ...]
+    model: Mapping[str, Any]
+    optimizer: Mapping[str, Any]
+    torch_rng: torch.Tensor
+    cuda_rng: torch.Tensor | None
+    compatible: Mapping[str, Any]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically."""
+    state = {
+        **{field: getattr(checkpoint, field) for field in ("torch_rng", "cuda_rng")},
+        "model": dict(checkpoint.model),
+        "optimizer": dict(checkpoint.optimizer),
+        "progress": asdict(checkpoint.progress),
+        "curve": [asdict(point) for point in checkpoint.curve],
+        "compatible": dict(checkpoint.compatible),
+    }
+    with atomic_open(path) as file:
+        torch.save(state, file)
+
+
+def load_checkpoint(path: Path) -> Checkpoint | None:
+    """Read a checkpoint onto the CPU, or return None where there is none."""
+    if not path.exists():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    state["progress"] = Progress(**state["progress"])
+    state["curve"] = tuple(Point(**point) for point in state["curve"])
+    return Checkpoint(**state)

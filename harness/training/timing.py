@@ -1,0 +1,84 @@
+"""An attempt of kind `timing`: seconds an epoch and seconds a test, alone on the device, nothing else measured.
+
+50 steps of warm-up, then 3 epochs over all training data (at least one, at most ten minutes), then the whole test set
+three times after one warm-up. Median and spread are stored.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import torch
+
+from harness.spec.attempt import AttemptRequest, Measure
+from harness.training.checkpoint import Progress
+from harness.training.loop import Training
+from harness.training.outcome import Outcome, measure
+from harness.training.process import StopFlag
+from harness.training.setup import set_up, training
+from harness.training.streams import epoch_order
+
+WARM_UP_STEPS, EPOCHS, AT_MOST_S, TESTS = 50, 3, 600.0, 3
+
+
+def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcome:
+    """Time training and testing of the request's network; `options` may set warm_up_steps, epochs and at_most_s."""
+    setup = set_up(request, device)
+    session = training(setup, request, Progress())
+    options = request.options
+    _warm_up(session, int(options.get("warm_up_steps", WARM_UP_STEPS)))
+    epochs: list[float] = []
+    begun = time.monotonic()
+    while len(epochs) < int(options.get("epochs", EPOCHS)):
+        seconds = _epoch(session, len(epochs), stop)
+        if seconds is None:
+            return Outcome(state="interrupted")
+        epochs.append(seconds)
+        if time.monotonic() - begun + seconds > float(options.get("at_most_s", AT_MOST_S)):
+            break
+    model, test = setup.model.eval(), setup.task.split("test")
+    tests = []
+    for _ in range(TESTS + 1):
+        _synchronise(device)
+        started = time.perf_counter()
+        setup.task.evaluate(model, test)
+        _synchronise(device)
+        tests.append(time.perf_counter() - started)
+    return Outcome(
+        state="done", measures=(*_spread("train_s_per_epoch", epochs), *_spread("test_s", tests[1:]))
+    )
+
+
+def _warm_up(session: Training, steps: int) -> None:
+    order = epoch_order(session.seed, 0, session.schedule.images).to(session.task.device)
+    session.model.train()
+    for number in range(min(steps, session.schedule.batches)):
+        session.step(session.schedule.batch(order, number))
+
+
+def _epoch(session: Training, epoch: int, stop: StopFlag) -> float | None:
+    """Return the seconds of one epoch over all training data, or None where a stop was asked for."""
+    device = session.task.device
+    _synchronise(device)
+    started = time.perf_counter()
+    order = epoch_order(session.seed, epoch, session.schedule.images).to(device)
+    for number in range(session.schedule.batches):
+        if stop:
+            return None
+        session.step(session.schedule.batch(order, number))
+    _synchronise(device)
+    return time.perf_counter() - started
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _spread(name: str, seconds: Sequence[float]) -> tuple[Measure, ...]:
+    return (
+        measure(name, statistics.median(seconds)),
+        measure(f"{name}_min", min(seconds)),
+        measure(f"{name}_max", max(seconds)),
+        measure(f"{name}_count", len(seconds)),
+    )

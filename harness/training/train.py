@@ -1,0 +1,120 @@
+"""An attempt of kind `train` (and `check`, its repetition): train, evaluate, keep weights and maps."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.spec.attempt import CHECKPOINT_FILE, WEIGHTS_FILE, Artifact, AttemptRequest
+from harness.spec.code import attempt_digest
+from harness.spec.files import atomic_open
+from harness.training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from harness.training.environment import device_name
+from harness.training.loop import Training
+from harness.training.observe import Curve, Observer
+from harness.training.outcome import Outcome, artifact, evaluation_values, measure
+from harness.training.process import StopFlag
+from harness.training.setup import Setup, set_up, training
+
+MAPS_FILE = "maps.npz"
+
+
+def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcome:
+    """Train to the end or to a stop, from a checkpoint where the request names one that fits."""
+    folder = Path(request.folder)
+    setup = set_up(request, device)
+    compatible = _compatible(request, device)
+    checkpoint = _usable_checkpoint(request, compatible)
+    progress = Progress() if checkpoint is None else checkpoint.progress
+    session = training(setup, request, progress)
+    curve = Curve(folder, () if checkpoint is None else checkpoint.curve)
+    if checkpoint is not None:
+        _restore(session, checkpoint)
+
+    def save() -> None:
+        save_checkpoint(folder / CHECKPOINT_FILE, _checkpoint(session, curve, compatible))
+
+    before = progress.train_seconds, progress.step
+    state = session.run(
+        observer=Observer(setup.task, curve),
+        stop=stop,
+        checkpoint=save,
+        checkpoint_every_s=request.execution.checkpoint_every_s,
+        folder=folder,
+    )
+    seconds, steps = progress.train_seconds - before[0], progress.step - before[1]
+    outcome = Outcome(
+        state=state,
+        resumed_from=request.resume_from if checkpoint is not None else None,
+        curve=tuple(curve.points),
+        measures=(
+            measure("train_seconds", progress.train_seconds),
+            *([measure("images_per_s", steps * session.schedule.batch_size / seconds)] if steps else []),
+        ),
+    )
+    return outcome if state == "interrupted" else _finished(outcome, setup, request, folder)
+
+
+def _finished(outcome: Outcome, setup: Setup, request: AttemptRequest, folder: Path) -> Outcome:
+    """Evaluate the trained network, keep its weights and maps, and let go of the checkpoint."""
+    model = setup.model.eval()
+    results, samples = [], []
+    for spec in request.evaluations:
+        values, correct = evaluation_values(spec, setup.task.evaluate(model, setup.task.split(spec.split)))
+        results += values
+        samples += correct
+    with atomic_open(folder / WEIGHTS_FILE) as file:
+        torch.save(model.state_dict(), file)
+    artifacts: list[Artifact] = [artifact("weights", folder / WEIGHTS_FILE, folder)]
+    with atomic_open(folder / MAPS_FILE) as file:
+        np.savez_compressed(file, **setup.task.maps(model))  # type: ignore[arg-type]
+    artifacts.append(artifact("maps", folder / MAPS_FILE, folder))
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return replace(outcome, results=tuple(results), samples=tuple(samples), artifacts=tuple(artifacts))
+
+
+def _compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]:
+    """Return what must be equal for a checkpoint to be gone on with to the same bits."""
+    execution = request.execution
+    return {
+        "trial_key": request.trial_key,
+        "seed": request.seed,
+        "code_digest": attempt_digest(request.config, request.dataset),
+        "device": device_name(device),
+        "threads": execution.threads,
+        "memory_format": execution.memory_format,
+        "kernels": execution.kernels,
+        "compile": execution.compile,
+        "deterministic": execution.deterministic,
+        "torch": str(torch.__version__),
+    }
+
+
+def _usable_checkpoint(request: AttemptRequest, compatible: dict[str, Any]) -> Checkpoint | None:
+    if request.resume_folder is None:
+        return None
+    checkpoint = load_checkpoint(Path(request.resume_folder) / CHECKPOINT_FILE)
+    return checkpoint if checkpoint is not None and checkpoint.compatible == compatible else None
+
+
+def _checkpoint(session: Training, curve: Curve, compatible: dict[str, Any]) -> Checkpoint:
+    cuda = session.task.device.type == "cuda"
+    return Checkpoint(
+        progress=replace(session.progress, loss_sum=session.loss_sum()),
+        curve=tuple(curve.points),
+        model=session.model.state_dict(),
+        optimizer=session.optimizer.state_dict(),
+        torch_rng=torch.get_rng_state(),
+        cuda_rng=torch.cuda.get_rng_state() if cuda else None,
+        compatible=compatible,
+    )
+
+
+def _restore(session: Training, checkpoint: Checkpoint) -> None:
+    session.model.load_state_dict(checkpoint.model)
+    session.optimizer.load_state_dict(dict(checkpoint.optimizer))
+    torch.set_rng_state(checkpoint.torch_rng)
+    if checkpoint.cuda_rng is not None:
+        torch.cuda.set_rng_state(checkpoint.cuda_rng)

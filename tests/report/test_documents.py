@@ -1,0 +1,224 @@
+"""Documents and formats: golden files, and what every escape must keep. `UPDATE_GOLDEN=1` writes the files anew."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records import entry, snapshot, table1, train, whole
+
+from harness.report import expected_configs, expected_settings, render, study_document, table_document
+from harness.report.document import _letters
+from harness.report.render.latex import escape as latex_escape
+from harness.report.render.markdown import escape as markdown_escape
+from harness.spec.errors import HarnessError
+
+GOLDEN = Path(__file__).parent / "golden"
+CONFIGS = expected_configs(table1())
+
+
+def paper_document(stored, **options):
+    return table_document(stored, table1(), CONFIGS, expected_settings(table1()), **options)
+
+
+def study(stored=None):
+    return study_document(whole() if stored is None else stored, "mnist", {"mnist": None})
+
+
+@pytest.mark.parametrize("kind", ["md", "latex", "csv", "json"])
+@pytest.mark.parametrize("name", ["table1", "study"])
+def test_golden(name, kind):
+    text = render(paper_document(whole()) if name == "table1" else study(), kind)
+    file = GOLDEN / f"{name}.{'tex' if kind == 'latex' else kind}"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
+def test_json_is_the_list_of_cells():
+    cells = json.loads(render(paper_document(whole()), "json"))
+    assert len(cells) == 35
+    assert list(cells[0]) == (
+        [
+            "table",
+            "row",
+            "column",
+            "paper",
+            "ours",
+            "unit",
+            "match",
+            "runs",
+            "select",
+            "values",
+            "protocol",
+            "dataset",
+            "device",
+            "note",
+        ]
+    )
+
+
+def test_json_has_no_nan():
+    stored = snapshot([entry("Baseline")], [train("a", CONFIGS["Baseline"], 0, float("nan"))])
+    first = json.loads(render(paper_document(stored), "json"), parse_constant=pytest.fail)[0]
+    assert (first["ours"], first["values"]) == (None, [None, None])
+    assert "nan: seed 0" in first["note"]
+
+
+def test_csv_reads_back():
+    lines = list(csv.DictReader(io.StringIO(render(paper_document(whole()), "csv"))))
+    assert len(lines) == 7
+    assert lines[0]["Accuracy [fraction] paper"] == "0.9791"
+    assert float(lines[0]["Parameters [M] difference"]) == 0
+
+
+def test_unknown_format():
+    with pytest.raises(HarnessError, match="unknown format 'markdow'"):
+        render(study(), "markdow")
+
+
+def test_bold_is_our_best_accuracy_alone():
+    rows = paper_document(whole()).rows
+    bold = [(row.label, i) for row in rows for i, cell in enumerate(row.cells) if cell.bold]
+    best = max(rows, key=lambda row: row.cells[0].ours_value)
+    assert bold == [(best.label, 0)]
+
+
+def test_what_prints_alike_is_as_bold():
+    labels = ["Baseline", "Dimension reduction of Conv, 75%"]
+    stored = snapshot(
+        [entry(label) for label in labels],
+        [train(f"a{i}", CONFIGS[label], 0, 0.98001 + i / 1e5) for i, label in enumerate(labels)],
+    )
+    assert [row.label for row in paper_document(stored).rows if row.cells[0].bold] == labels
+
+
+def test_assumed_settings_and_bias_stand_below():
+    text = render(paper_document(whole()), "md")
+    assert "optimizer: sgd, learning_rate 0.05 (inferred; not stated" in text
+    assert "epochs: 5" not in text  # stated
+    assert "biased estimate" in text
+    assert "biased" not in render(paper_document(whole(), select="mean"), "md")
+
+
+def test_mixed_code_is_said_for_each_kind_of_attempt():
+    stored = whole()
+    assert not [n for n in paper_document(stored).footnotes if n.mark == "code"]
+    mixed = replace(
+        stored,
+        attempts=tuple(
+            replace(a, code_digest="0ther") if a.uid == "train-0-1" else a for a in stored.attempts
+        ),
+    )
+    assert [n.text for n in paper_document(mixed).footnotes if n.mark == "code"] == [
+        "The train attempts behind this table ran different code: 0ther, c0de."
+    ]
+
+
+def test_timing_by_other_code_than_training_is_no_mixture():
+    attempts = tuple(replace(a, code_digest="t") if a.kind == "timing" else a for a in whole().attempts)
+    assert not [n for n in paper_document(replace(whole(), attempts=attempts)).footnotes if n.mark == "code"]
+
+
+def test_study_says_what_is_missing():
+    document = study()
+    assert document.rows[-1].cells[0].ours == "1 of 2"
+    assert document.rows[-1].cells[1].marks == ("a",)
+    assert document.footnotes[0].text == "1 of 2 runs"
+    assert document.rows[0].cells[1].ours == "0.9786 ± 0.0007 (n = 2, best 0.9791)"
+    stored = whole()
+    nothing = replace(stored, attempts=stored.attempts[:1])
+    assert study(nothing).rows[1].cells[:2][1].ours == "–"
+
+
+def test_study_names_a_stand_in():
+    document = study_document(whole(), "mnist", {"mnist": "the real digits"})
+    assert "mnist (a stand-in for the real digits)" in document.notes[0].text
+
+
+def test_unknown_study():
+    with pytest.raises(HarnessError, match="study 'mnits' is not stored; did you mean 'mnist'"):
+        study_document(whole(), "mnits")
+
+
+def test_study_takes_the_newest_text_of_its_file():
+    stored = whole()
+    newer = tuple(replace(r, spec_sha="new") for r in stored.study_trials[:2])
+    stored = replace(stored, study_trials=(*stored.study_trials, *newer))
+    assert len(study(stored).rows) == 2
+    assert len(study_document(stored, "mnist", spec_sha="sha").rows) == 7
+
+
+def test_marks_after_z():
+    assert [_letters(n) for n in (0, 25, 26, 51, 52, 702)] == ["a", "z", "aa", "az", "ba", "aaa"]
+
+
+@given(st.text())
+def test_markdown_escape_is_one_line_that_breaks_no_table(text):
+    escaped = markdown_escape(text)
+    assert len(escaped.splitlines()) <= 1
+    bare = re.sub(r"\\.", "", escaped)
+    assert not set(bare) & set("|*`<\\")
+    assert re.sub(r"\\(.)", r"\1", escaped) == " ".join(text.split())
+
+
+@given(st.text())
+def test_latex_escape_is_ascii_with_balanced_braces_and_nothing_active(text):
+    escaped = latex_escape(text)
+    assert escaped.isascii()
+    assert escaped.isprintable()
+    bare = re.sub(r"\\[\\{}$&%#_^~`'\"]", "", escaped)
+    assert not set(bare) & set("%#&~")
+    depth = 0
+    for char in bare:
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        assert depth >= 0
+    assert depth == 0
+    assert bare.count("$") % 2 == 0
+
+
+def test_latex_prints_each_special_character():
+    assert latex_escape(r"50% & a_b #1 {x} $y ~ ^ \ -- § ± é 中") == (
+        r"50\% \& a\_b \#1 \{x\} \$y \textasciitilde{} \textasciicircum{} \textbackslash{} "
+        r"{-}{-} \S{} $\pm$ \'{e} U+4E2D"
+    )
+
+
+@pytest.mark.parametrize("make", [lambda: paper_document(whole()), study], ids=["table1", "study"])
+def test_latex_has_as_many_fields_in_each_line(make):
+    document = make()
+    text = render(document, "latex")
+    assert re.findall(r"\\usepackage\{(\w+)\}", text) == ["booktabs"]  # in a comment: the one that is needed
+    assert re.findall(r"\\begin\{(\w+)\}", text) == ["table", "tabular", "minipage"]
+    assert re.findall(r"\\end\{(\w+)\}", text) == ["tabular", "minipage", "table"]
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
+    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    for line in body.splitlines():
+        if line.endswith(r"\\") and "@{}l" not in line:
+            assert len(re.findall(r"(?<!\\)&", line)) == len(document.columns)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("make", [lambda: paper_document(whole()), study], ids=["table1", "study"])
+def test_latex_compiles(make, tmp_path):
+    body = render(make(), "latex")
+    file = tmp_path / "t.tex"
+    file.write_text(
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", file.name],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]

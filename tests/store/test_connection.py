@@ -1,0 +1,186 @@
+"""Opening stores: pragmas, migrations, backups, and what is refused."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database, Migrations
+
+from harness.spec.errors import HarnessError
+from harness.store import connection
+from harness.store.connection import migrate, open_memory, open_reader, open_store
+from harness.store.queries import snapshot
+
+
+def pragma(store, name):
+    return store.db.conn.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def test_a_new_store_has_its_folders_and_pragmas(path):
+    with open_store(path) as store:
+        assert store.journal == "wal" == pragma(store, "journal_mode")
+        assert pragma(store, "foreign_keys") == 1
+        assert pragma(store, "synchronous") == 2  # FULL
+        assert pragma(store, "busy_timeout") >= 5_000
+
+
+def test_opening_again_keeps_what_is_there(lab, path):
+    lab.study()
+    with open_store(path) as again:
+        assert [s.name for s in snapshot(again).study_trials] == ["pool 2"]
+
+
+def test_a_file_system_without_wal_is_noticed(path, caplog):
+    path.parent.mkdir()
+    conn = sqlite3.connect(
+        f"{path.as_uri()}?vfs=unix-dotfile", uri=True
+    )  # has no shared memory, as on networks
+    assert connection._start_wal(conn, path) == "delete"
+    assert "readers will wait" in caplog.text
+    conn.close()
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but long enough to be one" * 100, b""])
+def test_a_reader_refuses_what_is_no_store(path, content):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(HarnessError, match=r"harness\.db: not a store of the harness$"):
+        open_reader(path)
+
+
+@pytest.mark.parametrize("opener", [open_store, open_reader])
+def test_another_programs_database_is_refused_and_left_alone(path, opener):
+    path.parent.mkdir()
+    with sqlite3.connect(path) as conn:
+        conn.execute("CREATE TABLE trials (x)")
+    conn.close()
+    before = path.read_bytes()
+    with pytest.raises(HarnessError, match="not a store of the harness"):
+        opener(path)
+    assert path.read_bytes() == before
+
+
+def test_a_missing_store_is_refused_by_a_reader_and_not_made(path):
+    with pytest.raises(HarnessError, match="there is no such store"):
+        open_reader(path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("opener", [open_store, open_reader])
+def test_a_newer_schema_is_refused(path, opener):
+    with open_store(path) as store:
+        store.db["_sqlite_migrations"].insert(
+            {"id": 99, "migration_set": "harness", "name": "m999_later", "applied_at": "2030"}
+        )
+    with pytest.raises(HarnessError, match=r"made by a newer harness .*m999_later") as caught:
+        opener(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_older_schema_is_refused_by_a_reader(path, monkeypatch):
+    open_store(path).close()
+    newer = Migrations("harness")
+    newer(name="m001_first_tables")(lambda _: None)
+    newer(name="m002_more")(lambda db: db.execute("CREATE TABLE more (x)"))
+    monkeypatch.setattr(connection, "MIGRATIONS", newer)
+    monkeypatch.setattr(connection, "known_migrations", lambda: {"m001_first_tables", "m002_more"})
+    with pytest.raises(HarnessError, match="older harness"):
+        open_reader(path)
+
+
+def test_a_migration_is_preceded_by_a_backup_and_undone_where_it_fails(lab, path):
+    lab.study()
+    later = Migrations("harness")
+    later(name="m001_first_tables")(lambda _: None)
+
+    @later(name="m002_breaks")
+    def breaks(db: Database) -> None:
+        db.execute("DROP TABLE cost")
+        raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        migrate(lab.store.db, path, later)
+    assert "cost" in lab.store.db.table_names()
+    with open_reader(path.with_name("harness.db.before-m002_breaks")) as backup:
+        assert [s.name for s in snapshot(backup).study_trials] == ["pool 2"]
+
+
+def test_a_reader_cannot_write(lab, path):
+    with (
+        open_reader(path) as reader,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+        reader.writing() as conn,
+    ):
+        conn.execute("DELETE FROM study")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that this user cannot write")
+def test_a_store_in_a_read_only_folder_can_be_read(path):
+    open_store(path).close()
+    path.parent.chmod(0o555)
+    try:
+        with open_reader(path) as reader:
+            assert snapshot(reader).attempts == ()
+    finally:
+        path.parent.chmod(0o755)
+
+
+def test_a_path_with_signs_of_an_address_is_read(tmp_path):
+    path = tmp_path / "a?b#c%20.db"
+    open_store(path).close()
+    with open_reader(path) as reader:
+        assert snapshot(reader).trials == {}
+
+
+def test_a_failed_block_leaves_nothing(lab):
+    lab.study()
+
+    def rename_and_fail():
+        with lab.store.writing() as conn:
+            conn.execute("UPDATE study SET name = 'other'")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        rename_and_fail()
+    assert snapshot(lab.store).study_trials[0].study == "mnist"
+
+
+def test_a_reader_sees_one_moment_while_a_writer_writes(lab, path):
+    lab.study()
+    lab.attempt("u1")
+    with open_reader(path) as reader:
+        with reader.reading():
+            before = snapshot(reader)
+            lab.attempt("u2", seed=1)
+            assert snapshot(reader) == before
+        assert [a.uid for a in snapshot(reader).attempts] == ["u1", "u2"]
+
+
+def test_readers_do_not_wait_for_an_open_transaction(lab, path):
+    lab.study()
+    with open_reader(path) as reader, lab.store.writing() as conn:
+        conn.execute("UPDATE study SET name = 'half done'")
+        assert snapshot(reader).study_trials[0].study == "mnist"
+
+
+def test_a_store_in_memory_is_empty_and_complete():
+    with open_memory() as store:
+        assert snapshot(store).attempts == ()
+        assert pragma(store, "foreign_keys") == 1
+
+
+def test_two_that_open_a_new_store_at_once_both_get_it(path):
+    code = f"from harness.store.connection import open_store; open_store({str(path)!r}).close()"
+    children = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(3)]
+    assert [child.communicate()[1] for child in children] == [b"", b"", b""]
+    open_reader(path).close()
+
+
+def test_nothing_of_the_store_imports_torch():
+    modules = sorted(p.stem for p in Path(connection.__file__).parent.glob("*.py") if p.stem != "__init__")
+    imports = ", ".join(f"harness.store.{m}" for m in modules)
+    code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

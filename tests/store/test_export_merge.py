@@ -1,0 +1,251 @@
+"""Published lines: the same bytes for the same contents, and a store rebuilt from them."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from harness.spec.errors import HarnessError
+from harness.spec.keys import canonical_json
+from harness.store.connection import open_memory, open_store
+from harness.store.export import published_lines, write_jsonl
+from harness.store.merge import MergeReport, merge_jsonl, merge_store, open_results
+from harness.store.queries import curve, samples, snapshot
+from harness.store.writer import set_costs
+
+
+def dump(store):
+    return [line for line in store.db.conn.iterdump() if "_sqlite_migrations" not in line]
+
+
+def export(store, path: Path, studies=None) -> Path:
+    write_jsonl(published_lines(store, studies=studies), path)
+    return path
+
+
+@pytest.fixture
+def full(lab):
+    """A store with what counts and what does not."""
+    lab.study(lab.row(2, position=0), lab.row(4, position=1))
+    lab.study(lab.row(2, "the same elsewhere"), name="other", created="2026-01-05T00:00:00Z")
+    set_costs(lab.store, lab.row(2).key, {"parameters": 1_199_882, "macs": 12e6})
+    lab.attempt("b1")
+    lab.attempt("b2", supersedes="b1")
+    lab.attempt("b3", "failed", seed=1)
+    lab.attempt("b4", "nan", stride=4, seed=1)
+    lab.attempt("c1", kind="evaluate", weights_from="b2")
+    lab.attempt("c2", kind="evaluate", weights_from="b1")
+    lab.attempt("t1", kind="timing", finding={"results": (), "samples": ()})
+    lab.attempt("x1", kind="check")
+    lab.start("r1", seed=7)
+    return lab
+
+
+@pytest.fixture
+def file(full, tmp_path):
+    return export(full.store, tmp_path / "all.jsonl")
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def rewrite(path, change, number=0):
+    """Change one line of a file."""
+    found = lines(path)
+    change(found[number])
+    path.write_text("".join(canonical_json(line) + "\n" for line in found))
+
+
+def test_only_what_counts_is_exported_in_a_fixed_order(full, file):
+    found = lines(file)
+    assert {line["uid"] for line in found} == {"b2", "b4", "c1", "t1"}
+    order = [(line["trial"]["key"], line["seed"], line["kind"], line["uid"]) for line in found]
+    assert order == sorted(order)
+
+
+def test_a_line_names_neither_the_machine_nor_its_folders(full, tmp_path):
+    full.attempt(
+        "e1", "nan", seed=5, finding={"error": "loss is nan in /home/someone/proj/net.py; see https://a.b/c"}
+    )
+    text = export(full.store, tmp_path / "all.jsonl").read_text()
+    assert "host" not in lines(tmp_path / "all.jsonl")[0]["environment"]
+    assert "lab-7" not in text
+    assert "/home/" not in text
+    assert "/data" not in text
+    assert "loss is nan in net.py; see https://a.b/c" in text
+    assert '"numpy":"2.1"' in text
+
+
+def test_a_study_alone_is_exported_with_its_places_only(full, tmp_path):
+    found = lines(export(full.store, tmp_path / "other.jsonl", ["other"]))
+    assert {line["uid"] for line in found} == {"b2", "c1", "t1"}
+    assert {s["name"] for line in found for s in line["studies"]} == {"other"}
+    with pytest.raises(HarnessError, match="no study 'mnits' in the store; did you mean 'mnist'"):
+        export(full.store, tmp_path / "none.jsonl", ["mnits"])
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_an_export_after_a_merge_into_an_empty_store_is_the_same_file(full, file, tmp_path):
+    with open_memory() as store:
+        assert merge_jsonl(store, file) == MergeReport(added=4, known=0)
+        again = export(store, tmp_path / "again.jsonl")
+        assert again.read_bytes() == file.read_bytes()
+
+
+def test_a_merged_store_says_what_the_first_one_said(full, file):
+    with open_memory() as store:
+        merge_jsonl(store, file)
+        ours, theirs = snapshot(full.store), snapshot(store)
+        assert theirs.trials == ours.trials
+        assert theirs.study_trials == ours.study_trials
+        assert theirs.evaluations == ours.evaluations
+        assert theirs.datasets == ours.datasets
+        by_uid = {a.uid: a for a in ours.attempts}
+        for attempt in theirs.attempts:
+            original = by_uid[attempt.uid]
+            assert (attempt.results, attempt.measures) == (original.results, original.measures)
+            assert attempt.accepted == original.accepted
+            assert (attempt.supersedes, attempt.weights_from) == (original.supersedes, original.weights_from)
+            assert curve(store, attempt.uid) == curve(full.store, attempt.uid)
+            assert samples(store, attempt.uid) == samples(full.store, attempt.uid)
+        values = [v for a in theirs.attempts for v in a.results.values()]
+        assert -math.inf in values
+
+
+def test_merging_twice_is_the_same_as_once(file):
+    with open_memory() as store:
+        merge_jsonl(store, file)
+        once = dump(store)
+        assert merge_jsonl(store, file) == MergeReport(added=0, known=4)
+        assert dump(store) == once
+
+
+def test_merging_into_the_store_it_came_from_changes_nothing(full, file):
+    before = dump(full.store)
+    assert merge_jsonl(full.store, file) == MergeReport(added=0, known=4)
+    assert dump(full.store) == before
+
+
+def test_two_machines_that_did_one_run_leave_the_smaller_uid(full, file, tmp_path):
+    with open_store(tmp_path / "second.db") as second:
+        type(full)(second).attempt("a9")
+        merge_jsonl(second, file)
+        key = full.row(2).key
+        # b2 supersedes b1, not a9: both ended well
+        assert snapshot(second).runs(key)[0].uid == "a9"
+
+
+def test_the_newest_text_of_a_study_wins_in_either_order(lab, tmp_path):
+    lab.study(lab.row(2))
+    lab.attempt("u1")
+    old = export(lab.store, tmp_path / "old.jsonl")
+    lab.study(lab.row(2, "renamed"), created="2026-02-01T00:00:00Z")
+    new = export(lab.store, tmp_path / "new.jsonl")
+    for order in ((old, new), (new, old)):
+        with open_memory() as store:
+            for path in order:
+                merge_jsonl(store, path)
+            (place,) = snapshot(store).study_trials
+            assert (place.name, place.created) == ("renamed", "2026-02-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x["trial"]["config"]["protocol"].update(lr=0.5), "is not that of the configuration"),
+        (lambda x: x["trial"].update(key="0" * 32), "is not that of the configuration"),
+        (lambda x: x["trial"].update(key_scheme=9), "key scheme 9"),
+        (lambda x: x["evaluations"][0]["condition"].update(sigma=99), "is not that of the evaluation"),
+        (lambda x: x["evaluations"].clear(), "is not in the line"),
+        (lambda x: x["datasets"].clear(), "were evaluated but are not in the line"),
+        (lambda x: x["studies"][0].update(spec_yaml="other"), "spec_sha"),
+        (lambda x: x.update(format=2), "format 2 is not known"),
+        (lambda x: x.pop("format"), "format null is not known"),
+        (lambda x: x.pop("seed"), "seed: Field required"),
+        (lambda x: x.update(seed="0"), "seed: "),
+        (lambda x: x.update(seed=2**70), "too large"),
+        (lambda x: x.update(extra=1), "extra: "),
+        (lambda x: x.update(state="failed"), "does not count"),
+        (lambda x: x["curve"].append(["a", "x", 1, None, "ok"]), "does not go with the flag"),
+        (lambda x: x["samples"][0].update(packed="!!!!"), "samples.0.packed"),
+        (lambda x: x["samples"][0].update(count=100), "100 values as bits are 13 bytes, not 2"),
+    ],
+)
+def test_a_line_that_is_not_right_is_refused_and_nothing_is_taken(file, change, words):
+    number = next(n for n, line in enumerate(lines(file)) if line["uid"] == "c1")
+    rewrite(file, change, number)
+    with open_memory() as store:
+        empty = dump(store)
+        with pytest.raises(HarnessError, match=words) as caught:
+            merge_jsonl(store, file)
+        assert str(caught.value).startswith(f"{file}:{number + 1}: ")
+        assert "\n" not in str(caught.value)
+        assert dump(store) == empty
+
+
+def test_a_file_that_was_cut_off_is_refused(file):
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    with open_memory() as store:
+        with pytest.raises(HarnessError, match=r":4: .*cut off"):
+            merge_jsonl(store, file)
+        assert snapshot(store).attempts == ()
+        file.write_bytes(whole[:-1])  # only the last line end is missing: nothing is lost
+        assert merge_jsonl(store, file).added == 4
+
+
+@pytest.mark.parametrize("content", [b"[1]\n", b"nonsense\n", b'{"format": 1}\n', b"\xff\xfe\n"])
+def test_a_file_of_something_else_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(content)
+    with open_memory() as store, pytest.raises(HarnessError, match=r"x\.jsonl:") as caught:
+        merge_jsonl(store, path)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_uid_cannot_be_two_attempts(full, file):
+    rewrite(file, lambda line: line.update(seed=9))
+    with pytest.raises(HarnessError, match="in the store with another run"):
+        merge_jsonl(full.store, file)
+
+
+def test_a_store_is_merged_as_its_export_would_be(full, file, path, tmp_path):
+    with open_memory() as store:
+        assert merge_store(store, path).added == 4
+        assert export(store, tmp_path / "again.jsonl").read_bytes() == file.read_bytes()
+
+
+def test_results_are_opened_from_a_store_a_file_a_folder_or_several(full, file, path, tmp_path):
+    other = export(full.store, tmp_path / "other.jsonl", ["other"])
+    for given, attempts in (
+        (path, 9),
+        (file, 4),
+        (tmp_path, 4),
+        ([other], 3),
+        ([other, file], 4),
+        ([other, path], 4),
+    ):
+        with open_results(given) as store:
+            assert len(snapshot(store).attempts) == attempts, given
+
+
+def test_results_that_are_not_there_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for given in (tmp_path / "empty", tmp_path / "no.jsonl", tmp_path / "no.db", []):
+        with pytest.raises(HarnessError):
+            open_results(given)
+
+
+def test_an_interrupted_export_leaves_the_file_as_it_was(full, file):
+    before = file.read_bytes()
+
+    def broken():
+        yield "{}"
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_jsonl(broken(), file)
+    assert file.read_bytes() == before
+    assert list(file.parent.glob(".*.tmp")) == []

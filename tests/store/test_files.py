@@ -1,0 +1,28 @@
+"""Files that are there whole or not at all."""
+
+import pytest
+
+from harness.spec.files import atomic_open, atomic_write
+
+
+def test_text_and_bytes_are_written_as_they_are(tmp_path):
+    atomic_write(tmp_path / "new" / "a.txt", "σ\r\n")
+    assert (tmp_path / "new" / "a.txt").read_bytes() == "σ\r\n".encode()
+    atomic_write(tmp_path / "b", b"\x00")
+    atomic_write(tmp_path / "b", b"\x01")
+    assert (tmp_path / "b").read_bytes() == b"\x01"
+
+
+def test_an_error_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a"
+    atomic_write(path, "old")
+
+    def write_half() -> None:
+        with atomic_open(path) as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

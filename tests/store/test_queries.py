@@ -1,0 +1,135 @@
+"""What counts as accepted, in Python and in the views, and how fast a snapshot is."""
+
+import itertools
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.spec.attempt import Measure
+from harness.store.connection import open_memory
+from harness.store.queries import accepted, snapshot
+from harness.store.records import AttemptRecord
+from harness.store.rows import put_attempt, put_run, put_trial
+
+
+def record(uid, state="done", *, kind="train", seed=0, supersedes=None):
+    return AttemptRecord(
+        uid, kind, state, "k", seed, "cpu", 1, False, {}, {}, None, "t", None if state == "running" else "t",
+        supersedes=supersedes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("attempts", "uids"),
+    [
+        ([], set()),
+        ([record("a")], {"a"}),
+        ([record("a", "nan")], {"a"}),
+        (
+            [
+                record("a", s)
+                for s in ("failed", "oom", "timeout", "pruned", "interrupted", "lost", "running")
+            ],
+            set(),
+        ),
+        ([record("a", kind=k) for k in ("evaluate", "timing", "check")], set()),
+        ([record("b"), record("a")], {"a"}),  # two machines
+        ([record("a"), record("b", seed=1)], {"a", "b"}),
+        ([record("a"), record("b", supersedes="a")], {"b"}),
+        ([record("a"), record("b", "nan", supersedes="a")], {"b"}),
+        ([record("a"), record("b", "failed", supersedes="a")], {"a"}),  # the new one came to nothing
+        ([record("a"), record("b", "running", supersedes="a")], {"a"}),
+        ([record("a"), record("b", supersedes="a"), record("c", supersedes="b")], {"c"}),
+        ([record("a"), record("b", kind="check", supersedes="a")], {"a"}),
+        ([record("b", supersedes="never published")], {"b"}),
+    ],
+)
+def test_the_rule_of_acceptance(attempts, uids):
+    for order in itertools.permutations(attempts[:4]):
+        assert accepted([*order, *attempts[4:]]) == uids
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["train", "evaluate", "check"]),
+            st.sampled_from(["done", "nan", "failed", "lost"]),
+            st.integers(0, 1),
+            st.sampled_from([None, "u0", "u1", "u2", "u3"]),
+        ),
+        max_size=5,
+    )
+)
+def test_the_view_agrees_with_the_rule(attempts):
+    with open_memory() as store:
+        with store.writing() as conn:
+            trial = put_trial(conn, "k", 1, {})
+            for n, (kind, state, seed, old) in enumerate(attempts):
+                row = {"uid": f"u{n}", "kind": kind, "state": state, "run_id": put_run(conn, trial, seed)}
+                rest = {
+                    "device": "cpu",
+                    "threads": 1,
+                    "exclusive": 0,
+                    "execution_json": "{}",
+                    "started": "t",
+                    "ended": "t",
+                }
+                put_attempt(conn, {**row, **rest, "supersedes": old})
+        seen = {
+            uid for (uid,) in store.db.conn.execute("SELECT attempt FROM v_run WHERE attempt IS NOT NULL")
+        }
+        found = snapshot(store)
+        assert seen == accepted(found.attempts) == {a.uid for a in found.attempts if a.accepted}
+
+
+def test_v_run_joins_the_results_of_the_accepted_attempt_and_of_its_evaluations(lab, clean):
+    lab.attempt("b")
+    lab.attempt("a", "failed", finding={"results": ()})
+    lab.attempt("e", kind="evaluate", weights_from="b", finding={"samples": ()})
+    lab.attempt(
+        "x", kind="evaluate", weights_from="a", finding={"samples": ()}
+    )  # of weights that do not count
+    lab.attempt("t", kind="timing", finding={"results": (), "samples": ()})
+    rows = lab.store.db.conn.execute(
+        """SELECT attempt, result_from, dataset, split, name, value, flag
+        FROM v_run WHERE evaluation_key = ? ORDER BY result_from""",
+        (clean.key,),
+    ).fetchall()
+    assert rows == [
+        ("b", "b", "mnist", "test", "accuracy", 0.9885, "ok"),
+        ("b", "e", "mnist", "test", "accuracy", 0.9885, "ok"),
+    ]
+
+
+def test_v_time_has_finished_timings_alone(lab):
+    seconds = (Measure("train_s_per_epoch", 2.0),)
+    lab.attempt("t1", kind="timing", finding={"results": (), "samples": (), "measures": seconds})
+    lab.attempt("t2", "failed", kind="timing", finding={"results": (), "samples": (), "measures": seconds})
+    lab.attempt("u1", seed=0)
+    rows = lab.store.db.conn.execute(
+        "SELECT attempt, device_model, threads, exclusive, name, value FROM v_time"
+    ).fetchall()
+    assert rows == [("t1", "Some CPU", 2, 1, "train_s_per_epoch", 2.0)]
+    assert [a.uid for a in snapshot(lab.store).timings(lab.row().key)] == ["t1"]
+
+
+def test_attempts_come_in_order_of_their_start_and_runs_by_seed(lab):
+    lab.attempt("u2", seed=1)
+    lab.attempt("u1", seed=0)
+    found = snapshot(lab.store)
+    assert [a.uid for a in found.attempts] == ["u1", "u2"]
+    assert {seed: a.uid for seed, a in found.runs(lab.row().key).items()} == {0: "u1", 1: "u2"}
+
+
+def test_a_snapshot_of_5000_runs_takes_less_than_two_seconds(lab):
+    with lab.store.writing():
+        for seed in range(5_000):
+            lab.attempt(f"u{seed}", seed=seed)
+    start = time.perf_counter()
+    found = snapshot(lab.store)
+    took_s = time.perf_counter() - start
+    assert sum(a.accepted for a in found.attempts) == 5_000
+    assert took_s < 2
