@@ -34,9 +34,7 @@ class Costs:
     """Counts of one network; a parameter that two modules share counts once."""
 
     parameters: int  # trainable
-    variables: (
-        int  # all parameters, and the moving mean and variance of batch normalisation, as TensorFlow counts
-    )
+    variables: int  # all parameters, and the moving mean and variance of batch normalisation, as TensorFlow counts
     weights: int  # of convolutions and linear layers, without biases
     macs: int  # multiply-accumulates of convolutions and matrix products, for one image
     paper_flops: int  # 2 · weights + 6 · channels of batch normalisation

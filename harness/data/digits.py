@@ -25,4 +25,7 @@ def load(_root: Path) -> dict[str, Arrays]:
     for label in range(10):
         members = np.flatnonzero(labels == label)
         is_test[members[: len(members) // 5]] = True
-    return {"train": Arrays(images[~is_test], labels[~is_test]), "test": Arrays(images[is_test], labels[is_test])}
+    return {
+        "train": Arrays(images[~is_test], labels[~is_test]),
+        "test": Arrays(images[is_test], labels[is_test]),
+    }

@@ -28,9 +28,7 @@ def load_object(reference: str, plugin_paths: Sequence[str | Path] = ()) -> Any:
         try:
             module = importlib.import_module(module_name)
         except (ImportError, SyntaxError) as error:
-            raise HarnessError(
-                f"cannot import '{module_name}' of '{reference}': {_one_line(error)}"
-            ) from error
+            raise HarnessError(f"cannot import '{module_name}' of '{reference}': {_one_line(error)}") from error
     try:
         return getattr(module, name)
     except AttributeError:

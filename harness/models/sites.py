@@ -17,15 +17,11 @@ def check_sites(declaration: ModelDeclaration, compressors: Mapping[str, Compres
     for name, compressor in compressors.items():
         site = declaration.sites.get(name)
         if site is None:
-            raise HarnessError(
-                f"{declaration.name} has no site '{name}'{did_you_mean(name, declaration.sites)}"
-            )
+            raise HarnessError(f"{declaration.name} has no site '{name}'{did_you_mean(name, declaration.sites)}")
         try:
             compressor.out_channels(site.channels)
             made = compressor.conv_channels(site.channels)
         except ValueError as error:
             raise HarnessError(f"{declaration.name}, site {name}: {error}") from error
         if made != site.channels and not site.narrowable:
-            raise HarnessError(
-                f"{declaration.name}, site {name}: the convolution before it cannot be narrowed"
-            )
+            raise HarnessError(f"{declaration.name}, site {name}: the convolution before it cannot be narrowed")

@@ -117,9 +117,7 @@ def _newest_device(snapshot: Snapshot, near: Mapping[str, list[Candidate]]) -> s
     return device_of(max(timings, key=lambda a: (a.started, a.uid))) if timings else None
 
 
-def _result(
-    snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], how: Select
-) -> Found:
+def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], how: Select) -> Found:
     """A metric of the run that the row's `select_by` picks, or of all stated runs."""
     seeds = table.seeds(row)
     by = column if row.select_by is None else table.column(row.select_by)
@@ -164,9 +162,7 @@ def _gaps(known: Values) -> list[str]:
     missing = [str(seed) for seed, value in known.items() if value is None]
     broken = [str(seed) for seed, value in known.items() if value is not None and math.isnan(value)]
     if missing:
-        remarks.append(
-            f"{len(known) - len(missing)} of {len(known)} runs stored; missing: seed {', '.join(missing)}"
-        )
+        remarks.append(f"{len(known) - len(missing)} of {len(known)} runs stored; missing: seed {', '.join(missing)}")
     if broken:
         remarks.append(f"nan: seed {', '.join(broken)}")
     return remarks

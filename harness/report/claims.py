@@ -45,9 +45,7 @@ class Claim(_Part):
     direction: Literal["greater", "less", "either"]  # a's against b's
     hypothesis: Literal["superiority", "non_inferiority", "equivalence"]
     scale: Literal["difference", "ratio"]
-    effect: float = Field(
-        gt=0
-    )  # the smallest that matters, or the margin, on the scale; in the quantity's unit
+    effect: float = Field(gt=0)  # the smallest that matters, or the margin, on the scale; in the quantity's unit
     reason: str  # why this much
     test: Literal["sign_flip", "arithmetic", "timing"]
 
@@ -129,9 +127,7 @@ def _check_claim(family: Family, claim: Claim, path: tuple[str | int, ...]) -> N
         )
     for i, name in enumerate(claim.trials):
         if name not in family.trials:
-            raise FieldError(
-                (*path, "trials", i), f"unknown trial '{name}'{did_you_mean(name, family.trials)}"
-            )
+            raise FieldError((*path, "trials", i), f"unknown trial '{name}'{did_you_mean(name, family.trials)}")
     if claim.trials[0] == claim.trials[1]:
         raise FieldError((*path, "trials"), f"the claim '{claim.id}' compares a trial with itself")
     if (claim.direction == "either") != (claim.hypothesis == "equivalence"):

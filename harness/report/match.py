@@ -82,9 +82,7 @@ def candidates(
             for record in snapshot.study_trials
         )
         found.append(Candidate(trial, differs, names[-1] if names else protocol, data, named))
-    return sorted(
-        found, key=lambda c: (ORDER.index(c.match), not c.named, -planned.get(c.trial.key, -1), c.trial.key)
-    )
+    return sorted(found, key=lambda c: (ORDER.index(c.match), not c.named, -planned.get(c.trial.key, -1), c.trial.key))
 
 
 def count_candidates(
@@ -126,9 +124,7 @@ def is_default(attempt: AttemptRecord) -> bool:
     """Return whether an attempt's execution is the default one, device and threads aside."""
     default = Execution()
     fields = ("memory_format", "kernels", "compile", "deterministic")
-    return all(
-        attempt.execution.get(name, getattr(default, name)) == getattr(default, name) for name in fields
-    )
+    return all(attempt.execution.get(name, getattr(default, name)) == getattr(default, name) for name in fields)
 
 
 def needs(source: Source, snapshot: Snapshot, candidate: Candidate, metric: str) -> bool:

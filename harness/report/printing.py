@@ -47,6 +47,13 @@ def printed(value: float, column: Column) -> str:
     return f"{mantissa:f}e{exponent}{form.suffix}"
 
 
+def fixed(value: float, digits: int) -> str:
+    """Return a number with so many digits behind the point, half rounded up; nan as it is."""
+    if not math.isfinite(value):
+        return str(value)
+    return f"{Decimal(repr(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
+
+
 def as_printed(value: float, column: Column) -> float:
     """Return the number that `printed` shows."""
     return float(printed(value, column).removesuffix(column.format.suffix))

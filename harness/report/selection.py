@@ -37,7 +37,8 @@ def values(
         run = runs.get(seed)
         known = {} if run is None else results(snapshot, run)
         hits = {value for (key, name), value in sorted(known.items()) if name == metric and key in keys}
-        found[seed] = next(iter(hits)) if len(hits) == 1 else None
+        diverged = run is not None and run.state == "nan" and not hits
+        found[seed] = math.nan if diverged else next(iter(hits)) if len(hits) == 1 else None
     return found
 
 
@@ -60,9 +61,7 @@ def _evaluations(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]:
 def pick(by: Values, better: Better) -> int | None:
     """Return the seed of the best value; the smaller seed of equals; None where no value is a number."""
     sign = 1 if better == "lower" else -1
-    ranked = sorted(
-        (sign * value, seed) for seed, value in by.items() if value is not None and not math.isnan(value)
-    )
+    ranked = sorted((sign * value, seed) for seed, value in by.items() if value is not None and not math.isnan(value))
     return ranked[0][1] if ranked else None
 
 

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from harness.report.cells import Cell
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
 from harness.report.match import device_of
-from harness.report.printing import NOTHING
+from harness.report.printing import NOTHING, fixed
 from harness.report.provenance import code_remarks, short, threads_of
 from harness.report.selection import pick, results
 from harness.report.table import CLEAN, Better
@@ -18,6 +18,7 @@ from harness.spec.errors import HarnessError, did_you_mean
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
 
 _COUNTS = {"parameters": "Parameters", "macs": "MACs"}
+_DIGITS = 4
 _LOWER = ("loss", "error", "mse", "mae", "rmse")
 
 
@@ -39,9 +40,7 @@ class _Metric:
         condition = self.evaluation.condition
         given = {} if dict(condition) == CLEAN else condition
         under = ", ".join(str(v) if k == "kind" else f"{k} {v}" for k, v in sorted(given.items()))
-        return (
-            f"{self.name} ({self.evaluation.dataset} {self.evaluation.split}{', ' + under if under else ''})"
-        )
+        return f"{self.name} ({self.evaluation.dataset} {self.evaluation.split}{', ' + under if under else ''})"
 
 
 def study_document(
@@ -134,10 +133,11 @@ def _doc_cell(known: Mapping[int, float | None], metric: _Metric, marks: Marks, 
     noted = marks(tuple(remarks))
     if not stored:
         return DocCell(NOTHING, marks=noted)
-    best = pick(known, metric.better)
-    spread = f" ± {stdev(stored):.4f}" if len(stored) > 1 and not broken else ""
-    top = "" if best is None or len(stored) == 1 else f", best {known[best]:.4f}"
-    return DocCell(f"{fmean(stored):.4f}{spread} (n = {len(stored)}{top})", marks=noted)
+    seed = pick(known, metric.better)
+    best = None if seed is None else known[seed]
+    spread = f" ± {fixed(stdev(stored), _DIGITS)}" if len(stored) > 1 and not broken else ""
+    top = "" if best is None or len(stored) == 1 else f", best {fixed(best, _DIGITS)}"
+    return DocCell(f"{fixed(fmean(stored), _DIGITS)}{spread} (n = {len(stored)}{top})", marks=noted)
 
 
 def _cell(
@@ -203,9 +203,7 @@ def _notes(
     trained = [str(snapshot.trials[p.trial_key].config.get("data", {}).get("train")) for p in planned]
     data = {f: snapshot.datasets[f].name if f in snapshot.datasets else short(f) for f in trained}
     names = list(dict.fromkeys([*data.values(), *(metric.evaluation.dataset for metric in metrics)]))
-    described = [
-        f"{name} (a stand-in for {stand_ins[name]})" if stand_ins.get(name) else name for name in names
-    ]
+    described = [f"{name} (a stand-in for {stand_ins[name]})" if stand_ins.get(name) else name for name in names]
     protocols = list(dict.fromkeys(p.protocol_name for p in planned))
     seeds = list(dict.fromkeys(seed for p in planned for seed in p.seeds))
     protocol, numbers = ", ".join(protocols), ", ".join(map(str, seeds))

@@ -139,9 +139,7 @@ def check_table(table: Table) -> None:
                 f"'{row.select_by}' is no column of results{did_you_mean(row.select_by, results)}",
             )
         if row.select_by is None and len(results) > 1:
-            raise FieldError(
-                ("rows", i), f"row '{row.label}' has several columns of results and needs select_by"
-            )
+            raise FieldError(("rows", i), f"row '{row.label}' has several columns of results and needs select_by")
         _check_printed(table, i)
 
 

@@ -116,12 +116,7 @@ def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
 
 
 def _code_footnotes(found: Sequence[Found]) -> tuple[Footnote, ...]:
-    pairs = {
-        (f.candidate.trial.key, a.uid): (f.candidate.trial, a)
-        for f in found
-        if f.candidate
-        for a in f.attempts
-    }
+    pairs = {(f.candidate.trial.key, a.uid): (f.candidate.trial, a) for f in found if f.candidate for a in f.attempts}
     return tuple(Footnote("code", text) for text in code_remarks(pairs.values()))
 
 
@@ -135,7 +130,7 @@ def _notes(
 ) -> Iterable[Note]:
     """All that stands below the table but the footnotes, in reading order."""
     trained = sorted({str(config.get("data", {}).get("train")) for config in expected.values()})
-    sizes = [f"{snapshot.datasets[f].images} images" for f in trained if f in snapshot.datasets]
+    sizes = [f"{snapshot.datasets[f].images:,} images" for f in trained if f in snapshot.datasets]
     about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})"
     yield Note(f"Data: {table.expect.dataset}{about}. Protocol: {table.expect.protocol}.")
     yield from _machines(table, found)
@@ -150,9 +145,7 @@ def _notes(
     if columns:
         yield Note("Columns:", columns)
     if table.notes:
-        yield Note(
-            "On the paper's values, which are kept as printed:", tuple(note.text for note in table.notes)
-        )
+        yield Note("On the paper's values, which are kept as printed:", tuple(note.text for note in table.notes))
 
 
 def _plain(value: object) -> str:
@@ -204,7 +197,9 @@ def _selection(table: Table, found: Sequence[Found], how: Select) -> Iterable[No
             " what a run is expected to reach."
         )
     lines = tuple(_all_seeds(f, table) for f in results if f.cell.ours is not None)
-    yield Note(f"{text} Mean and every seed's value:" if lines else text, lines)
+    yield Note(text)
+    if lines:
+        yield Note("Mean and every seed's value:", lines)
 
 
 def _all_seeds(found: Found, table: Table) -> str:

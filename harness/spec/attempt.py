@@ -182,9 +182,7 @@ class AttemptResult:
         """Return the result without its curve, which lies beside it, as one JSON text."""
         raw = asdict(self)
         del raw["curve"]
-        raw["samples"] = [
-            {**s, "packed": base64.b64encode(s["packed"]).decode()} for s in raw["samples"]
-        ]
+        raw["samples"] = [{**s, "packed": base64.b64encode(s["packed"]).decode()} for s in raw["samples"]]
         return json.dumps(raw, allow_nan=False)
 
     @classmethod
@@ -193,9 +191,7 @@ class AttemptResult:
         raw = json.loads(text)
         for name, kind in (("results", ResultValue), ("measures", Measure), ("artifacts", Artifact)):
             raw[name] = tuple(kind(**item) for item in raw[name])
-        raw["samples"] = tuple(
-            Sample(**{**s, "packed": base64.b64decode(s["packed"])}) for s in raw["samples"]
-        )
+        raw["samples"] = tuple(Sample(**{**s, "packed": base64.b64decode(s["packed"])}) for s in raw["samples"])
         return cls(**raw, curve=curve)
 
 

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ValidationError
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.source import YamlPath
 
-
 _Model = TypeVar("_Model", bound=BaseModel)
 
 

@@ -10,7 +10,9 @@ from harness.spec.digests import code_digest
 from harness.spec.models import MODELS
 
 _TASKS = {"classification": "harness.tasks.classification"}
-_TRAINING = {kind: f"harness.training.{kind}" for kind in ("train", "evaluate", "timing")} | {"check": "harness.training.train"}
+_TRAINING = {kind: f"harness.training.{kind}" for kind in ("train", "evaluate", "timing")} | {
+    "check": "harness.training.train"
+}
 
 
 def attempt_digest(config: Mapping[str, Any], dataset: str, kind: str = "train") -> str:

@@ -19,9 +19,7 @@ _PATIENCE_S = 0.5  # how long `hold` tries, so that a glance by `is_held` never 
 if sys.platform == "win32":
     import msvcrt
 
-    _FAR = (
-        1 << 30
-    )  # the locked byte lies behind the pid, because Windows forbids others to read what is locked
+    _FAR = 1 << 30  # the locked byte lies behind the pid, because Windows forbids others to read what is locked
 
     def _lock(descriptor: int) -> None:
         os.lseek(descriptor, _FAR, os.SEEK_SET)
@@ -98,8 +96,6 @@ def _acquire(path: Path, descriptor: int) -> None:
                 raise LockHeldError(path, holder(path)) from error
             time.sleep(0.02)
         except OSError as error:
-            raise HarnessError(
-                f"{path} cannot be locked ({error.strerror}): use a local file system"
-            ) from error
+            raise HarnessError(f"{path} cannot be locked ({error.strerror}): use a local file system") from error
         else:
             return

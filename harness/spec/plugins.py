@@ -40,7 +40,7 @@ def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
     digest = plugin_digest(module_name, root)
     try:
         module = _import(module_name, root, digest)
-    except Exception as error:  # noqa: BLE001 - a person's own file may raise anything
+    except Exception as error:
         raise FieldError(("kind",), f"'{module_name}' cannot be imported: {type(error).__name__}: {error}") from error
     if not hasattr(module, object_name):
         names = [name for name in vars(module) if not name.startswith("_")]

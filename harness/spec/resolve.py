@@ -147,9 +147,7 @@ def _check_shapes(dataset: DatasetDeclaration, model: ModelDeclaration) -> None:
         )
 
 
-def _compressor(
-    model: ModelDeclaration, site_name: str, options: Any, plugin_folders: Sequence[str]
-) -> dict[str, Any]:
+def _compressor(model: ModelDeclaration, site_name: str, options: Any, plugin_folders: Sequence[str]) -> dict[str, Any]:
     """Return the canonical options of a compressor at a site of a model."""
     if site_name not in model.sites:
         raise FieldError((), f"unknown site '{site_name}' of '{model.name}'{did_you_mean(site_name, model.sites)}")
@@ -163,7 +161,7 @@ def _compressor(
         kept = plugin_options(target, given)
         try:
             compressor = target(**given)
-        except Exception as error:  # noqa: BLE001 - a person's own class may raise anything
+        except Exception as error:
             raise FieldError((), f"'{kind}' refuses its options: {error}") from error
         _check_stride(site, compressor.stride)
         return {"kind": kind, **kept, "code": digest}
@@ -173,9 +171,7 @@ def _compressor(
     checked = validate(declaration.options, given)
     _check_stride(site, checked.stride)
     if declaration.narrows and not site.narrowable:
-        raise FieldError(
-            ("kind",), f"'{kind}' cannot stand at '{site_name}': nothing before it can be narrowed alone"
-        )
+        raise FieldError(("kind",), f"'{kind}' cannot stand at '{site_name}': nothing before it can be narrowed alone")
     return {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True)}
 
 

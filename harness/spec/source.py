@@ -64,7 +64,9 @@ def parse_source(text: str, file: str) -> Source:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise SpecError(
-            f"not valid YAML: {error.problem or error.context}", file=file, line=mark.line + 1 if mark else None
+            f"not valid YAML: {error.problem or error.context}",
+            file=file,
+            line=mark.line + 1 if mark else None,
         ) from None
     except YAMLError as error:
         raise SpecError(f"not valid YAML: {str(error).splitlines()[0]}", file=file) from None

@@ -166,9 +166,7 @@ def _unique(source: Source, expanded: Iterator[tuple[int, StudyTrial]]) -> Itera
         yield StudyTrial(name=item.name, position=len(keys) - 1, trial=item.trial, seeds=item.seeds)
 
 
-def _placed(
-    source: Source, entry: int, error: FieldError, point: Point, overrides: Sequence[Override]
-) -> HarnessError:
+def _placed(source: Source, entry: int, error: FieldError, point: Point, overrides: Sequence[Override]) -> HarnessError:
     """Say where in the file, its grid or the command line the value stands that an error is about."""
     dotted = _shorthand(error.path)
     for override in overrides:

@@ -108,9 +108,7 @@ def open_reader(path: Path | str) -> Store:
         db = _database(conn)
         _check_ours(db, path, may_be_empty=False)
         if MIGRATIONS.pending(db):
-            raise HarnessError(
-                f"{path}: made by an older harness; `harness run grid` or `results merge` updates it"
-            )
+            raise HarnessError(f"{path}: made by an older harness; `harness run grid` or `results merge` updates it")
         journal = str(conn.execute("PRAGMA journal_mode").fetchone()[0])
     except sqlite3.DatabaseError as error:
         conn.close()

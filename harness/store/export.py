@@ -78,8 +78,7 @@ def _line(store: Store, found: Snapshot, attempt: AttemptRecord, places: Sequenc
     trial = found.trials[attempt.trial_key]
     values = samples(store, attempt.uid)
     evaluations = [
-        found.evaluations[key]
-        for key in sorted({key for key, _ in attempt.results} | {s.evaluation for s in values})
+        found.evaluations[key] for key in sorted({key for key, _ in attempt.results} | {s.evaluation for s in values})
     ]
     fingerprints = {e.fingerprint for e in evaluations} | {_training_data(trial)}
     line = {
@@ -88,9 +87,7 @@ def _line(store: Store, found: Snapshot, attempt: AttemptRecord, places: Sequenc
         "trial": asdict(trial),
         "studies": [_place(p) for p in places],
         "datasets": [asdict(found.datasets[f]) for f in sorted(fingerprints & found.datasets.keys())],
-        "evaluations": [
-            {"key": e.key, "fingerprint": e.fingerprint, "condition": e.condition} for e in evaluations
-        ],
+        "evaluations": [{"key": e.key, "fingerprint": e.fingerprint, "condition": e.condition} for e in evaluations],
         "execution": without_private(attempt.execution),
         "environment": without_private(attempt.environment),
         "error": None if attempt.error is None else _FOLDERS.sub("", attempt.error),

@@ -142,9 +142,7 @@ def _take(conn: sqlite3.Connection, line: PublishedLine) -> bool:
         split = data[e.fingerprint]
         put_evaluation(
             conn,
-            EvaluationSpec(
-                e.key, split.name, split.split, split.fingerprint, split.images, split.bytes, e.condition
-            ),
+            EvaluationSpec(e.key, split.name, split.split, split.fingerprint, split.images, split.bytes, e.condition),
         )
     run = put_run(conn, trial, line.seed)
     if _is_known(conn, line, run):

@@ -117,9 +117,7 @@ class SamplePart(_Part):
     def _has_its_length(self) -> Self:
         right = {"bits": (self.count + 7) // 8, "float32": 4 * self.count}.get(self.encoding)
         if right is not None and len(self.packed) != right:
-            raise ValueError(
-                f"{self.count} values as {self.encoding} are {right} bytes, not {len(self.packed)}"
-            )
+            raise ValueError(f"{self.count} values as {self.encoding} are {right} bytes, not {len(self.packed)}")
         return self
 
 
@@ -205,9 +203,7 @@ def parse_line(text: str) -> PublishedLine:
 def without_private(value: Any) -> Any:
     """Return a JSON value without what tells of the machine's owner: a key `host`, and absolute paths."""
     if isinstance(value, dict):
-        return {
-            name: without_private(v) for name, v in value.items() if name != "host" and not _is_absolute(v)
-        }
+        return {name: without_private(v) for name, v in value.items() if name != "host" and not _is_absolute(v)}
     if isinstance(value, list | tuple):
         return [without_private(v) for v in value if not _is_absolute(v)]
     return value

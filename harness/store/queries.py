@@ -114,8 +114,7 @@ def _trials(conn: sqlite3.Connection) -> dict[str, TrialRecord]:
         costs[trial][name] = value
     rows = conn.execute("SELECT id, key, key_scheme, config_json FROM trial ORDER BY id")
     return {
-        key: TrialRecord(key, scheme, json.loads(config), costs.get(number, {}))
-        for number, key, scheme, config in rows
+        key: TrialRecord(key, scheme, json.loads(config), costs.get(number, {})) for number, key, scheme, config in rows
     }
 
 
@@ -128,9 +127,7 @@ def _study_trials(conn: sqlite3.Connection) -> tuple[StudyTrialRecord, ...]:
         ORDER BY s.created, s.name, st.added, st.position, t.key"""
     )
     return tuple(
-        StudyTrialRecord(
-            study, name, position, key, tuple(json.loads(seeds)), protocol, text, sha, created, added
-        )
+        StudyTrialRecord(study, name, position, key, tuple(json.loads(seeds)), protocol, text, sha, created, added)
         for study, name, position, key, seeds, protocol, text, sha, created, added in rows
     )
 

@@ -118,9 +118,7 @@ class Snapshot:
 
     def timings(self, trial_key: str) -> list[AttemptRecord]:
         """Return the finished timings of a trial, oldest first."""
-        return [
-            a for a in self.attempts if a.kind == "timing" and a.state == "done" and a.trial_key == trial_key
-        ]
+        return [a for a in self.attempts if a.kind == "timing" and a.state == "done" and a.trial_key == trial_key]
 
 
 __all__ = [

@@ -36,9 +36,7 @@ def put_study(conn: sqlite3.Connection, name: str, spec_yaml: str, created: str)
     return _id(conn, "SELECT id FROM study WHERE name = ?", name)
 
 
-def put_study_trial(
-    conn: sqlite3.Connection, study: int, trial: int, row: StudyTrialRow, *, added: str
-) -> None:
+def put_study_trial(conn: sqlite3.Connection, study: int, trial: int, row: StudyTrialRow, *, added: str) -> None:
     """Insert or renew a trial's place in a study."""
     conn.execute(
         """INSERT INTO study_trial (study_id, trial_id, name, position, seeds_json, protocol_name, added)
@@ -107,9 +105,7 @@ def put_environment(conn: sqlite3.Connection, environment: Mapping[str, Any]) ->
         return None
     text = canonical_json(environment)
     columns = {
-        name: environment[name]
-        for name, kind in _ENV_COLUMNS.items()
-        if isinstance(environment.get(name), kind)
+        name: environment[name] for name, kind in _ENV_COLUMNS.items() if isinstance(environment.get(name), kind)
     }
     rest = {name: value for name, value in environment.items() if name not in columns}
     conn.execute(

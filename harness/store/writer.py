@@ -28,9 +28,7 @@ from harness.store.rows import (
 _UNSEEN_END = frozenset({"running", "lost"})  # states that a result may still follow
 
 
-def add_study(
-    store: Store, *, name: str, spec_yaml: str, created: str, trials: Sequence[StudyTrialRow]
-) -> None:
+def add_study(store: Store, *, name: str, spec_yaml: str, created: str, trials: Sequence[StudyTrialRow]) -> None:
     """Write a study with its trials and their data. `created`: ISO 8601, UTC.
 
     Done again it replaces the study's text and time and the places of the trials that it has now; trials that
@@ -87,13 +85,9 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
     in the store.
     """
     with store.writing() as conn:
-        row = conn.execute(
-            "SELECT id, state, device, threads FROM attempt WHERE uid = ?", (result.uid,)
-        ).fetchone()
+        row = conn.execute("SELECT id, state, device, threads FROM attempt WHERE uid = ?", (result.uid,)).fetchone()
         if row is None:
-            raise HarnessError(
-                f"attempt {result.uid} is not in the store; was another --db used to start it?"
-            )
+            raise HarnessError(f"attempt {result.uid} is not in the store; was another --db used to start it?")
         number, state, device, threads = row
         if state not in _UNSEEN_END:
             return False
@@ -121,9 +115,7 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
         return True
 
 
-def end_attempt(
-    store: Store, uid: str, state: str, error_kind: str | None, error: str | None, ended: str
-) -> bool:
+def end_attempt(store: Store, uid: str, state: str, error_kind: str | None, error: str | None, ended: str) -> bool:
     """End a running attempt that left no result (lost, failed, …). Return False if it had ended before."""
     with store.writing() as conn:
         cursor = conn.execute(

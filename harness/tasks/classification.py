@@ -19,7 +19,10 @@ from harness.spec.attempt import EvaluationSpec, Sample
 from harness.spec.errors import HarnessError
 
 EVALUATION_BATCH = 500
-OBSERVED_ACCURACY, OBSERVED_HIDDEN = 2_000, 1_000  # the first images, in canonical order, that are looked at on the way
+OBSERVED_ACCURACY, OBSERVED_HIDDEN = (
+    2_000,
+    1_000,
+)  # the first images, in canonical order, that are looked at on the way
 
 
 class Observable(Protocol):
@@ -58,7 +61,12 @@ class Classification:
     """The task of one trial on one device."""
 
     def __init__(
-        self, config: Mapping[str, Any], dataset: str, data_root: Path, device: torch.device, channels_last: bool
+        self,
+        config: Mapping[str, Any],
+        dataset: str,
+        data_root: Path,
+        device: torch.device,
+        channels_last: bool,
     ) -> None:
         protocol = config["protocol"]
         splits = load_dataset(dataset, data_root)

@@ -26,9 +26,7 @@ def measure(name: str, value: float) -> Measure:
     return Measure(name, *flagged(value))
 
 
-def evaluation_values(
-    spec: EvaluationSpec, evaluated: Evaluated
-) -> tuple[tuple[ResultValue, ...], tuple[Sample, ...]]:
+def evaluation_values(spec: EvaluationSpec, evaluated: Evaluated) -> tuple[tuple[ResultValue, ...], tuple[Sample, ...]]:
     """Return an evaluation's final metrics and its one value an image."""
     values = {"accuracy": evaluated.accuracy, "loss": evaluated.loss}
     results = tuple(ResultValue(spec.key, name, *flagged(value)) for name, value in values.items())

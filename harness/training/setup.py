@@ -9,9 +9,9 @@ from torch import nn
 from harness.spec.attempt import AttemptRequest
 from harness.spec.errors import HarnessError
 from harness.tasks.classification import Classification
+from harness.training.checkpoint import Progress
 from harness.training.initialise import initialise
 from harness.training.loop import Schedule, Training
-from harness.training.checkpoint import Progress
 from harness.training.optimizer import build_optimizer
 from harness.training.streams import seed_libraries
 
@@ -30,7 +30,9 @@ def set_up(request: AttemptRequest, device: torch.device) -> Setup:
     """Load the data, build the network and initialise it. Raises HarnessError for a precision that is not trained."""
     protocol = request.config["protocol"]
     if protocol["precision"] not in SUPPORTED_PRECISIONS:
-        raise HarnessError(f"precision '{protocol['precision']}' is not trained yet; {', '.join(SUPPORTED_PRECISIONS)} is")
+        raise HarnessError(
+            f"precision '{protocol['precision']}' is not trained yet; {', '.join(SUPPORTED_PRECISIONS)} is"
+        )
     task = Classification(
         request.config,
         request.dataset,

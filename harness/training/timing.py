@@ -44,9 +44,7 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
         setup.task.evaluate(model, test)
         _synchronise(device)
         tests.append(time.perf_counter() - started)
-    return Outcome(
-        state="done", measures=(*_spread("train_s_per_epoch", epochs), *_spread("test_s", tests[1:]))
-    )
+    return Outcome(state="done", measures=(*_spread("train_s_per_epoch", epochs), *_spread("test_s", tests[1:])))
 
 
 def _warm_up(session: Training, steps: int) -> None:

@@ -1,6 +1,7 @@
 """Snapshots built by hand: what a store would give, without one."""
 
 from dataclasses import replace
+from functools import cache
 
 from harness.report.expected import expected_configs
 from harness.report.table import Table, load_paper_table
@@ -30,6 +31,7 @@ EVALUATION = resolve_trial(
 ).evaluations[0]
 
 
+@cache
 def table1() -> Table:
     return load_paper_table(1)
 
@@ -73,9 +75,7 @@ def snapshot(entries, attempts, *, study="mnist", seeds=(0, 1)):
         for s in declared.splits.values()
     ]
     planned = tuple(
-        StudyTrialRecord(
-            study, name, i, trial_key(config), seeds, protocol, "", "sha", "2020-01-01T00:00:00Z"
-        )
+        StudyTrialRecord(study, name, i, trial_key(config), seeds, protocol, "", "sha", "2020-01-01T00:00:00Z")
         for i, (name, config, protocol, _) in enumerate(entries)
     )
     evaluation = EvaluationRecord(
@@ -100,7 +100,7 @@ def whole():
     """All seven trials, two seeds each but for the last, timings for the first two."""
     configs = expected_configs(table1())
     attempts = []
-    for i, (label, config) in enumerate(configs.items()):
+    for i, config in enumerate(configs.values()):
         attempts.append(train(f"train-{i}-0", config, 0, 0.9781 + i / 1000))
         if i < 6:
             attempts.append(train(f"train-{i}-1", config, 1, 0.9791 + i / 2000))

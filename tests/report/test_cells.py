@@ -79,6 +79,12 @@ def test_nan_is_never_the_best_but_is_said():
     assert math.isnan(cell(two(math.nan, math.nan)).ours)
 
 
+def test_a_run_that_diverged_without_a_result_is_nan_not_missing():
+    stored = snapshot([entry(SPATIAL)], [train("a", CONFIG, 0, None, state="nan"), train("b", CONFIG, 1, 0.5)])
+    found = cell(stored)
+    assert (found.ours, found.runs, found.note) == (0.5, 2, "nan: seed 0")
+
+
 def test_all_measured_cells_come_from_the_run_that_select_by_picks():
     table = table1()
     loss = table.column("accuracy").model_copy(update={"key": "loss", "metric": "loss", "better": "lower"})
@@ -88,13 +94,9 @@ def test_all_measured_cells_come_from_the_run_that_select_by_picks():
     losses = {"a": 0.9, "b": 0.1}
     stored = replace(
         stored,
-        attempts=tuple(
-            replace(a, results={**a.results, (key, "loss"): losses[a.uid]}) for a in stored.attempts
-        ),
+        attempts=tuple(replace(a, results={**a.results, (key, "loss"): losses[a.uid]}) for a in stored.attempts),
     )
-    assert (
-        cell(stored, "loss", table=table).ours == 0.9
-    )  # equal accuracies: the smaller seed, not the smaller loss
+    assert cell(stored, "loss", table=table).ours == 0.9  # equal accuracies: the smaller seed, not the smaller loss
 
 
 def test_a_later_evaluation_of_the_weights_counts():
@@ -157,9 +159,7 @@ def test_another_compressor_never_matches_even_under_the_rows_name():
 
 def test_names_do_not_make_a_match_nor_prevent_it():
     stored = two(0.98, 0.97)
-    renamed = replace(
-        stored, study_trials=tuple(replace(r, name="x", study="y") for r in stored.study_trials)
-    )
+    renamed = replace(stored, study_trials=tuple(replace(r, name="x", study="y") for r in stored.study_trials))
     assert cell(renamed).match == "exact"
 
 

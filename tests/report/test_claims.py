@@ -37,7 +37,7 @@ def test_does_not_lose_is_a_test_of_non_inferiority():
         (
             "name: Baseline}",
             "name: Basline}",
-            "table 1 has no trial 'mnist/Basline'; did you mean 'Baseline'",
+            "no trial 'mnist/Basline'; did you mean 'Baseline'",
         ),
         ("quantity: area under the curve", "quantity: area", "unknown quantity 'area'"),
         ("trials: [spatial 50%, baseline]", "trials: [baseline, baseline]", "compares a trial with itself"),

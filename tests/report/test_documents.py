@@ -1,4 +1,7 @@
-"""Documents and formats: golden files, and what every escape must keep. `UPDATE_GOLDEN=1` writes the files anew."""
+"""Documents and formats: golden files, and what every escape must keep.
+
+`UPDATE_GOLDEN=1` writes the golden files anew.
+"""
 
 import csv
 import io
@@ -115,9 +118,7 @@ def test_mixed_code_is_said_for_each_kind_of_attempt():
     assert not [n for n in paper_document(stored).footnotes if n.mark == "code"]
     mixed = replace(
         stored,
-        attempts=tuple(
-            replace(a, code_digest="0ther") if a.uid == "train-0-1" else a for a in stored.attempts
-        ),
+        attempts=tuple(replace(a, code_digest="0ther") if a.uid == "train-0-1" else a for a in stored.attempts),
     )
     assert [n.text for n in paper_document(mixed).footnotes if n.mark == "code"] == [
         "The train attempts behind this table ran different code: 0ther, c0de."
@@ -186,10 +187,16 @@ def test_latex_escape_is_ascii_with_balanced_braces_and_nothing_active(text):
     assert bare.count("$") % 2 == 0
 
 
+def test_latex_quotes_open_and_close():
+    assert latex_escape("""say "a" ("b") 'c' d''e""") == (
+        r"say \textquotedblleft{}a\textquotedblright{} (\textquotedblleft{}b\textquotedblright{}) 'c' d'{}'e"
+    )
+
+
 def test_latex_prints_each_special_character():
     assert latex_escape(r"50% & a_b #1 {x} $y ~ ^ \ -- § ± é 中") == (
         r"50\% \& a\_b \#1 \{x\} \$y \textasciitilde{} \textasciicircum{} \textbackslash{} "
-        r"{-}{-} \S{} $\pm$ \'{e} U+4E2D"
+        r"-{}- \S{} $\pm$ \'{e} U+4E2D"
     )
 
 
@@ -212,9 +219,7 @@ def test_latex_has_as_many_fields_in_each_line(make):
 def test_latex_compiles(make, tmp_path):
     body = render(make(), "latex")
     file = tmp_path / "t.tex"
-    file.write_text(
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n"
-    )
+    file.write_text("\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", file.name],
         cwd=tmp_path,

@@ -26,9 +26,7 @@ from harness.store.writer import add_study, finish_attempt, start_attempt
 
 TRAIN = DatasetSplit("mnist", "train", "a" * 64, 60_000, 47_040_000)
 TEST = DatasetSplit("mnist", "test", "b" * 64, 10_000, 7_840_000)
-CLEAN = EvaluationSpec(
-    evaluation_key(TEST.fingerprint, {}), "mnist", "test", TEST.fingerprint, 10_000, 7_840_000, {}
-)
+CLEAN = EvaluationSpec(evaluation_key(TEST.fingerprint, {}), "mnist", "test", TEST.fingerprint, 10_000, 7_840_000, {})
 NOISY = EvaluationSpec(
     evaluation_key(TEST.fingerprint, {"sigma": 25}),
     "mnist",
@@ -84,9 +82,7 @@ class Lab:
         text = f"study: {name}  # {created}\n"
         add_study(self.store, name=name, spec_yaml=text, created=created, trials=rows or (self.row(),))
 
-    def start(
-        self, uid: str, *, stride: int = 2, seed: int = 0, kind: Any = "train", **links: Any
-    ) -> AttemptRequest:
+    def start(self, uid: str, *, stride: int = 2, seed: int = 0, kind: Any = "train", **links: Any) -> AttemptRequest:
         config = self.config(stride)
         request = AttemptRequest(
             uid,
@@ -100,9 +96,7 @@ class Lab:
             "/work/a",
             "/data",
         )
-        start_attempt(
-            self.store, request, exclusive=kind == "timing", started=f"2026-01-02T00:00:00Z/{uid}", **links
-        )
+        start_attempt(self.store, request, exclusive=kind == "timing", started=f"2026-01-02T00:00:00Z/{uid}", **links)
         return request
 
     def result(self, uid: str, state: Any = "done", **changes: Any) -> AttemptResult:
@@ -133,9 +127,7 @@ class Lab:
             **(given | changes),
         )
 
-    def attempt(
-        self, uid: str, state: Any = "done", *, finding: Mapping[str, Any] | None = None, **how: Any
-    ) -> None:
+    def attempt(self, uid: str, state: Any = "done", *, finding: Mapping[str, Any] | None = None, **how: Any) -> None:
         """Start an attempt and end it in `state`."""
         self.start(uid, **how)
         assert finish_attempt(self.store, self.result(uid, state, **(finding or {})))

@@ -35,9 +35,7 @@ def test_opening_again_keeps_what_is_there(lab, path):
 
 def test_a_file_system_without_wal_is_noticed(path, caplog):
     path.parent.mkdir()
-    conn = sqlite3.connect(
-        f"{path.as_uri()}?vfs=unix-dotfile", uri=True
-    )  # has no shared memory, as on networks
+    conn = sqlite3.connect(f"{path.as_uri()}?vfs=unix-dotfile", uri=True)  # has no shared memory, as on networks
     assert connection._start_wal(conn, path) == "delete"
     assert "readers will wait" in caplog.text
     conn.close()

@@ -66,9 +66,7 @@ def test_only_what_counts_is_exported_in_a_fixed_order(full, file):
 
 
 def test_a_line_names_neither_the_machine_nor_its_folders(full, tmp_path):
-    full.attempt(
-        "e1", "nan", seed=5, finding={"error": "loss is nan in /home/someone/proj/net.py; see https://a.b/c"}
-    )
+    full.attempt("e1", "nan", seed=5, finding={"error": "loss is nan in /home/someone/proj/net.py; see https://a.b/c"})
     text = export(full.store, tmp_path / "all.jsonl").read_text()
     assert "host" not in lines(tmp_path / "all.jsonl")[0]["environment"]
     assert "lab-7" not in text

@@ -28,10 +28,7 @@ def record(uid, state="done", *, kind="train", seed=0, supersedes=None):
         ([record("a")], {"a"}),
         ([record("a", "nan")], {"a"}),
         (
-            [
-                record("a", s)
-                for s in ("failed", "oom", "timeout", "pruned", "interrupted", "lost", "running")
-            ],
+            [record("a", s) for s in ("failed", "oom", "timeout", "pruned", "interrupted", "lost", "running")],
             set(),
         ),
         ([record("a", kind=k) for k in ("evaluate", "timing", "check")], set()),
@@ -78,9 +75,7 @@ def test_the_view_agrees_with_the_rule(attempts):
                     "ended": "t",
                 }
                 put_attempt(conn, {**row, **rest, "supersedes": old})
-        seen = {
-            uid for (uid,) in store.db.conn.execute("SELECT attempt FROM v_run WHERE attempt IS NOT NULL")
-        }
+        seen = {uid for (uid,) in store.db.conn.execute("SELECT attempt FROM v_run WHERE attempt IS NOT NULL")}
         found = snapshot(store)
         assert seen == accepted(found.attempts) == {a.uid for a in found.attempts if a.accepted}
 
@@ -89,9 +84,7 @@ def test_v_run_joins_the_results_of_the_accepted_attempt_and_of_its_evaluations(
     lab.attempt("b")
     lab.attempt("a", "failed", finding={"results": ()})
     lab.attempt("e", kind="evaluate", weights_from="b", finding={"samples": ()})
-    lab.attempt(
-        "x", kind="evaluate", weights_from="a", finding={"samples": ()}
-    )  # of weights that do not count
+    lab.attempt("x", kind="evaluate", weights_from="a", finding={"samples": ()})  # of weights that do not count
     lab.attempt("t", kind="timing", finding={"results": (), "samples": ()})
     rows = lab.store.db.conn.execute(
         """SELECT attempt, result_from, dataset, split, name, value, flag

@@ -33,6 +33,4 @@ def _compared(cell: DocCell) -> list[str]:
     gap = None
     if cell.paper_value is not None and cell.ours_value is not None:
         gap = round(cell.ours_value - cell.paper_value, 12)
-    return [
-        "" if part is None else str(part) for part in (cell.paper_value, cell.ours_value, gap, cell.match)
-    ]
+    return ["" if part is None else str(part) for part in (cell.paper_value, cell.ours_value, gap, cell.match)]

@@ -22,11 +22,6 @@ _CHARS = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "`": r"\textasciigrave{}",
-    '"': r"{''}",
-    "'": "{'}",
-    "-": "{-}",  # no ligature: two hyphens stay two
-    "?": "{?}",
-    "!": "{!}",
     "[": "{[}",  # never an argument of \\ or \item
     "]": "{]}",
     "*": "{*}",
@@ -43,11 +38,13 @@ _CHARS = {
     "\N{GREEK SMALL LETTER EPSILON}": r"$\epsilon$",
     "\N{SUPERSCRIPT TWO}": "$^2$",
     "\N{SECTION SIGN}": r"\S{}",
-    "\N{LEFT SINGLE QUOTATION MARK}": "{`}",
-    "\N{RIGHT SINGLE QUOTATION MARK}": "{'}",
-    "\N{LEFT DOUBLE QUOTATION MARK}": "{``}",
-    "\N{RIGHT DOUBLE QUOTATION MARK}": "{''}",
+    "\N{LEFT SINGLE QUOTATION MARK}": r"\textquoteleft{}",
+    "\N{RIGHT SINGLE QUOTATION MARK}": r"\textquoteright{}",
+    "\N{LEFT DOUBLE QUOTATION MARK}": r"\textquotedblleft{}",
+    "\N{RIGHT DOUBLE QUOTATION MARK}": r"\textquotedblright{}",
 }
+_OPENING = re.compile(r'(?<![^ (\[])"')  # at the start, behind a space or a bracket
+_LIGATURE = re.compile(r"-(?=-)|'(?=')")
 _ACCENTS = {
     "\u0300": r"\`",
     "\u0301": r"\'",
@@ -63,7 +60,9 @@ def escape(text: str) -> str:
     """Return text as LaTeX that prints it, on one line and in ASCII alone; a character without a spelling
     as "U+4E2D".
     """
-    return "".join(_char(char) for char in " ".join(text.split()))
+    quoted = _OPENING.sub("\N{LEFT DOUBLE QUOTATION MARK}", " ".join(text.split()))
+    quoted = quoted.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}")
+    return _LIGATURE.sub(r"\g<0>{}", "".join(_char(char) for char in quoted))
 
 
 def _char(char: str) -> str:
@@ -104,10 +103,8 @@ def to_latex(document: Document) -> str:
     ]
     for i, row in enumerate(document.rows):
         lines += [r"\addlinespace"] if i and document.compares else []
-        lines += (
-            _block(row) if document.compares else [_line(escape(row.label), [_ours(c) for c in row.cells])]
-        )
-    lines += [r"\bottomrule", r"\end{tabular}", *_below(document), r"\end{table}"]
+        lines += _block(row) if document.compares else [_line(escape(row.label), [_ours(c) for c in row.cells])]
+    lines += [r"\bottomrule", r"\end{tabular}", *_below(document), r"\end{table}", *_details(document)]
     return "\n".join(lines) + "\n"
 
 
@@ -137,16 +134,22 @@ def _bold(text: str | None, on: bool) -> str:
 
 
 def _below(document: Document) -> list[str]:
-    """Return what stands below the table: small paragraphs within its environment, as wide as the text."""
+    """Return what stands below the table, within its environment: small paragraphs as wide as the text."""
     notes = [f"$^{{\\mathrm{{{note.mark}}}}}$~{escape(note.text)}" for note in document.footnotes]
-    notes += [" ".join([escape(n.text), *(f"{escape(line)}." for line in n.lines)]) for n in document.notes]
-    if not notes:
-        return []
+    notes += [escape(note.text) for note in document.notes if not note.lines]
     body = [rf"{note}\par" for note in notes]
-    return [
-        r"\par\medskip",
-        r"\begin{minipage}{\linewidth}",
-        r"\footnotesize\raggedright",
-        *body,
-        r"\end{minipage}",
-    ]
+    frame = [r"\par\medskip", r"\begin{minipage}{\linewidth}", r"\footnotesize\raggedright"]
+    return [*frame, *body, r"\end{minipage}"] if notes else []
+
+
+def _details(document: Document) -> list[str]:
+    """Return the notes with lists: behind the environment, where they may go on to the next page."""
+    listed = [note for note in document.notes if note.lines]
+    notes = [" ".join([escape(note.text), *map(_stopped, note.lines)]) for note in listed]
+    body = [rf"\noindent {note}\par" for note in notes]
+    return [r"{\footnotesize\raggedright", *body, "}"] if notes else []
+
+
+def _stopped(line: str) -> str:
+    """Return a line as a sentence."""
+    return escape(line if line.endswith((".", "!", "?")) else line + ".")

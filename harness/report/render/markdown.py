@@ -32,9 +32,7 @@ def to_markdown(document: Document) -> str:
 
 def _table(document: Document) -> list[str]:
     grid = [["", *(escape(column.label) for column in document.columns)]]
-    grid += [
-        [escape(row.label), *(_cell(cell, document.compares) for cell in row.cells)] for row in document.rows
-    ]
+    grid += [[escape(row.label), *(_cell(cell, document.compares) for cell in row.cells)] for row in document.rows]
     widths = [max(3, *(_width(line[i]) for line in grid)) for i in range(len(grid[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [_line(grid[0], widths), _line(rule, widths), *(_line(line, widths) for line in grid[1:])]

@@ -1,0 +1,218 @@
+"""The driver: the one process that plans, hands out attempts and writes what they bring into the store."""
+
+import json
+import signal
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from harness.execution.local import Ended, Executor, LocalExecutor
+from harness.execution.options import Display, Options, Summary
+from harness.execution.plan import Plan, PlannedRun, plan
+from harness.execution.recover import now, recover
+from harness.execution.register import check_data, register, stored
+from harness.spec.attempt import (
+    PROGRESS_FILE,
+    REQUEST_FILE,
+    STOP_FILE,
+    AttemptRequest,
+    Execution,
+    Kind,
+    read_result,
+)
+from harness.spec.files import atomic_write
+from harness.spec.resolve import Trial
+from harness.spec.study import Study
+from harness.store.connection import Store, open_store
+from harness.store.lock import driver_lock
+from harness.store.queries import snapshot
+from harness.store.writer import end_attempt, finish_attempt, start_attempt
+
+_POLL_S = 0.25
+_FAILED = frozenset({"failed", "oom", "timeout", "lost"})
+
+
+def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Summary:
+    """Run what is left of studies, and return how it went.
+
+    Raises HarnessError, before anything is made, where data are missing, and where another driver is at work.
+    """
+    before = plan(studies, stored(options.db), options.artifacts, options.retry)
+    check_data(before.of("left"), options.data_root)
+    with driver_lock(options.db), open_store(options.db) as store:
+        recover(store, options.artifacts)
+        register(store, studies)
+        planned = plan(studies, snapshot(store), options.artifacts, options.retry)
+        jobs = [_job(run, studies, options) for run in planned.of("left")[: options.limit]]
+        summary = Summary(planned)
+        if jobs:
+            threads = max(job.request.execution.threads for job in jobs)
+            with LocalExecutor(min(options.jobs, len(jobs)), threads) as executor:
+                _Session(store, executor, options, display, summary).run(jobs)
+            summary.plan = plan(studies, snapshot(store), options.artifacts)
+    return summary
+
+
+@dataclass(frozen=True)
+class Job:
+    """An attempt to be made."""
+
+    request: AttemptRequest
+    exclusive: bool = False
+    supersedes: str | None = None
+    weights_from: str | None = None
+
+
+def make_request(
+    kind: Kind,
+    trial: Trial,
+    seed: int,
+    label: str,
+    study: Study,
+    options: Options,
+    *,
+    more: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> AttemptRequest:
+    """Return the request of a new attempt at a run. `more` are the options of its kind."""
+    uid = uuid.uuid4().hex
+    return AttemptRequest(
+        uid=uid,
+        kind=kind,
+        trial_key=trial.key,
+        config=trial.config,
+        seed=seed,
+        dataset=trial.dataset.name,
+        execution=Execution(
+            device=options.device,
+            threads=options.threads_for(study),
+            deterministic=study.execution.deterministic,
+            jobs=options.jobs,
+            checkpoint_every_s=study.execution.checkpoint_every_s,
+        ),
+        folder=str(options.artifacts / uid),
+        data_root=str(options.data_root.resolve()),
+        label=label,
+        plugin_paths=study.plugin_folders,
+        options=more or {},
+        **fields,
+    )
+
+
+def _job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job:
+    study = next(study for study in studies if study.name == run.study)
+    more = {"weights_folder": str(options.artifacts / run.weights_from)} if run.weights_from else {}
+    request = make_request(
+        run.kind,
+        run.trial,
+        run.seed,
+        run.label,
+        study,
+        options,
+        more=more,
+        evaluations=run.evaluations,
+        resume_from=run.resume_from,
+        resume_folder=str(options.artifacts / run.resume_from) if run.resume_from else None,
+    )
+    return Job(request, supersedes=run.supersedes, weights_from=run.weights_from)
+
+
+def run_jobs(jobs: Sequence[Job], store: Store, executor: Executor, options: Options, display: Display) -> Summary:
+    """Make attempts on an executor and take what they bring into the store."""
+    summary = Summary(Plan(()))
+    _Session(store, executor, options, display, summary).run(jobs)
+    return summary
+
+
+@dataclass
+class _Session:
+    """The attempts of one call, while they run."""
+
+    store: Store
+    executor: Executor
+    options: Options
+    display: Display
+    summary: Summary
+    running: dict[Path, Job] = field(default_factory=dict)
+    stopping: bool = False
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Hand out all jobs; after Ctrl-C, or a failure with --fail-fast, end those that run at a checkpoint."""
+        self.display.total(len(jobs))
+        waiting = list(jobs)
+        with _interruptions() as interrupted:
+            while self.running or (waiting and not self.stopping):
+                if interrupted and not self.stopping:
+                    self.summary.interrupted = True
+                    self._stop()
+                if len(interrupted) > 1:
+                    self.executor.kill()
+                while waiting and not self.stopping and len(self.running) < self.executor.slots:
+                    self._start(waiting.pop(0))
+                for ended in self.executor.wait(_POLL_S):
+                    self._take_in(ended)
+                self._show_progress()
+
+    def _start(self, job: Job) -> None:
+        request = job.request
+        folder = Path(request.folder)
+        atomic_write(folder / REQUEST_FILE, request.to_json())
+        start_attempt(
+            self.store,
+            request,
+            exclusive=job.exclusive,
+            started=now(),
+            supersedes=job.supersedes,
+            weights_from=job.weights_from,
+        )
+        self.running[folder] = job
+        self.display.started(request.label, resumed=request.resume_from is not None)
+        self.executor.start(folder, self.options.timeout_s)
+
+    def _take_in(self, ended: Ended) -> None:
+        """Write what an attempt brought, or how its worker died, into the store."""
+        request = self.running.pop(ended.folder).request
+        result = read_result(ended.folder)
+        if result is not None:
+            finish_attempt(self.store, result)
+            state, error = result.state, result.error
+        else:
+            state, error = ended.state or "lost", ended.error or "it left no result"  # type: ignore[assignment]
+            end_attempt(self.store, request.uid, state, state, error, now())
+        self.summary.count(state)
+        self.display.ended(request.label, state, result, error)
+        if state in _FAILED and self.options.fail_fast:
+            self._stop()
+
+    def _stop(self) -> None:
+        self.stopping = True
+        for folder in self.running:
+            (folder / STOP_FILE).touch()
+
+    def _show_progress(self) -> None:
+        for folder, job in self.running.items():
+            try:
+                state = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+            except (FileNotFoundError, json.JSONDecodeError):
+                continue
+            self.display.progress(job.request.label, state)
+
+
+@contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM during the block instead of raising in the middle of a transaction."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,76 @@
+"""How a call of the driver is to be carried out, and how it went."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.execution.plan import HELD_FOR_FAILING, Plan
+from harness.spec.attempt import AttemptResult
+from harness.spec.study import Study
+
+_BAD = HELD_FOR_FAILING | {"lost"}
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """How studies are run. `threads` None shares the cores among the jobs; `limit` counts runs."""
+
+    db: Path
+    data_root: Path
+    device: str = "cpu"
+    jobs: int = 1
+    threads: int | None = None
+    limit: int | None = None
+    retry: frozenset[str] = frozenset()
+    fail_fast: bool = False
+    timeout_s: float | None = None
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of the attempts' folders, beside the database."""
+        return self.db.resolve().parent / "artifacts"
+
+    def threads_for(self, study: Study) -> int:
+        """Return the threads of each worker: from the command line, the study, or an even share of the cores."""
+        return self.threads or study.execution.threads or max(1, cores() // self.jobs)
+
+
+@dataclass
+class Summary:
+    """How a call of the driver ended. `left` and the held ones are those of the plan after it."""
+
+    plan: Plan
+    ended: dict[str, int] = field(default_factory=dict)  # attempts of this call by state
+    interrupted: bool = False
+
+    def count(self, state: str) -> None:
+        """Count an attempt that ended."""
+        self.ended[state] = self.ended.get(state, 0) + 1
+
+    @property
+    def failed(self) -> bool:
+        """Whether something failed now, or is held for having failed before."""
+        held = self.plan.held_by_reason()
+        return any(self.ended.get(state) for state in _BAD) or any(held.get(state) for state in HELD_FOR_FAILING)
+
+
+class Display(Protocol):
+    """Where a person sees what happens."""
+
+    def total(self, attempts: int) -> None:
+        """Say how many attempts there will be."""
+
+    def started(self, label: str, *, resumed: bool) -> None:
+        """Say that an attempt begins."""
+
+    def progress(self, label: str, state: dict[str, Any]) -> None:
+        """Say how far an attempt is: epoch, epochs, step, steps, loss, metric, images_per_s."""
+
+    def ended(self, label: str, state: str, result: AttemptResult | None, error: str | None) -> None:
+        """Say how an attempt ended."""

@@ -1,0 +1,151 @@
+"""What is done, left and held, from the studies and what is stored; no torch, thousands of runs in a moment.
+
+Left: runs without an accepted attempt whose last attempt is none, interrupted, lost or pruned, and evaluations that the
+accepted attempt lacks while its weights are here. Held until named in --retry: failed, oom, timeout, stale (done with
+other code), weights (an evaluation whose weights are not here).
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from harness.spec.attempt import WEIGHTS_FILE, EvaluationSpec
+from harness.spec.code import attempt_digest
+from harness.spec.resolve import Trial
+from harness.spec.study import Study
+from harness.store.records import AttemptRecord, Snapshot
+
+Held = Literal["failed", "oom", "timeout", "stale", "weights"]
+HELD: tuple[Held, ...] = get_args(Held)
+HELD_FOR_FAILING: frozenset[str] = frozenset({"failed", "oom", "timeout"})
+_GONE_ON_WITH = frozenset({"interrupted", "lost"})
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of a study and what is to be done about it."""
+
+    study: str
+    name: str
+    trial: Trial
+    seed: int
+    status: Literal["done", "left", "held"]
+    reason: Held | None = None  # why it is held, or was until it was named in --retry
+    kind: Literal["train", "evaluate"] = "train"
+    evaluations: tuple[EvaluationSpec, ...] = ()
+    resume_from: str | None = None  # the attempt to go on from
+    supersedes: str | None = None
+    weights_from: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The run for people: study, trial and seed."""
+        return f"{self.study}: {self.name}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of some studies, each run once, in the order of the studies."""
+
+    runs: tuple[PlannedRun, ...]
+
+    def of(self, status: str) -> list[PlannedRun]:
+        """Return the runs of a status."""
+        return [run for run in self.runs if run.status == status]
+
+    def held_by_reason(self) -> dict[str, int]:
+        """Return how many runs are held for each reason."""
+        counts: dict[str, int] = {}
+        for run in self.of("held"):
+            counts[str(run.reason)] = counts.get(str(run.reason), 0) + 1
+        return counts
+
+
+def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: Collection[str] = ()) -> Plan:
+    """Plan the runs of studies. `artifacts` is the folder of the attempts' folders; `retry` names reasons to hold not."""
+    attempts: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
+    for attempt in snapshot.attempts:
+        attempts[attempt.trial_key, attempt.seed].append(attempt)
+    planned: dict[tuple[str, int], PlannedRun] = {}
+    for study in studies:
+        for item in study.trials:
+            for seed in item.seeds:
+                run = (item.trial.key, seed)
+                if run not in planned:
+                    base = PlannedRun(study.name, item.name, item.trial, seed, "left")
+                    planned[run] = _decide(base, attempts[run], artifacts, retry)
+    return Plan(tuple(planned.values()))
+
+
+def _decide(base: PlannedRun, attempts: Sequence[AttemptRecord], artifacts: Path, retry: Collection[str]) -> PlannedRun:
+    accepted = next((a for a in attempts if a.accepted), None)
+    if accepted is not None:
+        return _accepted(base, accepted, attempts, artifacts, retry)
+    trained = [a for a in attempts if a.kind == "train"]
+    last = trained[-1] if trained else None
+    if last is None or last.state == "pruned":
+        return _train(base)
+    if last.state in _GONE_ON_WITH:
+        return _train(base, resume_from=last.uid)
+    if last.state in HELD_FOR_FAILING:
+        reason: Held = last.state  # type: ignore[assignment]
+        return _held(base, reason, retry)
+    return _train(base)
+
+
+def _accepted(
+    base: PlannedRun,
+    accepted: AttemptRecord,
+    attempts: Sequence[AttemptRecord],
+    artifacts: Path,
+    retry: Collection[str],
+) -> PlannedRun:
+    """Decide about a run that has an accepted attempt: stale, evaluations missing, or done."""
+    if accepted.code_digest != attempt_digest(base.trial.config, base.trial.dataset.name):
+        return _resumed_superseding(base, accepted, attempts, "stale", retry)
+    evaluated = {key for a in attempts if a is accepted or a.weights_from == accepted.uid for key, _ in a.results}
+    missing = tuple(e for e in base.trial.evaluations if e.key not in evaluated)
+    if not missing:
+        return replace(base, status="done")
+    if (artifacts / accepted.uid / WEIGHTS_FILE).exists():
+        return replace(base, status="left", kind="evaluate", evaluations=missing, weights_from=accepted.uid)
+    return _resumed_superseding(base, accepted, attempts, "weights", retry)
+
+
+def _resumed_superseding(
+    base: PlannedRun,
+    accepted: AttemptRecord,
+    attempts: Sequence[AttemptRecord],
+    reason: Held,
+    retry: Collection[str],
+) -> PlannedRun:
+    """Hold a run, or, named in --retry, train it anew in place of what is accepted."""
+    newer = [a for a in attempts if a.supersedes == accepted.uid and a.state in _GONE_ON_WITH]
+    resume = newer[-1].uid if newer else None
+    return _held(base, reason, retry, supersedes=accepted.uid, resume_from=resume)
+
+
+def _held(
+    base: PlannedRun,
+    reason: Held,
+    retry: Collection[str],
+    *,
+    supersedes: str | None = None,
+    resume_from: str | None = None,
+) -> PlannedRun:
+    if reason in retry:
+        return replace(
+            base,
+            status="left",
+            reason=reason,
+            evaluations=base.trial.evaluations,
+            supersedes=supersedes,
+            resume_from=resume_from,
+        )
+    return replace(base, status="held", reason=reason)
+
+
+def _train(base: PlannedRun, resume_from: str | None = None) -> PlannedRun:
+    return replace(base, status="left", evaluations=base.trial.evaluations, resume_from=resume_from)

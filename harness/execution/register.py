@@ -1,0 +1,58 @@
+"""Before anything runs: what is stored, whether the data are there, and the studies put into the store."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from harness.data.locations import require
+from harness.execution.plan import PlannedRun
+from harness.execution.recover import now
+from harness.spec.keys import KEY_SCHEME
+from harness.spec.resolve import Trial
+from harness.spec.study import Study
+from harness.store.connection import Store, open_memory, open_reader
+from harness.store.queries import snapshot
+from harness.store.records import Snapshot, StudyTrialRow
+from harness.store.writer import add_study, set_costs
+
+
+def stored(db: Path) -> Snapshot:
+    """Return what is stored at `db`, nothing where there is no file; makes nothing."""
+    with open_reader(db) if db.exists() else open_memory() as store:
+        return snapshot(store)
+
+
+def check_data(runs: Iterable[PlannedRun], data_root: Path) -> None:
+    """Raise HarnessError where the data of some run are not there."""
+    for dataset in dict.fromkeys(run.trial.dataset.name for run in runs):
+        require(dataset, data_root)
+
+
+def register(store: Store, studies: Sequence[Study]) -> None:
+    """Write the studies with their trials and what these cost into the store."""
+    known = snapshot(store).trials
+    for study in studies:
+        rows = [
+            StudyTrialRow(
+                name=item.name,
+                position=item.position,
+                key=item.trial.key,
+                key_scheme=KEY_SCHEME,
+                config=item.trial.config,
+                seeds=item.seeds,
+                protocol_name=item.trial.protocol.name,
+                datasets=item.trial.datasets,
+            )
+            for item in study.trials
+        ]
+        add_study(store, name=study.name, spec_yaml=study.spec_yaml, created=now(), trials=rows)
+        for item in study.trials:
+            record = known.get(item.trial.key)
+            if record is None or not record.costs:
+                set_costs(store, item.trial.key, trial_costs(item.trial, study.plugin_folders))
+
+
+def trial_costs(trial: Trial, plugin_folders: Sequence[str]) -> Mapping[str, float]:
+    """Return what a trial's network costs, by name; imports torch, which takes a moment."""
+    from harness.cost.count import count_config
+
+    return count_config(trial.config, plugin_folders)
