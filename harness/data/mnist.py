@@ -54,7 +54,6 @@ def import_files(source: Path, root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, path in found.items():
         part = folder / f".{name}.part"
-        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-        with opened as packed, part.open("wb") as plain:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as packed, part.open("wb") as plain:
             shutil.copyfileobj(packed, plain)
         part.replace(folder / name)

@@ -9,13 +9,13 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class LocalExecutor:
             initializer=_prepare_worker,
             initargs=(threads,),
         )
-        self._running: dict[ProcessFuture[str], Path] = {}
+        self._running: dict[Future[str], Path] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -62,9 +62,9 @@ class LocalExecutor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._pool.stop()
+            self._pool.stop()  # type: ignore[no-untyped-call]
         else:
-            self._pool.close()
+            self._pool.close()  # type: ignore[no-untyped-call]
         self._pool.join()
 
     def start(self, folder: Path, timeout_s: float | None) -> None:
@@ -82,10 +82,10 @@ class LocalExecutor:
 
     def kill(self) -> None:
         """End all workers at once; their attempts are lost."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
 
 
-def _ended(future: "ProcessFuture[str]", folder: Path) -> Ended:
+def _ended(future: "Future[str]", folder: Path) -> Ended:
     error = future.exception()
     if error is None:
         return Ended(folder)

@@ -64,7 +64,7 @@ class Plan:
 
 
 def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: Collection[str] = ()) -> Plan:
-    """Plan the runs of studies. `artifacts` is the folder of the attempts' folders; `retry` names reasons to hold not."""
+    """Plan the runs of studies. `artifacts` holds the attempts' folders; `retry`: reasons that no longer hold."""
     attempts: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
     for attempt in snapshot.attempts:
         attempts[attempt.trial_key, attempt.seed].append(attempt)

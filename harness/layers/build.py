@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.layers.compressor import Compressor
-from harness.layers.plugins import is_plugin, load_object
 from harness.spec.compressors import COMPRESSORS
 from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.plugins import is_plugin, load_object
 
 _QUESTIONS = ("stride", "commutes_with", "conv_channels", "out_channels", "layer")
 
@@ -16,7 +16,8 @@ def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Pa
     """Return the compressor that `options` describe, e.g. {"kind": "spatial", "stride": 2}.
 
     Args:
-        options: "kind", a declared name or `module:object`, and what its class is called with.
+        options: "kind", a declared name or `module:object`, and what its class is called with. A plug-in's "code",
+            the digest that its key holds, is left out.
         plugin_paths: folders in which the module of a plug-in may lie.
 
     Raises:
@@ -24,6 +25,8 @@ def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Pa
     """
     arguments = dict(options)
     kind = arguments.pop("kind", None)
+    if is_plugin(kind):
+        arguments.pop("code", None)  # the digest of its code, which is there for the key
     make = load_object(_code_of(kind), plugin_paths)
     try:
         compressor = make(**arguments)

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from harness.layers.build import build_compressor
-from harness.layers.plugins import is_plugin, load_object
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.models import MODELS, ModelDeclaration
+from harness.spec.plugins import is_plugin, load_object
 
 
 def build_model(config: Mapping[str, Any], plugin_paths: Sequence[str | Path] = ()) -> nn.Module:

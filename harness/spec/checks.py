@@ -26,7 +26,9 @@ def validate(model: type[_Model], value: Any, path: YamlPath = ()) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        unknown = [e for e in errors if e["type"] == "extra_forbidden"]  # a misspelt key also leaves one missing
+        first = (unknown or errors)[0]
         loc = tuple(first["loc"])
         raise FieldError((*path, *loc), _words(model, first, loc)) from None
 
@@ -58,7 +60,7 @@ def _model_in(annotation: Any, path: YamlPath) -> Any:
     nested = [c for a in candidates for c in (a, *getattr(a, "__args__", ()))]
     models = [c for c in nested if isinstance(c, type) and issubclass(c, BaseModel)]
     tagged = [m for m in models if "kind" in m.model_fields and any(_tag(m) == key for key in path)]
-    return (tagged or models or [None])[0]
+    return next(iter(tagged or models), None)
 
 
 def _tag(model: type[BaseModel]) -> Any:

@@ -26,22 +26,33 @@ def is_plugin(kind: object) -> bool:
     return isinstance(kind, str) and ":" in kind
 
 
+def load_object(reference: str, folders: Sequence[str | Path] = ()) -> Any:
+    """Return what `module:object` names, ours or a plug-in's. Raises HarnessError in one line where it is not there."""
+    if reference.startswith("harness."):
+        module, _, name = reference.partition(":")
+        return getattr(importlib.import_module(module), name)
+    return load_plugin(reference, [str(folder) for folder in folders])[0]
+
+
 def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
     """Return a plug-in's object and its digest, from the first of `folders` or of sys.path that has its module.
 
     Raises FieldError in one line where there is none, or where it cannot be imported.
     """
     module_name, _, object_name = kind.partition(":")
+    if not module_name or not object_name:
+        raise FieldError(("kind",), f"'{kind}' is not of the form module:object")
     places = [Path(folder) for folder in [*folders, *sys.path] if folder]
     root = next((place for place in places if find_module(module_name, place)), None)
     if root is None:
-        looked = ", ".join(folders) or "sys.path"
-        raise FieldError(("kind",), f"there is no module '{module_name}' for '{kind}' in {looked}")
-    digest = plugin_digest(module_name, root)
+        looked = ", ".join([*folders, "sys.path"])
+        raise FieldError(("kind",), f"cannot import '{module_name}' of '{kind}': there is no such module in {looked}")
     try:
+        digest = plugin_digest(module_name, root)
         module = _import(module_name, root, digest)
     except Exception as error:
-        raise FieldError(("kind",), f"'{module_name}' cannot be imported: {type(error).__name__}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise FieldError(("kind",), f"cannot import '{module_name}': {type(error).__name__}: {reason}") from error
     if not hasattr(module, object_name):
         names = [name for name in vars(module) if not name.startswith("_")]
         raise FieldError(("kind",), f"'{module_name}' has no '{object_name}'{did_you_mean(object_name, names)}")

@@ -180,5 +180,6 @@ def _check_stride(site: Site, stride: int) -> None:
         divisors = [str(n) for n in range(2, site.channels + 1) if site.channels % n == 0]
         raise FieldError(
             ("stride",),
-            f"stride {stride} does not divide the {site.channels} channels at '{site.name}'; possible: {', '.join(divisors)}",
+            f"stride {stride} does not divide the {site.channels} channels at '{site.name}'; "
+            f"possible: {', '.join(divisors)}",
         )

@@ -157,7 +157,8 @@ def _unique(source: Source, expanded: Iterator[tuple[int, StudyTrial]]) -> Itera
         if item.name in by_name and by_name[item.name].trial.key != key:
             raise source.error(
                 ("trials", entry, "name"),
-                f"two trials would both be named '{item.name}': put what differs into the name, e.g. {{compressor.stride}}",
+                f"two trials would both be named '{item.name}': put what differs into the name, "
+                "e.g. {compressor.stride}",
             )
         if key in keys:
             continue

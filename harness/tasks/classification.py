@@ -123,7 +123,7 @@ class Classification:
         images: uint8 (classes, C, H, W); maps: float16 (classes, C', H', W'); labels: int64 (classes,).
         """
         labels = self.observed.labels.cpu()
-        first = [int((labels == label).nonzero()[0]) for label in labels.unique()]
+        first = [int((labels == label).nonzero()[0]) for label in sorted(set(labels.tolist()))]
         images = self.observed.images[first]
         maps = self._features(model, images).maps
         return {

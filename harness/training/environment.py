@@ -50,7 +50,7 @@ def _driver(device: torch.device) -> str | None:
 
 @cache
 def _fixed() -> dict[str, Any]:
-    packages = {}
+    packages: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
             packages[name] = version(name)

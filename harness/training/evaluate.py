@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from harness.spec.attempt import WEIGHTS_FILE, AttemptRequest
-from harness.training.outcome import Outcome, evaluation_values
+from harness.training.outcome import Outcome, evaluations
 from harness.training.process import StopFlag
 from harness.training.setup import set_up
 
@@ -15,10 +15,5 @@ def run(request: AttemptRequest, device: torch.device, _stop: StopFlag) -> Outco
     setup = set_up(request, device)
     weights = Path(request.options["weights_folder"]) / WEIGHTS_FILE
     setup.model.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
-    model = setup.model.eval()
-    results, samples = [], []
-    for spec in request.evaluations:
-        values, correct = evaluation_values(spec, setup.task.evaluate(model, setup.task.split(spec.split)))
-        results += values
-        samples += correct
-    return Outcome(state="done", results=tuple(results), samples=tuple(samples))
+    results, samples = evaluations(setup.task, setup.model, request.evaluations)
+    return Outcome(state="done", results=results, samples=samples)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.spec.attempt import Artifact, EvaluationSpec, Measure, Point, ResultValue, Sample, State, flagged
-from harness.tasks.classification import Evaluated, correct_sample
+from harness.tasks.classification import correct_sample
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,19 @@ def measure(name: str, value: float) -> Measure:
     return Measure(name, *flagged(value))
 
 
-def evaluation_values(spec: EvaluationSpec, evaluated: Evaluated) -> tuple[tuple[ResultValue, ...], tuple[Sample, ...]]:
-    """Return an evaluation's final metrics and its one value an image."""
-    values = {"accuracy": evaluated.accuracy, "loss": evaluated.loss}
-    results = tuple(ResultValue(spec.key, name, *flagged(value)) for name, value in values.items())
-    return results, (correct_sample(spec, evaluated),)
+def evaluations(
+    task: Classification, model: nn.Module, specs: Sequence[EvaluationSpec]
+) -> tuple[tuple[ResultValue, ...], tuple[Sample, ...]]:
+    """Return the final metrics of each evaluation and its one value an image."""
+    results: list[ResultValue] = []
+    samples: list[Sample] = []
+    model.eval()
+    for spec in specs:
+        evaluated = task.evaluate(model, task.split(spec.split))
+        values = {"accuracy": evaluated.accuracy, "loss": evaluated.loss}
+        results += [ResultValue(spec.key, name, *flagged(value)) for name, value in values.items()]
+        samples.append(correct_sample(spec, evaluated))
+    return tuple(results), tuple(samples)
 
 
 def artifact(kind: str, path: Path, folder: Path) -> Artifact:

@@ -14,7 +14,7 @@ from harness.training.checkpoint import Checkpoint, Progress, load_checkpoint, s
 from harness.training.environment import device_name
 from harness.training.loop import Training
 from harness.training.observe import Curve, Observer
-from harness.training.outcome import Outcome, artifact, evaluation_values, measure
+from harness.training.outcome import Outcome, artifact, evaluations, measure
 from harness.training.process import StopFlag
 from harness.training.setup import Setup, set_up, training
 
@@ -60,11 +60,7 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
 def _finished(outcome: Outcome, setup: Setup, request: AttemptRequest, folder: Path) -> Outcome:
     """Evaluate the trained network, keep its weights and maps, and let go of the checkpoint."""
     model = setup.model.eval()
-    results, samples = [], []
-    for spec in request.evaluations:
-        values, correct = evaluation_values(spec, setup.task.evaluate(model, setup.task.split(spec.split)))
-        results += values
-        samples += correct
+    results, samples = evaluations(setup.task, model, request.evaluations)
     with atomic_open(folder / WEIGHTS_FILE) as file:
         torch.save(model.state_dict(), file)
     artifacts: list[Artifact] = [artifact("weights", folder / WEIGHTS_FILE, folder)]
@@ -72,7 +68,7 @@ def _finished(outcome: Outcome, setup: Setup, request: AttemptRequest, folder: P
         np.savez_compressed(file, **setup.task.maps(model))  # type: ignore[arg-type]
     artifacts.append(artifact("maps", folder / MAPS_FILE, folder))
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
-    return replace(outcome, results=tuple(results), samples=tuple(samples), artifacts=tuple(artifacts))
+    return replace(outcome, results=results, samples=samples, artifacts=tuple(artifacts))
 
 
 def _compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]:
