@@ -1,11 +1,14 @@
 """What an attempt of any kind brings back, before it becomes a result file."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from harness.spec.attempt import Artifact, EvaluationSpec, Measure, Point, ResultValue, Sample, State, flagged
-from harness.tasks.classification import correct_sample
+from harness.tasks.classification import Classification, correct_sample
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""The root command: groups are imported when they are used, so that help comes at once, and errors are one line."""
+
+import importlib
+from typing import Any, ClassVar
+
+import click
+
+import harness
+from harness.spec.errors import HarnessError
+
+
+class OneLineError(click.ClickException):
+    """A HarnessError on the command line: one line on stderr, exit code 2 (wrong use)."""
+
+    exit_code = 2
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for: name → (module, object, one line of help)."""
+
+    lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "run": ("harness.cli.run", "run", "Run studies: grids, timings."),
+        "report": ("harness.cli.report", "report", "Make tables from stored results."),
+        "results": ("harness.cli.results", "results", "Look at, export and merge stored results."),
+        "cost": ("harness.cli.cost", "cost", "What a study's networks cost, without data or training."),
+        "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),
+        "model": ("harness.cli.model", "model", "List models and the sites where compressors can stand."),
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the groups in the order in which a person meets them."""
+        return [*self.lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a group."""
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, name, _ = self.lazy[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the groups without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in self.lazy.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what a person must mend becomes one line, unless --verbose asks for the trace."""
+        try:
+            return super().invoke(ctx)
+        except HarnessError as error:
+            if ctx.params.get("verbose"):
+                raise
+            raise OneLineError(str(error)) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--verbose", is_flag=True, help="Show the trace of an error.")
+@click.version_option(harness.__version__, prog_name="harness")
+def main(verbose: bool) -> None:
+    """Run grids of experiments, keep every result, and print them beside a paper's own.
+
+    \b
+    harness run grid ablations/quickstart.yml       run a study, or what is left of it
+    harness report tables --study quickstart        its table
+    harness report tables --table 1 --from results/published/mnist.jsonl
+    """

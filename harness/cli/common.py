@@ -1,0 +1,91 @@
+"""Options and output that several commands share."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.spec.errors import HarnessError, did_you_mean
+
+DEFAULT_DB = Path("results/harness.db")
+
+db_option = click.option(
+    "--db",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_DB,
+    envvar="HARNESS_DB",
+    show_default=True,
+    show_envvar=True,
+    help="The results database.",
+)
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="Set a value in every trial, e.g. protocol.epochs=2. May be given several times.",
+)
+
+only_option = click.option("--only", metavar="GLOB", help="Only trials whose name matches, e.g. '*top-k*'.")
+
+
+def format_option(*names: str) -> Callable[[Any], Any]:
+    """Return a --format option; the first name is the default."""
+    return click.option(
+        "--format", "fmt", type=click.Choice(names), default=names[0], show_default=True, help="How to print it."
+    )
+
+
+def load_studies(files: Sequence[str], overrides: Sequence[str], only: str | None) -> list[Any]:
+    """Load study files with --set and --only. Raises HarnessError where nothing is left of them."""
+    from dataclasses import replace
+
+    from harness.spec.grid import Override
+    from harness.spec.study import load_study
+
+    parsed = [Override.parse(text) for text in overrides]
+    studies = [load_study(file, parsed) for file in files]
+    names = [study.name for study in studies]
+    for name in names:
+        if names.count(name) > 1:
+            raise HarnessError(f"two of the files are both the study '{name}'")
+    if only is None:
+        return studies
+    chosen = [
+        replace(study, trials=tuple(item for item in study.trials if fnmatchcase(item.name, only))) for study in studies
+    ]
+    if not any(study.trials for study in chosen):
+        known = [item.name for study in studies for item in study.trials]
+        raise HarnessError(f"--only '{only}' matches no trial{did_you_mean(only, known)}")
+    return [study for study in chosen if study.trials]
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a plain table on stdout, numbers to the right."""
+    from tabulate import tabulate
+
+    click.echo(tabulate(list(rows), headers=headers, tablefmt="simple", disable_numparse=False))
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as a person says them: 42 s, 3 min, 1 h 05 min."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def amount(number: float | None) -> str:
+    """Return a count with thousands separated."""
+    return "–" if number is None else f"{number:,.0f}"

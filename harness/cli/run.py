@@ -1,0 +1,243 @@
+"""`harness run`: grids and timings."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.common import (
+    amount,
+    db_option,
+    duration,
+    format_option,
+    load_studies,
+    only_option,
+    print_json,
+    print_table,
+    set_option,
+)
+from harness.spec.errors import HarnessError, did_you_mean
+
+if TYPE_CHECKING:
+    from harness.execution.options import Summary
+    from harness.execution.plan import Plan
+
+_INTERRUPTED = 130
+
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.",
+)
+threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads a worker  [default: cores / jobs]")
+limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="RUNS", help="Make at most so many runs.")
+
+
+@click.group()
+def run() -> None:
+    """Run studies: grids, timings."""
+
+
+@run.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--dry-run", is_flag=True, help="Print what there is to do, and do nothing.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs side by side.")
+@threads_option
+@device_option
+@only_option
+@limit_option
+@click.option("--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,stale,weights.")
+@set_option
+@click.option("--fail-fast", is_flag=True, help="Stop after the first run that fails.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
+@format_option("text", "json")
+@db_option
+def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    files: tuple[str, ...],
+    dry_run: bool,
+    jobs: int,
+    threads: int | None,
+    device: str,
+    only: str | None,
+    limit: int | None,
+    retry: str,
+    overrides: tuple[str, ...],
+    fail_fast: bool,
+    timeout: float | None,
+    fmt: str,
+    db: Path,
+) -> None:
+    """Run what is left of the grids in FILEs.
+
+    A second call goes on where the first ended, however it ended: only what is missing runs. Exit code 0: done,
+    1: some runs failed or are held for failing, 2: wrong use, 130: interrupted.
+
+    \b
+    harness run grid ablations/mnist.yml --dry-run
+    harness run grid ablations/mnist.yml --jobs 2
+    harness run grid ablations/mnist.yml --only '*top-k*' --set protocol.epochs=1
+    """
+    from harness.cli.display import display
+    from harness.data.locations import data_root
+    from harness.execution.device import choose_device
+    from harness.execution.driver import run_grid
+    from harness.execution.options import Options
+
+    studies = load_studies(files, overrides, only)
+    reasons = _reasons(retry)
+    if dry_run:
+        _dry_run(studies, db, reasons, jobs, fmt)
+        return
+    options = Options(
+        db=db,
+        data_root=data_root(),
+        device=choose_device(device),
+        jobs=jobs,
+        threads=threads,
+        limit=limit,
+        retry=reasons,
+        fail_fast=fail_fast,
+        timeout_s=timeout,
+    )
+    with display() as shown:
+        summary = run_grid(studies, options, shown)
+    _conclude(summary, fmt)
+
+
+@run.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@threads_option
+@device_option
+@only_option
+@limit_option
+@set_option
+@click.option("--again", is_flag=True, help="Time also what was timed before.")
+@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Epochs to time.")
+@click.option("--at-most", type=float, default=600, show_default=True, metavar="SECONDS", help="A trial, at most.")
+@db_option
+def timing(  # noqa: PLR0913, PLR0917 - as above
+    files: tuple[str, ...],
+    threads: int | None,
+    device: str,
+    only: str | None,
+    limit: int | None,
+    overrides: tuple[str, ...],
+    again: bool,
+    epochs: int,
+    at_most: float,
+    db: Path,
+) -> None:
+    """Measure seconds an epoch and seconds a test for the trials in FILEs, one at a time on an idle machine.
+
+    50 steps of warm-up, then the epochs, then the whole test set three times; medians and spread are stored.
+
+    \b
+    harness run timing ablations/mnist.yml
+    """
+    from harness.cli.display import display
+    from harness.data.locations import data_root
+    from harness.execution.device import choose_device
+    from harness.execution.options import Options
+    from harness.execution.timing import load_per_core, run_timing
+
+    studies = load_studies(files, overrides, only)
+    load = load_per_core()
+    if load is not None and load > 0.25:
+        click.echo(f"this machine is not idle (load {load:.2f} a core): the times will be too long", err=True)
+    options = Options(db=db, data_root=data_root(), device=choose_device(device), threads=threads, limit=limit)
+    with display() as shown:
+        summary = run_timing(studies, options, shown, again=again, measure={"epochs": epochs, "at_most_s": at_most})
+    done = summary.ended.get("done", 0)
+    click.echo(f"{done} timed" if summary.ended else "nothing to do: every trial was timed here; --again does it anew")
+    _exit(summary)
+
+
+def _reasons(text: str) -> frozenset[str]:
+    from harness.execution.plan import HELD
+
+    reasons = frozenset(part.strip() for part in text.split(",") if part.strip())
+    for reason in sorted(reasons - set(HELD)):
+        raise HarnessError(f"--retry: unknown reason '{reason}'{did_you_mean(reason, HELD)}")
+    return reasons
+
+
+def _dry_run(studies: Sequence[Any], db: Path, retry: frozenset[str], jobs: int, fmt: str) -> None:
+    """Print each trial with what it costs, what is done, left and held, and how long what is left will take."""
+    from harness.execution.estimate import History
+    from harness.execution.plan import plan
+    from harness.execution.register import stored, trial_costs
+
+    found = stored(db)
+    planned = plan(studies, found, db.resolve().parent / "artifacts", retry)
+    history = History(found)
+    rows = []
+    for study in studies:
+        for item in study.trials:
+            runs = [run for run in planned.runs if run.trial.key == item.trial.key]
+            record = found.trials.get(item.trial.key)
+            costs = record.costs if record and record.costs else trial_costs(item.trial, study.plugin_folders)
+            counts = {status: sum(run.status == status for run in runs) for status in ("done", "left", "held")}
+            left = [run for run in runs if run.status == "left"]
+            rows.append(
+                {
+                    "study": study.name,
+                    "trial": item.name,
+                    "key": item.trial.key,
+                    "parameters": int(costs["parameters"]),
+                    "macs": int(costs["macs"]),
+                    **counts,
+                    "seconds_left": history.total(left, jobs) if left else 0.0,
+                }
+            )
+    if fmt == "json":
+        print_json(rows)
+        return
+    print_table(
+        ["study", "trial", "parameters", "MACs", "done", "left", "held", "time left"],
+        [
+            [r["study"], r["trial"], amount(r["parameters"]), amount(r["macs"]), r["done"], r["left"], r["held"],
+             duration(r["seconds_left"]) if r["left"] else ""]
+            for r in rows
+        ],
+    )  # fmt: skip
+    estimate = history.total(planned.of("left"), jobs)
+    click.echo(f"\n{len(rows)} trials, {len(planned.runs)} runs: {_counts(planned)}; time left: {duration(estimate)}")
+
+
+def _counts(planned: "Plan") -> str:
+    held = planned.held_by_reason()
+    why = f" ({', '.join(f'{count} {reason}' for reason, count in held.items())})" if held else ""
+    return f"{len(planned.of('done'))} done, {len(planned.of('left'))} left, {sum(held.values())} held{why}"
+
+
+def _conclude(summary: "Summary", fmt: str) -> None:
+    """Say how a call ended and what remains, and exit with its code."""
+    planned, left = summary.plan, len(summary.plan.of("left"))
+    if fmt == "json":
+        states = {status: len(planned.of(status)) for status in ("done", "left", "held")}
+        print_json({**states, "held_by_reason": planned.held_by_reason(), "ended": summary.ended})
+        _exit(summary)
+        return
+    if summary.ended:
+        now = ", ".join(f"{count} {state}" for state, count in sorted(summary.ended.items()))
+        click.echo(f"this call: {now}; in all {_counts(planned)}")
+    else:
+        click.echo(
+            f"nothing to do: {_counts(planned)}" if not left else f"stopped before anything ran: {_counts(planned)}"
+        )
+    if summary.interrupted:
+        click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)
+    elif planned.held_by_reason():
+        reasons = ",".join(planned.held_by_reason())
+        click.echo(f"held runs are left alone; --retry {reasons} runs them", err=True)
+    _exit(summary)
+
+
+def _exit(summary: "Summary") -> None:
+    if summary.interrupted:
+        sys.exit(_INTERRUPTED)
+    if summary.failed:
+        sys.exit(1)

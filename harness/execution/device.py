@@ -1,0 +1,31 @@
+"""Which device `auto` means, without waking torch where there can be no GPU."""
+
+import os
+import re
+import shutil
+
+from harness.spec.errors import HarnessError
+
+
+def choose_device(asked: str) -> str:
+    """Return cpu or cuda:N for auto, cpu, cuda or cuda:N. Raises HarnessError for another word or an absent GPU."""
+    if asked == "cpu":
+        return "cpu"
+    if asked == "auto" and not _may_have_gpu():
+        return "cpu"
+    match = re.fullmatch(r"auto|cuda(?::(\d+))?", asked)
+    if match is None:
+        raise HarnessError(f"--device takes auto, cpu, cuda or cuda:N, not '{asked}'")
+    import torch
+
+    found = torch.cuda.device_count()
+    number = int(match[1] or 0)
+    if number < found:
+        return f"cuda:{number}"
+    if asked == "auto":
+        return "cpu"
+    raise HarnessError(f"there is no {asked} here: torch {torch.__version__} sees {found} GPU(s)")
+
+
+def _may_have_gpu() -> bool:
+    return shutil.which("nvidia-smi") is not None or os.path.exists("/proc/driver/nvidia")  # noqa: PTH110
