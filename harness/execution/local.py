@@ -1,4 +1,6 @@
-"""The local executor: attempts in spawned worker processes of this machine, one at a time in each.
+"""The local executor: attempts in spawned worker processes of this machine, a fresh one for each.
+
+So an attempt runs the code that its digest names, and its peak of memory is its own.
 
 A worker that dies takes nothing along but its own attempt. Workers ignore Ctrl-C: it is the driver that asks them, by a
 file in the attempt's folder, to end at a checkpoint.
@@ -49,6 +51,7 @@ class LocalExecutor:
         self.slots = slots
         self._pool = ProcessPool(
             max_workers=slots,
+            max_tasks=1,
             context=multiprocessing.get_context("spawn"),
             initializer=_prepare_worker,
             initargs=(threads,),

@@ -25,9 +25,8 @@ def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Pa
     """
     arguments = dict(options)
     kind = arguments.pop("kind", None)
-    if is_plugin(kind):
-        arguments.pop("code", None)  # the digest of its code, which is there for the key
-    make = load_object(_code_of(kind), plugin_paths)
+    digest = arguments.pop("code", None) if is_plugin(kind) else None
+    make = load_object(_code_of(kind), plugin_paths, digest=digest)
     try:
         compressor = make(**arguments)
     except (TypeError, ValueError) as error:

@@ -1,12 +1,14 @@
 """Which code an attempt runs: known from the configuration alone, without importing it."""
 
+import hashlib
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from harness.spec.compressors import COMPRESSORS
 from harness.spec.datasets import DATASETS
-from harness.spec.digests import code_digest
+from harness.spec.digests import DIGITS, code_digest
+from harness.spec.keys import canonical_json
 from harness.spec.models import MODELS
 
 _TASKS = {"classification": "harness.tasks.classification"}
@@ -18,7 +20,7 @@ _TRAINING = {kind: f"harness.training.{kind}" for kind in ("train", "evaluate", 
 def attempt_digest(config: Mapping[str, Any], dataset: str, kind: str = "train") -> str:
     """Return the digest of our code that an attempt of a kind runs: training, task, data, model, compressors.
 
-    A plug-in's code is in the configuration itself.
+    What is declared of the model (its shapes and sites) counts as code; a plug-in's code is in the configuration.
     """
     modules = {
         _TRAINING[kind],
@@ -29,7 +31,10 @@ def attempt_digest(config: Mapping[str, Any], dataset: str, kind: str = "train")
     for options in config["compressors"].values():
         if options["kind"] in COMPRESSORS:
             modules.add(_module(COMPRESSORS[options["kind"]].code))
-    return _digest(tuple(sorted(modules)))
+    model = MODELS[config["model"]["kind"]]
+    declared = (model.input_shape, model.classes, sorted((s.name, s.channels) for s in model.sites.values()))
+    text = f"{_digest(tuple(sorted(modules)))} {canonical_json(declared)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.spec.checks import FieldError
 from harness.spec.digests import find_module, plugin_digest
-from harness.spec.errors import did_you_mean
+from harness.spec.errors import HarnessError, did_you_mean
 
 _loaded: dict[str, tuple[Path, str]] = {}  # what this process has imported as plug-ins: file and digest by module
 
@@ -26,12 +26,18 @@ def is_plugin(kind: object) -> bool:
     return isinstance(kind, str) and ":" in kind
 
 
-def load_object(reference: str, folders: Sequence[str | Path] = ()) -> Any:
-    """Return what `module:object` names, ours or a plug-in's. Raises HarnessError in one line where it is not there."""
+def load_object(reference: str, folders: Sequence[str | Path] = (), *, digest: str | None = None) -> Any:
+    """Return what `module:object` names, ours or a plug-in's.
+
+    Raises HarnessError in one line where it is not there, or where a plug-in's code has not the `digest` asked for.
+    """
     if reference.startswith("harness."):
         module, _, name = reference.partition(":")
         return getattr(importlib.import_module(module), name)
-    return load_plugin(reference, [str(folder) for folder in folders])[0]
+    target, found = load_plugin(reference, [str(folder) for folder in folders])
+    if digest not in (None, found):
+        raise HarnessError(f"the code of '{reference}' was edited since this was planned; run the study again")
+    return target
 
 
 def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:

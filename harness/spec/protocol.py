@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.spec.checks import FieldError, validate
 from harness.spec.errors import did_you_mean
@@ -38,6 +38,12 @@ class Sgd(_Part):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     nesterov: Annotated[bool, Field(strict=True)] = False
     weight_decay: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("used with a momentum above 0 where nesterov is true")
+        return self
 
 
 class Adam(_Part):

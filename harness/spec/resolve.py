@@ -90,16 +90,25 @@ def resolve_trial(
     }
     resolved = _under("protocol", resolve_protocol, named(protocol))
     channels = declared_data.input_shape[0]
-    if len(resolved.settings.normalization.mean) != channels:
-        raise FieldError(("protocol", "normalization", "mean"), f"'mean' must have {channels} value(s), one a channel")
+    for name in ("mean", "deviation"):
+        if len(getattr(resolved.settings.normalization, name)) != channels:
+            raise FieldError(
+                ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one a channel"
+            )
     config = {
         "task": {"kind": task_name},
-        "data": {"train": declared_data.splits["train"].fingerprint},
+        "data": _data(declared_data, resolved),
         "model": {"kind": declared_model.name, **model_options},
         "compressors": by_site,
         "protocol": resolved.canonical(),
     }
     return Trial(config=config, dataset=declared_data, protocol=resolved)
+
+
+def _data(dataset: DatasetDeclaration, protocol: ResolvedProtocol) -> dict[str, str]:
+    """Return the fingerprints of what is trained on, and of what is kept out of it."""
+    kept_out = {"validation"} if protocol.settings.train_on == "without_validation" else set()
+    return {split: dataset.splits[split].fingerprint for split in ("train", *kept_out)}
 
 
 def named(value: Any) -> Any:

@@ -51,10 +51,12 @@ def run_attempt(folder: Path) -> str:
 
 def _attempt(request: AttemptRequest, stop: StopFlag) -> AttemptResult:
     started = _now()
-    device = configure(request.execution)
-    reset_peak_memory(device)
+    digest = attempt_digest(request.config, request.dataset, request.kind)  # of the code that is about to be loaded
+    device = torch.device("cpu")
     error: BaseException | None = None
     try:
+        device = configure(request.execution)
+        reset_peak_memory(device)
         outcome = _KINDS[request.kind](request, device, stop)
         peak = peak_memory_bytes(device)
         if peak is not None:
@@ -69,7 +71,7 @@ def _attempt(request: AttemptRequest, stop: StopFlag) -> AttemptResult:
         ended=_now(),
         execution=asdict(request.execution),
         environment=environment(device),
-        code_digest=attempt_digest(request.config, request.dataset, request.kind),
+        code_digest=digest,
         resumed_from=outcome.resumed_from,
         error_kind=type(error).__name__ if error else None,
         error=_one_line(error) if error else None,

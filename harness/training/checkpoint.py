@@ -18,6 +18,7 @@ class Progress:
     epoch: int = 0  # epochs done
     batch: int = 0  # batches done in the epoch under way
     step: int = 0  # batches done in all
+    images: int = 0  # images seen in all
     loss_sum: float = 0.0  # of the batches since the last point of the training loss
     loss_count: int = 0
     train_seconds: float = 0.0

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import nn
 
-from harness.training.streams import stream
+from harness.training.streams import stream, stream_seed
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
@@ -47,9 +47,7 @@ def _own(module: nn.Module, name: str, seed: int) -> None:
     reset = getattr(module, "reset_parameters", None)
     if not callable(reset):
         return  # what its constructor made, which drew from torch's own generator, seeded by the run
-    state = torch.get_rng_state()
-    torch.manual_seed(stream(seed, "init", name).initial_seed())
-    try:
+    gpus = {p.device.index for p in module.parameters(recurse=False) if p.is_cuda}
+    with torch.random.fork_rng(devices=sorted(gpus)):
+        torch.manual_seed(stream_seed(seed, "init", name))
         reset()
-    finally:
-        torch.set_rng_state(state)

@@ -1,6 +1,5 @@
 """The training loop: epochs of steps from a point of progress on, with observation, checkpoints and an orderly stop."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -11,14 +10,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from harness.spec.attempt import PROGRESS_FILE
 from harness.tasks.classification import Classification
 from harness.training.checkpoint import Progress
 from harness.training.observe import OBSERVE_EVERY, Observer
-from harness.training.process import StopFlag
+from harness.training.process import StopFlag, synchronise
 from harness.training.streams import epoch_order
-
-_TELL_EVERY_S = 0.5
+from harness.training.tell import Teller
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,10 @@ class Training:
 
         A checkpoint is written at a stop and whenever `checkpoint_every_s` seconds have passed since the last.
         """
-        progress, teller = self.progress, Teller(folder, self.schedule)
+        progress, teller = (
+            self.progress,
+            Teller(folder, self.schedule.epochs, self.schedule.epochs * self.schedule.batches),
+        )
         saved = time.monotonic()
         self.model.train()
         while progress.epoch < self.schedule.epochs:
@@ -86,9 +86,13 @@ class Training:
                     checkpoint()
                     saved = time.monotonic()
                 started = time.perf_counter()
-                self.step(self.schedule.batch(order, progress.batch))
+                index = self.schedule.batch(order, progress.batch)
+                self.step(index)
                 progress.batch += 1
                 progress.step += 1
+                progress.images += len(index)
+                if progress.step % OBSERVE_EVERY == 0 or progress.batch == self.schedule.batches:
+                    synchronise(self.task.device)  # what was queued is training time, not that of the observation
                 progress.train_seconds += time.perf_counter() - started
                 if progress.step % OBSERVE_EVERY == 0:
                     loss = self._take_loss()
@@ -121,37 +125,3 @@ class Training:
         self._loss_sum.zero_()
         self.progress.loss_count = 0
         return mean
-
-
-class Teller:
-    """Tells the driver, through a small file, how far an attempt is."""
-
-    def __init__(self, folder: Path, schedule: Schedule) -> None:
-        self._path = folder / PROGRESS_FILE
-        self._schedule = schedule
-        self._told = 0.0
-        self._start: tuple[float, int] | None = None
-        self.loss: float | None = None
-        self.metric: float | None = None
-
-    def tell(self, progress: Progress, *, at_once: bool = False) -> None:
-        """Write the progress, at most every half second unless `at_once`."""
-        now = time.monotonic()
-        if not at_once and now - self._told < _TELL_EVERY_S:
-            return
-        if self._start is None:
-            self._start = (now, progress.step)
-        seconds, steps = now - self._start[0], progress.step - self._start[1]
-        state = {
-            "epoch": progress.epoch,
-            "epochs": self._schedule.epochs,
-            "step": progress.step,
-            "steps": self._schedule.batches * self._schedule.epochs,
-            "loss": self.loss if self.loss is None or math.isfinite(self.loss) else None,
-            "metric": self.metric,
-            "images_per_s": steps * self._schedule.batch_size / seconds if seconds > 0 else None,
-        }
-        part = self._path.with_suffix(".part")
-        part.write_text(json.dumps(state), encoding="utf-8")
-        part.replace(self._path)
-        self._told = now

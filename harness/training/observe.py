@@ -7,6 +7,7 @@ training time.
 """
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,6 +35,11 @@ class Curve:
         self.points.append(point)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(_line(point))
+
+    def sync(self) -> None:
+        """Make what was written durable, before a result says that it is there."""
+        with self._path.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def _line(point: Point) -> str:

@@ -82,6 +82,12 @@ def watched(folder: Path) -> Iterator[StopFlag]:
         thread.join()
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has done what was queued; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def reset_peak_memory(device: torch.device) -> None:
     """Start to measure the peak anew, where the system can."""
     if device.type == "cuda":

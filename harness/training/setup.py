@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from harness.spec.attempt import AttemptRequest
+from harness.spec.datasets import DATASETS
 from harness.spec.errors import HarnessError
 from harness.tasks.classification import Classification
 from harness.training.checkpoint import Progress
@@ -33,6 +34,9 @@ def set_up(request: AttemptRequest, device: torch.device) -> Setup:
         raise HarnessError(
             f"precision '{protocol['precision']}' is not trained yet; {', '.join(SUPPORTED_PRECISIONS)} is"
         )
+    declared = DATASETS[request.dataset].splits["train"].fingerprint
+    if request.config["data"]["train"] != declared:
+        raise HarnessError(f"'{request.dataset}' is not the training data of trial {request.trial_key}")
     task = Classification(
         request.config,
         request.dataset,

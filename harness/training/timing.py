@@ -1,7 +1,8 @@
 """An attempt of kind `timing`: seconds an epoch and seconds a test, alone on the device, nothing else measured.
 
 50 steps of warm-up, then 3 epochs over all training data (at least one, at most ten minutes), then the whole test set
-three times after one warm-up. Median and spread are stored.
+(or what stands in its place where a trial keeps it out of sight) three times after one warm-up. Median and spread are
+stored.
 """
 
 import statistics
@@ -14,7 +15,7 @@ from harness.spec.attempt import AttemptRequest, Measure
 from harness.training.checkpoint import Progress
 from harness.training.loop import Training
 from harness.training.outcome import Outcome, measure
-from harness.training.process import StopFlag
+from harness.training.process import StopFlag, synchronise
 from harness.training.setup import set_up, training
 from harness.training.streams import epoch_order
 
@@ -36,13 +37,13 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
         epochs.append(seconds)
         if time.monotonic() - begun + seconds > float(options.get("at_most_s", AT_MOST_S)):
             break
-    model, test = setup.model.eval(), setup.task.split("test")
+    model, test = setup.model.eval(), setup.task.observed
     tests = []
     for _ in range(TESTS + 1):
-        _synchronise(device)
+        synchronise(device)
         started = time.perf_counter()
         setup.task.evaluate(model, test)
-        _synchronise(device)
+        synchronise(device)
         tests.append(time.perf_counter() - started)
     return Outcome(state="done", measures=(*_spread("train_s_per_epoch", epochs), *_spread("test_s", tests[1:])))
 
@@ -50,27 +51,22 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
 def _warm_up(session: Training, steps: int) -> None:
     order = epoch_order(session.seed, 0, session.schedule.images).to(session.task.device)
     session.model.train()
-    for number in range(min(steps, session.schedule.batches)):
-        session.step(session.schedule.batch(order, number))
+    for number in range(steps):
+        session.step(session.schedule.batch(order, number % session.schedule.batches))
 
 
 def _epoch(session: Training, epoch: int, stop: StopFlag) -> float | None:
     """Return the seconds of one epoch over all training data, or None where a stop was asked for."""
     device = session.task.device
-    _synchronise(device)
+    synchronise(device)
     started = time.perf_counter()
     order = epoch_order(session.seed, epoch, session.schedule.images).to(device)
     for number in range(session.schedule.batches):
         if stop:
             return None
         session.step(session.schedule.batch(order, number))
-    _synchronise(device)
+    synchronise(device)
     return time.perf_counter() - started
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _spread(name: str, seconds: Sequence[float]) -> tuple[Measure, ...]:

@@ -30,13 +30,14 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
     progress = Progress() if checkpoint is None else checkpoint.progress
     session = training(setup, request, progress)
     curve = Curve(folder, () if checkpoint is None else checkpoint.curve)
-    if checkpoint is not None:
-        _restore(session, checkpoint)
 
     def save() -> None:
         save_checkpoint(folder / CHECKPOINT_FILE, _checkpoint(session, curve, compatible))
 
-    before = progress.train_seconds, progress.step
+    if checkpoint is not None:
+        _restore(session, checkpoint)
+        save()  # from here on this attempt is the one to go on from
+    before = progress.train_seconds, progress.images
     state = session.run(
         observer=Observer(setup.task, curve),
         stop=stop,
@@ -44,14 +45,15 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
         checkpoint_every_s=request.execution.checkpoint_every_s,
         folder=folder,
     )
-    seconds, steps = progress.train_seconds - before[0], progress.step - before[1]
+    curve.sync()
+    seconds, images = progress.train_seconds - before[0], progress.images - before[1]
     outcome = Outcome(
         state=state,
         resumed_from=request.resume_from if checkpoint is not None else None,
         curve=tuple(curve.points),
         measures=(
             measure("train_seconds", progress.train_seconds),
-            *([measure("images_per_s", steps * session.schedule.batch_size / seconds)] if steps else []),
+            *([measure("images_per_s", images / seconds)] if images else []),
         ),
     )
     return outcome if state == "interrupted" else _finished(outcome, setup, request, folder)
