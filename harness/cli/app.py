@@ -22,7 +22,7 @@ class LazyGroup(click.Group):
         "run": ("harness.cli.run", "run", "Run studies: grids, timings."),
         "report": ("harness.cli.report", "report", "Make tables from stored results."),
         "results": ("harness.cli.results", "results", "Look at, export and merge stored results."),
-        "cost": ("harness.cli.cost", "cost", "What a study's networks cost, without data or training."),
+        "cost": ("harness.cli.cost", "cost", "Count what the networks of STUDY files cost."),
         "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),
         "model": ("harness.cli.model", "model", "List models and the sites where compressors can stand."),
     }

@@ -1,0 +1,156 @@
+"""Commands as a person types them, those that need no training: output, exit codes, one line for what is wrong."""
+
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.cli.app import LazyGroup
+
+TABLE_1 = {
+    "Baseline": 12_855_498,
+    "Feature pooling (spatial pooling), 50%": 6_432_970,
+    "Feature pooling (spatial pooling), 75%": 3_221_706,
+    "Feature pooling (top-k), 50%": 6_432_970,
+    "Feature pooling (top-k), 75%": 3_221_706,
+    "Dimension reduction of Conv, 50%": 6_430_650,
+    "Dimension reduction of Conv, 75%": 3_218_226,
+}
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_DB", raising=False)
+
+    def invoke(*arguments):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+def _commands(command, path=()):
+    """Yield every command with its path."""
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        if isinstance(inner, click.Group):
+            yield from _commands(inner, (*path, name))
+        else:
+            yield (*path, name), inner
+
+
+COMMANDS = dict(_commands(main))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_and_option_is_documented(path):
+    command = COMMANDS[path]
+    assert command.help, "no help"
+    assert f"harness {' '.join(path)}" in command.help, "no example in the help"
+    for option in command.params:
+        assert isinstance(option, click.Argument) or option.help, f"{option.name} has no help"
+
+
+def test_the_short_help_of_groups_is_their_own():
+    for name, (_, _, text) in LazyGroup.lazy.items():
+        group = main.get_command(click.Context(main), name)
+        assert group.help.startswith(text.rstrip("."))
+
+
+def test_cost_counts_every_trial_of_table_1_without_data(call, study_file, monkeypatch):
+    monkeypatch.setenv("HARNESS_DATA", "/nowhere")
+    result = call("cost", study_file("mnist"), "--format", "json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert {row["trial"]: row["parameters"] for row in rows} == TABLE_1
+    assert set(rows[0]) == {"trial", "key", "parameters", "variables", "weights", "macs", "paper_flops"}
+    assert all(len(row["key"]) == 32 for row in rows)
+
+
+def test_a_dry_run_prints_every_trial_and_makes_nothing(call, study_file, tmp_path):
+    result = call("run", "grid", study_file("mnist"), "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert all(name in result.stdout for name in TABLE_1)
+    assert "7 trials, 14 runs: 0 done, 14 left, 0 held; time left: unknown" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_as_json(call, study_file):
+    rows = json.loads(call("run", "grid", study_file("quickstart"), "--dry-run", "--format", "json").stdout)
+    assert [(row["done"], row["left"], row["held"], row["seconds_left"]) for row in rows] == [(0, 1, 0, None)] * 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["report", "tables", "--table", "5"], "table 5 is not entered yet; entered: 1"),
+        (["report", "tables", "--table", "one"], "--table takes a number or all, not 'one'"),
+        (["report", "tables"], "name one of --table N"),
+        (["report", "tables", "--table", "1", "--from", "none.db"], "none.db: there is no such store"),
+        (["results", "list"], "results/harness.db: there is no such store"),
+        (["model", "sites", "mnist_cn"], "unknown model 'mnist_cn'; did you mean 'mnist_cnn'?"),
+        (["data", "verify", "digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
+        (["data", "import", "digits", "."], "comes with the harness"),
+        (["run", "grid", "missing.yml"], "missing.yml: there is no such file"),
+        (["run", "grid", "STUDY", "--retry", "fialed"], "unknown reason 'fialed'; did you mean 'failed'?"),
+        (["run", "grid", "STUDY", "--only", "topk"], "--only 'topk' matches no trial"),
+        (["run", "grid", "STUDY", "--set", "protocol.epochs"], "--set takes PATH=VALUE"),
+        (["run", "grid", "STUDY", "--set", "protocol.epoch=2"], "unknown key 'epoch'; did you mean 'epochs'?"),
+        (["run", "grid", "STUDY", "STUDY"], "two of the files are both the study 'quickstart'"),
+        (["run", "grid", "STUDY", "--device", "gpu"], "--device takes auto, cpu, cuda or cuda:N, not 'gpu'"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2_and_makes_nothing(call, study_file, tmp_path, arguments, words):
+    result = call(*[study_file("quickstart") if a == "STUDY" else a for a in arguments])
+    assert result.exit_code == 2
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert words in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verbose_shows_the_trace(call):
+    result = call("--verbose", "run", "grid", "missing.yml")
+    assert result.exception is not None
+    assert "missing.yml" in str(result.exception)
+
+
+def test_missing_data_are_named_with_the_cure_and_nothing_is_made(call, study_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "empty"))
+    result = call("run", "grid", study_file("mnist"))
+    assert result.exit_code == 2
+    assert "harness data get mnist" in result.stderr
+    assert "harness data import mnist FOLDER" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_list_and_verify_of_what_comes_with_the_harness(call, monkeypatch, tmp_path):
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    listed = json.loads(call("data", "list", "--format", "json").stdout)
+    assert [(d["dataset"], d["here"], d["stand_in_for"]) for d in listed["datasets"]] == [
+        ("mnist", False, None),
+        ("digits", True, "mnist"),
+    ]
+    assert "digits: as declared: train 1,442" in call("data", "verify").stdout
+
+
+def test_models_and_their_sites(call):
+    assert json.loads(call("model", "sites", "mnist_cnn", "--format", "json").stdout) == [
+        {"path": "conv2", "channels": 32, "narrowable": True}
+    ]
+    assert "mnist_cnn" in call("model", "list").stdout
+
+
+def test_the_installed_command_runs():
+    done = subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; main()", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("harness, version ")

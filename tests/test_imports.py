@@ -1,0 +1,94 @@
+"""Imports flow one way, torch stays out of what must be light, and importing the library changes nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "harness"
+MAY_IMPORT = {
+    "spec": set(),
+    "layers": set(),
+    "models": {"layers"},
+    "data": set(),
+    "cost": {"models", "layers"},
+    "tasks": {"cost", "models", "data", "layers"},
+    "store": set(),
+    "training": {"tasks", "cost", "models", "data", "layers"},
+    "report": {"store"},
+    "execution": {"store", "training", "tasks", "cost", "models", "data", "layers"},
+    "cli": {"execution", "report", "store", "data", "cost"},
+}
+FOR_EVERYBODY = {"spec", "torchvision_compat"}
+WITHOUT_TORCH = ("spec", "store", "report", "cli")
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def _imports(path):
+    """Yield (name, line) of everything that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute here"
+            yield node.module, node.lineno
+
+
+def test_every_folder_has_its_place_in_the_order():
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_flow_one_way(path):
+    folder = path.relative_to(PACKAGE).parts[0]
+    if folder.endswith(".py"):
+        folder = ""
+    allowed = FOR_EVERYBODY | MAY_IMPORT.get(folder, set()) | {folder}
+    for name, line in _imports(path):
+        top, *rest = name.split(".")
+        if top == "harness" and rest:
+            assert rest[0] in allowed, f"{path}:{line}: '{folder}' may not import '{rest[0]}'"
+        if top in {"torch", "torchvision"}:
+            assert folder not in WITHOUT_TORCH, f"{path}:{line}: no torch in '{folder}'"
+        if top == "sqlite_utils" or top == "sqlite3":
+            assert folder == "store", f"{path}:{line}: all SQL is in 'store'"
+        if top == "click":
+            assert folder == "cli", f"{path}:{line}: all of click is in 'cli'"
+
+
+def test_a_file_holds_one_concept():
+    long = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name: lines for name, lines in long.items() if lines > 320} == {}
+
+
+def _modules_after(code):
+    """Run code in a fresh process and return the names of the modules that it has imported."""
+    listing = f"{code}\nimport sys; print('MODULES', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("MODULES")[2].split())
+
+
+@pytest.mark.parametrize("module", ["harness", "harness.layers", "harness.cli"])
+def test_importing_does_not_wake_torch(module):
+    assert not {"torch", "torchvision", "numpy"} & _modules_after(f"import {module}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "grid", "--help"], ["report", "tables", "--help"], ["results", "list", "--help"], ["model", "list"]],
+)
+def test_help_does_not_import_torch(arguments):
+    code = f"from harness.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass"
+    assert "torch" not in _modules_after(code)
+
+
+def test_listing_results_does_not_import_torch(tmp_path):
+    db = tmp_path / "h.db"
+    code = (
+        f"from harness.store.connection import open_store\nopen_store({str(db)!r}).close()\n"
+        f"from harness.cli import main\ntry:\n    main(['results', 'list', '--db', {str(db)!r}])\nexcept SystemExit:\n    pass"
+    )
+    assert "torch" not in _modules_after(code)
