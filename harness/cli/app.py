@@ -24,6 +24,7 @@ class LazyGroup(click.Group):
         "results": ("harness.cli.results", "results", "Look at, export and merge stored results."),
         "cost": ("harness.cli.cost", "cost", "Count what the networks of STUDY files cost."),
         "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),
+        "doctor": ("harness.cli.doctor", "doctor", "Look at versions, devices, data and store; make one trial twice."),
         "model": ("harness.cli.model", "model", "List models and the sites where compressors can stand."),
     }
 

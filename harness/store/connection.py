@@ -44,6 +44,13 @@ class Store:
         """Close the connection; the last one to close moves the log into the database file."""
         self.db.close()
 
+    def check(self) -> str | None:
+        """Return what is wrong with the file by SQLite's own checks, or None."""
+        found = [row[0] for row in self.db.conn.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        orphans = list(self.db.conn.execute("PRAGMA foreign_key_check"))
+        found += [f"row {row} of {table} names no {parent}" for table, row, parent, _ in orphans]
+        return f"{len(found)} faults, the first: {found[0]}" if found else None
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Make the block one transaction, with the write lock from its start; within another, a savepoint."""

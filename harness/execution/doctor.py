@@ -1,0 +1,118 @@
+"""Whether this machine is fit: versions, devices, data, the store, and one trial made twice and compared bit by bit."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from harness.data.locations import is_present
+from harness.execution.driver import make_request
+from harness.execution.local import LocalExecutor
+from harness.execution.options import Options
+from harness.spec.attempt import REQUEST_FILE, AttemptResult, read_result
+from harness.spec.datasets import DATASETS
+from harness.spec.errors import HarnessError
+from harness.spec.files import atomic_write
+from harness.spec.resolve import resolve_trial
+from harness.spec.study import ExecutionOptions, Study, StudyTrial
+from harness.store.connection import open_reader
+from harness.store.queries import snapshot
+
+_PACKAGES = ("harness", "torch", "torchvision", "numpy", "pydantic", "sqlite-utils", "pebble", "ptflops")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    said: str
+    well: bool = True
+
+
+def facts(options: Options) -> list[Finding]:
+    """Return versions, devices, data and the state of the store."""
+    import torch
+
+    from harness.training.environment import device_name
+
+    devices = [torch.device("cpu"), *(torch.device("cuda", n) for n in range(torch.cuda.device_count()))]
+    return [
+        *(Finding("package", f"{name} {_version(name)}", _version(name) != "missing") for name in _PACKAGES),
+        *(Finding("device", f"{device}: {device_name(device)}") for device in devices),
+        *(
+            Finding("data", f"{name}: {'here' if is_present(name, options.data_root) else 'not here'}")
+            for name in DATASETS
+        ),
+        _store(options.db),
+    ]
+
+
+def repeated(options: Options) -> Finding:
+    """Make one small trial on the embedded digits twice, in two processes, and compare all that they bring."""
+    trial = resolve_trial(
+        task="classification",
+        dataset="digits",
+        model="mnist_cnn",
+        compressors={"conv2": {"kind": "spatial", "stride": 4}},
+        protocol={"kind": "digits-quick", "epochs": 1},
+    )
+    item = StudyTrial("doctor", 0, trial, (0,))
+    study = Study("doctor", "", (item,), ExecutionOptions(), "", "", ())
+    with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
+        placed = Options(Path(folder) / "harness.db", options.data_root, options.device, threads=options.threads)
+        results = [_check(item, study, placed) for _ in range(2)]
+    differing = _differences(*results)
+    where = f"{results[0].environment.get('device')}, {placed.threads_for(study)} thread(s)"
+    if differing:
+        return Finding("determinism", f"one trial twice on {where} differs in {', '.join(differing)}", well=False)
+    return Finding("determinism", f"one trial twice on {where}: equal bits (weights, curve, metrics, each image)")
+
+
+def _check(item: StudyTrial, study: Study, options: Options) -> AttemptResult:
+    request = make_request(
+        "check", item.trial, item.seeds[0], item.name, study, options, evaluations=item.trial.evaluations
+    )
+    folder = Path(request.folder)
+    atomic_write(folder / REQUEST_FILE, request.to_json())
+    with LocalExecutor(1, options.threads_for(study)) as executor:
+        executor.start(folder, None)
+        ended = [*executor.wait(600)]
+    result = read_result(folder)
+    if result is None or result.state != "done":
+        reason = result.error if result else ended[0].error if ended else "it took more than ten minutes"
+        raise HarnessError(f"the trial did not end well: {reason}")
+    return result
+
+
+def _differences(first: AttemptResult, second: AttemptResult) -> Sequence[str]:
+    """Return in what two results differ, bit by bit."""
+    compared = {
+        "curve": (first.curve, second.curve),
+        "metrics": (first.results, second.results),
+        "images": (first.samples, second.samples),
+        "files": tuple([(a.kind, a.sha256) for a in result.artifacts] for result in (first, second)),
+    }
+    return [name for name, (one, other) in compared.items() if one != other]
+
+
+def _store(db: Path) -> Finding:
+    if not db.exists():
+        return Finding("store", f"{db}: none yet")
+    try:
+        with open_reader(db) as store:
+            found = snapshot(store)
+            broken = store.check()
+    except HarnessError as error:
+        return Finding("store", str(error), well=False)
+    accepted = sum(attempt.accepted for attempt in found.attempts)
+    said = f"{db}: {len(found.trials)} trials, {accepted} accepted runs, {len(found.attempts)} attempts"
+    return Finding("store", f"{said}; {broken or 'whole'}", well=broken is None)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
