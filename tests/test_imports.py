@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.store.connection import open_store
+
 PACKAGE = Path(__file__).resolve().parent.parent / "harness"
 MAY_IMPORT = {
     "spec": set(),
@@ -53,7 +55,7 @@ def test_imports_flow_one_way(path):
             assert rest[0] in allowed, f"{path}:{line}: '{folder}' may not import '{rest[0]}'"
         if top in {"torch", "torchvision"}:
             assert folder not in WITHOUT_TORCH, f"{path}:{line}: no torch in '{folder}'"
-        if top == "sqlite_utils" or top == "sqlite3":
+        if top in {"sqlite_utils", "sqlite3"}:
             assert folder == "store", f"{path}:{line}: all SQL is in 'store'"
         if top == "click":
             assert folder == "cli", f"{path}:{line}: all of click is in 'cli'"
@@ -76,19 +78,16 @@ def test_importing_does_not_wake_torch(module):
     assert not {"torch", "torchvision", "numpy"} & _modules_after(f"import {module}")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["run", "grid", "--help"], ["report", "tables", "--help"], ["results", "list", "--help"], ["model", "list"]],
-)
-def test_help_does_not_import_torch(arguments):
-    code = f"from harness.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass"
-    assert "torch" not in _modules_after(code)
+def _command(*arguments):
+    return f"from harness.cli import main\ntry:\n    main({list(arguments)!r})\nexcept SystemExit:\n    pass"
+
+
+@pytest.mark.parametrize("words", ["", "run grid", "report tables", "results list", "model list", "doctor"])
+def test_help_does_not_import_torch(words):
+    assert "torch" not in _modules_after(_command(*words.split(), "--help"))
 
 
 def test_listing_results_does_not_import_torch(tmp_path):
     db = tmp_path / "h.db"
-    code = (
-        f"from harness.store.connection import open_store\nopen_store({str(db)!r}).close()\n"
-        f"from harness.cli import main\ntry:\n    main(['results', 'list', '--db', {str(db)!r}])\nexcept SystemExit:\n    pass"
-    )
-    assert "torch" not in _modules_after(code)
+    open_store(db).close()
+    assert "torch" not in _modules_after(_command("results", "list", "--db", str(db)))

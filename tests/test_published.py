@@ -1,4 +1,4 @@
-"""What is published holds together: keys, Table 1, the rule behind the optimiser, reports that regenerate byte by byte."""
+"""What is published holds together: keys, Table 1, the optimiser's rule, reports that regenerate byte by byte."""
 
 import json
 import subprocess

@@ -1,0 +1,147 @@
+"""The classification task beside plain computations: loss, evaluation, batches, what is looked at."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from harness.data.dataset import load_dataset
+from harness.spec.attempt import EvaluationSpec
+from harness.spec.errors import HarnessError
+from harness.spec.resolve import resolve_trial
+from harness.tasks import classification
+from harness.tasks.classification import Classification, DeviceImages, correct_sample
+
+CPU = torch.device("cpu")
+
+
+def task_of(channels_last=False, **protocol):
+    trial = resolve_trial(
+        task="classification",
+        dataset="digits",
+        model="mnist_cnn",
+        compressors={"conv2": {"kind": "width", "stride": 4}},
+        protocol={"kind": "digits-quick", **protocol},
+    )
+    return Classification(trial.config, "digits", Path(), CPU, channels_last), trial.config
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits", Path())
+
+
+@pytest.fixture(scope="module")
+def task():
+    return task_of()[0]
+
+
+class Linear(nn.Module):
+    """A network of one layer whose logits can be worked out by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(784, 10)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1))
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return Linear()
+
+
+def test_images_stay_as_bytes_in_canonical_order(task, digits):
+    assert (task.train.images.dtype, task.train.labels.dtype) == (torch.uint8, torch.int64)
+    assert np.array_equal(task.train.images.numpy(), digits["train"].images)
+    assert np.array_equal(task.split("test").labels.numpy(), digits["test"].labels)
+    assert (len(task.train), task.train.images.shape) == (1442, (1442, 1, 28, 28))
+
+
+def test_pixels_are_scaled_to_one_and_normalised(digits):
+    task, _ = task_of(normalization={"mean": [0.25], "deviation": [0.5]})
+    prepared = task._prepared(task.train.images[:3])
+    expected = (digits["train"].images[:3].astype(np.float64) / 255 - 0.25) / 0.5
+    assert prepared.dtype == torch.float32
+    assert np.allclose(prepared.numpy(), expected, atol=1e-6)
+    assert task.train.images[:3].numpy().max() == digits["train"].images[:3].max()  # what is stored is left alone
+
+
+def test_the_memory_format_is_that_of_the_execution():
+    task, config = task_of(channels_last=True)
+    assert task.model(config, ()).conv2.weight.is_contiguous(memory_format=torch.channels_last)
+    prepared = task._prepared(task.train.images[:2].expand(-1, 3, -1, -1))
+    assert prepared.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_the_images_asked_for(task, model, digits):
+    index = torch.tensor([7, 3, 7])
+    inputs = torch.tensor(digits["train"].images[[7, 3, 7]].astype(np.float32) / 255)
+    logits = model(inputs).double()
+    labels = digits["train"].labels[[7, 3, 7]]
+    expected = np.mean([-F.log_softmax(row, 0)[label].item() for row, label in zip(logits, labels, strict=True)])
+    assert float(task.loss(model, index)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 100, 355, 1000])
+def test_an_evaluation_does_not_depend_on_its_batches(task, model, digits, monkeypatch, batch):
+    monkeypatch.setattr(classification, "EVALUATION_BATCH", batch)
+    evaluated = task.evaluate(model, task.observed)
+    logits = model(torch.tensor(digits["test"].images.astype(np.float32) / 255))
+    labels = torch.from_numpy(digits["test"].labels)
+    assert evaluated.correct.tolist() == (logits.argmax(1) == labels).tolist()
+    assert evaluated.accuracy == evaluated.correct.mean()
+    assert evaluated.loss == pytest.approx(float(F.cross_entropy(logits.double(), labels)), rel=1e-5)
+
+
+def test_an_evaluation_keeps_no_gradients_and_changes_nothing(task, model):
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    task.evaluate(model, task.observed)
+    assert all(p.grad is None for p in model.parameters())
+    assert all(before[key].equal(value) for key, value in model.state_dict().items())
+
+
+def test_one_image_whose_loss_is_no_number_makes_the_loss_nan(task):
+    class Broken(nn.Module):
+        def forward(self, x):
+            logits = torch.zeros(len(x), 10)
+            logits[0, 5] = torch.nan
+            return logits
+
+    data = DeviceImages(task.observed.images[:4], torch.tensor([0, 0, 1, 0]))
+    evaluated = task.evaluate(Broken(), data)
+    assert np.isnan(evaluated.loss)
+    assert evaluated.correct.tolist() == [False, True, False, True]
+
+
+def test_the_first_images_are_the_first(task):
+    first = task.observed.first(10)
+    assert len(first) == 10
+    assert first.images.equal(task.observed.images[:10])
+    assert len(task.observed.first(10_000)) == 355
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 355])
+def test_a_sample_holds_a_bit_an_image(count):
+    correct = np.random.default_rng(count).random(count) < 0.5
+    spec = EvaluationSpec("key", "digits", "test", "f", count, count, {})
+    sample = correct_sample(spec, classification.Evaluated(0.0, 0.0, correct))
+    assert (sample.evaluation, sample.count, len(sample.packed)) == ("key", count, -(-count // 8))
+    assert np.unpackbits(np.frombuffer(sample.packed, np.uint8), count=count).astype(bool).tolist() == correct.tolist()
+
+
+def test_building_a_network_leaves_torchs_generator_alone(task):
+    _, config = task_of()
+    before = torch.get_rng_state()
+    task.model(config, ())
+    assert torch.get_rng_state().equal(before)
+
+
+def test_a_model_that_shows_nothing_is_refused_in_words(task, model):
+    with pytest.raises(HarnessError, match="Linear has no method 'features'"):
+        task.hidden_moments(model)
