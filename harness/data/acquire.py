@@ -2,10 +2,12 @@
 
 import gzip
 import shutil
+import zlib
 from pathlib import Path
 
 from harness.data.locations import MNIST_FILES, mnist_folder
 from harness.spec.errors import HarnessError
+from harness.spec.files import atomic_open
 from harness.torchvision_compat import import_torchvision
 
 
@@ -24,7 +26,10 @@ def download(root: Path) -> None:
 
 
 def import_files(source: Path, root: Path) -> None:
-    """Copy MNIST's four files, packed or not, from anywhere below `source` into the layout below `root`."""
+    """Copy MNIST's four files, packed or not, from anywhere below `source` into the layout below `root`.
+
+    Raises HarnessError where one of them is missing or cannot be unpacked.
+    """
     found: dict[str, Path] = {}
     for name in MNIST_FILES:
         spellings = (name, f"{name}.gz", name.replace("-idx", ".idx"), f"{name.replace('-idx', '.idx')}.gz")
@@ -33,9 +38,12 @@ def import_files(source: Path, root: Path) -> None:
             raise HarnessError(f"there is no '{name}' (or .gz) below {source}")
         found[name] = matches[0]
     folder = mnist_folder(root)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, path in found.items():
-        part = folder / f".{name}.part"
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as packed, part.open("wb") as plain:
-            shutil.copyfileobj(packed, plain)
-        part.replace(folder / name)
+        try:
+            with (
+                (gzip.open if path.suffix == ".gz" else open)(path, "rb") as packed,
+                atomic_open(folder / name) as plain,
+            ):
+                shutil.copyfileobj(packed, plain)
+        except (OSError, EOFError, zlib.error) as error:
+            raise HarnessError(f"{path} cannot be copied to {folder}: {error}") from error

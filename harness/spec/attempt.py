@@ -199,9 +199,9 @@ def read_curve(path: Path) -> tuple[Point, ...]:
     """Read a curve file; a last line that was cut off by a crash is left out."""
     if not path.exists():
         return ()
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    return tuple(Point(**json.loads(line)) for line in whole.splitlines())
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1].split(b"\n")
+    return tuple(Point(**json.loads(line)) for line in whole if line)
 
 
 def read_result(folder: Path) -> AttemptResult | None:

@@ -22,25 +22,77 @@ class FieldError(HarnessError):
 def validate(model: type[_Model], value: Any, path: YamlPath = ()) -> _Model:
     """Return `value` as a `model`. Raises FieldError for the first thing that is wrong."""
     if not isinstance(value, dict):
-        raise FieldError(path, f"{_dotted(path)} must be a mapping, not {value!r}")
+        raise FieldError(path, f"{_quoted(path)} must be a mapping, not {value!r}")
     try:
         return model.model_validate(value)
     except ValidationError as error:
         errors = error.errors()
         unknown = [e for e in errors if e["type"] == "extra_forbidden"]  # a misspelt key also leaves one missing
         first = (unknown or errors)[0]
-        loc = tuple(first["loc"])
-        raise FieldError((*path, *loc), _words(model, first, loc)) from None
+        place = _place(value, first)
+        types = {e["type"] for e in errors if _place(value, e) == place}
+        raise FieldError((*path, *place), _words(model, first, place, types)) from None
 
 
-def _words(model: type[BaseModel], error: Any, loc: YamlPath) -> str:
-    name = _dotted(loc)
-    if error["type"] == "extra_forbidden":
-        return f"unknown key '{loc[-1]}'{did_you_mean(loc[-1], _fields_at(model, loc[:-1]))}"
-    if error["type"] == "missing":
-        return f"'{name}' is missing"
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"'{name}' must be {message}, not {error['input']!r}"
+def _place(value: Any, error: Any) -> YamlPath:
+    """Return where an error is within `value`: pydantic's path without the tags of unions that it puts in."""
+    loc: YamlPath = tuple(error["loc"])
+    place: list[str | int] = []
+    for i, key in enumerate(loc):
+        inside = key in value if isinstance(value, dict) else isinstance(value, list) and type(key) is int
+        if inside:
+            place.append(key)
+            value = value[key]
+        elif i == len(loc) - 1 and error["type"] == "missing":
+            place.append(key)
+    return tuple(place)
+
+
+_ALONE = {
+    "missing": "is missing",
+    "union_tag_not_found": "needs a 'kind'",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
+_WORDS = {
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "string_type": "must be a word or a text",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+}
+_UNIONS = {
+    frozenset({"string_type", "dict_type"}): "must be a name or a mapping {kind: NAME, option: value}",
+    frozenset({"string_type", "list_type"}): "must be a word or a list of words",
+}
+
+
+def _words(model: type[BaseModel], error: Any, place: YamlPath, types: set[str]) -> str:
+    """Return what is wrong at `place`; `types` are pydantic's names of all that it finds wrong there."""
+    kind, given = error["type"], error["input"]
+    name = _quoted(place)
+    if kind == "extra_forbidden":
+        return f"unknown key '{place[-1]}'{did_you_mean(place[-1], _fields_at(model, tuple(error['loc'])[:-1]))}"
+    if kind == "union_tag_invalid":
+        tag = error["ctx"]["tag"]
+        known = [word.strip("'") for word in error["ctx"]["expected_tags"].split(", ")]
+        return f"unknown kind '{tag}' of {name}{did_you_mean(tag, known)}"
+    if kind in _ALONE:
+        return f"{name} {_ALONE[kind]}"
+    words = _UNIONS.get(frozenset(types)) or _WORDS.get(kind)
+    if kind == "string_pattern_mismatch":
+        words = f"must match {error['ctx']['pattern']}"
+    elif words is None:
+        words = f"must be {str(error['msg']).removeprefix('Value error, ').removeprefix('Input should be ')}"
+    return f"{name} {words}, not {given!r}"
 
 
 def _fields_at(model: type[BaseModel], path: YamlPath) -> list[str]:
@@ -68,5 +120,9 @@ def _tag(model: type[BaseModel]) -> Any:
     return args[0] if args else None
 
 
-def _dotted(path: YamlPath) -> str:
-    return ".".join(str(part) for part in path) or "this"
+def _quoted(path: YamlPath) -> str:
+    """Return the name of a path for people: what follows its last number, as the line says which item is meant."""
+    end = max((i + 1 for i, part in enumerate(path) if isinstance(part, int)), default=0)
+    if path and end == len(path):
+        return f"an item of {_quoted(path[:-1])}"
+    return f"'{'.'.join(str(part) for part in path[end:])}'" if path else "this"

@@ -1,9 +1,10 @@
 """Digests of code: what changes when a program does something else, and does not when only its words change.
 
-A module's digest is taken from its syntax tree, without comments, docstrings and places; empty fields of the tree are
-left out, so that it is the same on every version of Python. A set of modules is digested with everything that they
-import from where they are: ours from `harness` (but for `harness.spec`, whose effect is in the configuration, and so in
-the key), a plug-in from its own package or folder.
+A module's digest is taken from its syntax tree, without comments, docstrings and places. What differs between versions
+of Python is left out or written alike: empty fields, empty pieces of f-strings, and characters that one version prints
+and an older one escapes. A set of modules is digested with everything that they import from where they are: ours from
+`harness` (but for `harness.spec`, whose effect is in the configuration, and so in the key), a plug-in from its own
+package or folder, and never ours.
 """
 
 import ast
@@ -11,9 +12,11 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from unicodedata import ucd_3_2_0
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 DIGITS = 16
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 Finder = Callable[[str], Path | None]
@@ -27,13 +30,34 @@ def code_digest(modules: Iterable[str]) -> str:
 def plugin_digest(module: str, root: Path) -> str:
     """Return the digest of a plug-in's module with what it imports from `root`, the folder that it is imported from.
 
-    A module of a package is followed within that package, a single file within its folder.
+    A module of a package is followed within that package (whose `__init__` files count too), a single file within its
+    folder, but not among installed packages.
     """
+    return _digest_all(_with_parents(module), _within(module, root))
+
+
+def plugin_modules(module: str, root: Path) -> dict[str, str]:
+    """Return the modules of which `plugin_digest` is made: the digest of each by its name."""
+    return _follow(_with_parents(module), _within(module, root))
+
+
+def _with_parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def _within(module: str, root: Path) -> Finder:
+    """Return how to find what belongs to a plug-in: nothing of ours, and nothing that is merely installed beside it."""
+    top = module.partition(".")[0]
+    alone = "." in module or not root.joinpath(f"{top}.py").is_file() or root.name in _INSTALLED
 
     def find(name: str) -> Path | None:
+        own = name.partition(".")[0]
+        if own == _PACKAGE.name or (alone and own != top):
+            return None
         return find_module(name, root)
 
-    return _digest_all([module], find)
+    return find
 
 
 def find_module(name: str, root: Path) -> Path | None:
@@ -64,7 +88,13 @@ def _find_ours(name: str) -> Path | None:
 
 
 def _digest_all(modules: Iterable[str], find: Finder) -> str:
-    """Follow imports from `modules` as far as `find` knows the names, and hash all trees in order of name."""
+    """Hash the trees of `modules` and of what they import, in order of name."""
+    text = "\n".join(f"{name} {digest}" for name, digest in sorted(_follow(modules, find).items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def _follow(modules: Iterable[str], find: Finder) -> dict[str, str]:
+    """Follow imports from `modules` as far as `find` knows the names, and return the digest of each module found."""
     found: dict[str, str] = {}
     todo = list(modules)
     while todo:
@@ -76,13 +106,12 @@ def _digest_all(modules: Iterable[str], find: Finder) -> str:
         digest, imports = _read(path, name, stat.st_mtime_ns, stat.st_size)
         found[name] = digest
         todo.extend(imports)
-    text = "\n".join(f"{name} {digest}" for name, digest in sorted(found.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return found
 
 
 @lru_cache(maxsize=512)
 def _read(path: Path, name: str, _mtime_ns: int, _size: int) -> tuple[str, tuple[str, ...]]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(path.read_bytes(), filename=path.name)  # bytes: the file's own encoding line counts
     is_package = path.name == "__init__.py"
     imports = tuple(_imports(tree, name if is_package else name.rpartition(".")[0]))
     return hashlib.sha256("".join(_dump(tree)).encode()).hexdigest(), imports
@@ -111,6 +140,8 @@ def _dump(node: object) -> Iterator[str]:
                 continue
             if name == "body" and isinstance(node, _WITH_DOCSTRING):
                 value = _without_docstring(value)  # noqa: PLW2901
+            if name == "values" and isinstance(node, ast.JoinedStr):
+                value = [v for v in value if not (isinstance(v, ast.Constant) and v.value == "")]  # noqa: PLW2901
             if value is None and not isinstance(node, ast.Constant):
                 continue
             if isinstance(value, list) and not value:
@@ -123,7 +154,15 @@ def _dump(node: object) -> Iterator[str]:
             yield from _dump(item)
             yield ","
     else:
-        yield repr(node)
+        yield _literal(node)
+
+
+def _literal(value: object) -> str:
+    """Return `repr(value)` with every character escaped that some version of Python does not know yet."""
+    text = repr(value)
+    if text.isascii():
+        return text
+    return "".join(c if ucd_3_2_0.category(c) != "Cn" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

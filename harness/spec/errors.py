@@ -14,6 +14,7 @@ class SpecError(HarnessError):
     def __init__(self, message: str, *, file: str | None = None, line: int | None = None) -> None:
         place = "" if file is None else f"{file}:{line}: " if line is not None else f"{file}: "
         super().__init__(f"{place}{message}")
+        self.message = message
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

@@ -49,14 +49,15 @@ def normalise(entry: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def apply(entry: Mapping[str, Any], point: Point) -> dict[str, Any]:
-    """Return a copy of a normalised entry with the values of `point` put in and `at` + `compressor` written out.
+def apply(entry: Mapping[str, Any], *points: Point) -> dict[str, Any]:
+    """Return a copy of a normalised entry with the values of each point put in and `at` + `compressor` written out.
 
     Raises FieldError for a path that leads nowhere.
     """
     result = copy.deepcopy(dict(entry))
-    for path, value in point.items():
-        _put(result, path, value)
+    for point in points:
+        for path, value in point.items():
+            _put(result, path, copy.deepcopy(value))
     return _written_out(result)
 
 
@@ -64,10 +65,17 @@ def _put(target: dict[str, Any], path: str, value: Any) -> None:
     keys = path.split(".")
     if keys[0] not in _ROOTS:
         raise FieldError((path,), f"'{path}' leads nowhere{did_you_mean(keys[0], _ROOTS)}")
-    if keys[0] == "compressor" and "compressors" in target and "compressor" not in target:
-        for options in target["compressors"].values():  # the shorthand was written out: all sites are meant
-            _put_keys(options, keys[1:], path, value)
+    if keys[0] == "compressors" and {"at", "compressor"} <= target.keys():
+        _written_out(target)
+    by_site = target.get("compressors")
+    if keys[0] == "compressor" and "compressor" not in target and by_site and isinstance(by_site, dict):
+        for site in by_site:  # all sites are meant
+            _put_keys(by_site, [site, *keys[1:]], path, value if keys[1:] else named(value))
         return
+    if len(keys) == (2 if keys[0] == "compressors" else 1) and keys[0] in (*_PARTS, "compressors"):
+        value = named(value)
+    elif keys == ["compressors"] and isinstance(value, dict):
+        value = {site: named(options) for site, options in value.items()}
     _put_keys(target, keys, path, value)
 
 
@@ -78,8 +86,6 @@ def _put_keys(target: Any, keys: list[str], path: str, value: Any) -> None:
         target = target.setdefault(key, {})
     if not isinstance(target, dict):
         raise FieldError((path,), f"'{path}' leads nowhere: there are no options before '{keys[-1]}'")
-    if len(keys) == 1 and keys[0] in _PARTS:
-        value = named(value)
     target[keys[-1]] = value
 
 
@@ -92,7 +98,7 @@ def _written_out(entry: dict[str, Any]) -> dict[str, Any]:
         raise FieldError(("compressor",), "'compressor' needs 'at', the site or sites where it stands")
     if compressor is None:
         raise FieldError(("at",), "'at' needs 'compressor', what stands there")
-    if entry.get("compressors"):
+    if entry.get("compressors") is not None:
         raise FieldError(("compressors",), "write either 'at' with 'compressor', or 'compressors', not both")
     sites = [at] if isinstance(at, str) else at
     if not isinstance(sites, list) or not sites or not all(isinstance(site, str) for site in sites):

@@ -16,12 +16,16 @@ def render_name(template: str, parts: Mapping[str, Any]) -> str:
         pieces = list(Formatter().parse(template))
     except ValueError as error:
         raise FieldError(("name",), f"the name '{template}' is no template: {error}") from None
+    if any(form or conversion for _, _, form, conversion in pieces):
+        raise FieldError(("name",), f"the name '{template}' holds a format: write words in braces, as {{reduction}}")
     return "".join(text + (_value(word, parts) if word is not None else "") for text, word, _, _ in pieces)
 
 
 def _value(word: str, parts: Mapping[str, Any]) -> str:
     if word == "reduction":
         return f"{1 - 1 / _one('stride', word, parts):.0%}"
+    if word == "compressor":
+        return str(_one("kind", word, parts))
     if word.startswith("compressor."):
         return str(_one(word.removeprefix("compressor."), word, parts))
     value: Any = parts
@@ -34,11 +38,11 @@ def _value(word: str, parts: Mapping[str, Any]) -> str:
 
 def _one(option: str, word: str, parts: Mapping[str, Any]) -> Any:
     """Return an option that all of the trial's compressors share."""
-    found = [c.get(option) for c in parts.get("compressors", {}).values() if isinstance(c, Mapping)]
+    by_site = parts.get("compressors")
+    by_site = by_site if isinstance(by_site, Mapping) else {}
+    found = [c.get(option) for c in by_site.values() if isinstance(c, Mapping)]
     if not found or any(value != found[0] for value in found) or found[0] is None:
         raise FieldError(("name",), f"'{{{word}}}' in the name needs compressors that share one {option}")
     if option == "stride" and (type(found[0]) is not int or found[0] < 1):
-        raise FieldError(
-            ("compressors", next(iter(parts["compressors"])), "stride"), f"stride {found[0]!r} is no stride"
-        )
+        raise FieldError(("compressors", next(iter(by_site)), "stride"), f"stride {found[0]!r} is no stride")
     return found[0]

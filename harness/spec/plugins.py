@@ -15,10 +15,11 @@ from types import ModuleType
 from typing import Any
 
 from harness.spec.checks import FieldError
-from harness.spec.digests import find_module, plugin_digest
+from harness.spec.digests import find_module, plugin_digest, plugin_modules
 from harness.spec.errors import HarnessError, did_you_mean
 
-_loaded: dict[str, tuple[Path, str]] = {}  # what this process has imported as plug-ins: file and digest by module
+_loaded: dict[str, tuple[Path, str]] = {}
+"""What this process imported for plug-ins: folder and digest by module, and by "module:" of it with what it imports."""
 
 
 def is_plugin(kind: object) -> bool:
@@ -57,7 +58,7 @@ def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
         digest = plugin_digest(module_name, root)
         module = _import(module_name, root, digest)
     except Exception as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or "no reason given"
         raise FieldError(("kind",), f"cannot import '{module_name}': {type(error).__name__}: {reason}") from error
     if not hasattr(module, object_name):
         names = [name for name in vars(module) if not name.startswith("_")]
@@ -81,7 +82,7 @@ def plugin_options(target: Any, options: Mapping[str, Any]) -> dict[str, Any]:
             raise FieldError((name,), f"unknown option '{name}'{did_you_mean(name, known)}")
     missing = [n for n, p in known.items() if p.default is p.empty and n not in options and p.kind not in _VARIADIC]
     if missing:
-        raise FieldError((), f"the option '{missing[0]}' is missing")
+        raise FieldError((missing[0],), f"the option '{missing[0]}' is missing")
     return {
         name: value for name, value in options.items() if name not in known or not _same(known[name].default, value)
     }
@@ -95,21 +96,38 @@ def _same(default: Any, value: Any) -> bool:
 
 
 def _import(name: str, root: Path, digest: str) -> ModuleType:
-    """Import a module from `root`, anew where another file or an older state of it was imported under this name."""
-    if _loaded.get(name, (root, digest)) != (root, digest):
-        for loaded in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
+    """Import a module from `root`, anew where another file or an older state of it was imported under this name.
+
+    Raises ImportError where the name belongs to a module that is no plug-in, which others may use.
+    """
+    own = plugin_modules(name, root)
+    state = {part: (root, code) for part, code in {**own, f"{name}:": digest}.items()}
+    if any(_loaded.get(part, now) != now for part, now in state.items()):
+        for loaded in [key for key in sys.modules if key in own or key.startswith(f"{name}.")]:
             del sys.modules[loaded]
-        importlib.invalidate_caches()
+    for part in own:
+        known, file = sys.modules.get(part), find_module(part, root)
+        if known is not None and file is not None and not _is_from(known, file):
+            raise ImportError(f"'{part}' is the name of another module; give the file another name")
+    importlib.invalidate_caches()
     with _on_path(root):
         module = importlib.import_module(name)
-    _loaded[name] = (root, digest)
+    _loaded.update(state)
     return module
+
+
+def _is_from(module: ModuleType, file: Path) -> bool:
+    origin = getattr(module, "__file__", None)
+    return origin is not None and Path(origin).resolve() == file.resolve()
 
 
 @contextmanager
 def _on_path(root: Path) -> Iterator[None]:
+    """Import from `root`, without bytecode: a file that is edited twice in a second would meet its older self."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path.insert(0, str(root))
     try:
         yield
     finally:
         sys.path.remove(str(root))
+        sys.dont_write_bytecode = before

@@ -21,8 +21,10 @@ from harness.spec.source import read_source
 
 FOLDER = Path(__file__).parent / "protocols"
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 
@@ -35,7 +37,7 @@ class Sgd(_Part):
 
     kind: Literal["sgd"]
     learning_rate: Positive
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: Fraction = 0.0
     nesterov: Annotated[bool, Field(strict=True)] = False
     weight_decay: NonNegative = 0.0
 
@@ -51,8 +53,8 @@ class Adam(_Part):
 
     kind: Literal["adam"]
     learning_rate: Positive
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
     epsilon: Positive = 1e-8
     weight_decay: NonNegative = 0.0
 
@@ -66,7 +68,7 @@ class Constant(_Part):
 class Normalization(_Part):
     """A channel's (value/255 − mean) / deviation."""
 
-    mean: tuple[float, ...]
+    mean: tuple[Number, ...]
     deviation: tuple[Positive, ...]
 
 
@@ -126,8 +128,15 @@ def protocol_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yml"))
 
 
-def resolve_protocol(options: Mapping[str, Any]) -> ResolvedProtocol:
-    """Resolve `{kind: NAME, field: value, …}`. Raises FieldError, by path, for an unknown name or a wrong value."""
+def resolve_protocol(options: Any) -> ResolvedProtocol:
+    """Resolve `{kind: NAME, field: value, …}`. Raises FieldError, by path, for an unknown name or a wrong value.
+
+    A change of a field that is a mapping replaces it where it names its `kind`, and else changes single keys of it.
+    """
+    if options is None:
+        raise FieldError((), f"'protocol' is missing{did_you_mean('', protocol_names())}")
+    if not isinstance(options, Mapping) or "kind" not in options:
+        raise FieldError((), f"a protocol is written NAME or {{kind: NAME, field: value}}, not {options!r}")
     changes = {name: value for name, value in options.items() if name != "kind"}
     name = options.get("kind")
     if name not in protocol_names():

@@ -10,7 +10,7 @@ from harness.spec.checks import FieldError, validate
 from harness.spec.compressors import COMPRESSORS
 from harness.spec.datasets import DATASETS, DatasetDeclaration
 from harness.spec.errors import did_you_mean
-from harness.spec.keys import evaluation_key, trial_key
+from harness.spec.keys import canonical_json, evaluation_key, trial_key
 from harness.spec.models import MODELS, ModelDeclaration, ModelOptions, Site
 from harness.spec.plugins import is_plugin, load_plugin, plugin_options
 from harness.spec.protocol import ResolvedProtocol, resolve_protocol
@@ -130,9 +130,11 @@ def _kind(value: Any, path: tuple[str, ...], known: Any, what: str, *, options: 
     value = named(value)
     if value is None:
         raise FieldError(path, f"'{what}' is missing{did_you_mean('', known)}")
-    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or "kind" not in value:
+        raise FieldError(path, f"a {what} is written NAME or {{kind: NAME, option: value}}, not {value!r}")
+    kind = value["kind"]
     if kind not in list(known):
-        raise FieldError(path, f"unknown {what} '{kind if kind is not None else value}'{did_you_mean(kind, known)}")
+        raise FieldError((*path, "kind"), f"unknown {what} '{kind}'{did_you_mean(kind, known)}")
     extra = [key for key in value if key != "kind"]
     if extra and not options:
         raise FieldError((*path, extra[0]), f"unknown key '{extra[0]}': the {what} '{kind}' has no options")
@@ -162,19 +164,12 @@ def _compressor(model: ModelDeclaration, site_name: str, options: Any, plugin_fo
         raise FieldError((), f"unknown site '{site_name}' of '{model.name}'{did_you_mean(site_name, model.sites)}")
     site = model.sites[site_name]
     if not isinstance(options, Mapping) or "kind" not in options:
-        raise FieldError((), f"a compressor is written {{kind: NAME, stride: N}}, not {options!r}")
+        raise FieldError(("kind",), f"a compressor is written {{kind: NAME, stride: N}}, not {options!r}")
     kind = options["kind"]
     given = {key: value for key, value in options.items() if key != "kind"}
     if is_plugin(kind):
-        target, digest = load_plugin(kind, plugin_folders)
-        kept = plugin_options(target, given)
-        try:
-            compressor = target(**given)
-        except Exception as error:
-            raise FieldError((), f"'{kind}' refuses its options: {error}") from error
-        _check_stride(site, compressor.stride)
-        return {"kind": kind, **kept, "code": digest}
-    if kind not in COMPRESSORS:
+        return _plugin(site, kind, given, plugin_folders)
+    if not isinstance(kind, str) or kind not in COMPRESSORS:
         raise FieldError(("kind",), f"unknown compressor '{kind}'{did_you_mean(kind, COMPRESSORS)}")
     declaration = COMPRESSORS[kind]
     checked = validate(declaration.options, given)
@@ -182,6 +177,27 @@ def _compressor(model: ModelDeclaration, site_name: str, options: Any, plugin_fo
     if declaration.narrows and not site.narrowable:
         raise FieldError(("kind",), f"'{kind}' cannot stand at '{site_name}': nothing before it can be narrowed alone")
     return {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True)}
+
+
+def _plugin(site: Site, kind: str, given: Mapping[str, Any], folders: Sequence[str]) -> dict[str, Any]:
+    """Return the canonical options of a plug-in at a site: its code's digest among them."""
+    target, digest = load_plugin(kind, folders)
+    if "code" in given:
+        raise FieldError(("code",), "'code' is where the digest of a plug-in's code stands, no option")
+    kept = plugin_options(target, given)
+    try:
+        canonical_json(kept)
+    except ValueError:
+        raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
+    try:
+        stride = target(**given).stride
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise FieldError(("kind",), f"'{kind}' refuses its options: {reason}") from error
+    if type(stride) is not int or stride < 1:
+        raise FieldError(("stride",), f"'{kind}' has stride {stride!r}: a whole number from 1 is wanted")
+    _check_stride(site, stride)
+    return {"kind": kind, **kept, "code": digest}
 
 
 def _check_stride(site: Site, stride: int) -> None:

@@ -1,7 +1,8 @@
 """A YAML file as plain data that remembers on which line each thing stands.
 
 ruamel.yaml in its safe, pure form: `1e-4` is a number and `no` is a word (YAML 1.2). Tags are refused, so that a file
-can never build a Python object, and so are keys that occur twice.
+can never build a Python object, and so are keys that occur twice. Aliases (`*x`) stand for what they name; merge keys
+(`<<`) are refused, because what they bring has no line of its own.
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from harness.spec.errors import SpecError
 YamlPath = tuple[str | int, ...]
 
 _PLAIN = "tag:yaml.org,2002:"
+_LARGEST = 100_000  # keys and items; aliases of aliases could otherwise fill the memory
 _SCALARS = {f"{_PLAIN}{name}" for name in ("str", "int", "float", "bool", "null")}
 
 
@@ -52,15 +54,21 @@ def read_source(path: Path | str) -> Source:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SpecError("there is no such file", file=file) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot be read: {error}", file=file) from None
+    except UnicodeDecodeError:
+        raise SpecError("is no text in UTF-8", file=file) from None
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", file=file) from None
     return parse_source(text, file)
 
 
 def parse_source(text: str, file: str) -> Source:
     """Parse YAML text that came from `file`."""
+    lines: dict[YamlPath, int] = {}
     try:
         node = YAML(typ="safe", pure=True).compose(text)
+        data = None if node is None else _plain(node, (), lines, file)
+    except RecursionError:
+        raise SpecError("things stand too deep within each other, or within themselves", file=file) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise SpecError(
@@ -70,8 +78,6 @@ def parse_source(text: str, file: str) -> Source:
         ) from None
     except YAMLError as error:
         raise SpecError(f"not valid YAML: {str(error).splitlines()[0]}", file=file) from None
-    lines: dict[YamlPath, int] = {}
-    data = None if node is None else _plain(node, (), lines, file)
     if not isinstance(data, dict):
         raise SpecError("the file must hold a mapping (key: value lines)", file=file, line=1)
     return Source(file=file, data=data, text=text, lines=lines)
@@ -79,13 +85,21 @@ def parse_source(text: str, file: str) -> Source:
 
 def parse_value(text: str, what: str) -> Any:
     """Parse one YAML value, as given on a command line; `what` names it in errors."""
-    return parse_source(f"value: {text}", what).data["value"]
+    try:
+        data = parse_source(f"value: {text}", what).data
+    except SpecError as error:
+        raise SpecError(error.message, file=what) from None  # the one line that there is needs no number
+    if len(data) > 1:
+        raise SpecError("one value is wanted, on one line", file=what)
+    return data["value"]
 
 
 def _plain(node: Node, path: YamlPath, lines: dict[YamlPath, int], file: str) -> Any:
     """Turn a node into dicts, lists and scalars, noting the line of each path."""
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
+    if len(lines) > _LARGEST:
+        raise SpecError(f"the file holds more than {_LARGEST:,} things, counting aliases", file=file)
     if isinstance(node, MappingNode):
         if node.tag != f"{_PLAIN}map":
             raise _tag_refused(node, file, line)
@@ -110,4 +124,9 @@ def _plain(node: Node, path: YamlPath, lines: dict[YamlPath, int], file: str) ->
 
 
 def _tag_refused(node: Node, file: str, line: int) -> SpecError:
-    return SpecError(f"the tag '{node.tag}' is not allowed here: write plain values", file=file, line=line)
+    tag = str(node.tag).replace(_PLAIN, "!!")
+    if tag == "!!merge":
+        return SpecError("merge keys ('<<') are not allowed here: write the keys out", file=file, line=line)
+    if tag == "!!timestamp":
+        return SpecError(f"'{node.value}' is a date in YAML: put it into quotes", file=file, line=line)
+    return SpecError(f"the tag '{tag}' is not allowed here: write plain values", file=file, line=line)

@@ -16,8 +16,8 @@ Expansion is deterministic: entries in order, and within an entry the product of
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +32,7 @@ from harness.spec.source import Source, YamlPath, read_source
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Part = str | dict[str, Any]
+_SHORTHAND = {"at", "compressor"}
 
 
 class _Defaults(BaseModel):
@@ -55,7 +56,7 @@ class ExecutionOptions(BaseModel):
     """The study's wishes for how it is carried out; never in a key, and the command line overrides them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    checkpoint_every_s: Annotated[float, Field(ge=0)] = 30.0
+    checkpoint_every_s: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] = 30.0
     threads: Annotated[int, Field(ge=1, strict=True)] | None = None
     deterministic: Annotated[bool, Field(strict=True)] = True
 
@@ -121,10 +122,9 @@ def _expand(source: Source, overrides: Sequence[Override], folders: Sequence[str
     for number, entry in enumerate(source.data["trials"]):
         own = {key: value for key, value in entry.items() if key not in {"name", "grid"} and value is not None}
         base = {**defaults, **own}
-        if own.keys() & {"at", "compressor"}:  # its own way of saying it replaces the default's
-            base.pop("compressors", None)
-        elif "compressors" in own:
-            base.pop("at", None), base.pop("compressor", None)
+        for one, other in ((_SHORTHAND, {"compressors"}), ({"compressors"}, _SHORTHAND)):
+            if own.keys() & one:  # its own way of saying it replaces the default's
+                base = {key: value for key, value in base.items() if key not in other - own.keys()}
         for point in points(entry.get("grid") or {}):
             try:
                 yield number, _trial(entry["name"], base, point, overrides, folders)
@@ -135,9 +135,10 @@ def _expand(source: Source, overrides: Sequence[Override], folders: Sequence[str
 def _trial(
     name: str, base: Mapping[str, Any], point: Point, overrides: Sequence[Override], folders: Sequence[str]
 ) -> StudyTrial:
-    parts = apply(normalise(base), point)
-    parts = apply(parts, {override.path: override.value for override in overrides})
+    parts = apply(normalise(base), point, {override.path: override.value for override in overrides})
     seeds = parts.pop("seeds", None)
+    if seeds is None:
+        raise FieldError(("seeds",), "'seeds' is missing: a list of whole numbers from 0")
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**32 for s in seeds):
         raise FieldError(("seeds",), f"'seeds' must be a list of whole numbers from 0, not {seeds!r}")
     if len(set(seeds)) != len(seeds):
@@ -149,9 +150,9 @@ def _trial(
 
 
 def _unique(source: Source, expanded: Iterator[tuple[int, StudyTrial]]) -> Iterator[StudyTrial]:
-    """Number the trials, give one that occurs twice once, and refuse one name for two."""
+    """Number the trials, give one that occurs twice once (with the seeds of both), and refuse one name for two."""
     by_name: dict[str, StudyTrial] = {}
-    keys: set[str] = set()
+    by_key: dict[str, StudyTrial] = {}
     for entry, item in expanded:
         key = item.trial.key
         if item.name in by_name and by_name[item.name].trial.key != key:
@@ -160,38 +161,40 @@ def _unique(source: Source, expanded: Iterator[tuple[int, StudyTrial]]) -> Itera
                 f"two trials would both be named '{item.name}': put what differs into the name, "
                 "e.g. {compressor.stride}",
             )
-        if key in keys:
-            continue
-        keys.add(key)
-        by_name[item.name] = item
-        yield StudyTrial(name=item.name, position=len(keys) - 1, trial=item.trial, seeds=item.seeds)
+        first = by_key.setdefault(key, replace(item, position=len(by_key)))
+        by_key[key] = replace(first, seeds=tuple(dict.fromkeys((*first.seeds, *item.seeds))))
+        by_name.setdefault(item.name, item)
+    return iter(by_key.values())
 
 
 def _placed(source: Source, entry: int, error: FieldError, point: Point, overrides: Sequence[Override]) -> HarnessError:
-    """Say where in the file, its grid or the command line the value stands that an error is about."""
-    dotted = _shorthand(error.path)
-    for override in overrides:
-        if dotted and (dotted[0].startswith(override.path) or override.path.startswith(dotted[0])):
-            return SpecError(error.message, file=f"--set {override.path}")
-    candidates: list[YamlPath] = [("trials", entry, "grid", path) for path in point if path in dotted]
-    for path in (error.path, *_long_forms(error.path)):
-        candidates += [("trials", entry, *path), path]
-    for candidate in candidates:
-        shortest = candidate[:3] if candidate[0] == "trials" else candidate[:1]
-        if source.has(shortest) and len(candidate) >= len(shortest):
-            return source.error(candidate, error.message)
+    """Say where the value stands that an error is about: on the command line, in the entry's grid, or in the file."""
+    forms = [error.path, *_shorthand(error.path)]
+    if to_blame := _last_setter([override.path for override in overrides], forms):
+        return SpecError(error.message, file=f"--set {to_blame}")
+    if to_blame := _last_setter(point, forms):
+        values = source.data["trials"][entry]["grid"][to_blame]
+        return source.error(("trials", entry, "grid", to_blame, values.index(point[to_blame])), error.message)
+    for form in forms:
+        for place in (("trials", entry), ()):
+            if source.has((*place, *form[:1])):
+                return source.error((*place, *form), error.message)
     return source.error(("trials", entry), error.message)
 
 
-def _shorthand(path: YamlPath) -> list[str]:
-    """Return the dotted forms under which a resolved path may stand in a grid or on the command line."""
-    forms = [".".join(str(part) for part in path)]
-    forms += [".".join(str(part) for part in form) for form in _long_forms(path)]
-    return [form for form in forms if form]
+def _last_setter(dotted: Iterable[str], forms: Sequence[YamlPath]) -> str | None:
+    """Return which of the dotted paths set what an error is about: the longest, and of these the last."""
+    found = None
+    for path in dotted:
+        keys = tuple(path.split("."))
+        sets = any(form[: len(keys)] == keys for form in forms) or forms[0] in ((path,), keys[: len(forms[0])])
+        if sets and (found is None or len(keys) >= len(found.split("."))):
+            found = path
+    return found
 
 
-def _long_forms(path: YamlPath) -> list[YamlPath]:
+def _shorthand(path: YamlPath) -> list[YamlPath]:
     """Return what `compressors.SITE.x` may have been written as: `compressor.x`, or `at` for the site itself."""
     if path[:1] != ("compressors",) or len(path) < 2:
         return []
-    return [("compressor", *path[2:])] if len(path) > 2 else [("at",), ("compressor",)]
+    return [("compressor", *path[2:])] if len(path) > 2 else [("at",)]

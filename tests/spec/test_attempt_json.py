@@ -1,0 +1,142 @@
+"""What passes between driver and worker survives JSON; a curve that a crash cut off is read as far as it is whole."""
+
+import json
+import math
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.spec.attempt import (
+    CURVE_FILE,
+    RESULT_FILE,
+    Artifact,
+    AttemptRequest,
+    AttemptResult,
+    EvaluationSpec,
+    Execution,
+    Measure,
+    Point,
+    ResultValue,
+    Sample,
+    flagged,
+    read_curve,
+    read_result,
+    unflagged,
+)
+
+TEXT = st.text(max_size=8)
+WHOLE = st.integers(0, 2**53)
+JSON = st.recursive(
+    st.none() | st.booleans() | WHOLE | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=4,
+)
+MAPPING = st.dictionaries(TEXT, JSON, max_size=3)
+VALUE = st.floats().map(flagged)
+
+
+def several(strategy):
+    return st.lists(strategy, max_size=3).map(tuple)
+
+
+def measured(kind, *before):
+    """Return a strategy for what holds a value with its flag behind the fields `before`."""
+    return st.builds(lambda fields, value: kind(*fields, *value), st.tuples(*before), VALUE)
+
+
+POINTS = measured(Point, TEXT, TEXT, WHOLE)
+EVALUATIONS = st.builds(EvaluationSpec, TEXT, TEXT, TEXT, TEXT, WHOLE, WHOLE, MAPPING)
+EXECUTIONS = st.builds(Execution, TEXT, st.integers(1, 64), checkpoint_every_s=st.floats(0, 1e9))
+REQUESTS = st.builds(
+    AttemptRequest,
+    uid=TEXT,
+    kind=st.sampled_from(["train", "evaluate", "timing", "check"]),
+    trial_key=TEXT,
+    config=MAPPING,
+    seed=WHOLE,
+    dataset=TEXT,
+    evaluations=several(EVALUATIONS),
+    execution=EXECUTIONS,
+    folder=TEXT,
+    data_root=TEXT,
+    label=TEXT,
+    resume_from=st.none() | TEXT,
+    resume_folder=st.none() | TEXT,
+    plugin_paths=several(TEXT),
+    options=MAPPING,
+)
+RESULTS = st.builds(
+    AttemptResult,
+    uid=TEXT,
+    state=st.sampled_from(["done", "nan", "failed", "oom"]),
+    started=TEXT,
+    ended=TEXT,
+    execution=MAPPING,
+    environment=MAPPING,
+    code_digest=st.none() | TEXT,
+    resumed_from=st.none() | TEXT,
+    error_kind=st.none() | TEXT,
+    error=st.none() | TEXT,
+    curve=several(POINTS),
+    results=several(measured(ResultValue, TEXT, TEXT)),
+    measures=several(measured(Measure, TEXT)),
+    samples=several(st.builds(Sample, TEXT, TEXT, WHOLE, st.sampled_from(["bits", "float32"]), st.binary(max_size=9))),
+    artifacts=several(st.builds(Artifact, TEXT, TEXT, TEXT, WHOLE)),
+)
+
+
+@given(REQUESTS)
+def test_a_request_comes_back_as_it_was(request_):
+    assert AttemptRequest.from_json(request_.to_json()) == request_
+
+
+@given(RESULTS)
+def test_a_result_comes_back_as_it_was(result):
+    assert AttemptResult.from_json(result.to_json(), result.curve) == result
+    assert "curve" not in json.loads(result.to_json())
+
+
+def test_the_driver_reads_no_nan():
+    result = AttemptResult("u", "done", "", "", {}, {"x": math.nan}, None)
+    with pytest.raises(ValueError, match="JSON"):
+        result.to_json()
+
+
+@given(st.floats())
+def test_a_number_survives_its_flag(value):
+    stored, flag = flagged(value)
+    assert (stored is None) == (flag != "ok") == (not math.isfinite(value))
+    back = unflagged(stored, flag)
+    assert back == value or (math.isnan(back) and math.isnan(value))
+
+
+def test_flags():
+    assert flagged(1) == (1.0, "ok")
+    assert flagged(-math.inf) == (None, "-inf")
+    assert flagged(math.inf) == (None, "inf")
+    assert flagged(math.nan) == (None, "nan")
+
+
+@given(several(POINTS), st.data())
+def test_a_curve_is_read_as_far_as_it_is_whole(tmp_path_factory, points, data):
+    path = tmp_path_factory.mktemp("curve") / CURVE_FILE
+    lines = [json.dumps(asdict(point), ensure_ascii=False).encode() + b"\n" for point in points]
+    whole = b"".join(lines)
+    cut = data.draw(st.integers(0, len(whole)))
+    path.write_bytes(whole[:cut])
+    assert read_curve(path) == points[: whole[:cut].count(b"\n")]
+
+
+def test_there_may_be_no_curve_and_no_result(tmp_path):
+    assert read_curve(tmp_path / CURVE_FILE) == ()
+    assert read_result(tmp_path) is None
+
+
+def test_a_result_is_read_with_the_curve_beside_it(tmp_path):
+    point = Point("test", "accuracy", 1, None, "nan")
+    result = AttemptResult("u", "nan", "a", "b", {}, {}, "d", curve=(point,))
+    (tmp_path / RESULT_FILE).write_text(result.to_json(), encoding="utf-8")
+    (tmp_path / CURVE_FILE).write_text(json.dumps(asdict(point)) + '\n{"split": "te', encoding="utf-8")
+    assert read_result(tmp_path) == result

@@ -1,0 +1,266 @@
+"""Digests of code: words do not count, code does, imports are followed, and every version of Python agrees."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.spec import digests
+from harness.spec.code import attempt_digest
+from harness.spec.digests import code_digest, plugin_digest, plugin_modules
+from harness.spec.study import load_study
+
+SOURCE = '''\
+"""What this is for."""
+from __future__ import annotations
+import functools as ft
+from dataclasses import dataclass
+
+
+@ft.cache
+def f(a, /, b: int = 1, *args, c, d=None, **kw) -> str:
+    """What it does."""
+    return f"a{a!r:>{b}}b{{}}{c=}" f"{d:}" "x" f'{a["k"]:%Y-%m-%d}' f"" + f"{a:{b}.{c}}" + rf"\\d{b}" + f"{a:{b}{c}}"
+
+
+@dataclass(frozen=True)
+class K(object, metaclass=type):
+    """A class."""
+
+    x: int
+    y: "str" = u"u"
+
+    async def g(self):
+        async with self.x as b, self.y as c:
+            async for x in b:
+                await c
+        return [i async for i in self.x if i]
+
+
+def h(x):
+    match x:
+        case {"a": 1, **rest}:
+            pass
+        case [1, 2, *_] | (3 | 4):
+            pass
+        case K(x=1, y=-2.5) if x:
+            pass
+        case None | True:
+            pass
+        case str() as s:
+            pass
+        case -1 + 2j:
+            pass
+        case _:
+            pass
+    if (n := len(x)) > 3:
+        return lambda *a, k=1: {**a, 1: n}
+    try:
+        pass
+    except* (ValueError, TypeError) as e:
+        raise KeyError from e
+    with (open(x) as a, open(x) as b):
+        return 1e400, 1e-4, 1_000, 0x1F, b"\\x00a" b"b", "\\u0378 \\U0001fae8 × σ é", x[1:2, ..., ::3], not a, {b, 2}
+
+
+def only():
+    "a docstring alone"
+'''
+PINNED = "e1e40c6e08c1545a"
+
+
+def digest(tmp_path: Path, **files: str) -> str:
+    """Return the digest of the plug-in `m`, whose folder holds `files` by their names."""
+    tmp_path.mkdir(exist_ok=True)
+    for name, text in files.items():
+        path = tmp_path.joinpath(*name.split("/")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    digests._read.cache_clear()
+    return plugin_digest("m", tmp_path)
+
+
+def test_the_digest_of_a_source_stays(tmp_path):
+    assert digest(tmp_path, m=SOURCE) == PINNED, (
+        "digests of code have changed, and all results that are stored would be taken for stale: undo this, or say in "
+        "the notes of the release why it must be"
+    )
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_other_versions_of_python_agree(tmp_path, version):
+    python = shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip(f"there is no python{version} on the PATH that runs")
+    mine = digest(tmp_path, m=SOURCE)
+    program = (
+        "import importlib.util, pathlib, sys\n"
+        "spec = importlib.util.spec_from_file_location('digests', sys.argv[1])\n"
+        "module = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(module)\n"
+        "print(module.plugin_digest('m', pathlib.Path(sys.argv[2])))\n"
+    )
+    run = [python, "-I", "-W", "ignore", "-c", program, str(digests.__file__), str(tmp_path)]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip() == mine
+
+
+CODE = 'def f(x):\n    return x + 1, "word"\n'
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        "# a comment\n\n" + CODE,
+        '"""A docstring."""\n' + CODE,
+        CODE.replace("(x):\n", '(x):\n    """What it does."""\n'),
+        CODE.replace("x + 1", "(x  +\n  1)"),
+        CODE.replace('"word"', "'word'"),
+        CODE.replace('"word"', "'wo' 'rd'"),
+        CODE.replace('"word"', 'u"word"'),
+        CODE.replace('x + 1, "word"', '(x + 1, "word")'),
+        CODE.replace("\n", "\r\n"),
+        "# -*- coding: utf-8 -*-\n" + CODE,
+    ],
+)
+def test_words_and_white_space_do_not_count(tmp_path, same):
+    assert digest(tmp_path / "same", m=same) == digest(tmp_path / "code", m=CODE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        CODE.replace("+", "-"),
+        CODE.replace("1", "2"),
+        CODE.replace("1", "1.0"),
+        CODE.replace("word", "Word"),
+        CODE.replace("x", "y"),
+        CODE.replace("(x)", "(x=1)"),
+        CODE.replace("def", "async def"),
+        CODE.replace("word", "wôrd"),
+        CODE + "print(1)\n",
+        CODE + "'''no docstring'''\n",
+        "import os\n" + CODE,
+    ],
+)
+def test_code_counts(tmp_path, other):
+    assert digest(tmp_path / "other", m=other) != digest(tmp_path / "code", m=CODE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import helper\n",
+        "import helper as h\n",
+        "from helper import x\n",
+        "from helper import *\n",
+        "def f():\n    import helper\n",
+        "if True:\n    try:\n        from helper import x as y\n    except ImportError:\n        pass\n",
+    ],
+)
+def test_imports_are_followed_wherever_they_stand(tmp_path, text):
+    first = digest(tmp_path, m=text, helper="x = 1\n")
+    assert digest(tmp_path, helper="x = 1  # one\n") == first
+    assert digest(tmp_path, helper="x = 22\n") != first
+    assert digest(tmp_path, helper="x = 1\n", unrelated="x = 1\n") == first
+
+
+def package_digest(root: Path, **files: str) -> str:
+    digest(root, **files)
+    return plugin_digest("p.sub.m", root)
+
+
+@pytest.mark.parametrize(
+    ("text", "helper"),
+    [
+        ("from . import helper\n", "p/sub/helper"),
+        ("from .helper import x\n", "p/sub/helper"),
+        ("from .. import helper\n", "p/helper"),
+        ("from ..other.deep import x\n", "p/other/deep"),
+        ("from p.other import deep\n", "p/other/deep"),
+        ("import p.other.deep\n", "p/other/deep"),
+        ("from ..other import x\n", "p/other/__init__"),
+    ],
+)
+def test_imports_within_a_package(tmp_path, text, helper):
+    files = {"p/__init__": "", "p/sub/__init__": "", "p/sub/m": text}
+    first = package_digest(tmp_path, **files, **{helper: "x = 1\n"})
+    assert package_digest(tmp_path, **{helper: "x = 22\n"}) != first
+    assert package_digest(tmp_path, **{helper: "x = 1\n"}) == first
+    assert package_digest(tmp_path, **{"p/__init__": "y = 1\n"}) != first  # it runs when the plug-in is imported
+
+
+def test_imports_may_go_round(tmp_path):
+    first = digest(tmp_path, m="import a\n", a="import b\n", b="import m, a\n")
+    assert digest(tmp_path, b="import m, a\nx = 1\n") != first
+    assert plugin_modules("m", tmp_path).keys() == {"m", "a", "b"}
+
+
+def test_a_plug_in_is_followed_in_its_own_place_only(tmp_path):
+    digest(tmp_path, m="import harness.layers.spatial\nfrom harness import cli\n", **{"harness/cli": "x = 1\n"})
+    assert plugin_modules("m", tmp_path).keys() == {"m"}
+    digest(tmp_path, torch="x = 1\n", **{"p/m": "import m, torch\nfrom p import n\n", "p/n": ""})
+    assert plugin_modules("p.m", tmp_path).keys() == {"p.m", "p.n"}
+    installed = tmp_path / "site-packages"
+    digest(installed, m="import torch, os\n", torch="x = 1\n")
+    assert plugin_modules("m", installed).keys() == {"m"}
+
+
+# ---- ours ----------------------------------------------------------------------------------------------------------
+
+
+def followed(*modules: str) -> set[str]:
+    return set(digests._follow(modules, digests._find_ours))
+
+
+def test_of_ours_the_specification_and_what_has_no_effect_are_left_out():
+    found = followed("harness.training.train")
+    assert {"harness.training.train", "harness.data.dataset", "harness.layers.build"} <= found
+    assert not found & digests._WITHOUT_EFFECT
+    assert not {name for name in found if name.startswith(("harness.spec", "harness.store", "harness.cli"))}
+    assert followed("harness.spec.keys", "harness.spec", "torch") == set()
+
+
+def test_modules_without_effect_exist():
+    for name in digests._WITHOUT_EFFECT:
+        assert digests.find_module(name, Path(digests.__file__).parents[2]), name
+
+
+def test_ours_depend_on_the_set_and_not_on_its_order():
+    one = code_digest(["harness.layers.spatial", "harness.layers.topk"])
+    assert one == code_digest(["harness.layers.topk", "harness.layers.spatial", "harness.layers.topk"])
+    assert one != code_digest(["harness.layers.spatial"])
+
+
+def test_a_trial_counts_the_code_of_its_own_compressor_only(study_file, monkeypatch):
+    trials = {item.name: item.trial for item in load_study(study_file("quickstart")).trials}
+    names = ["Baseline", *(f"{kind}, 50%" for kind in ("Feature pooling (spatial pooling)", "Feature pooling (top-k)"))]
+    seen: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        monkeypatch.setattr("harness.spec.code._digest", lambda modules, name=name: seen.setdefault(name, modules)[0])
+        attempt_digest(trials[name].config, "digits")
+    baseline, spatial, topk = (set(seen[name]) for name in names)
+    assert spatial - baseline == {"harness.layers.spatial"}
+    assert topk - baseline == {"harness.layers.topk"}
+    for modules in (baseline, spatial):
+        assert not {"harness.layers.topk", "harness.layers.width", "harness.layers.conv1x1"} & followed(*modules)
+
+
+def test_each_kind_of_attempt_and_each_dataset_has_its_own_digest(study_file):
+    config = load_study(study_file("quickstart")).trials[0].trial.config
+    by_kind = {kind: attempt_digest(config, "digits", kind) for kind in ("train", "evaluate", "timing", "check")}
+    assert by_kind["check"] == by_kind["train"]
+    assert len(set(by_kind.values())) == 3
+    assert attempt_digest(config, "mnist") != by_kind["train"]
+    assert all(len(value) == digests.DIGITS for value in by_kind.values())
+
+
+def test_what_is_declared_of_a_model_counts(study_file, monkeypatch):
+    from harness.spec.models import MODELS, ModelDeclaration, Site
+
+    config = load_study(study_file("quickstart")).trials[0].trial.config
+    before = attempt_digest(config, "digits")
+    old = MODELS["mnist_cnn"]
+    other = ModelDeclaration(old.name, old.input_shape, 10, {"conv2": Site("conv2", 64, narrowable=True)}, old.code)
+    monkeypatch.setattr("harness.spec.code.MODELS", {"mnist_cnn": other})
+    assert attempt_digest(config, "digits") != before

@@ -1,0 +1,82 @@
+"""Protocols: complete, each field with its source, and changed field by field."""
+
+import pytest
+
+from harness.spec.checks import FieldError
+from harness.spec.protocol import Protocol, protocol_names, resolve_protocol
+
+
+def test_the_protocols_that_there_are():
+    assert protocol_names() == ["digits-quick", "mnist-paper"]
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_every_field_says_where_it_is_from(name):
+    protocol = resolve_protocol({"kind": name})
+    assert protocol.name == name
+    assert protocol.description.strip()
+    assert protocol.fields.keys() == Protocol.model_fields.keys() == protocol.canonical().keys()
+    for field, entry in protocol.fields.items():
+        assert entry.source in {"stated", "inferred", "assumed"}, field
+        assert entry.where.strip(), field
+        if entry.source == "stated":
+            assert "§" in entry.where, f"{field} is stated, but not where"
+
+
+def test_a_change_is_marked_as_set_and_the_rest_as_it_was():
+    before = resolve_protocol({"kind": "mnist-paper"})
+    after = resolve_protocol({"kind": "mnist-paper", "epochs": 2})
+    assert (after.fields["epochs"].value, after.fields["epochs"].source) == (2, "set")
+    assert after.settings.epochs == 2
+    assert {name: entry for name, entry in after.fields.items() if name != "epochs"} == {
+        name: entry for name, entry in before.fields.items() if name != "epochs"
+    }
+    assert resolve_protocol({"kind": "mnist-paper"}) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "optimizer"),
+    [
+        ({"learning_rate": 0.5}, {"kind": "sgd", "learning_rate": 0.5, "momentum": 0.9}),
+        ({"weight_decay": 0.5}, {"kind": "sgd", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 0.5}),
+        ({"kind": "sgd", "learning_rate": 0.5}, {"kind": "sgd", "learning_rate": 0.5}),
+        ({"kind": "adam", "learning_rate": 0.5}, {"kind": "adam", "learning_rate": 0.5}),
+    ],
+)
+def test_an_optimizer_with_a_kind_replaces_and_without_one_merges(change, optimizer):
+    protocol = resolve_protocol({"kind": "digits-quick", "optimizer": change})
+    assert protocol.canonical()["optimizer"] == optimizer
+
+
+def test_part_of_the_normalization_merges():
+    protocol = resolve_protocol({"kind": "mnist-paper", "normalization": {"mean": [0.5]}})
+    assert protocol.canonical()["normalization"] == {"mean": [0.5], "deviation": [1.0]}
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "message"),
+    [
+        (None, (), "'protocol' is missing; known: digits-quick, mnist-paper"),
+        (3, (), "a protocol is written NAME or {kind: NAME, field: value}, not 3"),
+        ({"kind": ["x"]}, ("kind",), "unknown protocol '['x']'; known: digits-quick, mnist-paper"),
+        (
+            {"kind": "mnist-paper", "optimizer": {"nesterov": True}},
+            ("optimizer",),
+            (
+                "'optimizer' must be used with a momentum above 0 where nesterov is true, "
+                "not {'kind': 'sgd', 'learning_rate': 0.05, 'nesterov': True}"
+            ),
+        ),
+    ],
+)
+def test_refused(options, path, message):
+    with pytest.raises(FieldError) as caught:
+        resolve_protocol(options)
+    assert (caught.value.path, caught.value.message) == (path, message)
+
+
+def test_the_paper_s_settings():
+    protocol = resolve_protocol({"kind": "mnist-paper"})
+    assert (protocol.settings.epochs, protocol.settings.batch_size) == (5, 100)
+    assert {protocol.fields[name].source for name in ("epochs", "batch_size")} == {"stated"}
+    assert protocol.fields["optimizer"].source != "stated"
