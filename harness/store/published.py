@@ -200,10 +200,13 @@ def parse_line(text: str) -> PublishedLine:
         raise ValueError(f"{place}: {words}" if place else words) from None
 
 
+_PRIVATE = frozenset({"host", "platform"})
+
+
 def without_private(value: Any) -> Any:
-    """Return a JSON value without what tells of the machine's owner: a key `host`, and absolute paths."""
+    """Return a JSON value without what tells of the machine's owner: its name, its kernel's build, absolute paths."""
     if isinstance(value, dict):
-        return {name: without_private(v) for name, v in value.items() if name != "host" and not _is_absolute(v)}
+        return {name: without_private(v) for name, v in value.items() if name not in _PRIVATE and not _is_absolute(v)}
     if isinstance(value, list | tuple):
         return [without_private(v) for v in value if not _is_absolute(v)]
     return value

@@ -61,7 +61,8 @@ def _fixed() -> dict[str, Any]:
         "host": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "platform": platform.platform(),
+        "platform": platform.platform(),  # with the kernel's build, so not published
+        "system": f"{platform.system()} {platform.machine()}",
         "packages": packages,
         "git_sha": sha,
         "dirty": dirty,

@@ -107,7 +107,7 @@ def test_what_prints_alike_is_as_bold():
 
 def test_assumed_settings_and_bias_stand_below():
     text = render(paper_document(whole()), "md")
-    assert "optimizer: sgd, learning_rate 0.05 (inferred; not stated" in text
+    assert "optimizer: sgd, learning_rate 0.02 (inferred; not stated" in text
     assert "epochs: 5" not in text  # stated
     assert "biased estimate" in text
     assert "biased" not in render(paper_document(whole(), select="mean"), "md")

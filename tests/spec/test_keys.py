@@ -16,10 +16,10 @@ from harness.spec.resolve import resolve_trial
 from harness.spec.study import load_study
 
 PINNED = {
-    ("mnist", "Baseline"): "f104034cb6c986fb486f2548da3390ff",
-    ("mnist", "Feature pooling (spatial pooling), 50%"): "b68c9134311e7f2272e24246576a9989",
-    ("mnist", "Feature pooling (top-k), 75%"): "25ae50dbe5a26e47a8a44dbfb35f5e1e",
-    ("mnist", "Dimension reduction of Conv, 50%"): "cd7346e1bfeb803c82c2df4e78f1fc01",
+    ("mnist", "Baseline"): "aa479dd7facff4743e82a071051bbbbe",
+    ("mnist", "Feature pooling (spatial pooling), 50%"): "d0435b4e5d4244fe40569f8bd3f8487c",
+    ("mnist", "Feature pooling (top-k), 75%"): "05f65f46aacd102412a661a22f87492d",
+    ("mnist", "Dimension reduction of Conv, 50%"): "34db09d3f3a01a1c13145949e3d9e27f",
     ("mnist-optimiser", "SGD 0.05"): "48208281d93183886f53b054dc056472",
     ("mnist-optimiser", "SGD 0.01, momentum 0.9"): "e17a871e3fdb19194e96e0a0dfcbb07c",
     ("mnist-optimiser", "Adam 0.001"): "89368e41da2db440494a072ffcc871d2",
