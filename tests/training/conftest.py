@@ -12,6 +12,7 @@ from harness.spec.resolve import resolve_trial
 
 WIDTH_75 = {"conv2": {"kind": "width", "stride": 4}}  # 8 channels: the smallest network
 ADAM = {"kind": "adam", "learning_rate": 0.001}
+NO_CHECKPOINTS = Execution(checkpoint_every_s=1e9)
 MOMENTUM = {"kind": "sgd", "learning_rate": 0.01, "momentum": 0.9}
 
 PLUGIN = """
@@ -76,7 +77,7 @@ def ask(tmp_path_factory):
         compressors=WIDTH_75,
         plugin_folders=(),
         seed=0,
-        execution=Execution(checkpoint_every_s=1e9),
+        execution=NO_CHECKPOINTS,
         resume=None,
         options=None,
         **protocol,

@@ -95,7 +95,7 @@ def test_a_layer_that_raises_is_told_in_one_line_with_the_trace_in_a_file(ask, o
 
 def test_a_layer_that_fails_in_training_leaves_no_half_result(ask, own_layer):
     plugin = own_layer("return Breaks()")
-    with open(f"{plugin['plugin_folders'][0]}/own_layer.py", "a") as file:
+    with Path(plugin["plugin_folders"][0], "own_layer.py").open("a") as file:
         file.write(
             "\n\nclass Breaks(nn.Module):\n    seen = 0\n\n    def forward(self, x):\n        self.seen += 1\n"
             "        if self.seen == 3:\n            raise OSError('the disk is gone')\n        return x\n"

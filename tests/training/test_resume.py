@@ -70,29 +70,20 @@ def undisturbed(ask, stop_at, recipes):
     ids=["before the first step", "before an observation", "between epochs", "before the last step", "four times"],
 )
 def test_a_stopped_attempt_ends_as_an_undisturbed_one(recipe, stops, ask, stop_at, recipes, undisturbed):
-    last = None
+    last, reached = None, 0
     for steps in stops:
+        reached += steps
         request = ask(epochs=EPOCHS, resume=last, **recipes[recipe])
         torch.manual_seed(99)  # a new process has drawn other numbers
         stopped = train.run(request, CPU, stop_at(steps))
         assert (stopped.state, stopped.results) == ("interrupted", ())
         assert stopped.resumed_from == (last.uid if last else None)
-        assert list(stopped.curve) == [p for p in undisturbed[recipe]["curve"] if p.step <= sum_to(stops, steps, last)]
+        assert list(stopped.curve) == [p for p in undisturbed[recipe]["curve"] if p.step <= reached]
         last = request
     request = ask(epochs=EPOCHS, resume=last, **recipes[recipe])
     ended = train.run(request, CPU, stop_at(1000))
     assert ended.resumed_from == last.uid
     assert found(request, ended) == undisturbed[recipe]
-
-
-def sum_to(stops, steps, last):
-    """Return the step in all at which the attempt with this many steps of its own was stopped."""
-    reached = 0
-    for own in stops:
-        reached += own
-        if own == steps:
-            break
-    return reached
 
 
 def test_a_checkpoint_is_written_at_every_step_where_the_study_wants_it(ask, stop_at, monkeypatch):
@@ -111,7 +102,7 @@ def stopped(ask, stop_at):
     return request
 
 
-def progress_of(request, stop_at, monkeypatch=None):
+def progress_of(request, stop_at):
     """Run until the first check for a stop; return the outcome and the step that was reached by then."""
     outcome = train.run(request, CPU, stop_at(0))
     return outcome, load_checkpoint(Path(request.folder) / CHECKPOINT_FILE).progress.step

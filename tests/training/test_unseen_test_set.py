@@ -32,7 +32,8 @@ def read(digits, monkeypatch):
     return names
 
 
-def test_a_choosing_trial_reads_the_rest_and_the_validation_split(ask, stop_at, read, digits):
+def test_a_choosing_trial_reads_the_rest_and_the_validation_split(ask, stop_at, read, digits, monkeypatch):
+    monkeypatch.setattr("harness.training.loop.OBSERVE_EVERY", 3)
     request = ask(train_on="without_validation")
     outcome = train.run(request, CPU, stop_at(1000))
     assert read == {"rest", "validation"}
