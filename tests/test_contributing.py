@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md work as they stand."""
+"""The recipes of CONTRIBUTING.md, and the example of docs/studies.md, work as they stand."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,12 @@ from harness.layers.conformance import check_compressor
 from harness.spec.plugins import load_object
 from harness.spec.study import load_study
 
-TEXT = (Path(__file__).resolve().parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
-def _block(language, first_line):
-    blocks = re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
+def _block(language, first_line, text=TEXT):
+    blocks = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
     return next(block for block in blocks if block.startswith(first_line))
 
 
@@ -25,6 +26,22 @@ def test_the_recipe_for_a_compressor(tmp_path):
 
 
 def test_the_files_that_it_names_exist():
-    root = Path(__file__).resolve().parent.parent
     for path in re.findall(r"`((?:harness|tests)/[\w/.-]+)`", TEXT):
-        assert (root / path).exists(), path
+        assert (ROOT / path).exists(), path
+
+
+def test_the_example_of_a_study(tmp_path):
+    file = tmp_path / "placements.yml"
+    file.write_text(_block("yaml", "study: placements", (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")))
+    trials = load_study(file).trials
+    assert [item.name for item in trials[:3]] == ["Baseline", "spatial, 50%", "spatial, 75%"]
+    assert (len(trials), sum(len(item.seeds) for item in trials)) == (11, 23)
+
+
+def test_the_example_of_the_readme_is_the_study_of_table_1(tmp_path):
+    file = tmp_path / "mine.yml"
+    file.write_text(_block("yaml", "study: mnist", (ROOT / "README.md").read_text(encoding="utf-8")))
+    published = {item.name: item.trial.key for item in load_study(ROOT / "ablations" / "mnist.yml").trials}
+    mine = {item.name: item.trial.key for item in load_study(file).trials}
+    assert mine.items() <= published.items()
+    assert len(mine) == 3
