@@ -1,6 +1,7 @@
 """The driver: the one process that plans, hands out attempts and writes what they bring into the store."""
 
 import json
+import logging
 import signal
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
 from harness.store.writer import end_attempt, finish_attempt, start_attempt
 
+_log = logging.getLogger(__name__)
 _POLL_S = 0.25
 _FAILED = frozenset({"failed", "oom", "timeout", "lost"})
 
@@ -39,14 +41,16 @@ _FAILED = frozenset({"failed", "oom", "timeout", "lost"})
 def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Summary:
     """Run what is left of studies, and return how it went.
 
-    Raises HarnessError, before anything is made, where data are missing, and where another driver is at work.
+    Raises HarnessError, before anything runs, where data are missing, and where another driver is at work.
     """
-    before = plan(studies, stored(options.db), options.artifacts, options.retry)
-    check_data(before.of("left"), options.data_root)
+    if not options.db.exists():  # nothing is made for what cannot run
+        before = plan(studies, stored(options.db), options.artifacts, options.retry)
+        check_data(before.of("left"), options.data_root)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
-        register(store, studies)
         planned = plan(studies, snapshot(store), options.artifacts, options.retry)
+        check_data(planned.of("left"), options.data_root)
+        register(store, studies)
         jobs = [_job(run, studies, options) for run in planned.of("left")[: options.limit]]
         summary = Summary(planned)
         if jobs:
@@ -183,6 +187,8 @@ class _Session:
         else:
             state, error = ended.state or "lost", ended.error or "it left no result"  # type: ignore[assignment]
             end_attempt(self.store, request.uid, state, state, error, now())
+        if request.resume_from and result is not None and result.resumed_from is None and state != "failed":
+            _log.warning("%s: the checkpoint is of other code, threads or device: it started afresh", request.label)
         self.summary.count(state)
         self.display.ended(request.label, state, result, error)
         if state in _FAILED and self.options.fail_fast:

@@ -3,21 +3,27 @@
 So an attempt runs the code that its digest names, and its peak of memory is its own.
 
 A worker that dies takes nothing along but its own attempt. Workers ignore Ctrl-C: it is the driver that asks them, by a
-file in the attempt's folder, to end at a checkpoint.
+file in the attempt's folder, to end at a checkpoint. A worker whose driver dies ends within a second.
 """
 
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, concurrent
+
+_WATCH_EVERY_S = 0.2
+_PATIENCE_S = 10.0  # a worker that does not end when it is asked to is killed after three seconds
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,8 @@ class LocalExecutor:
 
     def __init__(self, slots: int, threads: int) -> None:
         self.slots = slots
-        self._pool = ProcessPool(
-            max_workers=slots,
-            max_tasks=1,
-            context=multiprocessing.get_context("spawn"),
-            initializer=_prepare_worker,
-            initargs=(threads,),
-        )
+        self._threads = threads
+        self._context = multiprocessing.get_context("spawn")
         self._running: dict[Future[str], Path] = {}
 
     def __enter__(self) -> Self:
@@ -64,15 +65,17 @@ class LocalExecutor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._pool.stop()  # type: ignore[no-untyped-call]
-        else:
-            self._pool.close()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        names = {_name(folder) for folder in self._running.values()}
+        self.kill()
+        for worker in multiprocessing.active_children():
+            if worker.name in names:
+                worker.join(_PATIENCE_S)
 
     def start(self, folder: Path, timeout_s: float | None) -> None:
-        """Begin the attempt whose request lies in `folder`, in the next free worker."""
-        future = self._pool.schedule(_work, args=(str(folder),), timeout=timeout_s)
+        """Begin the attempt whose request lies in `folder`, in a process of its own."""
+        start = concurrent.process(name=_name(folder), timeout=timeout_s, context=self._context)  # type: ignore[call-overload]
+        with _interruptions_blocked():
+            future = start(_work)(str(folder), self._threads, os.getpid())
         self._running[future] = folder
 
     def wait(self, timeout_s: float) -> Sequence[Ended]:
@@ -80,33 +83,69 @@ class LocalExecutor:
         if not self._running:
             time.sleep(timeout_s)
             return []
-        finished, _ = wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
+        if not any(future.cancelled() for future in self._running):
+            wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
+        finished = [future for future in self._running if future.done()]
         return [_ended(future, self._running.pop(future)) for future in finished]
 
     def kill(self) -> None:
         """End all workers at once; their attempts are lost."""
-        self._pool.stop()  # type: ignore[no-untyped-call]
+        for future in self._running:
+            future.cancel()
+
+
+def _name(folder: Path) -> str:
+    return f"attempt {folder.name}"
 
 
 def _ended(future: "Future[str]", folder: Path) -> Ended:
+    if future.cancelled():
+        return Ended(folder, "lost", "its worker was ended at once")
     error = future.exception()
     if error is None:
         return Ended(folder)
     if isinstance(error, TimeoutError):
-        return Ended(folder, "timeout", str(error) or "the attempt took longer than it was allowed to")
+        return Ended(folder, "timeout", f"it took longer than the {error.args[-1]:g} s that it was allowed to")
     if isinstance(error, ProcessExpired):
         return Ended(folder, "lost", f"the worker process ended with code {error.exitcode}")
-    return Ended(folder, "failed", f"{type(error).__name__}: {error}")
+    return Ended(folder, "failed", " ".join(f"{type(error).__name__}: {error}".split()))
+
+
+@contextmanager
+def _interruptions_blocked() -> Iterator[None]:
+    """Start a process that never sees Ctrl-C, not even before it can say so itself; ours comes after the block."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # the first process that is spawned starts it, which would end the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare_worker(threads: int) -> None:
     """Make a fresh worker leave Ctrl-C to the driver, and fix its threads before any library counts the cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal and a cluster send these to the whole group
+        signal.signal(number, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
 
 
-def _work(folder: str) -> str:
+def _work(folder: str, threads: int | None = None, driver: int | None = None) -> str:
+    """Make an attempt in this process, a fresh worker, for as long as the process `driver` lives."""
+    if driver is not None:
+        threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    if threads is not None:
+        _prepare_worker(threads)
     from harness.training.attempt import run_attempt
 
     return run_attempt(Path(folder))
+
+
+def _end_with(driver: int) -> None:
+    """End this process when its driver has died, from its first moment on."""
+    while os.getppid() == driver:
+        time.sleep(_WATCH_EVERY_S)
+    os._exit(1)

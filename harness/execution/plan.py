@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from harness.spec.attempt import WEIGHTS_FILE, EvaluationSpec
+from harness.spec.attempt import CHECKPOINT_FILE, WEIGHTS_FILE, EvaluationSpec
 from harness.spec.code import attempt_digest
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
@@ -88,7 +88,7 @@ def _decide(base: PlannedRun, attempts: Sequence[AttemptRecord], artifacts: Path
     if last is None or last.state == "pruned":
         return _train(base)
     if last.state in _GONE_ON_WITH:
-        return _train(base, resume_from=last.uid)
+        return _train(base, resume_from=_with_checkpoint(trained, artifacts))
     if last.state in HELD_FOR_FAILING:
         reason: Held = last.state  # type: ignore[assignment]
         return _held(base, reason, retry)
@@ -104,27 +104,46 @@ def _accepted(
 ) -> PlannedRun:
     """Decide about a run that has an accepted attempt: stale, evaluations missing, or done."""
     if accepted.code_digest != attempt_digest(base.trial.config, base.trial.dataset.name):
-        return _resumed_superseding(base, accepted, attempts, "stale", retry)
+        return _resumed_superseding(base, accepted, attempts, artifacts, "stale", retry)
     evaluated = {key for a in attempts if a is accepted or a.weights_from == accepted.uid for key, _ in a.results}
     missing = tuple(e for e in base.trial.evaluations if e.key not in evaluated)
     if not missing:
         return replace(base, status="done")
     if (artifacts / accepted.uid / WEIGHTS_FILE).exists():
-        return replace(base, status="left", kind="evaluate", evaluations=missing, weights_from=accepted.uid)
-    return _resumed_superseding(base, accepted, attempts, "weights", retry)
+        todo = replace(base, status="left", kind="evaluate", evaluations=missing, weights_from=accepted.uid)
+        tried = [a.state for a in attempts if a.kind == "evaluate" and a.weights_from == accepted.uid]
+        if not tried or tried[-1] not in HELD_FOR_FAILING:
+            return todo
+        failed: Held = tried[-1]  # type: ignore[assignment]
+        return replace(todo, status="left" if failed in retry else "held", reason=failed)
+    return _resumed_superseding(base, accepted, attempts, artifacts, "weights", retry)
 
 
 def _resumed_superseding(
     base: PlannedRun,
     accepted: AttemptRecord,
     attempts: Sequence[AttemptRecord],
+    artifacts: Path,
     reason: Held,
     retry: Collection[str],
 ) -> PlannedRun:
     """Hold a run, or, named in --retry, train it anew in place of what is accepted."""
-    newer = [a for a in attempts if a.supersedes == accepted.uid and a.state in _GONE_ON_WITH]
-    resume = newer[-1].uid if newer else None
+    newer = [a for a in attempts if a.kind == "train" and a.supersedes == accepted.uid]
+    resume = _with_checkpoint(newer, artifacts)
     return _held(base, reason, retry, supersedes=accepted.uid, resume_from=resume)
+
+
+def _with_checkpoint(trained: Sequence[AttemptRecord], artifacts: Path) -> str | None:
+    """Return the attempt to go on from: the newest that left a checkpoint, of those that ended last without an end.
+
+    An attempt that died before it wrote one does not hide the checkpoint of that before it.
+    """
+    for attempt in reversed(trained):
+        if attempt.state not in _GONE_ON_WITH:
+            return None
+        if (artifacts / attempt.uid / CHECKPOINT_FILE).exists():
+            return attempt.uid
+    return None
 
 
 def _held(

@@ -28,27 +28,42 @@ def check_data(runs: Iterable[PlannedRun], data_root: Path) -> None:
 
 
 def register(store: Store, studies: Sequence[Study]) -> None:
-    """Write the studies with their trials and what these cost into the store."""
-    known = snapshot(store).trials
+    """Write the studies with their trials and what these cost into the store; one that stands there as it is stays."""
+    found = snapshot(store)
     for study in studies:
-        rows = [
-            StudyTrialRow(
-                name=item.name,
-                position=item.position,
-                key=item.trial.key,
-                key_scheme=KEY_SCHEME,
-                config=item.trial.config,
-                seeds=item.seeds,
-                protocol_name=item.trial.protocol.name,
-                datasets=item.trial.datasets,
-            )
-            for item in study.trials
-        ]
-        add_study(store, name=study.name, spec_yaml=study.spec_yaml, created=now(), trials=rows)
+        rows = _rows(study)
+        if not _stands(study, rows, found):
+            add_study(store, name=study.name, spec_yaml=study.spec_yaml, created=now(), trials=rows)
         for item in study.trials:
-            record = known.get(item.trial.key)
+            record = found.trials.get(item.trial.key)
             if record is None or not record.costs:
                 set_costs(store, item.trial.key, trial_costs(item.trial, study.plugin_folders))
+
+
+def _rows(study: Study) -> list[StudyTrialRow]:
+    return [
+        StudyTrialRow(
+            name=item.name,
+            position=item.position,
+            key=item.trial.key,
+            key_scheme=KEY_SCHEME,
+            config=item.trial.config,
+            seeds=item.seeds,
+            protocol_name=item.trial.protocol.name,
+            datasets=item.trial.datasets,
+        )
+        for item in study.trials
+    ]
+
+
+def _stands(study: Study, rows: Sequence[StudyTrialRow], found: Snapshot) -> bool:
+    """Return whether the store has this study with the same text and just these trials in it now."""
+    places = {
+        (p.name, p.position, p.trial_key, p.seeds, p.protocol_name)
+        for p in found.study_trials
+        if p.study == study.name and p.spec_sha == study.spec_sha and p.added == p.created
+    }
+    return places == {(row.name, row.position, row.key, row.seeds, row.protocol_name) for row in rows}
 
 
 def trial_costs(trial: Trial, plugin_folders: Sequence[str]) -> Mapping[str, float]:

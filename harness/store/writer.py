@@ -92,7 +92,7 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
         if state not in _UNSEEN_END:
             return False
         conn.execute(
-            """UPDATE attempt SET state = ?, resumed_from = coalesce(?, resumed_from), env_id = ?, device = ?,
+            """UPDATE attempt SET state = ?, resumed_from = ?, env_id = ?, device = ?,
                 threads = ?, execution_json = ?, code_digest = ?, error_kind = ?, error = ?,
                 started = ?, ended = ?
             WHERE id = ?""",

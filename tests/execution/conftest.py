@@ -1,0 +1,190 @@
+"""Tiny studies in folders of their own, and drivers in processes of their own."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for executor_conformance
+
+MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
+
+STUDY = """\
+study: tiny
+task: classification
+dataset: digits
+model: mnist_cnn
+protocol: {{kind: digits-quick, epochs: {epochs}, batch_size: 250}}
+seeds: [0]
+execution: {{checkpoint_every_s: {every}, threads: 1}}
+trials:
+  - name: "Dimension reduction of Conv, {{reduction}}"
+    at: conv2
+    compressor: {{kind: width, stride: 4}}
+  - name: Second
+    at: conv2
+    compressor: {{kind: width, stride: 8}}
+"""
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Lab:
+    """A folder with a study, in which commands are run as a person runs them."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def study(self, name="study.yml", *, epochs=1, every=0, text=STUDY):
+        path = self.folder / name
+        path.write_text(text.format(epochs=epochs, every=every))
+        return path
+
+    @property
+    def db(self):
+        return self.folder / "results" / "harness.db"
+
+    @property
+    def artifacts(self):
+        return self.folder / "results" / "artifacts"
+
+    def start(self, *arguments):
+        """Start a command in a process group of its own."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
+        return subprocess.Popen(
+            [sys.executable, "-c", MAIN, *map(str, arguments)],
+            cwd=self.folder,
+            env={**environment, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self, process, timeout=240):
+        """Wait for a command's end; one that hangs is ended with all that it started, and fails the test."""
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            pytest.fail(f"the command hangs\n{out}\n{err}")
+        assert "Traceback" not in err, err
+        return Ended(process.returncode, out, err)
+
+    def run(self, *arguments):
+        return self.finish(self.start(*arguments))
+
+    def grid(self, *arguments, study="study.yml"):
+        return self.run("run", "grid", study, *arguments)
+
+    def query(self, sql, *parameters):
+        with closing(sqlite3.connect(f"{self.db.as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def states(self):
+        """Return the states of all attempts, oldest first."""
+        return [row[0] for row in self.query("SELECT state FROM attempt ORDER BY started, id")]
+
+    def found(self):
+        """Return what counts: by trial and seed the results, curve and samples of each attempt that ended done."""
+        runs = self.query(
+            """SELECT a.id, t.key, r.seed FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id
+            WHERE a.state IN ('done', 'nan') AND a.kind = 'train'
+                AND a.uid NOT IN (SELECT supersedes FROM attempt WHERE supersedes IS NOT NULL AND state = 'done')"""
+        )
+        assert len({run[1:] for run in runs}) == len(runs), "a run counts twice"
+        tables = {
+            "results": "SELECT name, value, flag FROM result WHERE attempt_id = ? ORDER BY 1",
+            "curve": "SELECT split, name, step, value, flag FROM metric WHERE attempt_id = ? ORDER BY 1, 2, 3",
+            "samples": "SELECT name, count, encoding, packed FROM sample WHERE attempt_id = ?",
+            "weights": "SELECT sha256 FROM artifact WHERE attempt_id = ? AND kind = 'maps'",
+        }
+        return {
+            (key, seed): {name: self.query(sql, number) for name, sql in tables.items()} for number, key, seed in runs
+        }
+
+    def weights(self):
+        """Return the trained weights of each attempt that ended done, by trial, as bytes a tensor."""
+        import torch
+
+        rows = self.query(
+            """SELECT t.key, a.uid FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id
+            WHERE a.state = 'done'"""
+        )
+        return {
+            key: {name: v.numpy().tobytes() for name, v in torch.load(self.artifacts / uid / "weights.pt").items()}
+            for key, uid in rows
+        }
+
+    def workers(self):
+        """Return the pids of the processes that hold the lock of a running attempt."""
+        found = []
+        for uid, *_ in self.query("SELECT uid FROM attempt WHERE state = 'running'"):
+            lock = self.artifacts / uid / "lock"
+            if lock.exists() and lock.read_text().strip():
+                found.append(int(lock.read_text()))
+        return found
+
+
+def until(condition, timeout=150, every=0.02):
+    """Wait until a condition gives something, and return it."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(every)
+    pytest.fail(f"waited {timeout} s in vain")
+    return None
+
+
+def alive(pid):
+    """Return whether a process lives (one that has ended but was not waited for does not)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return "State:\tZ" not in status
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_lab(tmp_path_factory):
+    """Return a function that makes another folder to run commands in."""
+    return lambda **environment: Lab(tmp_path_factory.mktemp("lab"), environment)
+
+
+@pytest.fixture(scope="session")
+def wait_until():
+    return until
+
+
+@pytest.fixture(scope="session")
+def is_alive():
+    return alive
+
+
+@pytest.fixture(scope="session")
+def load_json():
+    return json.loads

@@ -1,0 +1,177 @@
+"""Whatever is killed whenever: the next call goes on, counts no run twice, and ends with an undisturbed one's bits."""
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+EPOCHS = 4  # of six steps, with a checkpoint before each
+
+
+@pytest.fixture(scope="module")
+def undisturbed(new_lab):
+    lab = new_lab()
+    lab.study(epochs=EPOCHS)
+    ended = lab.grid("--jobs", 2)
+    assert (ended.code, lab.states()) == (0, ["done", "done"]), ended.err
+    return lab
+
+
+@pytest.fixture
+def begun(lab, wait_until):
+    """A call that has begun to train; its process group is ended after the test, come what may."""
+    lab.study(epochs=EPOCHS)
+    processes = []
+
+    def begin(*arguments):
+        process = lab.start("run", "grid", "study.yml", *arguments)
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        if group_lives(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def group_lives(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def trains(lab):
+    return lab.artifacts.exists() and list(lab.artifacts.glob("*/checkpoint.pt"))
+
+
+def check_completes(lab, undisturbed, *arguments):
+    """The next call does what is left, and all is as if nothing had happened."""
+    ended = lab.grid(*arguments)
+    assert ended.code == 0, ended.err
+    assert lab.found() == undisturbed.found()
+    assert lab.weights() == undisturbed.weights()
+    assert "nothing to do: 2 done, 0 left, 0 held" in lab.grid().out
+    return ended
+
+
+def resumed(lab):
+    return lab.query("SELECT count(*) FROM attempt WHERE resumed_from IS NOT NULL")[0][0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupted_call_ends_at_a_checkpoint_and_is_gone_on_with(lab, begun, undisturbed, wait_until, number):
+    process = begun()
+    wait_until(lambda: trains(lab))
+    second = lab.grid()
+    assert second.code == 2
+    assert len(second.err.splitlines()) == 1
+    assert f"has a driver already (process {process.pid})" in second.err
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: to the workers, too
+    else:
+        process.send_signal(number)
+    ended = lab.finish(process)
+    assert ended.code == 130
+    assert "goes on" in ended.err
+    assert lab.states() == ["interrupted"]
+    wait_until(lambda: not group_lives(process.pid), timeout=60)
+    assert "goes on" in check_completes(lab, undisturbed).err
+    assert (lab.states(), resumed(lab)) == (["interrupted", "done", "done"], 1)
+
+
+def test_a_second_ctrl_c_ends_at_once(lab, begun, wait_until):
+    process = begun("--jobs", 2, "--set", "protocol.epochs=1000")
+    wait_until(lambda: len(trains(lab) or ()) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.01)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+    ended = lab.finish(process, timeout=150)
+    assert ended.code == 130
+    assert set(lab.states()) <= {"lost", "interrupted"}
+    wait_until(lambda: not group_lives(process.pid))
+
+
+def test_ctrl_c_while_a_worker_starts_holds_nothing(lab, begun, undisturbed, wait_until):
+    """A worker that has not yet said that it ignores Ctrl-C must not die of it, and then be held as failed."""
+    process = begun()
+    wait_until(lambda: lab.db.exists() and list(lab.artifacts.glob("*/request.json")), every=0.001)
+    time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    ended = lab.finish(process)
+    assert ended.code == 130
+    assert set(lab.states()) == {"interrupted"}
+    check_completes(lab, undisturbed, "--jobs", 2)
+
+
+@pytest.mark.parametrize("seed", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_driver_that_is_killed_leaves_a_store_that_goes_on(lab, begun, undisturbed, wait_until, seed):
+    """Seed 0 kills it while the workers start, the others while they train."""
+    process = begun("--jobs", 2)
+    wait_until(lambda: list(lab.artifacts.glob("*/request.json")), every=0.005)
+    if seed:
+        wait_until(lambda: trains(lab))
+    time.sleep(random.Random(seed).uniform(0, 0.4))  # noqa: S311
+    process.kill()
+    process.wait()
+    wait_until(lambda: not group_lives(process.pid), timeout=60)  # the orphans end by themselves
+    assert set(lab.states()) <= {"running", "done"}
+    unfinished = len(trains(lab) or ())
+    check_completes(lab, undisturbed, "--jobs", 2)
+    assert "running" not in lab.states()
+    assert resumed(lab) == unfinished
+
+
+def test_a_worker_that_is_killed_is_lost_alone(lab, begun, undisturbed, wait_until):
+    process = begun("--jobs", 2)
+    wait_until(lambda: len(trains(lab) or ()) == 2)
+    time.sleep(random.Random(0).uniform(0, 0.2))  # noqa: S311
+    worker = lab.workers()[0]
+    os.kill(worker, signal.SIGKILL)
+    ended = lab.finish(process)
+    assert ended.code == 1
+    assert "ended with code -9" in ended.err
+    assert sorted(lab.states()) == ["done", "lost"]
+    check_completes(lab, undisturbed)
+    assert (sorted(lab.states()), resumed(lab)) == (["done", "done", "lost"], 1)
+
+
+def test_killed_again_and_again_it_ends_as_undisturbed(lab, begun, undisturbed, wait_until):
+    """A call that dies before its first checkpoint does not lose that of the call before it."""
+    first = begun("--limit", 1)
+    wait_until(lambda: trains(lab))
+    first.kill()
+    first.wait()
+    wait_until(lambda: not group_lives(first.pid))
+    second = begun("--limit", 1)
+    wait_until(lambda: len(list(lab.artifacts.glob("*/request.json"))) == 2, every=0.002)
+    second.kill()
+    second.wait()
+    wait_until(lambda: not group_lives(second.pid))
+    assert "goes on" in check_completes(lab, undisturbed).err
+    assert resumed(lab) >= 1
+
+
+def test_a_result_that_was_finished_after_the_drivers_death_is_taken_in(lab, undisturbed):
+    shutil.copytree(undisturbed.folder / "results", lab.folder / "results")
+    lab.study(epochs=EPOCHS)
+    with closing(sqlite3.connect(lab.db)) as connection, connection:
+        (number,) = connection.execute("SELECT min(id) FROM attempt").fetchone()
+        for table in ("metric", "result", "measure", "sample", "artifact"):
+            connection.execute(f"DELETE FROM {table} WHERE attempt_id = ?", (number,))  # noqa: S608
+        connection.execute(
+            "UPDATE attempt SET state = 'running', ended = NULL, code_digest = NULL, env_id = NULL WHERE id = ?",
+            (number,),
+        )
+    assert len(lab.found()) == 1
+    check_completes(lab, undisturbed)
+    assert lab.states() == ["done", "done"]

@@ -1,0 +1,270 @@
+"""What is done, left and held, as a table of histories; no torch, no processes."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.execution.plan import HELD, HELD_FOR_FAILING, plan
+from harness.spec.attempt import CHECKPOINT_FILE, WEIGHTS_FILE
+from harness.spec.code import attempt_digest
+from harness.spec.study import load_study
+from harness.store.queries import accepted
+from harness.store.records import AttemptRecord, Snapshot
+
+STUDY = """\
+study: {name}
+task: classification
+dataset: digits
+model: mnist_cnn
+protocol: digits-quick
+seeds: {seeds}
+trials:
+  - name: Baseline
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studies")
+
+    def load(name="first", seeds="[0]"):
+        path = folder / f"{name}.yml"
+        path.write_text(STUDY.format(name=name, seeds=seeds))
+        return load_study(path)
+
+    return load
+
+
+class History:
+    """Attempts at the run of a study's only trial, told in the order of their starts."""
+
+    def __init__(self, study, artifacts):
+        self.trial = study.trials[0].trial
+        self.artifacts = artifacts
+        self.digest = attempt_digest(self.trial.config, "digits")
+        self.attempts = []
+
+    def add(self, uid, state, *, kind="train", digest=None, left=(), evaluated=None, **fields):
+        """Add an attempt; `left` are the files in its folder."""
+        ended_well = state in {"done", "nan"}
+        evaluated = ended_well and kind != "timing" if evaluated is None else evaluated
+        key = self.trial.evaluations[0].key
+        self.attempts.append(
+            AttemptRecord(
+                uid=uid,
+                kind=kind,
+                state=state,
+                trial_key=self.trial.key,
+                seed=fields.pop("seed", 0),
+                device="cpu",
+                threads=1,
+                exclusive=False,
+                execution={},
+                environment={},
+                code_digest=digest or self.digest,
+                started=f"{len(self.attempts):04}",
+                ended=None if state == "running" else "t",
+                results={(key, "accuracy"): 0.9} if evaluated else {},
+                **fields,
+            )
+        )
+        (self.artifacts / uid).mkdir(exist_ok=True)
+        for file in left:
+            (self.artifacts / uid / file).touch()
+        return self
+
+    def plan(self, studies, retry=()):
+        from dataclasses import replace
+
+        chosen = accepted(self.attempts)
+        records = tuple(replace(a, accepted=a.uid in chosen) for a in self.attempts)
+        snapshot = Snapshot(datasets={}, trials={}, study_trials=(), evaluations={}, attempts=records)
+        return plan(studies, snapshot, self.artifacts, retry)
+
+
+@pytest.fixture
+def history(study, tmp_path):
+    return History(study(), tmp_path)
+
+
+def decided(history, study, retry=()):
+    (run,) = history.plan([study()], retry).runs
+    return run
+
+
+def test_a_run_without_history_is_left(history, study):
+    run = decided(history, study)
+    assert (run.status, run.kind, run.resume_from, run.supersedes) == ("left", "train", None, None)
+    assert run.evaluations == history.trial.evaluations
+    assert run.label == "first: Baseline, seed 0"
+
+
+@pytest.mark.parametrize("state", ["done", "nan"])
+def test_a_run_that_ended_is_done_be_it_a_number_or_not(history, study, state):
+    assert decided(history.add("a", state), study).status == "done"
+
+
+@pytest.mark.parametrize("state", ["interrupted", "lost"])
+@pytest.mark.parametrize(("files", "resume"), [((CHECKPOINT_FILE,), "a"), ((), None)])
+def test_what_was_cut_short_is_left_from_its_checkpoint(history, study, state, files, resume):
+    run = decided(history.add("a", state, left=files), study)
+    assert (run.status, run.resume_from) == ("left", resume)
+
+
+def test_what_was_pruned_is_left_afresh(history, study):
+    run = decided(history.add("a", "pruned", left=[CHECKPOINT_FILE]), study)
+    assert (run.status, run.resume_from) == ("left", None)
+
+
+@pytest.mark.parametrize("state", sorted(HELD_FOR_FAILING))
+def test_what_failed_is_held_until_it_is_named(history, study, state):
+    history.add("a", state, left=[CHECKPOINT_FILE])
+    run = decided(history, study)
+    assert (run.status, run.reason) == ("held", state)
+    for other in set(HELD) - {state}:
+        assert decided(history, study, [other]).status == "held"
+    run = decided(history, study, [state])
+    assert (run.status, run.kind, run.resume_from, run.supersedes) == ("left", "train", None, None)
+    assert run.evaluations == history.trial.evaluations
+
+
+def test_a_retry_that_was_cut_short_is_gone_on_with_and_never_what_failed_before(history, study):
+    history.add("a", "lost", left=[CHECKPOINT_FILE]).add("b", "failed", left=[CHECKPOINT_FILE])
+    history.add("c", "interrupted")
+    assert decided(history, study).resume_from is None
+    history.add("d", "interrupted", left=[CHECKPOINT_FILE])
+    assert decided(history, study).resume_from == "d"
+
+
+def test_an_attempt_that_died_early_does_not_hide_the_checkpoint_before_it(history, study):
+    history.add("a", "interrupted", left=[CHECKPOINT_FILE])
+    history.add("b", "lost", resumed_from="a").add("c", "lost", resumed_from="b")
+    run = decided(history, study)
+    assert (run.status, run.resume_from) == ("left", "a")
+
+
+def test_what_was_done_with_other_code_is_stale_until_it_is_named(history, study):
+    history.add("a", "done", digest="other")
+    run = decided(history, study)
+    assert (run.status, run.reason) == ("held", "stale")
+    assert decided(history, study, ["weights"]).status == "held"
+    run = decided(history, study, ["stale"])
+    assert (run.status, run.kind, run.supersedes, run.resume_from) == ("left", "train", "a", None)
+
+
+def test_stale_done_anew_is_done(history, study):
+    history.add("a", "done", digest="other").add("b", "done", supersedes="a")
+    assert decided(history, study).status == "done"
+
+
+def test_doing_it_anew_can_itself_be_cut_short(history, study):
+    history.add("a", "done", digest="other")
+    history.add("b", "interrupted", supersedes="a", left=[CHECKPOINT_FILE])
+    run = decided(history, study)
+    assert (run.status, run.reason) == ("held", "stale")
+    run = decided(history, study, ["stale"])
+    assert (run.status, run.supersedes, run.resume_from) == ("left", "a", "b")
+
+
+def test_doing_it_anew_in_vain_leaves_the_old_result(history, study):
+    history.add("a", "done", digest="other").add("b", "failed", supersedes="a", digest="other")
+    run = decided(history, study)
+    assert (run.status, run.reason) == ("held", "stale")
+
+
+def test_a_lacking_evaluation_is_made_from_the_weights(history, study):
+    history.add("a", "done", evaluated=False, left=[WEIGHTS_FILE])
+    run = decided(history, study)
+    assert (run.status, run.kind, run.weights_from, run.supersedes) == ("left", "evaluate", "a", None)
+    assert run.evaluations == history.trial.evaluations
+
+
+def test_an_evaluation_may_stand_on_an_attempt_from_the_weights(history, study):
+    history.add("a", "done", evaluated=False, left=[WEIGHTS_FILE]).add("b", "done", kind="evaluate", weights_from="a")
+    assert decided(history, study).status == "done"
+
+
+def test_an_evaluation_of_superseded_weights_does_not_count(history, study):
+    history.add("a", "done", digest="other", evaluated=False).add("e", "done", kind="evaluate", weights_from="a")
+    history.add("b", "done", supersedes="a", evaluated=False, left=[WEIGHTS_FILE])
+    run = decided(history, study)
+    assert (run.status, run.kind, run.weights_from) == ("left", "evaluate", "b")
+
+
+@pytest.mark.parametrize("state", sorted(HELD_FOR_FAILING))
+def test_an_evaluation_that_failed_is_held_too(history, study, state):
+    history.add("a", "done", evaluated=False, left=[WEIGHTS_FILE]).add("b", state, kind="evaluate", weights_from="a")
+    run = decided(history, study)
+    assert (run.status, run.reason) == ("held", state)
+    run = decided(history, study, [state])
+    assert (run.status, run.kind, run.weights_from) == ("left", "evaluate", "a")
+
+
+def test_an_evaluation_that_was_lost_is_left(history, study):
+    history.add("a", "done", evaluated=False, left=[WEIGHTS_FILE]).add("b", "lost", kind="evaluate", weights_from="a")
+    assert decided(history, study).kind == "evaluate"
+
+
+def test_an_evaluation_whose_weights_are_not_here_is_held(history, study):
+    history.add("a", "done", evaluated=False)
+    run = decided(history, study)
+    assert (run.status, run.reason) == ("held", "weights")
+    assert decided(history, study, ["stale"]).status == "held"
+    run = decided(history, study, ["weights"])
+    assert (run.status, run.kind, run.supersedes) == ("left", "train", "a")
+
+
+@pytest.mark.parametrize("kind", ["timing", "check"])
+def test_other_attempts_do_not_make_a_run_done(history, study, kind):
+    assert decided(history.add("a", "done", kind=kind), study).status == "left"
+
+
+def test_attempts_of_another_seed_are_another_runs(history, study):
+    history.add("a", "done", seed=1).add("b", "failed", seed=2)
+    runs = history.plan([study("seeds", "[0, 1, 2]")]).runs
+    assert [(run.seed, run.status) for run in runs] == [(0, "left"), (1, "done"), (2, "held")]
+
+
+def test_a_run_in_two_studies_is_one_run(history, study):
+    planned = history.plan([study(), study("second", "[0, 1]")])
+    assert [(run.study, run.seed) for run in planned.runs] == [("first", 0), ("second", 1)]
+
+
+def test_where_two_machines_did_one_run_it_is_done_once(history, study):
+    history.add("b", "done").add("a", "done")
+    assert decided(history, study).status == "done"
+    assert accepted(history.attempts) == {"a"}
+
+
+def test_what_is_held_is_counted_by_reason(history, study):
+    history.add("a", "oom", seed=1).add("b", "oom", seed=2).add("c", "timeout", seed=3)
+    planned = history.plan([study("seeds", "[0, 1, 2, 3]")])
+    assert planned.held_by_reason() == {"oom": 2, "timeout": 1}
+    assert [run.seed for run in planned.of("left")] == [0]
+
+
+STATES = ["done", "nan", "failed", "oom", "timeout", "pruned", "interrupted", "lost"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(STATES), max_size=6), st.sets(st.sampled_from(HELD)))
+def test_whatever_happened_a_run_is_done_left_or_held(study_and_folder, states, retry):
+    """Done exactly where something ended well; held exactly where the last attempt failed and is not named."""
+    loaded, folder = study_and_folder
+    history = History(loaded, folder)
+    for number, state in enumerate(states):
+        history.add(f"{number}", state)
+    (run,) = history.plan([loaded], retry).runs
+    if {"done", "nan"} & set(states):
+        assert run.status == "done"
+    elif states and states[-1] in HELD_FOR_FAILING - retry:
+        assert (run.status, run.reason) == ("held", states[-1])
+    else:
+        assert (run.status, run.kind) == ("left", "train")
+
+
+@pytest.fixture(scope="module")
+def study_and_folder(study, tmp_path_factory):
+    return study(), Path(tmp_path_factory.mktemp("artifacts"))
