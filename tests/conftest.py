@@ -1,10 +1,15 @@
-"""What all tests share: the studies of the repository, and a process that uses one thread."""
+"""What all tests share: the studies of the repository, and hypothesis without deadlines, repeatable in CI."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("harness", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("harness")
 
 
 @pytest.fixture

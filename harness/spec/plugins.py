@@ -106,6 +106,8 @@ def _import(name: str, root: Path, digest: str) -> ModuleType:
         for loaded in [key for key in sys.modules if key in own or key.startswith(f"{name}.")]:
             del sys.modules[loaded]
     for part in own:
+        if "." in part:
+            continue  # its package is checked; within it modules may put what they like in their own place
         known, file = sys.modules.get(part), find_module(part, root)
         if known is not None and file is not None and not _is_from(known, file):
             raise ImportError(f"'{part}' is the name of another module; give the file another name")

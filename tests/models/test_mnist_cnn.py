@@ -94,13 +94,14 @@ def test_a_model_is_built_from_its_configuration():
         ({"kind": "mnist_cnn"}, {"conv3": {"kind": "width", "stride": 2}}, "did you mean 'conv2'?"),
         ({"kind": "mnist_cnn"}, {"conv2": {"kind": "topk", "stride": 3}}, "stride 3 does not divide 32"),
         ({"kind": "mnist_cnn"}, {"conv2": {"kind": "topkk", "stride": 2}}, "unknown compressor 'topkk'"),
-        ({"kind": "torch.nn:Identity"}, {}, "has no 'declaration'"),
-        ({"kind": "torch.nn:Identitty"}, {}, "has no 'Identitty'"),
+        ({"kind": "my_plain_network:Plain"}, {}, "has no 'declaration'"),
+        ({"kind": "my_plain_network:Plian"}, {}, "has no 'Plian'"),
     ],
 )
-def test_errors_are_one_line(model, compressors, message):
+def test_errors_are_one_line(model, compressors, message, tmp_path):
+    (tmp_path / "my_plain_network.py").write_text("class Plain:\n    pass\n")
     with pytest.raises(HarnessError) as raised:
-        build_model({"model": model, "compressors": compressors})
+        build_model({"model": model, "compressors": compressors}, [tmp_path])
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 

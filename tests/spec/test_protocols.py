@@ -64,7 +64,7 @@ def test_part_of_the_normalization_merges():
             ("optimizer",),
             (
                 "'optimizer' must be used with a momentum above 0 where nesterov is true, "
-                "not {'kind': 'sgd', 'learning_rate': 0.05, 'nesterov': True}"
+                "not {'kind': 'sgd', 'learning_rate': 0.02, 'nesterov': True}"
             ),
         ),
     ],
