@@ -93,7 +93,7 @@ class Lab:
             "mnist",
             (CLEAN, NOISY),
             Execution(),
-            "/work/a",
+            "/data/a",
             "/data",
         )
         start_attempt(self.store, request, exclusive=kind == "timing", started=f"2026-01-02T00:00:00Z/{uid}", **links)
