@@ -15,7 +15,7 @@ from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import now, recover
-from harness.execution.register import check_data, register, stored
+from harness.execution.register import check_runnable, register, stored
 from harness.spec.attempt import (
     PROGRESS_FILE,
     REQUEST_FILE,
@@ -45,11 +45,11 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
     """
     if not options.db.exists():  # nothing is made for what cannot run
         before = plan(studies, stored(options.db), options.artifacts, options.retry)
-        check_data(before.of("left"), options.data_root)
+        check_runnable(before.of("left"), options.data_root)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
         planned = plan(studies, snapshot(store), options.artifacts, options.retry)
-        check_data(planned.of("left"), options.data_root)
+        check_runnable(planned.of("left"), options.data_root)
         register(store, studies)
         jobs = [_job(run, studies, options) for run in planned.of("left")[: options.limit]]
         summary = Summary(planned)

@@ -1,11 +1,12 @@
 """Before anything runs: what is stored, whether the data are there, and the studies put into the store."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.data.locations import require
 from harness.execution.plan import PlannedRun
 from harness.execution.recover import now
+from harness.spec.errors import HarnessError
 from harness.spec.keys import KEY_SCHEME
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
@@ -21,8 +22,15 @@ def stored(db: Path) -> Snapshot:
         return snapshot(store)
 
 
-def check_data(runs: Iterable[PlannedRun], data_root: Path) -> None:
-    """Raise HarnessError where the data of some run are not there."""
+TRAINED_PRECISIONS = ("fp32",)  # the others are fields of a protocol already, and not yet trained
+
+
+def check_runnable(runs: Sequence[PlannedRun], data_root: Path) -> None:
+    """Raise HarnessError where the data of some run are not there, or its precision is not trained."""
+    for run in runs:
+        precision = run.trial.protocol.settings.precision
+        if precision not in TRAINED_PRECISIONS:
+            raise HarnessError(f"{run.label}: precision '{precision}' is not trained yet; {TRAINED_PRECISIONS[0]} is")
     for dataset in dict.fromkeys(run.trial.dataset.name for run in runs):
         require(dataset, data_root)
 

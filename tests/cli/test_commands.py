@@ -101,6 +101,7 @@ def test_a_dry_run_as_json(call, study_file):
         (["run", "grid", "STUDY", "--only", "topk"], "--only 'topk' matches no trial"),
         (["run", "grid", "STUDY", "--set", "protocol.epochs"], "--set takes PATH=VALUE"),
         (["run", "grid", "STUDY", "--set", "protocol.epoch=2"], "unknown key 'epoch'; did you mean 'epochs'?"),
+        (["run", "grid", "STUDY", "--set", "protocol.precision=bf16"], "precision 'bf16' is not trained yet; fp32 is"),
         (["run", "grid", "STUDY", "STUDY"], "two of the files are both the study 'quickstart'"),
         (["run", "grid", "STUDY", "--device", "gpu"], "--device takes auto, cpu, cuda or cuda:N, not 'gpu'"),
     ],
