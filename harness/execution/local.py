@@ -67,9 +67,9 @@ class LocalExecutor:
     ) -> None:
         names = {_name(folder) for folder in self._running.values()}
         self.kill()
-        for worker in multiprocessing.active_children():
-            if worker.name in names:
-                worker.join(_PATIENCE_S)
+        for thread in threading.enumerate():  # pebble's, one a worker: it alone may wait for its process
+            if thread.name in names:
+                thread.join(_PATIENCE_S)
 
     def start(self, folder: Path, timeout_s: float | None) -> None:
         """Begin the attempt whose request lies in `folder`, in a process of its own."""
@@ -141,7 +141,9 @@ def _work(folder: str, threads: int | None = None, driver: int | None = None) ->
         _prepare_worker(threads)
     from harness.training.attempt import run_attempt
 
-    return run_attempt(Path(folder))
+    state = run_attempt(Path(folder))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the result is written: from here on it may end at once
+    return state
 
 
 def _end_with(driver: int) -> None:

@@ -33,12 +33,13 @@ trials:
 @pytest.fixture(autouse=True)
 def _forget():
     """Leave no plug-in of a test behind."""
-    before = dict(sys.modules)
+    before, loaded = dict(sys.modules), dict(plugins._loaded)
     yield
     for name in sys.modules.keys() - before.keys():
         if getattr(sys.modules[name], "__file__", None) and "mine" in name:
             del sys.modules[name]
     plugins._loaded.clear()
+    plugins._loaded.update(loaded)
 
 
 @pytest.fixture
