@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +54,11 @@ def load_studies(files: Sequence[str], overrides: Sequence[str], only: str | Non
             raise HarnessError(f"two of the files are both the study '{name}'")
     if only is None:
         return studies
-    chosen = [
-        replace(study, trials=tuple(item for item in study.trials if fnmatchcase(item.name, only))) for study in studies
-    ]
-    if not any(study.trials for study in chosen):
+    chosen = [study for study in (replace(study, only=only) for study in studies) if study.chosen]
+    if not chosen:
         known = [item.name for study in studies for item in study.trials]
         raise HarnessError(f"--only '{only}' matches no trial{did_you_mean(only, known)}")
-    return [study for study in chosen if study.trials]
+    return chosen
 
 
 def print_json(value: Any) -> None:

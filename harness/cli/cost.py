@@ -26,7 +26,7 @@ def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], f
 
     rows = []
     for study in load_studies(files, overrides, only):
-        for item in study.trials:
+        for item in study.chosen:
             costs = trial_costs(item.trial, study.plugin_folders)
             rows.append({"trial": item.name, "key": item.trial.key, **{name: int(costs[name]) for name in _COUNTS}})
     if fmt == "json":

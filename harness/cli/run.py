@@ -175,7 +175,7 @@ def _dry_run(studies: Sequence[Any], db: Path, retry: frozenset[str], jobs: int,
     history = History(found)
     rows = []
     for study in studies:
-        for item in study.trials:
+        for item in study.chosen:
             runs = [run for run in planned.runs if run.trial.key == item.trial.key]
             record = found.trials.get(item.trial.key)
             costs = record.costs if record and record.costs else trial_costs(item.trial, study.plugin_folders)

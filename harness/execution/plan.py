@@ -70,7 +70,7 @@ def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: C
         attempts[attempt.trial_key, attempt.seed].append(attempt)
     planned: dict[tuple[str, int], PlannedRun] = {}
     for study in studies:
-        for item in study.trials:
+        for item in study.chosen:
             for seed in item.seeds:
                 run = (item.trial.key, seed)
                 if run not in planned:

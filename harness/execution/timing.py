@@ -25,7 +25,7 @@ def run_timing(
 
     `measure` may set warm_up_steps, epochs and at_most_s.
     """
-    for dataset in dict.fromkeys(item.trial.dataset.name for study in studies for item in study.trials):
+    for dataset in dict.fromkeys(item.trial.dataset.name for study in studies for item in study.chosen):
         require(dataset, options.data_root)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
@@ -46,7 +46,7 @@ def run_timing(
                 exclusive=True,
             )
             for study in studies
-            for item in study.trials
+            for item in study.chosen
             if again or not _timed(item, study, options, found)
         }
         if not jobs:

@@ -18,6 +18,7 @@ Expansion is deterministic: entries in order, and within an entry the product of
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,6 +90,12 @@ class Study:
     spec_yaml: str
     file: str
     plugin_folders: tuple[str, ...]
+    only: str = "*"  # a pattern: what of it is asked for now; the study itself stays whole
+
+    @property
+    def chosen(self) -> tuple[StudyTrial, ...]:
+        """The trials whose names match `only`."""
+        return tuple(item for item in self.trials if fnmatchcase(item.name, self.only))
 
     @property
     def spec_sha(self) -> str:
