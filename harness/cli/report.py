@@ -114,7 +114,7 @@ def _documents(
 
     if study is not None:
         path = Path(study)
-        if path.suffix in {".yml", ".yaml"} or path.exists():
+        if path.suffix in {".yml", ".yaml"} or path.is_file():
             from harness.spec.study import load_study
 
             loaded = load_study(path)

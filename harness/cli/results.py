@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.common import db_option, format_option, print_json, print_table
-from harness.spec.errors import HarnessError
+from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.store.records import AttemptRecord, Snapshot
@@ -144,8 +144,6 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
         if study is None or place.study == study:
             places[place.trial_key] = (place.study, place.name)
     if study is not None and not places:
-        from harness.spec.errors import did_you_mean
-
         raise HarnessError(f"no study '{study}' is stored{did_you_mean(study, {p.study for p in found.study_trials})}")
     for attempt in found.attempts:
         counts = attempt.accepted or (attempt.kind == "timing" and attempt.state == "done")

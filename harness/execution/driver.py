@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from harness.execution.local import Ended, Executor, LocalExecutor
-from harness.execution.options import Display, Options, Summary
+from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import now, recover
 from harness.execution.register import check_runnable, register, stored
@@ -35,7 +35,6 @@ from harness.store.writer import end_attempt, finish_attempt, start_attempt
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.25
-_FAILED = frozenset({"failed", "oom", "timeout", "lost"})
 
 
 def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Summary:
@@ -45,11 +44,11 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
     """
     if not options.db.exists():  # nothing is made for what cannot run
         before = plan(studies, stored(options.db), options.artifacts, options.retry)
-        check_runnable(before.of("left"), options.data_root)
+        check_runnable([run.trial for run in before.of("left")], options.data_root)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
         planned = plan(studies, snapshot(store), options.artifacts, options.retry)
-        check_runnable(planned.of("left"), options.data_root)
+        check_runnable([run.trial for run in planned.of("left")], options.data_root)
         register(store, studies)
         jobs = [_job(run, studies, options) for run in planned.of("left")[: options.limit]]
         summary = Summary(planned)
@@ -191,7 +190,7 @@ class _Session:
             _log.warning("%s: the checkpoint is of other code, threads or device: it started afresh", request.label)
         self.summary.count(state)
         self.display.ended(request.label, state, result, error)
-        if state in _FAILED and self.options.fail_fast:
+        if state in FAILED and self.options.fail_fast:
             self._stop()
 
     def _stop(self) -> None:

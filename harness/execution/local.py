@@ -133,12 +133,10 @@ def _prepare_worker(threads: int) -> None:
         os.environ[name] = str(threads)
 
 
-def _work(folder: str, threads: int | None = None, driver: int | None = None) -> str:
+def _work(folder: str, threads: int, driver: int) -> str:
     """Make an attempt in this process, a fresh worker, for as long as the process `driver` lives."""
-    if driver is not None:
-        threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
-    if threads is not None:
-        _prepare_worker(threads)
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    _prepare_worker(threads)
     from harness.training.attempt import run_attempt
 
     state = run_attempt(Path(folder))

@@ -9,7 +9,8 @@ from harness.execution.plan import HELD_FOR_FAILING, Plan
 from harness.spec.attempt import AttemptResult
 from harness.spec.study import Study
 
-_BAD = HELD_FOR_FAILING | {"lost"}
+FAILED = HELD_FOR_FAILING | {"lost"}
+"""States of an attempt that make a call of the driver end with exit code 1."""
 
 
 def cores() -> int:
@@ -57,7 +58,7 @@ class Summary:
     def failed(self) -> bool:
         """Whether something failed now, or is held for having failed before."""
         held = self.plan.held_by_reason()
-        return any(self.ended.get(state) for state in _BAD) or any(held.get(state) for state in HELD_FOR_FAILING)
+        return any(self.ended.get(state) for state in FAILED) or any(held.get(state) for state in HELD_FOR_FAILING)
 
 
 class Display(Protocol):

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.data.locations import require
-from harness.execution.plan import PlannedRun
 from harness.execution.recover import now
 from harness.spec.errors import HarnessError
 from harness.spec.keys import KEY_SCHEME
@@ -25,13 +24,12 @@ def stored(db: Path) -> Snapshot:
 TRAINED_PRECISIONS = ("fp32",)  # the others are fields of a protocol already, and not yet trained
 
 
-def check_runnable(runs: Sequence[PlannedRun], data_root: Path) -> None:
-    """Raise HarnessError where the data of some run are not there, or its precision is not trained."""
-    for run in runs:
-        precision = run.trial.protocol.settings.precision
+def check_runnable(trials: Sequence[Trial], data_root: Path) -> None:
+    """Raise HarnessError where the data of some trial are not there, or its precision is not trained."""
+    for precision in dict.fromkeys(trial.protocol.settings.precision for trial in trials):
         if precision not in TRAINED_PRECISIONS:
-            raise HarnessError(f"{run.label}: precision '{precision}' is not trained yet; {TRAINED_PRECISIONS[0]} is")
-    for dataset in dict.fromkeys(run.trial.dataset.name for run in runs):
+            raise HarnessError(f"precision '{precision}' is not trained yet; {', '.join(TRAINED_PRECISIONS)} is")
+    for dataset in dict.fromkeys(trial.dataset.name for trial in trials):
         require(dataset, data_root)
 
 

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Sequence
 
-from harness.data.locations import require
 from harness.execution.driver import Job, make_request, run_jobs
 from harness.execution.local import LocalExecutor
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
 from harness.execution.recover import recover
-from harness.execution.register import register
+from harness.execution.register import check_runnable, register
 from harness.spec.code import attempt_digest
 from harness.spec.study import Study, StudyTrial
 from harness.store.connection import open_store
@@ -25,8 +24,7 @@ def run_timing(
 
     `measure` may set warm_up_steps, epochs and at_most_s.
     """
-    for dataset in dict.fromkeys(item.trial.dataset.name for study in studies for item in study.chosen):
-        require(dataset, options.data_root)
+    check_runnable([item.trial for study in studies for item in study.chosen], options.data_root)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
         register(store, studies)

@@ -115,6 +115,13 @@ def test_wrong_use_is_one_line_and_exit_2_and_makes_nothing(call, study_file, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_timing_that_cannot_be_made_makes_nothing(call, study_file, tmp_path):
+    result = call("run", "timing", study_file("quickstart"), "--set", "protocol.precision=tf32")
+    assert result.exit_code == 2
+    assert "precision 'tf32' is not trained yet; fp32 is" in result.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_verbose_shows_the_trace(call):
     result = call("--verbose", "run", "grid", "missing.yml")
     assert result.exception is not None
