@@ -14,7 +14,6 @@ from harness.report.match import (
     clean_timings,
     count_candidates,
     device_of,
-    needs,
     same_device,
     worst,
 )
@@ -173,8 +172,6 @@ def _time(
 ) -> Found:
     """The newest timing on the table's device, by default execution."""
     for candidate in near:
-        if not needs("timing", snapshot, candidate, column.metric):
-            continue
         timings = [
             attempt
             for attempt in clean_timings(snapshot, candidate.trial.key)
@@ -211,7 +208,7 @@ def _count(snapshot: Snapshot, table: Table, row: Row, column: Column, config: M
     """A count, rounded as it is printed."""
     names = {"protocol": table.expect.protocol, "dataset": table.expect.dataset}
     for candidate in count_candidates(snapshot, config, **names):
-        if not needs("cost", snapshot, candidate, column.metric):
+        if column.metric not in candidate.trial.costs:
             continue
         ours = as_printed(in_unit(candidate.trial.costs[column.metric], column), column)
         shown: dict[str, Any] = {"ours": ours, "values": (ours,), "match": "exact", "runs": 0, "select": None}

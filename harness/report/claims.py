@@ -8,21 +8,17 @@ its tests.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from harness.report._yaml import Part, load
 from harness.report.table import PAPER, TrialName, load_paper_table
-from harness.spec.checks import FieldError, validate
+from harness.spec.checks import FieldError
 from harness.spec.errors import did_you_mean
-from harness.spec.source import read_source
 
 MINIMUM_SEEDS = 8
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Quantity(_Part):
+class Quantity(Part):
     """What a claim is about: the stored value that it reads, and how one number a run (or trial) is made of
     it.
     """
@@ -34,7 +30,7 @@ class Quantity(_Part):
     of: str
 
 
-class Claim(_Part):
+class Claim(Part):
     """A sentence of the paper and the test that it stands for."""
 
     id: str = Field(pattern=r"^[a-z0-9-]+$")
@@ -50,7 +46,7 @@ class Claim(_Part):
     test: Literal["sign_flip", "arithmetic", "timing"]
 
 
-class Family(_Part):
+class Family(Part):
     """The claims on one table, with what they have in common."""
 
     table: int
@@ -70,7 +66,7 @@ class Family(_Part):
         return sum(claim.test == "sign_flip" for claim in self.claims) * 2.0**-self.seeds_needed
 
 
-class Claims(_Part):
+class Claims(Part):
     """All claims, a family a table."""
 
     families: tuple[Family, ...]
@@ -80,15 +76,13 @@ def load_claims(path: str | Path = PAPER / "claims.yml") -> Claims:
     """Return the claims; SpecError, one line with file and line, where they contradict themselves or their
     tables.
     """
-    source = read_source(path)
-    try:
-        claims = validate(Claims, source.data)
-        _check_ids(claims)
-        for i, family in enumerate(claims.families):
-            _check_family(family, ("families", i))
-    except FieldError as error:
-        raise source.error(error.path, error.message) from None
-    return claims
+    return load(Path(path), Claims, _check)
+
+
+def _check(claims: Claims) -> None:
+    _check_ids(claims)
+    for i, family in enumerate(claims.families):
+        _check_family(family, ("families", i))
 
 
 def _check_ids(claims: Claims) -> None:

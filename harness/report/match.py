@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.report.table import Row, Source
+from harness.report.table import Row
 from harness.spec.attempt import Execution
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 
@@ -125,16 +125,6 @@ def is_default(attempt: AttemptRecord) -> bool:
     default = Execution()
     fields = ("memory_format", "kernels", "compile", "deterministic")
     return all(attempt.execution.get(name, getattr(default, name)) == getattr(default, name) for name in fields)
-
-
-def needs(source: Source, snapshot: Snapshot, candidate: Candidate, metric: str) -> bool:
-    """Return whether a candidate has what a column of this source shows."""
-    key = candidate.trial.key
-    if source == "cost":
-        return metric in candidate.trial.costs
-    if source == "timing":
-        return any(metric in attempt.measures for attempt in clean_timings(snapshot, key))
-    return bool(snapshot.runs(key))
 
 
 def clean_timings(snapshot: Snapshot, trial_key: str) -> list[AttemptRecord]:
