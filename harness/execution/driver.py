@@ -156,9 +156,10 @@ class _Session:
                     self.executor.kill()
                 while waiting and not self.stopping and len(self.running) < self.executor.slots:
                     self._start(waiting.pop(0))
-                for ended in self.executor.wait(_POLL_S):
-                    self._take_in(ended)
-                self._show_progress()
+                ended = self.executor.wait(_POLL_S)
+                self._show_progress()  # also of those that ended between two looks, so that no last epoch is skipped
+                for attempt in ended:
+                    self._take_in(attempt)
 
     def _start(self, job: Job) -> None:
         request = job.request
