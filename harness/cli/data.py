@@ -61,27 +61,28 @@ def get(name: str) -> None:
     _known(name)
     root = data_root()
     if not is_present(name, root):
-        download(root)
+        download(name, root)
     _verify(name, root)
 
 
 @data.command("import")
 @click.argument("name", metavar="DATASET")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def import_data(name: str, folder: Path) -> None:
-    """Take DATASET from a FOLDER that holds its files, packed or not, at any depth.
+@click.argument("source", type=click.Path(path_type=Path, exists=True), metavar="FOLDER_OR_ARCHIVE")
+def import_data(name: str, source: Path) -> None:
+    """Take DATASET from a folder that holds its files at any depth, or from an archive (zip, tar) of one.
+
+    mnist: its four files, packed or not. cifar10: the original batches, or class folders {train,test}/CLASS/NAME.png.
 
     \b
     harness data import mnist ~/Downloads
+    harness data import cifar10 ~/cifar10.tar.gz
     """
-    from harness.data.acquire import import_files
+    from harness.data.acquire import import_dataset
     from harness.data.locations import data_root
 
     _known(name)
-    if name != "mnist":
-        raise HarnessError(f"the dataset '{name}' comes with the harness: there is nothing to import")
     root = data_root()
-    import_files(folder, root)
+    import_dataset(name, source, root)
     _verify(name, root)
 
 

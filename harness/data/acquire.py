@@ -1,31 +1,105 @@
-"""Getting MNIST onto the disk: by torchvision's download, or from a folder that has its files."""
+"""Getting datasets onto the disk: by torchvision's download, or from a folder or an archive that has their files."""
 
 import gzip
+import lzma
 import shutil
+import tarfile
+import tempfile
+import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from harness.data.locations import MNIST_FILES, mnist_folder
+from harness.data import cifar10
+from harness.data.dataset import read_splits
+from harness.data.locations import MNIST_FILES, cifar10_decoded, mnist_folder
+from harness.spec.datasets import DATASETS
 from harness.spec.errors import HarnessError
 from harness.spec.files import atomic_open
 from harness.torchvision_compat import import_torchvision
 
+_CLASSES = {"mnist": "MNIST", "cifar10": "CIFAR10"}  # torchvision's
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 
-def download(root: Path) -> None:
-    """Download MNIST with torchvision. Raises HarnessError where there is no network."""
+
+def download(name: str, root: Path) -> None:
+    """Download a dataset with torchvision. Raises HarnessError where there is no network."""
     import_torchvision()
-    from torchvision.datasets import MNIST
+    from torchvision import datasets
 
     try:
-        MNIST(str(root), download=True)
+        getattr(datasets, _CLASSES[name])(str(root), download=True)
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise HarnessError(
-            f"MNIST cannot be downloaded ({reason}): 'harness data import mnist FOLDER' takes its files from a folder"
+            f"{name} cannot be downloaded ({reason}): 'harness data import {name} FOLDER' takes its files from a folder"
         ) from error
 
 
-def import_files(source: Path, root: Path) -> None:
+def import_dataset(name: str, source: Path, root: Path) -> None:
+    """Take a dataset from a folder, or an archive of one, into its layout below `root`.
+
+    Raises HarnessError where the files are missing, cannot be read, or are other data than the name stands for.
+    """
+    if name not in _CLASSES:
+        raise HarnessError(f"the dataset '{name}' comes with the harness: there is nothing to import")
+    with _opened(source) as folder:
+        (import_mnist if name == "mnist" else import_cifar10)(folder, root)
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[Path]:
+    """Yield a folder, or what an archive holds, unpacked for as long as the block lasts."""
+    if source.is_dir():
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="harness-import-") as made:
+        folder = Path(made)
+        try:
+            if zipfile.is_zipfile(source):
+                with zipfile.ZipFile(source) as archive:
+                    archive.extractall(folder)  # noqa: S202 - members that lead out of the folder are put into it
+            elif tarfile.is_tarfile(source):
+                with tarfile.open(source) as archive:
+                    archive.extractall(folder, filter="data")
+            else:
+                raise HarnessError(f"{source} is neither a folder nor an archive ({', '.join(ARCHIVES)})")
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile) as error:
+            raise HarnessError(f"{source} cannot be unpacked: {error}") from error
+        yield folder
+
+
+def import_cifar10(source: Path, root: Path) -> None:
+    """Decode CIFAR-10 from batches or class folders at or below `source`, check it, and keep it below `root`.
+
+    Raises HarnessError where there is neither, or where the images are not CIFAR-10's; nothing is kept then.
+    """
+    splits = cifar10.read_any(source)
+    if splits is None:
+        folders = "{train,test}/{airplane, …}"
+        raise HarnessError(f"there are no batches ('data_batch_1', …) and no class folders ({folders}) below {source}")
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="import-", dir=root) as made:
+        cifar10.keep(splits, Path(made))
+        _check("cifar10", Path(made), source)
+        cifar10_decoded(Path(made)).replace(cifar10_decoded(root))
+
+
+def _check(name: str, root: Path, source: Path) -> None:
+    """Raise HarnessError where what lies below `root`, taken from `source`, is not the dataset."""
+    declaration = DATASETS[name]
+    _, measured = read_splits(declaration, root)
+    for split, found in measured.items():
+        expected = declaration.splits[split]
+        if found != expected:
+            raise HarnessError(
+                f"{source} does not hold '{name}': its {split} split has {found.images} images of fingerprint "
+                f"{found.fingerprint}, expected {expected.images} of {expected.fingerprint}"
+            )
+
+
+def import_mnist(source: Path, root: Path) -> None:
     """Copy MNIST's four files, packed or not, from anywhere below `source` into the layout below `root`.
 
     Raises HarnessError where one of them is missing or cannot be unpacked.

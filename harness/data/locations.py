@@ -27,10 +27,26 @@ def mnist_folder(root: Path) -> Path:
     return root / "MNIST" / "raw"
 
 
+CIFAR10_BATCHES = "cifar-10-batches-py"  # torchvision's name
+
+
+def cifar10_folder(root: Path) -> Path:
+    """Return where class folders of CIFAR-10 lie below `root`: train/CLASS/NAME.png and test/CLASS/NAME.png."""
+    return root / "cifar10"
+
+
+def cifar10_decoded(root: Path) -> Path:
+    """Return where CIFAR-10 is kept once it is decoded."""
+    return root / "cifar10.npz"
+
+
 def is_present(dataset: str, root: Path) -> bool:
     """Return whether a dataset's files are there; embedded data always are."""
     if dataset == "mnist":
         return all((mnist_folder(root) / name).is_file() for name in MNIST_FILES)
+    if dataset == "cifar10":
+        folders = (root / CIFAR10_BATCHES, cifar10_folder(root) / "train")
+        return cifar10_decoded(root).is_file() or any(folder.is_dir() for folder in folders)
     return True
 
 

@@ -44,11 +44,11 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
     """
     if not options.db.exists():  # nothing is made for what cannot run
         before = plan(studies, stored(options.db), options.artifacts, options.retry)
-        check_runnable([run.trial for run in before.of("left")], options.data_root)
+        check_runnable([run.trial for run in before.of("left")], options.data_root, options.device)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
         planned = plan(studies, snapshot(store), options.artifacts, options.retry)
-        check_runnable([run.trial for run in planned.of("left")], options.data_root)
+        check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
         register(store, studies)
         jobs = [_job(run, studies, options) for run in planned.of("left")[: options.limit]]
         summary = Summary(planned)

@@ -21,15 +21,11 @@ def stored(db: Path) -> Snapshot:
         return snapshot(store)
 
 
-TRAINED_PRECISIONS = ("fp32",)  # the others are fields of a protocol already, and not yet trained
-
-
-def check_runnable(trials: Sequence[Trial], data_root: Path) -> None:
-    """Raise HarnessError where the data of some trial are not there, or its precision is not trained."""
-    for precision in dict.fromkeys(trial.protocol.settings.precision for trial in trials):
-        if precision not in TRAINED_PRECISIONS:
-            raise HarnessError(f"precision '{precision}' is not trained yet; {', '.join(TRAINED_PRECISIONS)} is")
-    for dataset in dict.fromkeys(trial.dataset.name for trial in trials):
+def check_runnable(trials: Sequence[Trial], data_root: Path, device: str) -> None:
+    """Raise HarnessError where data of some trial are not there, or the device does not have its precision."""
+    if device == "cpu" and any(trial.protocol.settings.precision == "tf32" for trial in trials):
+        raise HarnessError("precision 'tf32' needs a GPU: on a CPU take fp32 or bf16 (protocol.precision)")
+    for dataset in dict.fromkeys(split.name for trial in trials for split in trial.datasets):
         require(dataset, data_root)
 
 

@@ -24,7 +24,7 @@ def run_timing(
 
     `measure` may set warm_up_steps, epochs and at_most_s.
     """
-    check_runnable([item.trial for study in studies for item in study.chosen], options.data_root)
+    check_runnable([item.trial for study in studies for item in study.chosen], options.data_root, options.device)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
         register(store, studies)

@@ -9,22 +9,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.layers.average import Average, AveragePoolChannels2d, average_pool
     from harness.layers.build import build_compressor
     from harness.layers.compressor import Compressor
     from harness.layers.conformance import check_compressor
-    from harness.layers.conv1x1 import Conv1x1
+    from harness.layers.conv1x1 import Conv1x1, Conv1x1BnRelu
+    from harness.layers.maxout import Maxout
+    from harness.layers.random_channel import RandomChannel, RandomChannel2d
     from harness.layers.spatial import FeaturePool2d, Spatial, feature_pool
     from harness.layers.topk import TopK, TopKPool2d, topk_pool
     from harness.layers.width import Width
 
 __all__ = [
+    "Average",
+    "AveragePoolChannels2d",
     "Compressor",
     "Conv1x1",
+    "Conv1x1BnRelu",
     "FeaturePool2d",
+    "Maxout",
+    "RandomChannel",
+    "RandomChannel2d",
     "Spatial",
     "TopK",
     "TopKPool2d",
     "Width",
+    "average_pool",
     "build_compressor",
     "check_compressor",
     "feature_pool",
@@ -32,13 +42,20 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "Average": "average",
+    "AveragePoolChannels2d": "average",
     "Compressor": "compressor",
     "Conv1x1": "conv1x1",
+    "Conv1x1BnRelu": "conv1x1",
     "FeaturePool2d": "spatial",
+    "Maxout": "maxout",
+    "RandomChannel": "random_channel",
+    "RandomChannel2d": "random_channel",
     "Spatial": "spatial",
     "TopK": "topk",
     "TopKPool2d": "topk",
     "Width": "width",
+    "average_pool": "average",
     "build_compressor": "build",
     "check_compressor": "conformance",
     "feature_pool": "spatial",

@@ -4,9 +4,12 @@ A compressor reduces n channels to n/stride at a site of a network (section 3 of
 frozen object, equal to another one with the same options; the module that does the work comes from `layer`.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import nn
+
+Place = Literal["behind", "before_relu"]
+"""Where at a site a layer stands: behind all of it, or before its activation (and what follows that)."""
 
 
 @runtime_checkable
@@ -34,6 +37,14 @@ class Compressor(Protocol):
     def layer(self, channels: int) -> nn.Module:
         """Return what stands at the site: (N, conv_channels, H, W) → (N, out_channels, H, W)."""
         ...
+
+
+def place_of(compressor: Compressor) -> Place:
+    """Return where a compressor stands: its attribute `place`, "behind" where it has none."""
+    place: Place = getattr(compressor, "place", "behind")
+    if place not in {"behind", "before_relu"}:
+        raise ValueError(f"place is 'behind' or 'before_relu', not {place!r}")
+    return place
 
 
 def reduced_channels(channels: int, stride: int) -> int:

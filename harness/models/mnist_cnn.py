@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from harness.layers.compressor import Compressor
-from harness.models.sites import check_sites
+from harness.models.sites import Standing, check_sites
 from harness.spec.models import MNIST_CNN, ModelDeclaration, ModelOptions
 
 
@@ -43,18 +43,17 @@ class MnistCnn(nn.Module):
 
     def __init__(self, compressors: Mapping[str, Compressor], options: ModelOptions | None = None) -> None:
         super().__init__()
-        check_sites(self.declaration, compressors)
         self.options = options or ModelOptions()
-        made = read = site_channels = self.declaration.sites["conv2"].channels
+        check_sites(self.declaration, self.options, compressors)
+        standing = Standing.of(compressors.get("conv2"), self.declaration.sites["conv2"].channels)
         self.compressors = nn.ModuleDict()
-        compressor = compressors.get("conv2")
-        if compressor is not None:
-            made, read = compressor.conv_channels(site_channels), compressor.out_channels(site_channels)
-            self.compressors["conv2"] = compressor.layer(site_channels)
+        if standing.layer is not None:
+            self.compressors["conv2"] = standing.layer
+        self._before_relu = standing.before_relu is not None
         channels, height, width = self.declaration.input_shape
         self.conv1 = nn.Conv2d(channels, 16, kernel_size=3, padding="same")
-        self.conv2 = nn.Conv2d(16, made, kernel_size=3, padding="same")
-        self.fc1 = nn.Linear(read * height * width, 512)
+        self.conv2 = nn.Conv2d(16, standing.made, kernel_size=3, padding="same")
+        self.fc1 = nn.Linear(standing.read * height * width, 512)
         self.fc2 = nn.Linear(512, self.declaration.classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,8 +62,12 @@ class MnistCnn(nn.Module):
     def features(self, x: Tensor) -> Activations:
         """Return maps, last hidden layer and logits of images (N, 1, 28, 28), from one pass."""
         maps = self.conv1(x).relu()  # (N, 16, 28, 28)
-        maps = self.conv2(maps).relu()  # (N, 32, 28, 28)
-        if "conv2" in self.compressors:
-            maps = self.compressors["conv2"](maps)  # (N, 32/s, 28, 28)
+        maps = self.conv2(maps)  # (N, 32, 28, 28)
+        if not self.compressors:
+            maps = maps.relu()
+        elif self._before_relu:
+            maps = self.compressors["conv2"](maps).relu()  # (N, 32/s, 28, 28)
+        else:
+            maps = self.compressors["conv2"](maps.relu())  # (N, 32/s, 28, 28)
         hidden = self.fc1(maps.flatten(1)).relu()  # (N, 512)
         return Activations(maps, hidden, self.fc2(hidden))

@@ -68,6 +68,7 @@ class Execution:
     memory_format: str = "auto"  # auto, contiguous, channels_last
     kernels: str = "torch"
     compile: bool = False
+    capture: str = "auto"  # auto: the training step as a CUDA graph on a GPU; off: call by call
     deterministic: bool = True
     jobs: int = 1  # attempts side by side on this machine, itself included
     checkpoint_every_s: float = 30.0

@@ -32,6 +32,12 @@ class TopkOptions(CompressorOptions):
     largest: Annotated[bool, Field(strict=True)] = True
 
 
+class RandomOptions(CompressorOptions):
+    """One channel of each group, drawn once and for all from `draw`."""
+
+    draw: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
+
+
 @dataclass(frozen=True)
 class CompressorDeclaration:
     """A compressor by name: its options, what it asks of a site, and where its code is."""
@@ -48,6 +54,10 @@ COMPRESSORS: Mapping[str, CompressorDeclaration] = {
         CompressorDeclaration("spatial", SpatialOptions, "harness.layers.spatial:Spatial"),
         CompressorDeclaration("topk", TopkOptions, "harness.layers.topk:TopK"),
         CompressorDeclaration("conv1x1", CompressorOptions, "harness.layers.conv1x1:Conv1x1"),
+        CompressorDeclaration("conv1x1_bn_relu", CompressorOptions, "harness.layers.conv1x1:Conv1x1BnRelu"),
+        CompressorDeclaration("average", CompressorOptions, "harness.layers.average:Average"),
+        CompressorDeclaration("random", RandomOptions, "harness.layers.random_channel:RandomChannel"),
+        CompressorDeclaration("maxout", CompressorOptions, "harness.layers.maxout:Maxout"),
         CompressorDeclaration("width", CompressorOptions, "harness.layers.width:Width", narrows=True),
     )
 }

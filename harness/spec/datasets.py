@@ -66,4 +66,19 @@ DIGITS = DatasetDeclaration(
     stand_in_for="mnist",
 )
 
-DATASETS: Mapping[str, DatasetDeclaration] = {d.name: d for d in (MNIST, DIGITS)}
+CIFAR10 = DatasetDeclaration(
+    name="cifar10",
+    description="CIFAR-10, 32×32 colour photographs in ten classes",
+    input_shape=(3, 32, 32),
+    classes=10,
+    splits=_splits(
+        "cifar10",
+        3 * 32 * 32,
+        train=(50_000, "7b6e051dcda9367ec04b010b9cd6cdce"),
+        validation=(5_000, "14078d6ab5b17340160dcd6377f51d3f"),
+        test=(10_000, "1c71a82bfb22e61ebecd7df397a93e82"),
+    ),
+    code="harness.data.cifar10:load",
+)
+
+DATASETS: Mapping[str, DatasetDeclaration] = {d.name: d for d in (MNIST, DIGITS, CIFAR10)}

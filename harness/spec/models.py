@@ -3,10 +3,11 @@
 The study files are checked against these declarations in milliseconds, and the models' code reads the same ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,14 @@ class ModelDeclaration:
     name: str
     input_shape: tuple[int, int, int]  # C, H, W
     classes: int
-    sites: Mapping[str, Site]
+    sites: Mapping[str, Site]  # with the model's options at their defaults
     code: str  # module:class
     options: type[ModelOptions] = field(default=ModelOptions)
+    resized: Callable[[ModelOptions], Mapping[str, Site]] | None = None  # where the options change the sites
+
+    def sites_of(self, options: ModelOptions) -> Mapping[str, Site]:
+        """Return the sites of the model as `options` make it."""
+        return self.sites if self.resized is None else self.resized(options)
 
 
 def _sites(*sites: Site) -> dict[str, Site]:
@@ -48,4 +54,37 @@ MNIST_CNN = ModelDeclaration(
     code="harness.models.mnist_cnn:MnistCnn",
 )
 
-MODELS: Mapping[str, ModelDeclaration] = {m.name: m for m in (MNIST_CNN,)}
+
+class WidthOptions(ModelOptions):
+    """Options of a model that can be made uniformly narrower or wider."""
+
+    width: Annotated[float, Field(gt=0, le=4, strict=True, allow_inf_nan=False)] = 1.0
+
+    def channels(self, full: int) -> int:
+        """Return how many of `full` channels are left at this width: the nearest whole number, at least 1."""
+        return max(1, int(full * self.width + 0.5))
+
+
+VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+"""Channels and convolutions of each block of VGG-16; the site `convN` stands behind block N."""
+
+
+def _vgg16_sites(options: ModelOptions) -> dict[str, Site]:
+    if not isinstance(options, WidthOptions):
+        raise TypeError(f"VGG-16 takes WidthOptions, not {type(options).__name__}")
+    return _sites(
+        *(Site(f"conv{n}", options.channels(full), narrowable=True) for n, (full, _) in enumerate(VGG16_BLOCKS, 1))
+    )
+
+
+VGG16 = ModelDeclaration(
+    name="vgg16",
+    input_shape=(3, 32, 32),
+    classes=10,
+    sites=_vgg16_sites(WidthOptions()),
+    code="harness.models.vgg16:Vgg16",
+    options=WidthOptions,
+    resized=_vgg16_sites,
+)
+
+MODELS: Mapping[str, ModelDeclaration] = {m.name: m for m in (MNIST_CNN, VGG16)}

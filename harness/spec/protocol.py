@@ -65,6 +65,46 @@ class Constant(_Part):
     kind: Literal["constant"]
 
 
+class Steps(_Part):
+    """The optimiser's learning rate, and from each epoch in `at` on (counted from 0) the one in `to`."""
+
+    kind: Literal["steps"]
+    at: Annotated[tuple[Count, ...], Field(min_length=1)]
+    to: tuple[Positive, ...]
+
+    @model_validator(mode="after")
+    def _one_rate_an_epoch(self) -> Self:
+        if len(self.at) != len(self.to) or sorted(set(self.at)) != list(self.at):
+            raise ValueError("rising epochs in 'at' and as many learning rates in 'to'")
+        return self
+
+
+class OneCycle(_Part):
+    """One cycle over all steps: linear from `start` up to the optimiser's learning rate, then linear to `end`.
+
+    `warm_up` is the part of all steps that rises; `start` and `end` are parts of the optimiser's learning rate.
+    """
+
+    kind: Literal["one_cycle"]
+    warm_up: Fraction
+    start: Fraction
+    end: Fraction
+
+
+class FlipCrop(_Part):
+    """Each image flipped left to right or not, and a crop of its size out of it with `padding` black pixels around."""
+
+    kind: Literal["flip_crop"]
+    padding: Annotated[int, Field(ge=0, strict=True)]
+
+
+class BatchNorm(_Part):
+    """Moving averages of batch normalisation: `decay` is how much of the old one stays (torch's 1 - momentum)."""
+
+    decay: Fraction
+    epsilon: Positive
+
+
 class Normalization(_Part):
     """A channel's (value/255 − mean) / deviation."""
 
@@ -79,12 +119,13 @@ class Protocol(_Part):
     batch_size: Count
     last_batch: Literal["keep", "drop"]
     optimizer: Annotated[Sgd | Adam, Field(discriminator="kind")]
-    schedule: Constant
+    schedule: Annotated[Constant | Steps | OneCycle, Field(discriminator="kind")]
     initialization: Literal["xavier_uniform"]
-    augmentation: Literal["none"]
+    augmentation: Literal["none"] | FlipCrop
     normalization: Normalization
     precision: Literal["fp32", "tf32", "bf16"]
     train_on: Literal["all", "without_validation"]
+    batch_norm: BatchNorm | None = None  # None: as the model has it
 
 
 @dataclass(frozen=True)

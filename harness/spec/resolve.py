@@ -81,11 +81,14 @@ def resolve_trial(
     declared_data = DATASETS[_kind(dataset, ("dataset",), DATASETS, "dataset")]
     declared_model = MODELS[_kind(model, ("model",), MODELS, "model", options=True)]
     model_options = _under("model", _model_options, declared_model, named(model))
+    sites = declared_model.sites_of(model_options)
     _check_shapes(declared_data, declared_model)
     if not isinstance(compressors, Mapping):
         raise FieldError(("compressors",), "'compressors' must be a mapping from site to compressor")
     by_site = {
-        site: _under(("compressors", site), _compressor, declared_model, site, named(options), plugin_folders)
+        site: _under(
+            ("compressors", site), _compressor, declared_model.name, sites, site, named(options), plugin_folders
+        )
         for site, options in sorted(compressors.items())
     }
     resolved = _under("protocol", resolve_protocol, named(protocol))
@@ -98,7 +101,7 @@ def resolve_trial(
     config = {
         "task": {"kind": task_name},
         "data": _data(declared_data, resolved),
-        "model": {"kind": declared_model.name, **model_options},
+        "model": {"kind": declared_model.name, **model_options.model_dump(mode="json", exclude_defaults=True)},
         "compressors": by_site,
         "protocol": resolved.canonical(),
     }
@@ -141,10 +144,8 @@ def _kind(value: Any, path: tuple[str, ...], known: Any, what: str, *, options: 
     return str(kind)
 
 
-def _model_options(model: ModelDeclaration, options: Mapping[str, Any]) -> dict[str, Any]:
-    given = {key: value for key, value in options.items() if key != "kind"}
-    checked: ModelOptions = validate(model.options, given)
-    return checked.model_dump(mode="json", exclude_defaults=True)
+def _model_options(model: ModelDeclaration, options: Mapping[str, Any]) -> ModelOptions:
+    return validate(model.options, {key: value for key, value in options.items() if key != "kind"})
 
 
 def _check_shapes(dataset: DatasetDeclaration, model: ModelDeclaration) -> None:
@@ -158,11 +159,13 @@ def _check_shapes(dataset: DatasetDeclaration, model: ModelDeclaration) -> None:
         )
 
 
-def _compressor(model: ModelDeclaration, site_name: str, options: Any, plugin_folders: Sequence[str]) -> dict[str, Any]:
+def _compressor(
+    model: str, sites: Mapping[str, Site], site_name: str, options: Any, plugin_folders: Sequence[str]
+) -> dict[str, Any]:
     """Return the canonical options of a compressor at a site of a model."""
-    if site_name not in model.sites:
-        raise FieldError((), f"unknown site '{site_name}' of '{model.name}'{did_you_mean(site_name, model.sites)}")
-    site = model.sites[site_name]
+    if site_name not in sites:
+        raise FieldError((), f"unknown site '{site_name}' of '{model}'{did_you_mean(site_name, sites)}")
+    site = sites[site_name]
     if not isinstance(options, Mapping) or "kind" not in options:
         raise FieldError(("kind",), f"a compressor is written {{kind: NAME, stride: N}}, not {options!r}")
     kind = options["kind"]

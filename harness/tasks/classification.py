@@ -3,7 +3,7 @@
 A task knows its data, model, loss and metrics; how it is trained is the loop's business.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.data.augment import training_images
 from harness.data.dataset import Arrays, load_dataset
 from harness.models.build import build_model
 from harness.spec.attempt import EvaluationSpec, Sample
 from harness.spec.errors import HarnessError
+from harness.tasks.precision import autocast
 
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = {"cpu": 500, "cuda": 2_500}  # as many as help; a GPU needs a few batches for a whole test set
 OBSERVED_ACCURACY, OBSERVED_HIDDEN = (
     2_000,
     1_000,
@@ -57,6 +59,15 @@ class Evaluated:
     correct: np.ndarray[Any, np.dtype[np.bool_]]
 
 
+@dataclass(frozen=True)
+class Glimpse:
+    """What is seen of a network while it learns (Fig. 6): over the first images, never over all."""
+
+    accuracy: float
+    hidden_mean: float
+    hidden_variance: float
+
+
 class Classification:
     """The task of one trial on one device."""
 
@@ -73,6 +84,8 @@ class Classification:
         trained_on = "train" if protocol["train_on"] == "all" else "rest"
         self.device = device
         self.train = self._on_device(splits[trained_on])
+        self._images = training_images(self.train.images, protocol["augmentation"])
+        self._dataset, self._data_root = dataset, data_root
         self._splits = splits
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         normalization = protocol["normalization"]
@@ -88,20 +101,26 @@ class Classification:
             network = build_model(config, plugin_paths)
         return network.to(self.device, memory_format=self._memory_format)  # type: ignore[call-overload, no-any-return]
 
-    def split(self, name: str) -> DeviceImages:
-        """Return a split of the data on the device. Searching code never asks for `test`."""
-        return self._on_device(self._splits[name])
+    def split(self, name: str, dataset: str | None = None) -> DeviceImages:
+        """Return a split of the data, or of another dataset, on the device. Searching code never asks for `test`."""
+        if dataset is None or dataset == self._dataset:
+            return self._on_device(self._splits[name])
+        return self._on_device(load_dataset(dataset, self._data_root)[name])
+
+    def begin_epoch(self, stream: Callable[[str], torch.Generator]) -> None:
+        """Draw the epoch's augmentation from the stream for its purpose."""
+        self._images.begin_epoch(stream("augment"))
 
     def loss(self, model: nn.Module, index: Tensor) -> Tensor:
         """Return the mean cross-entropy of the training images at `index`, int64 (B,) on the device."""
-        return F.cross_entropy(model(self._prepared(self.train.images[index])), self.train.labels[index])
+        return F.cross_entropy(self._logits(model, self._images(index)), self.train.labels[index])
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, data: DeviceImages) -> Evaluated:
-        """Evaluate a whole split in batches of `EVALUATION_BATCH`."""
+        """Evaluate a whole split in batches."""
         losses, correct = [], []
         for images, labels in self._batches(data):
-            logits = model(self._prepared(images))
+            logits = self._logits(model, images)
             losses.append(F.cross_entropy(logits, labels, reduction="none"))
             correct.append(logits.argmax(1) == labels)  # a NaN is nobody's largest: argmax then names the first NaN
         all_losses, all_correct = torch.cat(losses), torch.cat(correct)
@@ -110,11 +129,18 @@ class Classification:
         return Evaluated(float(all_correct.double().mean()), loss, all_correct.cpu().numpy())
 
     @torch.no_grad()
-    def hidden_moments(self, model: nn.Module) -> tuple[float, float]:
-        """Return mean and variance of the last hidden layer over the first observed images and all units (Fig. 6)."""
-        data = self.observed.first(OBSERVED_HIDDEN)
-        hidden = torch.cat([self._features(model, images).hidden for images, _ in self._batches(data)]).double()
-        return float(hidden.mean()), float(hidden.var(correction=0))
+    def glimpse(self, model: nn.Module) -> Glimpse:
+        """Look at the first observed images: accuracy, mean and variance over all units of the last hidden layer."""
+        data = self.observed.first(OBSERVED_ACCURACY)
+        correct, hidden, seen = [], [], 0
+        for images, labels in self._batches(data):
+            features = self._features(model, images)
+            correct.append(features.logits.argmax(1) == labels)
+            hidden.append(features.hidden[: max(0, OBSERVED_HIDDEN - seen)])
+            seen += len(labels)
+        units = torch.cat(hidden).double()
+        accuracy = torch.cat(correct).double().mean()
+        return Glimpse(float(accuracy), float(units.mean()), float(units.var(correction=0)))
 
     @torch.no_grad()
     def maps(self, model: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
@@ -136,7 +162,13 @@ class Classification:
         features = getattr(model, "features", None)
         if features is None:
             raise HarnessError(f"the model {type(model).__name__} has no method 'features' to observe")
-        return cast("Observable", features(self._prepared(images)))
+        with autocast(self._precision, self.device):
+            return cast("Observable", features(self._prepared(images)))
+
+    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Return fp32 logits (B, classes) of images uint8 (B, C, H, W)."""
+        with autocast(self._precision, self.device):
+            return cast("Tensor", model(self._prepared(images))).float()
 
     def _prepared(self, images: Tensor) -> Tensor:
         """Return images uint8 (B, C, H, W) as normalised fp32, in the memory format of the execution."""
@@ -144,8 +176,9 @@ class Classification:
         return scaled.sub_(self._mean).div_(self._deviation).contiguous(memory_format=self._memory_format)
 
     def _batches(self, data: DeviceImages) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, len(data), EVALUATION_BATCH):
-            stop = start + EVALUATION_BATCH
+        size = EVALUATION_BATCH.get(self.device.type, 500)
+        for start in range(0, len(data), size):
+            stop = start + size
             yield data.images[start:stop], data.labels[start:stop]
 
     def _on_device(self, arrays: Arrays) -> DeviceImages:

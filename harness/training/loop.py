@@ -12,28 +12,35 @@ from torch import Tensor, nn
 
 from harness.tasks.classification import Classification
 from harness.training.checkpoint import Progress
+from harness.training.engine import Step
+from harness.training.learning_rate import LearningRate
 from harness.training.observe import OBSERVE_EVERY, Observer
 from harness.training.process import StopFlag, synchronise
-from harness.training.streams import epoch_order
+from harness.training.streams import epoch_order, stream
 from harness.training.tell import Teller
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Batches:
     """How many images, batches and epochs a training has."""
 
     images: int
     batch_size: int
-    batches: int  # an epoch
+    an_epoch: int
     epochs: int
 
     @classmethod
-    def of(cls, protocol: Mapping[str, Any], images: int) -> "Schedule":
-        """Return the schedule of a protocol on so many training images."""
+    def of(cls, protocol: Mapping[str, Any], images: int) -> "Batches":
+        """Return the batches of a protocol on so many training images."""
         size = protocol["batch_size"]
         whole, rest = divmod(images, size)
-        batches = whole + (1 if rest and protocol["last_batch"] == "keep" else 0)
-        return cls(images, size, batches, protocol["epochs"])
+        an_epoch = whole + (1 if rest and protocol["last_batch"] == "keep" else 0)
+        return cls(images, size, an_epoch, protocol["epochs"])
+
+    @property
+    def steps(self) -> int:
+        """The batches of the whole training."""
+        return self.an_epoch * self.epochs
 
     def batch(self, order: Tensor, number: int) -> Tensor:
         """Return the indices of a batch: int64 (B,), B the batch size but for a last batch that is kept."""
@@ -49,12 +56,15 @@ class Training:
         task: Classification,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        schedule: Schedule,
+        step: Step,
+        batches: Batches,
+        rate: LearningRate,
         seed: int,
         progress: Progress,
     ) -> None:
-        self.task, self.model, self.optimizer = task, model, optimizer
-        self.schedule, self.seed, self.progress = schedule, seed, progress
+        self.task, self.model, self.optimizer, self._take_step = task, model, optimizer, step
+        self.batches, self.seed, self.progress = batches, seed, progress
+        self._rate = rate
         self._loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=task.device)
 
     def run(
@@ -72,13 +82,13 @@ class Training:
         """
         progress, teller = (
             self.progress,
-            Teller(folder, self.schedule.epochs, self.schedule.epochs * self.schedule.batches),
+            Teller(folder, self.batches.epochs, self.batches.steps),
         )
         saved = time.monotonic()
         self.model.train()
-        while progress.epoch < self.schedule.epochs:
-            order = epoch_order(self.seed, progress.epoch, self.schedule.images).to(self.task.device)
-            while progress.batch < self.schedule.batches:
+        while progress.epoch < self.batches.epochs:
+            order = self.begin_epoch(progress.epoch)
+            while progress.batch < self.batches.an_epoch:
                 if stop:
                     checkpoint()
                     return "interrupted"
@@ -86,12 +96,12 @@ class Training:
                     checkpoint()
                     saved = time.monotonic()
                 started = time.perf_counter()
-                index = self.schedule.batch(order, progress.batch)
-                self.step(index)
+                index = self.batches.batch(order, progress.batch)
+                self.step(index, progress.epoch, progress.step)
                 progress.batch += 1
                 progress.step += 1
                 progress.images += len(index)
-                if progress.step % OBSERVE_EVERY == 0 or progress.batch == self.schedule.batches:
+                if progress.step % OBSERVE_EVERY == 0 or progress.batch == self.batches.an_epoch:
                     synchronise(self.task.device)  # what was queued is training time, not that of the observation
                 progress.train_seconds += time.perf_counter() - started
                 if progress.step % OBSERVE_EVERY == 0:
@@ -107,13 +117,14 @@ class Training:
                 return "nan"
         return "done"
 
-    def step(self, index: Tensor) -> None:
-        """Take one optimiser step on the training images at `index`, int64 (B,)."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.task.loss(self.model, index)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self._loss_sum += loss.detach()
+    def begin_epoch(self, epoch: int) -> Tensor:
+        """Draw what an epoch (from 0) draws and return its order: int64 (images,) on the device."""
+        self.task.begin_epoch(lambda purpose: stream(self.seed, purpose, epoch))
+        return epoch_order(self.seed, epoch, self.batches.images).to(self.task.device)
+
+    def step(self, index: Tensor, epoch: int, step: int) -> None:
+        """Take optimiser step `step` (from 0), in epoch `epoch`, on the training images at `index`, int64 (B,)."""
+        self._loss_sum += self._take_step(index, self._rate.at(epoch=epoch, step=step))
         self.progress.loss_count += 1
 
     def loss_sum(self) -> float:

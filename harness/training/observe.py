@@ -57,14 +57,13 @@ class Observer:
         """Add the points of every 100th step; return the accuracy on the first images."""
         task, split = self._task, self._task.observed_split
         model.eval()
-        accuracy = task.evaluate(model, task.observed.first(OBSERVED_ACCURACY)).accuracy
-        mean, variance = task.hidden_moments(model)
+        seen = task.glimpse(model)
         model.train()
         self._curve.add("train", "loss", step, train_loss)
-        self._curve.add(f"{split}[:{OBSERVED_ACCURACY}]", "accuracy", step, accuracy)
-        self._curve.add(f"{split}[:{OBSERVED_HIDDEN}]", "hidden_mean", step, mean)
-        self._curve.add(f"{split}[:{OBSERVED_HIDDEN}]", "hidden_variance", step, variance)
-        return accuracy
+        self._curve.add(f"{split}[:{OBSERVED_ACCURACY}]", "accuracy", step, seen.accuracy)
+        self._curve.add(f"{split}[:{OBSERVED_HIDDEN}]", "hidden_mean", step, seen.hidden_mean)
+        self._curve.add(f"{split}[:{OBSERVED_HIDDEN}]", "hidden_variance", step, seen.hidden_variance)
+        return seen.accuracy
 
     def epoch(self, model: nn.Module, step: int) -> Evaluated:
         """Add accuracy and loss on the whole observed split after an epoch."""

@@ -37,7 +37,7 @@ def evaluations(
     samples: list[Sample] = []
     model.eval()
     for spec in specs:
-        evaluated = task.evaluate(model, task.split(spec.split))
+        evaluated = task.evaluate(model, task.split(spec.split, spec.dataset))
         values = {"accuracy": evaluated.accuracy, "loss": evaluated.loss}
         results += [ResultValue(spec.key, name, *flagged(value)) for name, value in values.items()]
         samples.append(correct_sample(spec, evaluated))

@@ -1,22 +1,24 @@
 """From a request to a task and a network at its start."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from harness.spec.attempt import AttemptRequest
+from harness.spec.attempt import AttemptRequest, Execution
 from harness.spec.datasets import DATASETS
 from harness.spec.errors import HarnessError
 from harness.tasks.classification import Classification
+from harness.tasks.precision import use_precision
 from harness.training.checkpoint import Progress
+from harness.training.engine import build_step
 from harness.training.initialise import initialise
-from harness.training.loop import Schedule, Training
+from harness.training.learning_rate import LearningRate
+from harness.training.loop import Batches, Training
 from harness.training.optimizer import build_optimizer
 from harness.training.streams import seed_libraries
-
-SUPPORTED_PRECISIONS = ("fp32",)
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,9 @@ class Setup:
 
 
 def set_up(request: AttemptRequest, device: torch.device) -> Setup:
-    """Load the data, build the network and initialise it. Raises HarnessError for a precision that is not trained."""
+    """Load the data, build the network and initialise it. Raises HarnessError for a precision that is not to be had."""
     protocol = request.config["protocol"]
-    if protocol["precision"] not in SUPPORTED_PRECISIONS:
-        raise HarnessError(
-            f"precision '{protocol['precision']}' is not trained yet; {', '.join(SUPPORTED_PRECISIONS)} is"
-        )
+    use_precision(protocol["precision"], device)
     declared = DATASETS[request.dataset].splits["train"].fingerprint
     if request.config["data"]["train"] != declared:
         raise HarnessError(f"'{request.dataset}' is not the training data of trial {request.trial_key}")
@@ -42,22 +41,43 @@ def set_up(request: AttemptRequest, device: torch.device) -> Setup:
         request.dataset,
         Path(request.data_root),
         device,
-        channels_last=request.execution.memory_format == "channels_last",
+        channels_last=channels_last(request.execution, protocol["precision"]),
     )
     seed_libraries(request.seed)
     model = task.model(request.config, request.plugin_paths)
     initialise(model, protocol["initialization"], request.seed)
+    set_batch_norm(model, protocol.get("batch_norm"))
     return Setup(task, model)
 
 
 def training(setup: Setup, request: AttemptRequest, progress: Progress) -> Training:
     """Return the network of `setup` ready to be trained by the request's protocol from `progress` on."""
     protocol = request.config["protocol"]
+    optimizer = build_optimizer(protocol["optimizer"], setup.model.parameters())
+    batches = Batches.of(protocol, len(setup.task.train))
     return Training(
         task=setup.task,
         model=setup.model,
-        optimizer=build_optimizer(protocol["optimizer"], setup.model.parameters()),
-        schedule=Schedule.of(protocol, len(setup.task.train)),
+        optimizer=optimizer,
+        step=build_step(setup.task, setup.model, optimizer, request.execution, batches.batch_size),
+        batches=batches,
+        rate=LearningRate(protocol["schedule"], protocol["optimizer"]["learning_rate"], batches.steps),
         seed=request.seed,
         progress=progress,
     )
+
+
+def channels_last(execution: Execution, precision: str) -> bool:
+    """Return whether maps lie channels-last: as the execution says; else on a GPU and in bf16, which are faster so."""
+    if execution.memory_format == "auto":
+        return precision == "bf16" or execution.device.startswith("cuda")
+    return execution.memory_format == "channels_last"
+
+
+def set_batch_norm(model: nn.Module, options: Mapping[str, float] | None) -> None:
+    """Set decay and epsilon of every batch normalisation; None leaves them as the model has them."""
+    if options is None:
+        return
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum, module.eps = 1 - options["decay"], options["epsilon"]

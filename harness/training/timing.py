@@ -17,7 +17,6 @@ from harness.training.loop import Training
 from harness.training.outcome import Outcome, measure
 from harness.training.process import StopFlag, synchronise
 from harness.training.setup import set_up, training
-from harness.training.streams import epoch_order
 
 WARM_UP_STEPS, EPOCHS, AT_MOST_S, TESTS = 50, 3, 600.0, 3
 
@@ -49,10 +48,10 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
 
 
 def _warm_up(session: Training, steps: int) -> None:
-    order = epoch_order(session.seed, 0, session.schedule.images).to(session.task.device)
+    order = session.begin_epoch(0)
     session.model.train()
     for number in range(steps):
-        session.step(session.schedule.batch(order, number % session.schedule.batches))
+        session.step(session.batches.batch(order, number % session.batches.an_epoch), 0, number)
 
 
 def _epoch(session: Training, epoch: int, stop: StopFlag) -> float | None:
@@ -60,11 +59,12 @@ def _epoch(session: Training, epoch: int, stop: StopFlag) -> float | None:
     device = session.task.device
     synchronise(device)
     started = time.perf_counter()
-    order = epoch_order(session.seed, epoch, session.schedule.images).to(device)
-    for number in range(session.schedule.batches):
+    order = session.begin_epoch(epoch)
+    first = epoch * session.batches.an_epoch
+    for number in range(session.batches.an_epoch):
         if stop:
             return None
-        session.step(session.schedule.batch(order, number))
+        session.step(session.batches.batch(order, number), epoch, first + number)
     synchronise(device)
     return time.perf_counter() - started
 

@@ -85,6 +85,7 @@ def _compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]
         "memory_format": execution.memory_format,
         "kernels": execution.kernels,
         "compile": execution.compile,
+        "capture": execution.capture,
         "deterministic": execution.deterministic,
         "torch": str(torch.__version__),
     }

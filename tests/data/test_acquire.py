@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.data import mnist
-from harness.data.acquire import import_files
+from harness.data.acquire import import_dataset, import_mnist
 from harness.data.locations import MNIST_FILES, data_root, is_present, mnist_folder
 from harness.spec.errors import HarnessError
 
@@ -46,7 +46,7 @@ def test_four_files_from_any_layout(tmp_path, contents, layout):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     assert not is_present("mnist", root)
-    import_files(source, root)
+    import_mnist(source, root)
     assert is_present("mnist", root)
     assert {path.name: path.read_bytes() for path in mnist_folder(root).iterdir()} == contents
 
@@ -54,7 +54,7 @@ def test_four_files_from_any_layout(tmp_path, contents, layout):
 def test_what_is_imported_is_read_as_images_and_labels(tmp_path, contents):
     for name, data in contents.items():
         (tmp_path / name).write_bytes(data)
-    import_files(tmp_path, tmp_path / "root")
+    import_mnist(tmp_path, tmp_path / "root")
     splits = mnist.load(tmp_path / "root")
     for split, prefix, n in (("train", "train", 5), ("test", "t10k", 3)):
         images, labels = splits[split].images, splits[split].labels
@@ -68,7 +68,7 @@ def test_a_folder_may_be_imported_into_itself(tmp_path, contents):
     folder.mkdir(parents=True)
     for name, data in contents.items():
         (folder / name).write_bytes(data)
-    import_files(tmp_path, tmp_path)
+    import_dataset("mnist", tmp_path, tmp_path)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == contents
 
 
@@ -76,7 +76,7 @@ def test_a_missing_file_is_named_and_nothing_is_copied(tmp_path, contents):
     for name in list(contents)[:3]:
         (tmp_path / name).write_bytes(contents[name])
     with pytest.raises(HarnessError) as caught:
-        import_files(tmp_path, tmp_path / "root")
+        import_mnist(tmp_path, tmp_path / "root")
     assert str(caught.value) == f"there is no 't10k-labels-idx1-ubyte' (or .gz) below {tmp_path}"
     assert not (tmp_path / "root").exists()
 
@@ -88,7 +88,7 @@ def test_a_broken_archive_is_one_line_and_leaves_no_half_file(tmp_path, contents
     bad = tmp_path / "train-labels-idx1-ubyte.gz"
     bad.write_bytes(broken)
     with pytest.raises(HarnessError) as caught:
-        import_files(tmp_path, tmp_path / "root")
+        import_mnist(tmp_path, tmp_path / "root")
     assert str(caught.value).startswith(f"{bad} cannot be copied to {mnist_folder(tmp_path / 'root')}: ")
     assert "\n" not in str(caught.value)
     left = {path.name for path in mnist_folder(tmp_path / "root").iterdir()}

@@ -10,7 +10,17 @@ import pytest
 import torch
 from torch import nn
 
-from harness.layers import Conv1x1, Spatial, TopK, Width, check_compressor
+from harness.layers import (
+    Average,
+    Conv1x1,
+    Conv1x1BnRelu,
+    Maxout,
+    RandomChannel,
+    Spatial,
+    TopK,
+    Width,
+    check_compressor,
+)
 from harness.layers.compressor import Compressor, reduced_channels
 from harness.spec.compressors import COMPRESSORS
 
@@ -20,6 +30,10 @@ BUILT_IN = [
     TopK(2),
     TopK(4, largest=False),
     Conv1x1(2),
+    Conv1x1BnRelu(2),
+    Average(2),
+    RandomChannel(4),
+    Maxout(2),
     Width(4),
 ]
 

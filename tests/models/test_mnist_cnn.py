@@ -9,7 +9,7 @@ from harness.models.build import build_model
 from harness.models.mnist_cnn import MnistCnn
 from harness.models.sites import check_sites
 from harness.spec.errors import HarnessError
-from harness.spec.models import ModelDeclaration, Site
+from harness.spec.models import ModelDeclaration, ModelOptions, Site
 
 OTHERS = {f"{module}.{kind}" for module in ("conv1", "conv2", "fc1", "fc2") for kind in ("weight", "bias")}
 
@@ -108,9 +108,9 @@ def test_errors_are_one_line(model, compressors, message, tmp_path):
 
 def test_what_cannot_be_narrowed_is_refused_for_width_alone():
     fixed = ModelDeclaration("fixed", (1, 8, 8), 10, {"a": Site("a", 8, narrowable=False)}, code="none:None")
-    check_sites(fixed, {"a": Spatial(2)})
+    check_sites(fixed, ModelOptions(), {"a": Spatial(2)})
     with pytest.raises(HarnessError, match="site a: the convolution before it cannot be narrowed"):
-        check_sites(fixed, {"a": Width(2)})
+        check_sites(fixed, ModelOptions(), {"a": Width(2)})
 
 
 def test_a_plugged_in_model(tmp_path):

@@ -90,7 +90,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_images_asked_for(task, model,
 
 @pytest.mark.parametrize("batch", [1, 7, 100, 355, 1000])
 def test_an_evaluation_does_not_depend_on_its_batches(task, model, digits, monkeypatch, batch):
-    monkeypatch.setattr(classification, "EVALUATION_BATCH", batch)
+    monkeypatch.setattr(classification, "EVALUATION_BATCH", {"cpu": batch})
     evaluated = task.evaluate(model, task.observed)
     logits = model(torch.tensor(digits["test"].images.astype(np.float32) / 255)).detach()
     labels = torch.from_numpy(digits["test"].labels)
@@ -144,4 +144,4 @@ def test_building_a_network_leaves_torchs_generator_alone(task):
 
 def test_a_model_that_shows_nothing_is_refused_in_words(task, model):
     with pytest.raises(HarnessError, match="Linear has no method 'features'"):
-        task.hidden_moments(model)
+        task.glimpse(model)

@@ -11,7 +11,7 @@ from harness.spec.attempt import WEIGHTS_FILE
 from harness.spec.study import load_study
 from harness.training import train
 from harness.training.initialise import initialise
-from harness.training.loop import Schedule
+from harness.training.loop import Batches
 from harness.training.setup import set_up
 from harness.training.streams import epoch_order, stream, stream_seed
 
@@ -66,9 +66,9 @@ def test_two_trials_at_one_seed_see_the_same_batches(ask, stop_at, monkeypatch):
     seen = []
     step = train.Training.step
 
-    def note(self, index):
+    def note(self, index, epoch, number):
         seen[-1].append(tuple(index.tolist()))
-        return step(self, index)
+        return step(self, index, epoch, number)
 
     monkeypatch.setattr(train.Training, "step", note)
     pooled = {"compressors": {"conv2": {"kind": "spatial", "stride": 4}}}
@@ -84,9 +84,9 @@ def test_two_trials_at_one_seed_see_the_same_batches(ask, stop_at, monkeypatch):
 
 def test_a_last_batch_is_kept_or_dropped_as_the_protocol_says():
     protocol = {"batch_size": 250, "epochs": 1, "last_batch": "keep"}
-    assert Schedule.of(protocol, 1442).batches == 6
-    assert Schedule.of({**protocol, "last_batch": "drop"}, 1442).batches == 5
-    assert Schedule.of(protocol, 1500).batches == 6
+    assert Batches.of(protocol, 1442).an_epoch == 6
+    assert Batches.of({**protocol, "last_batch": "drop"}, 1442).an_epoch == 5
+    assert Batches.of(protocol, 1500).an_epoch == 6
 
 
 def test_parameters_of_one_name_and_shape_start_equal_in_all_seven_networks(networks):

@@ -1,0 +1,52 @@
+"""A network that is uniformly narrower and costs what another one costs: the control `narrow`.
+
+Feature pooling saves parameters (and MACs) at its sites. Whether it saves them well is asked of a network that has just
+as many of them, because all its layers are a little narrower.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.cost.count import count_config
+from harness.spec.errors import HarnessError
+from harness.spec.models import MODELS, WidthOptions
+
+By = Literal["parameters", "macs"]
+_STEP = 1e-4  # of the width
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A width, to four places, what the network of it costs, and what was asked for."""
+
+    width: float
+    cost: int
+    target: int
+
+
+def narrow(config: Mapping[str, Any], by: By) -> Narrowed:
+    """Return the width at which a trial's network without its compressors costs most nearly what it costs with them.
+
+    Args:
+        config: a trial's configuration; its "model" and "compressors" are read.
+        by: what is to be equal.
+
+    Raises:
+        HarnessError: the model has no option `width`.
+    """
+    model = dict(config["model"])
+    declaration = MODELS.get(model["kind"])
+    if declaration is None or not issubclass(declaration.options, WidthOptions):
+        raise HarnessError(f"the model '{model['kind']}' has no option 'width' to narrow it by")
+    target = int(count_config(config)[by])
+
+    def cost(steps: int) -> int:
+        return int(count_config({"model": {**model, "width": steps * _STEP}, "compressors": {}})[by])
+
+    low, high = 0, round(model.get("width", 1.0) / _STEP)  # cost(low) < target ≤ cost(high), cost rises with the width
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if cost(middle) >= target else (middle, high)
+    near = min((steps for steps in (low, high) if steps), key=lambda steps: abs(cost(steps) - target))
+    return Narrowed(round(near * _STEP, 4), cost(near), target)

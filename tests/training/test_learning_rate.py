@@ -1,0 +1,98 @@
+"""Learning rates: the schedules at their corners, and that they reach the optimiser and survive a stop."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from harness.training import train
+from harness.training.engine import PlainStep
+from harness.training.learning_rate import LearningRate
+from harness.training.process import StopFlag
+from harness.training.setup import set_batch_norm, set_up
+
+CPU = torch.device("cpu")
+ONE_CYCLE = {"kind": "one_cycle", "warm_up": 0.25, "start": 0.1, "end": 0.0}
+STEPS = {"kind": "steps", "at": [80, 120, 150], "to": [0.01, 0.001, 0.0005]}
+
+
+def test_constant():
+    assert LearningRate({"kind": "constant"}, 0.3, 10).at(epoch=4, step=9) == 0.3
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(0, 0.1), (79, 0.1), (80, 0.01), (119, 0.01), (120, 0.001), (149, 0.001), (150, 5e-4), (179, 5e-4)],
+)
+def test_steps_change_at_the_epochs_of_the_paper(epoch, rate):
+    assert LearningRate(STEPS, 0.1, 180 * 200).at(epoch=epoch, step=epoch * 200) == rate
+
+
+def test_one_cycle_rises_and_falls():
+    rate = LearningRate(ONE_CYCLE, 2.0, 1000)
+    rates = [rate.at(epoch=0, step=step) for step in range(1000)]
+    assert rates[0] == pytest.approx(2 * (0.1 + 0.9 * 0.0005 / 0.25))
+    assert max(rates) == pytest.approx(2.0, abs=0.01)
+    assert rates.index(max(rates)) in {249, 250}
+    assert all(a < b for a, b in pairwise(rates[:250]))
+    assert all(a > b for a, b in pairwise(rates[250:]))
+    assert rates[-1] == pytest.approx(2 * 0.0005 / 0.75)
+    assert sum(rates) / 1000 == pytest.approx(2 * (0.25 * 0.55 + 0.75 * 0.5), rel=1e-3)
+
+
+def test_an_unknown_schedule_is_refused():
+    with pytest.raises(ValueError, match="unknown schedule 'cosine'"):
+        LearningRate({"kind": "cosine"}, 0.1, 10).at(epoch=0, step=0)
+
+
+def test_every_step_is_taken_with_the_rate_of_its_schedule(ask, monkeypatch):
+    used, step = [], PlainStep.step
+
+    def watched(self, index):
+        used.append(self.optimizer.param_groups[0]["lr"])
+        return step(self, index)
+
+    monkeypatch.setattr(PlainStep, "step", watched)
+    train.run(ask(epochs=2, schedule=ONE_CYCLE), CPU, StopFlag())
+    rate = LearningRate(ONE_CYCLE, 0.01, 12)
+    assert used == [rate.at(epoch=n // 6, step=n) for n in range(12)]
+
+
+@pytest.mark.parametrize("steps", [1, 5, 6, 9])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_cycle_flips_and_crops_go_on_with_the_same_bits(ask, stop_at, steps, precision):
+    recipe = {
+        "epochs": 2, "schedule": ONE_CYCLE, "precision": precision, "augmentation": {"kind": "flip_crop", "padding": 2},
+    }  # fmt: skip
+    whole = train.run(ask(**recipe), CPU, StopFlag())
+    first = ask(**recipe)
+    assert train.run(first, CPU, stop_at(steps)).state == "interrupted"
+    rest = train.run(ask(resume=first, **recipe), CPU, StopFlag())
+    assert rest.resumed_from == first.uid
+    assert (rest.results, rest.curve) == (whole.results, whole.curve)
+
+
+def test_bf16_and_augmentation_change_what_is_learnt(ask):
+    plain = train.run(ask(), CPU, StopFlag()).results
+    for change in ({"precision": "bf16"}, {"augmentation": {"kind": "flip_crop", "padding": 2}}):
+        assert train.run(ask(**change), CPU, StopFlag()).results != plain
+
+
+def test_weights_stay_in_fp32_under_bf16(ask):
+    request = ask(precision="bf16")
+    setup = set_up(request, CPU)
+    assert {p.dtype for p in setup.model.parameters()} == {torch.float32}
+    loss = setup.task.loss(setup.model, torch.arange(4))
+    assert loss.dtype == torch.float32
+    inside = []
+    setup.model.conv2.register_forward_hook(lambda _m, _i, output: inside.append(output.dtype))
+    setup.task.loss(setup.model, torch.arange(4))
+    assert inside == [torch.bfloat16]
+
+
+def test_batch_normalisation_takes_the_protocols_decay_and_epsilon():
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2), torch.nn.BatchNorm1d(2))
+    set_batch_norm(model, None)
+    assert [(m.momentum, m.eps) for m in model[1:]] == [(0.1, 1e-5)] * 2
+    set_batch_norm(model, {"decay": 0.99, "epsilon": 0.001})
+    assert [(round(m.momentum, 12), m.eps) for m in model[1:]] == [(0.01, 0.001)] * 2
