@@ -28,7 +28,8 @@ def validate(model: type[_Model], value: Any, path: YamlPath = ()) -> _Model:
     except ValidationError as error:
         errors = error.errors()
         unknown = [e for e in errors if e["type"] == "extra_forbidden"]  # a misspelt key also leaves one missing
-        first = (unknown or errors)[0]
+        inside = [e for e in errors if e["type"] != "literal_error" or not isinstance(e["input"], dict)]  # of a union
+        first = (unknown or inside or errors)[0]
         place = _place(value, first)
         types = {e["type"] for e in errors if _place(value, e) == place}
         raise FieldError((*path, *place), _words(model, first, place, types)) from None

@@ -1,4 +1,4 @@
-"""Grids: products of values at dotted paths, put into an entry of a study."""
+"""Grids: values at dotted paths, multiplied (`grid`) or side by side (`zip`), put into an entry of a study."""
 
 import copy
 import itertools
@@ -13,7 +13,8 @@ from harness.spec.source import parse_value
 
 Point = Mapping[str, Any]
 _PARTS = ("task", "dataset", "model", "protocol", "compressor")
-_ROOTS = (*_PARTS, "compressors", "at", "seeds")
+ROOTS = (*_PARTS, "compressors", "at", "seeds")
+"""What a dotted path can begin with."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,34 @@ class Override:
         return cls(path.strip(), parse_value(value, f"--set {path.strip()}"))
 
 
-def points(grid: Mapping[str, list[Any]]) -> Iterator[Point]:
-    """Yield the product of a grid's values, the last path fastest; one empty point for an empty grid."""
-    for values in itertools.product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
+def points(grid: Mapping[str, list[Any]], zipped: Mapping[str, list[Any]] | None = None) -> Iterator[Point]:
+    """Yield the points of a grid and a zip: the product of the grid's values, the last path fastest, for each step of
+    the zip, whose values advance together and slowest. Without either, one empty point.
+
+    Within a point the shorter paths come first, so that `compressor.stride` reaches into a `compressor` of the same
+    point. Raises FieldError for a zip of unequal lengths, and for a path that stands in both.
+    """
+    zipped = zipped or {}
+    _check_zip(grid, zipped)
+    steps = zip(*zipped.values(), strict=True) if zipped else [()]
+    paths = [*zipped, *grid]
+    by_depth = sorted(paths, key=lambda path: path.count("."))
+    for step in steps:
+        for values in itertools.product(*grid.values()):
+            point = dict(zip(paths, (*step, *values), strict=True))
+            yield {path: point[path] for path in by_depth}
+
+
+def _check_zip(grid: Mapping[str, list[Any]], zipped: Mapping[str, list[Any]]) -> None:
+    for path, values in zipped.items():
+        if path in grid:
+            raise FieldError(("zip", path), f"'{path}' stands in 'grid' and in 'zip': leave it out of one")
+        first, length = next(iter(zipped)), len(next(iter(zipped.values())))
+        if len(values) != length:
+            raise FieldError(
+                ("zip", path),
+                f"the lists of 'zip' must be of one length: '{first}' has {length}, '{path}' {len(values)}",
+            )
 
 
 def normalise(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,8 +88,8 @@ def apply(entry: Mapping[str, Any], *points: Point) -> dict[str, Any]:
 
 def _put(target: dict[str, Any], path: str, value: Any) -> None:
     keys = path.split(".")
-    if keys[0] not in _ROOTS:
-        raise FieldError((path,), f"'{path}' leads nowhere{did_you_mean(keys[0], _ROOTS)}")
+    if keys[0] not in ROOTS:
+        raise FieldError((path,), f"'{path}' leads nowhere{did_you_mean(keys[0], ROOTS)}")
     if keys[0] == "compressors" and {"at", "compressor"} <= target.keys():
         _written_out(target)
     by_site = target.get("compressors")

@@ -1,4 +1,4 @@
-"""Names of trials: templates over dotted paths, and `{reduction}`."""
+"""Names of trials: templates over dotted paths, `{at}` and `{reduction}`."""
 
 from collections.abc import Mapping
 from string import Formatter
@@ -8,7 +8,7 @@ from harness.spec.checks import FieldError
 
 
 def render_name(template: str, parts: Mapping[str, Any]) -> str:
-    """Fill `{compressor.stride}`, `{protocol.epochs}` or `{reduction}` (1 − 1/stride as "50%") from a trial's parts.
+    """Fill in `{compressor.stride}`, `{at}` (the sites) or `{reduction}` (1 − 1/stride as "50%") from a trial's parts.
 
     Raises FieldError for a word that the trial does not have.
     """
@@ -24,6 +24,8 @@ def render_name(template: str, parts: Mapping[str, Any]) -> str:
 def _value(word: str, parts: Mapping[str, Any]) -> str:
     if word == "reduction":
         return f"{1 - 1 / _one('stride', word, parts):.0%}"
+    if word == "at" and isinstance(parts.get("compressors"), Mapping) and parts["compressors"]:
+        return ", ".join(parts["compressors"])
     if word == "compressor":
         return str(_one("kind", word, parts))
     if word.startswith("compressor."):

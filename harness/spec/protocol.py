@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.spec.checks import FieldError, validate
 from harness.spec.errors import did_you_mean
@@ -127,6 +127,13 @@ class Protocol(_Part):
     train_on: Literal["all", "without_validation"]
     batch_norm: BatchNorm | None = None  # None: as the model has it
 
+    @field_validator("augmentation", mode="before")
+    @classmethod
+    def _is_known(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "none":
+            raise ValueError("none or {kind: flip_crop, padding: N}")
+        return value
+
 
 @dataclass(frozen=True)
 class FieldSource:
@@ -187,12 +194,8 @@ def resolve_protocol(options: Any) -> ResolvedProtocol:
     for field, change in changes.items():
         values[field] = _merged(values.get(field), change)
     settings = validate(Protocol, values)
-    fields = {
-        field: FieldSource(values[field], "set", "by the study")
-        if field in changes
-        else FieldSource(entry.value, entry.source, entry.where)
-        for field, entry in file.fields.items()
-    }
+    fields = {name: FieldSource(entry.value, entry.source, entry.where) for name, entry in file.fields.items()}
+    fields |= {name: FieldSource(values[name], "set", "by the study") for name in changes}
     return ResolvedProtocol(file.protocol, file.description, settings, fields)
 
 

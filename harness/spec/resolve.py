@@ -10,13 +10,13 @@ from harness.spec.checks import FieldError, validate
 from harness.spec.compressors import COMPRESSORS
 from harness.spec.datasets import DATASETS, DatasetDeclaration
 from harness.spec.errors import did_you_mean
-from harness.spec.keys import canonical_json, evaluation_key, trial_key
+from harness.spec.evaluations import resolve_evaluations
+from harness.spec.keys import canonical_json, trial_key
 from harness.spec.models import MODELS, ModelDeclaration, ModelOptions, Site
 from harness.spec.plugins import is_plugin, load_plugin, plugin_options
 from harness.spec.protocol import ResolvedProtocol, resolve_protocol
 
 TASKS = ("classification",)
-CLEAN: Mapping[str, Any] = {"kind": "clean"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Trial:
     config: Mapping[str, Any]
     dataset: DatasetDeclaration
     protocol: ResolvedProtocol
+    evaluations: tuple[EvaluationSpec, ...]  # what its runs are tested on, each once; not part of the key
 
     @cached_property
     def key(self) -> str:
@@ -34,33 +35,16 @@ class Trial:
 
     @property
     def datasets(self) -> tuple[DatasetSplit, ...]:
-        """The splits that the trial is trained and evaluated on."""
-        split = self.dataset.splits["test" if self.trains_on_all else "validation"]
-        return (self.dataset.splits["train"], split)
+        """The splits that the trial is trained and evaluated on, or keeps out of training, each once, `train` first."""
+        own = self.dataset.splits
+        evaluated = (DatasetSplit(e.dataset, e.split, e.fingerprint, e.images, e.bytes) for e in self.evaluations)
+        kept_out = () if self.trains_on_all else (own["validation"],)
+        return tuple(dict.fromkeys((own["train"], *kept_out, *evaluated)))
 
     @property
     def trains_on_all(self) -> bool:
         """Whether the validation split is trained on too, so that the test set is what may be looked at."""
         return self.protocol.settings.train_on == "all"
-
-    @property
-    def evaluations(self) -> tuple[EvaluationSpec, ...]:
-        """What its runs are tested on: the test split, or the validation split where that was kept out.
-
-        A trial that chooses something never meets the test set.
-        """
-        split = self.datasets[1]
-        return (
-            EvaluationSpec(
-                key=evaluation_key(split.fingerprint, CLEAN),
-                dataset=split.name,
-                split=split.split,
-                fingerprint=split.fingerprint,
-                images=split.images,
-                bytes=split.bytes,
-                condition=CLEAN,
-            ),
-        )
 
 
 def resolve_trial(
@@ -70,9 +54,13 @@ def resolve_trial(
     model: Any,
     compressors: Any,
     protocol: Any,
+    evaluate: Sequence[Any] | None = None,
     plugin_folders: Sequence[str] = (),
 ) -> Trial:
     """Resolve the parts of a trial, each a name or `{kind: NAME, option: …}`, compressors by site.
+
+    `evaluate` is what its runs are tested on, by default the test split of its dataset, or the validation split where
+    that is kept out of training: a trial that chooses something never meets the test set.
 
     Raises FieldError with the path of what is wrong: an unknown word, an option out of range, a stride that does not
     divide the channels, data that do not fit the model, `width` where nothing can be narrowed.
@@ -105,7 +93,18 @@ def resolve_trial(
         "compressors": by_site,
         "protocol": resolved.canonical(),
     }
-    return Trial(config=config, dataset=declared_data, protocol=resolved)
+    trains_on_all = resolved.settings.train_on == "all"
+    evaluations = _under(
+        "evaluate",
+        lambda: resolve_evaluations(
+            evaluate,
+            task=task_name,
+            dataset=declared_data,
+            chooses=not trains_on_all,
+            check_fit=lambda other: _check_shapes(other, declared_model),
+        ),
+    )
+    return Trial(config=config, dataset=declared_data, protocol=resolved, evaluations=evaluations)
 
 
 def _data(dataset: DatasetDeclaration, protocol: ResolvedProtocol) -> dict[str, str]:

@@ -49,16 +49,20 @@ class Source:
 
 def read_source(path: Path | str) -> Source:
     """Read a YAML file. Raises SpecError, with file and line, for what is no plain YAML mapping."""
+    return parse_source(read_text(path), str(path))
+
+
+def read_text(path: Path | str) -> str:
+    """Return the text of a file. Raises SpecError, which names it, where it cannot be read."""
     file = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SpecError("there is no such file", file=file) from None
     except UnicodeDecodeError:
         raise SpecError("is no text in UTF-8", file=file) from None
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", file=file) from None
-    return parse_source(text, file)
 
 
 def parse_source(text: str, file: str) -> Source:

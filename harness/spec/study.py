@@ -12,61 +12,27 @@
         compressor: {kind: spatial}
         grid: {compressor.stride: [2, 4]}
 
-Expansion is deterministic: entries in order, and within an entry the product of its grid, the last path fastest.
+Expansion is deterministic: what is included first, then the entries in order, and within an entry the steps of its zip,
+and for each the product of its grid, the last path fastest, without what it excludes.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from harness.spec.checks import FieldError, validate
-from harness.spec.errors import HarnessError, SpecError
+from harness.spec.checks import FieldError
+from harness.spec.exclude import View, left
 from harness.spec.grid import Override, Point, apply, normalise, points
+from harness.spec.include import Said, WrittenEntry, WrittenStudy, read_study
 from harness.spec.names import render_name
+from harness.spec.placing import placing
 from harness.spec.resolve import Trial, resolve_trial
-from harness.spec.source import Source, YamlPath, read_source
+from harness.spec.study_file import ExecutionOptions
 
-Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
-Part = str | dict[str, Any]
-_SHORTHAND = {"at", "compressor"}
-
-
-class _Defaults(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    task: Part | None = None
-    dataset: Part | None = None
-    model: Part | None = None
-    protocol: Part | None = None
-    at: str | list[str] | None = None
-    compressor: Part | None = None
-    compressors: dict[str, Part] | None = None
-    seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
-
-
-class _Entry(_Defaults):
-    name: Annotated[str, Field(min_length=1)]
-    grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)] | None = None
-
-
-class ExecutionOptions(BaseModel):
-    """The study's wishes for how it is carried out; never in a key, and the command line overrides them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    checkpoint_every_s: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] = 30.0
-    threads: Annotated[int, Field(ge=1, strict=True)] | None = None
-    deterministic: Annotated[bool, Field(strict=True)] = True
-
-
-class _StudyFile(_Defaults):
-    study: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-    description: str = ""
-    execution: ExecutionOptions = ExecutionOptions()
-    trials: Annotated[list[_Entry], Field(min_length=1)]
+__all__ = ["ExecutionOptions", "Study", "StudyTrial", "load_study"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +47,10 @@ class StudyTrial:
 
 @dataclass(frozen=True)
 class Study:
-    """A study, expanded. `plugin_folders` is where its plug-ins are looked for first."""
+    """A study, expanded. `spec_yaml` is the file's text; where it includes others, followed by theirs.
+
+    `plugin_folders` is where its plug-ins are looked for first.
+    """
 
     name: str
     description: str
@@ -99,51 +68,55 @@ class Study:
 
     @property
     def spec_sha(self) -> str:
-        """The SHA-256 of the file's text."""
+        """The SHA-256 of the text."""
         return hashlib.sha256(self.spec_yaml.encode()).hexdigest()
 
 
 def load_study(path: Path | str, overrides: Sequence[Override] = ()) -> Study:
     """Read, check and expand a study file. Raises SpecError with file and line for the first thing that is wrong."""
-    source = read_source(path)
-    try:
-        file = validate(_StudyFile, source.data)
-    except FieldError as error:
-        raise source.error(error.path, error.message) from None
-    folders = (str(Path(path).resolve().parent),)
-    trials = tuple(_unique(source, _expand(source, overrides, folders)))
+    written = read_study(path)
     return Study(
-        name=file.study,
-        description=file.description,
-        trials=trials,
-        execution=file.execution,
-        spec_yaml=source.text,
+        name=written.source.data["study"],
+        description=written.source.data.get("description", ""),
+        trials=tuple(_unique(_expand(written, overrides))),
+        execution=written.execution,
+        spec_yaml=written.text,
         file=str(path),
-        plugin_folders=folders,
+        plugin_folders=written.folders,
     )
 
 
-def _expand(source: Source, overrides: Sequence[Override], folders: Sequence[str]) -> Iterator[tuple[int, StudyTrial]]:
-    """Yield each point of each entry's grid, resolved, with the entry's number."""
-    defaults = {key: source.data[key] for key in _Defaults.model_fields if source.data.get(key) is not None}
-    for number, entry in enumerate(source.data["trials"]):
-        own = {key: value for key, value in entry.items() if key not in {"name", "grid"} and value is not None}
-        base = {**defaults, **own}
-        for one, other in ((_SHORTHAND, {"compressors"}), ({"compressors"}, _SHORTHAND)):
-            if own.keys() & one:  # its own way of saying it replaces the default's
-                base = {key: value for key, value in base.items() if key not in other - own.keys()}
-        for point in points(entry.get("grid") or {}):
-            try:
-                yield number, _trial(entry["name"], base, point, overrides, folders)
-            except FieldError as error:
-                raise _placed(source, number, error, point, overrides) from error.__cause__
+def _expand(written: WrittenStudy, overrides: Sequence[Override]) -> Iterator[tuple[WrittenEntry, StudyTrial]]:
+    """Yield each point of each entry that is not excluded, resolved, with the entry."""
+    for entry in written.entries:
+        parts = entry.parts(written.defaults)
+        base = normalise({key: said.value for key, said in parts.items()})
+        for point in _points(entry, parts, base):
+            with placing(entry, parts, point, overrides):
+                trial = _trial(entry.data["name"], base, point, overrides, written.folders)
+            yield entry, trial
+
+
+def _points(entry: WrittenEntry, parts: Mapping[str, Said], base: Mapping[str, Any]) -> Sequence[Point]:
+    """Return the points of an entry's grid and zip that it does not exclude."""
+    with placing(entry, parts):
+        found = list(points(entry.data.get("grid") or {}, entry.data.get("zip")))
+    conditions = entry.data.get("exclude")
+    if conditions is None:
+        return found
+    views = []
+    for point in found:
+        with placing(entry, parts, point):
+            views.append(View.of(base, point))
+    with placing(entry, parts):
+        return left(views, conditions)
 
 
 def _trial(
     name: str, base: Mapping[str, Any], point: Point, overrides: Sequence[Override], folders: Sequence[str]
 ) -> StudyTrial:
-    parts = apply(normalise(base), point, {override.path: override.value for override in overrides})
-    seeds = parts.pop("seeds", None)
+    parts = apply(base, point, {override.path: override.value for override in overrides})
+    seeds, evaluate = parts.pop("seeds", None), parts.pop("evaluate", None)
     if seeds is None:
         raise FieldError(("seeds",), "'seeds' is missing: a list of whole numbers from 0")
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**32 for s in seeds):
@@ -152,56 +125,32 @@ def _trial(
         raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
     rendered = render_name(name, parts)
     known = {key: parts.get(key) for key in ("task", "dataset", "model", "protocol")}
-    trial = resolve_trial(**known, compressors=parts.get("compressors", {}), plugin_folders=folders)
+    trial = resolve_trial(**known, compressors=parts.get("compressors", {}), evaluate=evaluate, plugin_folders=folders)
     return StudyTrial(name=rendered, position=0, trial=trial, seeds=tuple(seeds))
 
 
-def _unique(source: Source, expanded: Iterator[tuple[int, StudyTrial]]) -> Iterator[StudyTrial]:
-    """Number the trials, give one that occurs twice once (with the seeds of both), and refuse one name for two."""
+def _unique(expanded: Iterator[tuple[WrittenEntry, StudyTrial]]) -> Iterator[StudyTrial]:
+    """Number the trials, give one that occurs twice once, and refuse one name for two."""
     by_name: dict[str, StudyTrial] = {}
     by_key: dict[str, StudyTrial] = {}
     for entry, item in expanded:
         key = item.trial.key
         if item.name in by_name and by_name[item.name].trial.key != key:
-            raise source.error(
-                ("trials", entry, "name"),
+            raise entry.error(
+                ("name",),
                 f"two trials would both be named '{item.name}': put what differs into the name, "
                 "e.g. {compressor.stride}",
             )
-        first = by_key.setdefault(key, replace(item, position=len(by_key)))
-        by_key[key] = replace(first, seeds=tuple(dict.fromkeys((*first.seeds, *item.seeds))))
+        by_key[key] = _both(by_key[key], item) if key in by_key else replace(item, position=len(by_key))
         by_name.setdefault(item.name, item)
     return iter(by_key.values())
 
 
-def _placed(source: Source, entry: int, error: FieldError, point: Point, overrides: Sequence[Override]) -> HarnessError:
-    """Say where the value stands that an error is about: on the command line, in the entry's grid, or in the file."""
-    forms = [error.path, *_shorthand(error.path)]
-    if to_blame := _last_setter([override.path for override in overrides], forms):
-        return SpecError(error.message, file=f"--set {to_blame}")
-    if to_blame := _last_setter(point, forms):
-        values = source.data["trials"][entry]["grid"][to_blame]
-        return source.error(("trials", entry, "grid", to_blame, values.index(point[to_blame])), error.message)
-    for form in forms:
-        for place in (("trials", entry), ()):
-            if source.has((*place, *form[:1])):
-                return source.error((*place, *form), error.message)
-    return source.error(("trials", entry), error.message)
-
-
-def _last_setter(dotted: Iterable[str], forms: Sequence[YamlPath]) -> str | None:
-    """Return which of the dotted paths set what an error is about: the longest, and of these the last."""
-    found = None
-    for path in dotted:
-        keys = tuple(path.split("."))
-        sets = any(form[: len(keys)] == keys for form in forms) or forms[0] in ((path,), keys[: len(forms[0])])
-        if sets and (found is None or len(keys) >= len(found.split("."))):
-            found = path
-    return found
-
-
-def _shorthand(path: YamlPath) -> list[YamlPath]:
-    """Return what `compressors.SITE.x` may have been written as: `compressor.x`, or `at` for the site itself."""
-    if path[:1] != ("compressors",) or len(path) < 2:
-        return []
-    return [("compressor", *path[2:])] if len(path) > 2 else [("at",)]
+def _both(first: StudyTrial, again: StudyTrial) -> StudyTrial:
+    """Return a trial that occurs twice once, with the seeds and the evaluations of both."""
+    evaluations = {one.key: one for one in (*first.trial.evaluations, *again.trial.evaluations)}
+    return replace(
+        first,
+        trial=replace(first.trial, evaluations=tuple(evaluations.values())),
+        seeds=tuple(dict.fromkeys((*first.seeds, *again.seeds))),
+    )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.spec.errors import HarnessError
-from harness.spec.grid import _ROOTS, Override, apply, normalise, points
+from harness.spec.grid import ROOTS, Override, apply, normalise, points
 
 
 @given(st.lists(st.lists(st.integers(), min_size=1, max_size=4), max_size=4))
@@ -133,7 +133,7 @@ def test_set_seeds_and_part_names(load, head, one):
     ("set_", "message"),
     [
         ("protcol.epochs=1", "--set protcol.epochs: 'protcol.epochs' leads nowhere; did you mean 'protocol'?"),
-        ("name=B", f"--set name: 'name' leads nowhere; known: {', '.join(sorted(_ROOTS))}"),
+        ("name=B", f"--set name: 'name' leads nowhere; known: {', '.join(sorted(ROOTS))}"),
         ("seeds.0=1", "--set seeds.0: 'seeds.0' leads nowhere: there are no options before '0'"),
         ("protocol.epoch=1", "--set protocol.epoch: unknown key 'epoch'; did you mean 'epochs'?"),
         ("protocol.epochs=", "--set protocol.epochs: 'epochs' must be a whole number, not None"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.spec.compressors import COMPRESSORS
 from harness.spec.datasets import DATASETS
 from harness.spec.keys import KEY_SCHEME, canonical_json, evaluation_key, trial_key
 from harness.spec.protocol import Protocol
@@ -167,14 +168,18 @@ OTHER_FIELDS: dict[str, Any] = {
     "normalization": {"mean": [0.5]},
     "precision": "bf16",
     "train_on": "without_validation",
+    "schedule": {"kind": "steps", "at": [2], "to": [0.01]},
+    "augmentation": {"kind": "flip_crop", "padding": 4},
+    "batch_norm": {"decay": 0.9, "epsilon": 1e-5},
 }
-ONE_VALUE = {"schedule", "initialization", "augmentation"}  # fields that know one value only so far
+ONE_VALUE = {"initialization"}  # fields that know one value only so far
+LATER = {"batch_norm"}  # fields that came after results were stored: at their default they are left out of the key
 
 
 def test_every_field_of_a_protocol_is_tried():
     assert OTHER_FIELDS.keys() | ONE_VALUE == Protocol.model_fields.keys()
     assert not OTHER_FIELDS.keys() & ONE_VALUE
-    assert resolved().config["protocol"].keys() == Protocol.model_fields.keys()
+    assert resolved().config["protocol"].keys() == Protocol.model_fields.keys() - LATER
 
 
 def others() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -192,6 +197,21 @@ def others() -> Iterator[tuple[str, dict[str, Any]]]:
     ]
     for options in optimizers:
         yield f"optimizer {options}", {"protocol": {"kind": "mnist-paper", "optimizer": options}}
+    schedules: list[dict[str, Any]] = [
+        {"kind": "steps", "at": [3], "to": [0.01]},
+        {"kind": "steps", "at": [2], "to": [0.02]},
+        {"kind": "steps", "at": [2, 3], "to": [0.01, 0.02]},
+        {"kind": "one_cycle", "warm_up": 0.25, "start": 0.1, "end": 0.0},
+        {"kind": "one_cycle", "warm_up": 0.5, "start": 0.1, "end": 0.0},
+        {"kind": "one_cycle", "warm_up": 0.25, "start": 0.2, "end": 0.0},
+        {"kind": "one_cycle", "warm_up": 0.25, "start": 0.1, "end": 0.1},
+    ]
+    for options in schedules:
+        yield f"schedule {options}", {"protocol": {"kind": "mnist-paper", "schedule": options}}
+    crop = {"kind": "flip_crop", "padding": 2}
+    yield "padding", {"protocol": {"kind": "mnist-paper", "augmentation": crop}}
+    for norm in ({"decay": 0.9, "epsilon": 1e-3}, {"decay": 0.99, "epsilon": 1e-5}):
+        yield f"batch_norm {norm}", {"protocol": {"kind": "mnist-paper", "batch_norm": norm}}
     yield "deviation", {"protocol": {"kind": "mnist-paper", "normalization": {"deviation": [0.5]}}}
     yield "tf32", {"protocol": {"kind": "mnist-paper", "precision": "tf32"}}
     yield "dataset", {"dataset": "digits"}
@@ -202,8 +222,14 @@ def others() -> Iterator[tuple[str, dict[str, Any]]]:
         {"kind": "topk", "stride": 2},
         {"kind": "topk", "stride": 2, "largest": False},
         {"kind": "conv1x1", "stride": 2},
+        {"kind": "conv1x1_bn_relu", "stride": 2},
+        {"kind": "average", "stride": 2},
+        {"kind": "random", "stride": 2},
+        {"kind": "random", "stride": 2, "draw": 1},
+        {"kind": "maxout", "stride": 2},
         {"kind": "width", "stride": 2},
     ]
+    assert {options["kind"] for options in compressors} == COMPRESSORS.keys()
     for options in compressors:
         yield f"compressor {options}", {"compressors": {"conv2": options}}
 
@@ -211,6 +237,15 @@ def others() -> Iterator[tuple[str, dict[str, Any]]]:
 def test_whatever_changes_numbers_changes_the_key():
     keys = {"as it is": resolved().key} | {what: resolved(**parts).key for what, parts in others()}
     assert len(set(keys.values())) == len(keys), keys
+
+
+def test_the_width_of_a_model_is_in_the_key():
+    def key(model):
+        return resolved(dataset="cifar10", model=model, protocol="cifar-paper", compressors={}).key
+
+    keys = [key("vgg16"), key({"kind": "vgg16", "width": 0.5}), key({"kind": "vgg16", "width": 0.25})]
+    assert len(set(keys)) == 3
+    assert key({"kind": "vgg16", "width": 1.0}) == keys[0]
 
 
 def test_the_site_and_the_data_are_in_the_key():

@@ -5,7 +5,10 @@ import pytest
 from harness.spec.datasets import DATASETS
 from harness.spec.errors import HarnessError
 from harness.spec.models import MODELS, ModelDeclaration, Site
+from harness.spec.protocol import protocol_names
 from harness.spec.study import load_study
+
+DATASET_NAMES, PROTOCOL_NAMES = ", ".join(sorted(DATASETS)), ", ".join(protocol_names())
 
 
 def protocol(head, lines):
@@ -23,7 +26,7 @@ def protocol(head, lines):
         ("trials:", "execution: {threads: two}\ntrials:", 7, "'execution.threads' must be a whole number, not 'two'"),
         ("trials:", "execution: [1]\ntrials:", 7, "'execution' must be a mapping, not [1]"),
         ("digits\n", "digit\n", 3, "unknown dataset 'digit'; did you mean 'digits'?"),
-        ("digits\n", "\n", 3, "'dataset' is missing; known: digits, mnist"),
+        ("digits\n", "\n", 3, f"'dataset' is missing; known: {DATASET_NAMES}"),
         ("digits\n", "{kind: mnist, x: 1}\n", 3, "unknown key 'x': the dataset 'mnist' has no options"),
         ("digits\n", "3\n", 3, "'dataset' must be a name or a mapping {kind: NAME, option: value}, not 3"),
         ("digits\n", "{x: 1}\n", 3, "a dataset is written NAME or {kind: NAME, option: value}, not {'x': 1}"),
@@ -36,7 +39,7 @@ def protocol(head, lines):
             5,
             "a protocol is written NAME or {kind: NAME, field: value}, not {'epochs': 2}",
         ),
-        ("protocol: digits-quick\n", "", 7, "'protocol' is missing; known: digits-quick, mnist-paper"),
+        ("protocol: digits-quick\n", "", 7, f"'protocol' is missing; known: {PROTOCOL_NAMES}"),
         ("classification", "classificaton", 2, "unknown task 'classificaton'; did you mean 'classification'?"),
         ("spatial", "spacial", 10, "unknown compressor 'spacial'; did you mean 'spatial'?"),
         ("kind: spatial", "kind: [spatial]", 10, "unknown compressor '['spatial']'; did you mean 'spatial'?"),

@@ -1,0 +1,155 @@
+"""What a trial's runs are tested on: splits of datasets, each under a condition of the task.
+
+    evaluate: [digits, {dataset: mnist, split: train}]
+
+Evaluations are never in a trial's key; each has its own.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.spec.attempt import DatasetSplit, EvaluationSpec
+from harness.spec.checks import FieldError, validate
+from harness.spec.datasets import DATASETS, DatasetDeclaration
+from harness.spec.errors import did_you_mean
+from harness.spec.keys import evaluation_key
+from harness.spec.source import YamlPath
+
+_PLACE = ("dataset", "split")
+
+
+class Condition(BaseModel):
+    """The options of a condition, each a single value: a list in a study stands for an evaluation with each.
+
+    Options at their default are left out of the key, so that a new one orphans no result.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: ClassVar[str]
+
+    def canonical(self) -> dict[str, Any]:
+        """Return what of it is part of an evaluation's key."""
+        return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
+
+
+class Clean(Condition):
+    """The images as they are."""
+
+    kind: ClassVar[str] = "clean"
+
+
+CONDITIONS: Mapping[str, type[Condition]] = {"classification": Clean}
+"""The condition of each task. Its options stand beside `dataset` and `split`, so none has these names."""
+
+
+def resolve_evaluations(
+    wanted: Sequence[Any] | None,
+    *,
+    task: str,
+    dataset: DatasetDeclaration,
+    chooses: bool,
+    check_fit: Callable[[DatasetDeclaration], None],
+) -> tuple[EvaluationSpec, ...]:
+    """Resolve what a study wants evaluated, each item a dataset's name or `{dataset: NAME, split: SPLIT, option: …}`.
+
+    `dataset` is what the trial is trained on, and what is meant where none is named. `chooses` says whether the trial
+    keeps the validation split out of training in order to choose by it: then that is the split that is meant where none
+    is named, and test data are refused. Without `wanted`: that split of that dataset. `check_fit` raises FieldError for
+    data that the model cannot take. Raises FieldError with the path within `wanted` of what is wrong.
+    """
+    found: dict[str, EvaluationSpec] = {}
+    for number, item in enumerate([{}] if wanted is None else wanted):
+        options = _options(item, number, task)
+        declared = dataset
+        if "dataset" in options:
+            place = (number,) if isinstance(item, str) else (number, "dataset")
+            declared = _dataset(options["dataset"], place, check_fit)
+        split = _split(declared, options, number, chooses)
+        for condition in _conditions(options, number, CONDITIONS[task]):
+            evaluation = _evaluation(split, condition)
+            if evaluation.key in found:
+                raise FieldError((number,), f"this evaluation stands twice: {_in_words(evaluation)}")
+            found[evaluation.key] = evaluation
+    return tuple(found.values())
+
+
+def _options(item: Any, number: int, task: str) -> dict[str, Any]:
+    """Return an item as a mapping of known keys."""
+    if isinstance(item, str):
+        return {"dataset": item}
+    if not isinstance(item, Mapping):
+        raise FieldError((number,), f"an evaluation is written NAME or {{dataset: NAME, split: SPLIT}}, not {item!r}")
+    known = [*_PLACE, *CONDITIONS[task].model_fields]
+    for key in item:
+        if key not in known:
+            raise FieldError((number, key), f"unknown key '{key}'{did_you_mean(key, known)}")
+    return dict(item)
+
+
+def _dataset(name: Any, place: YamlPath, check_fit: Callable[[DatasetDeclaration], None]) -> DatasetDeclaration:
+    """Return the dataset that stands at `place`."""
+    if not isinstance(name, str):
+        raise FieldError(place, f"'dataset' must be a name, not {name!r}")
+    if name not in DATASETS:
+        raise FieldError(place, f"unknown dataset '{name}'{did_you_mean(name, DATASETS)}")
+    try:
+        check_fit(DATASETS[name])
+    except FieldError as error:
+        raise FieldError(place, error.message) from None
+    return DATASETS[name]
+
+
+def _split(dataset: DatasetDeclaration, options: Mapping[str, Any], number: int, chooses: bool) -> DatasetSplit:
+    """Return the split of a dataset that is meant."""
+    split = options.get("split", "validation" if chooses else "test")
+    if not isinstance(split, str):
+        raise FieldError((number, "split"), f"'split' must be a name, not {split!r}")
+    if split not in dataset.splits:
+        near = did_you_mean(split, dataset.splits)
+        raise FieldError((number, "split"), f"unknown split '{split}' of '{dataset.name}'{near}")
+    if chooses and split == "test":
+        raise FieldError(
+            (number, "split"),
+            "a trial that keeps validation data out of training, to choose by them, never meets test data: write "
+            "'split: validation', or 'train_on: all' in the protocol",
+        )
+    return dataset.splits[split]
+
+
+def _conditions(options: Mapping[str, Any], number: int, kind: type[Condition]) -> Iterator[dict[str, Any]]:
+    """Yield the conditions of an item, canonically: the product of its lists, the last key fastest."""
+    choices: list[list[tuple[YamlPath, Any]]] = []
+    for key, value in options.items():
+        if key in _PLACE:
+            continue
+        if value == []:
+            raise FieldError((number, key), f"'{key}' must not be empty")
+        choices.append([((key, i), v) for i, v in enumerate(value)] if isinstance(value, list) else [((key,), value)])
+    for chosen in itertools.product(*choices):
+        places = {path[0]: path for path, _ in chosen}
+        try:
+            condition = validate(kind, {path[0]: value for path, value in chosen})
+        except FieldError as error:
+            inside = places.get(error.path[0], error.path[:1]) if error.path else ()
+            raise FieldError((number, *inside, *error.path[1:]), error.message) from None
+        yield condition.canonical()
+
+
+def _evaluation(split: DatasetSplit, condition: Mapping[str, Any]) -> EvaluationSpec:
+    return EvaluationSpec(
+        key=evaluation_key(split.fingerprint, condition),
+        dataset=split.name,
+        split=split.split,
+        fingerprint=split.fingerprint,
+        images=split.images,
+        bytes=split.bytes,
+        condition=condition,
+    )
+
+
+def _in_words(evaluation: EvaluationSpec) -> str:
+    words = [f"{evaluation.dataset}, {evaluation.split}", *(f"{k} {v}" for k, v in evaluation.condition.items())]
+    return ", ".join(words[:1] + words[2:])  # the kind of the condition is the same for all of a task
