@@ -1,16 +1,19 @@
 """`harness report`: tables from what is stored, beside the paper's values where there are any."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.common import DEFAULT_DB
-from harness.spec.errors import HarnessError
+from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
-    from harness.report import Document
+    from harness.report import Document, Table
+    from harness.report.table import Select
+    from harness.store.connection import Store
     from harness.store.records import Snapshot
 
 _ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
@@ -22,7 +25,12 @@ def report() -> None:
 
 
 @report.command()
-@click.option("--table", "number", metavar="N|all", help="A table of the paper, or all that are entered.")
+@click.option(
+    "--table",
+    "wanted",
+    metavar="N|NAME|all",
+    help="A table of the paper, one of ours, or all of which something is stored.",
+)
 @click.option("--study", metavar="FILE|NAME", help="Any study's own table.")
 @click.option("--file", "table_file", type=click.Path(path_type=Path), help="A table file of your own.")
 @click.option(
@@ -41,11 +49,11 @@ def report() -> None:
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write files there instead of printing.")
 def tables(
-    number: str | None,
+    wanted: str | None,
     study: str | None,
     table_file: Path | None,
     formats: tuple[str, ...],
-    select: str | None,
+    select: "Select | None",
     sources: tuple[Path, ...],
     out: Path | None,
 ) -> None:
@@ -53,21 +61,27 @@ def tables(
 
     \b
     harness report tables --table 1 --from results/published/mnist.jsonl
+    harness report tables --table rivals
     harness report tables --study ablations/quickstart.yml
     harness report tables --table all --from results/published --out reports --format md --format latex --format csv
     """
-    if sum(asked is not None for asked in (number, study, table_file)) != 1:
+    if sum(asked is not None for asked in (wanted, study, table_file)) != 1:
         raise HarnessError("name one of --table N, --table all, --study FILE, --file TABLE.yml")
     from harness.report import render
     from harness.spec.files import atomic_write
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
 
-    documents = _documents(number, study, table_file)
+    asked = _asked(wanted, study, table_file)
     with open_results(sources) as store:
         found = snapshot(store)
-    for name, make in documents:
-        document = make(found, select)
+        documents = [(name, make(store, found, select)) for name, make in asked]
+    if wanted == "all":
+        documents = [(name, document) for name, document in documents if _is_filled(document)]
+        if not documents:
+            click.echo(f"nothing is stored of the tables {', '.join(name for name, _ in asked)}", err=True)
+    for name, document in documents:
+        _warn(document, name)
         for fmt in formats or ("md",):
             text = render(document, fmt)
             if out is None:
@@ -77,17 +91,34 @@ def tables(
                 click.echo(out / f"{name}.{_ENDINGS[fmt]}")
 
 
-class _PaperTable:
+def _is_filled(document: "Document") -> bool:
+    """Return whether any run or timing stands in it: counts alone are no result."""
+    return any(cell.ours is not None and cell.runs for cell in document.cells)
+
+
+def _warn(document: "Document", name: str) -> None:
+    """Say on stderr, never in the table, that it was made by code that has changed since."""
+    from harness.report import stale_remarks
+
+    for remark in stale_remarks(document.behind, name):
+        click.echo(f"Note: {remark}", err=True)
+
+
+class _FormTable:
     """A table of the paper, or one of the same form, to be filled in."""
 
-    def __init__(self, table: object) -> None:
-        self._table = table
+    def __init__(self, table: "Table", *, may_be_empty: bool = False) -> None:
+        self._table, self._may_be_empty = table, may_be_empty
 
-    def __call__(self, found: "Snapshot", select: str | None) -> "Document":
-        from harness.report import expected_configs, expected_settings, table_document
+    def __call__(self, store: "Store", found: "Snapshot", select: "Select | None") -> "Document":
+        from harness.report import filled, table_document
+        from harness.store.queries import samples
 
-        table = self._table
-        return table_document(found, table, expected_configs(table), expected_settings(table), select=select)  # type: ignore[arg-type]
+        table, expected, settings = filled(self._table, found)
+        if not table.rows and not self._may_be_empty:
+            missing = f"no run of study '{table.study}' is stored; --from names other results"
+            raise HarnessError(f"table {table.table}: {missing}")
+        return table_document(found, table, expected, settings, select=select, samples=partial(samples, store))
 
 
 class _StudyTable:
@@ -96,7 +127,7 @@ class _StudyTable:
     def __init__(self, name: str, spec_sha: str | None) -> None:
         self._name, self._spec_sha = name, spec_sha
 
-    def __call__(self, found: "Snapshot", select: str | None) -> "Document":
+    def __call__(self, _: "Store", found: "Snapshot", select: "Select | None") -> "Document":
         from harness.report import study_document
         from harness.spec.datasets import DATASETS
 
@@ -106,11 +137,11 @@ class _StudyTable:
         return study_document(found, self._name, stand_ins, spec_sha=self._spec_sha)
 
 
-def _documents(
-    number: str | None, study: str | None, table_file: Path | None
-) -> Sequence[tuple[str, "_PaperTable | _StudyTable"]]:
+def _asked(
+    wanted: str | None, study: str | None, table_file: Path | None
+) -> Sequence[tuple[str, "_FormTable | _StudyTable"]]:
     """Return what was asked for, each with the name of its files."""
-    from harness.report import load_paper_table, load_table, paper_tables
+    from harness.report import load_our_table, load_paper_table, load_table, our_tables, paper_tables
 
     if study is not None:
         path = Path(study)
@@ -121,9 +152,13 @@ def _documents(
             return [(loaded.name, _StudyTable(loaded.name, loaded.spec_sha))]
         return [(study, _StudyTable(study, None))]
     if table_file is not None:
-        return [(table_file.stem, _PaperTable(load_table(table_file)))]
-    if number == "all":
-        return [(f"table{n}", _PaperTable(load_paper_table(n))) for n in paper_tables()]
-    if not str(number).isdigit():
-        raise HarnessError(f"--table takes a number or all, not '{number}'")
-    return [(f"table{number}", _PaperTable(load_paper_table(int(str(number)))))]
+        return [(table_file.stem, _FormTable(load_table(table_file)))]
+    name = str(wanted)
+    if name == "all":
+        papers = [(f"table{n}", _FormTable(load_paper_table(n))) for n in paper_tables()]
+        return papers + [(ours, _FormTable(load_our_table(ours), may_be_empty=True)) for ours in our_tables()]
+    if name.isdecimal():
+        return [(f"table{int(name)}", _FormTable(load_paper_table(int(name))))]
+    if name not in our_tables():
+        raise HarnessError(f"--table takes a number or all, not '{name}'{did_you_mean(name, ['all', *our_tables()])}")
+    return [(name, _FormTable(load_our_table(name)))]

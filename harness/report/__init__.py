@@ -1,19 +1,20 @@
 """Tables beside the paper's values, a study's own table, and the paper's claims as data. Reads stored
 records alone.
 
-from harness.report import expected_configs, expected_settings, load_paper_table, render, table_document
-table = load_paper_table(1) print(render(table_document(snapshot, table, expected_configs(table),
-expected_settings(table)), "md"))
+    from harness.report import filled, load_paper_table, render, table_document
+    print(render(table_document(snapshot, *filled(load_paper_table(1), snapshot)), "md"))
 """
 
 from harness.report.cells import Cell, table_cells
 from harness.report.claims import Claim, Claims, Family, load_claims
 from harness.report.document import Document
-from harness.report.expected import expected_configs, expected_settings
+from harness.report.expected import expected_configs, expected_settings, filled
+from harness.report.provenance import stale_remarks
 from harness.report.render import FORMATS, render
 from harness.report.study_document import study_document
-from harness.report.table import Table, load_paper_table, load_table, paper_tables
+from harness.report.table import Table
 from harness.report.table_document import Setting, table_document
+from harness.report.table_file import load_our_table, load_paper_table, load_table, our_tables, paper_tables
 
 __all__ = [
     "FORMATS",
@@ -26,11 +27,15 @@ __all__ = [
     "Table",
     "expected_configs",
     "expected_settings",
+    "filled",
     "load_claims",
+    "load_our_table",
     "load_paper_table",
     "load_table",
+    "our_tables",
     "paper_tables",
     "render",
+    "stale_remarks",
     "study_document",
     "table_cells",
     "table_document",

@@ -19,6 +19,7 @@ from harness.report.match import (
 )
 from harness.report.printing import as_printed, in_unit
 from harness.report.selection import Values, aggregate, pick, values
+from harness.report.statistics import Statistics
 from harness.report.table import Column, Row, Select, Table
 from harness.spec.errors import HarnessError
 from harness.store.records import AttemptRecord, Snapshot
@@ -44,6 +45,7 @@ class Cell:
     dataset: str | None
     device: str | None
     note: str | None
+    statistics: Statistics | None = None  # of a result in a table's document: over the seeds, and compared
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Found:
     candidate: Candidate | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     remarks: tuple[str, ...] = ()  # why it is not exact or not whole: each becomes a footnote
+    chosen: int | None = None  # the seed of the run that a result shows; None where it is a mean or a median
 
 
 def table_cells(
@@ -102,7 +105,7 @@ def find(
 def _near(snapshot: Snapshot, table: Table, row: Row, expected: Expected) -> list[Candidate]:
     if row.label not in expected:
         raise HarnessError(f"table {table.table}: row '{row.label}' has no expected configuration")
-    names = {"protocol": table.expect.protocol, "dataset": table.expect.dataset}
+    names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
     return candidates(snapshot, row, expected[row.label], **names)
 
 
@@ -131,7 +134,8 @@ def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: li
             break
         runs = snapshot.runs(candidate.trial.key)
         attempts = tuple(runs[seed] for seed in seeds if known[seed] is not None)
-        shown = (runs[chosen],) if how == "best" and chosen is not None else attempts
+        chosen = chosen if how == "best" else None
+        shown = attempts if chosen is None else (runs[chosen],)
         remarks = [*_remarks(candidate, table), *_gaps(known)]
         cell = _cell(
             table,
@@ -146,7 +150,7 @@ def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: li
             device=", ".join(sorted({device_of(attempt) for attempt in shown})),
             remarks=remarks,
         )
-        return Found(cell, column, row, candidate, attempts, tuple(remarks))
+        return Found(cell, column, row, candidate, attempts, tuple(remarks), chosen)
     return Found(_empty(table, row, column, how), column, row)
 
 
@@ -206,7 +210,7 @@ def _time(
 
 def _count(snapshot: Snapshot, table: Table, row: Row, column: Column, config: Mapping[str, Any]) -> Found:
     """A count, rounded as it is printed."""
-    names = {"protocol": table.expect.protocol, "dataset": table.expect.dataset}
+    names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
     for candidate in count_candidates(snapshot, config, **names):
         if column.metric not in candidate.trial.costs:
             continue
@@ -258,7 +262,7 @@ def _empty(table: Table, row: Row, column: Column, select: str | None) -> Cell:
         runs=0,
         select=select,
         values=(None,) * len(table.seeds(row)) if column.source == "result" else (),
-        protocol=table.expect.protocol,
+        protocol=table.expect.protocol_name or None,
         dataset=table.expect.dataset,
         device=None,
         note=None if printed is None else printed.note,

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import Field
 
 from harness.report._yaml import Part, load
-from harness.report.table import PAPER, TrialName, load_paper_table
+from harness.report.table import TrialName
+from harness.report.table_file import PAPER, load_paper_table
 from harness.spec.checks import FieldError
 from harness.spec.errors import did_you_mean
 

@@ -5,6 +5,8 @@ below it.
 from dataclasses import dataclass
 
 from harness.report.cells import Cell
+from harness.report.statistics import Statistics
+from harness.store.records import AttemptRecord, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,18 @@ class Note:
 
 
 @dataclass(frozen=True)
+class StatisticsTable:
+    """A small table under the table: one column of results over seeds. `data` is the same as numbers, row by row."""
+
+    name: str  # "Accuracy [fraction]"
+    title: str
+    columns: tuple[str, ...]  # without that of the labels
+    rows: tuple[tuple[str, ...], ...]  # the label first
+    notes: tuple[str, ...]
+    data: tuple[Statistics | None, ...]
+
+
+@dataclass(frozen=True)
 class Document:
     """A table ready to be rendered. `cells` is the same as data."""
 
@@ -68,6 +82,8 @@ class Document:
     notes: tuple[Note, ...] = ()
     cells: tuple[Cell, ...] = ()
     compares: bool = True  # does it stand beside values of a paper?
+    statistics: tuple[StatisticsTable, ...] = ()
+    behind: tuple[tuple[TrialRecord, AttemptRecord], ...] = ()  # what was shown is from these
 
 
 class Marks:

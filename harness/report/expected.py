@@ -2,13 +2,26 @@
 are from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.report.by_name import by_name
 from harness.report.table import Row, Table
 from harness.report.table_document import Setting
 from harness.spec.errors import HarnessError
 from harness.spec.resolve import Trial, resolve_trial
+from harness.store.records import Snapshot
+
+
+def filled(table: Table, snapshot: Snapshot) -> tuple[Table, dict[str, Mapping[str, Any]], Sequence[Setting]]:
+    """Return a table as its document needs it: with its rows' configurations and its protocol's settings.
+
+    A table by name has the rows that are stored, and no settings: it is beside no paper. Raises HarnessError where a
+    row cannot be resolved.
+    """
+    if table.match == "by name":
+        return (*by_name(table, snapshot), ())
+    return table, expected_configs(table), expected_settings(table)
 
 
 def expected_configs(table: Table) -> dict[str, Mapping[str, Any]]:
@@ -32,7 +45,7 @@ def _resolve(table: Table, row: Row) -> Trial:
         return resolve_trial(
             task=expect.task,
             dataset=expect.dataset,
-            model=expect.model,
+            model=row.model or expect.model,
             compressors=row.compressors,
             protocol=expect.protocol,
         )

@@ -1,8 +1,10 @@
-"""What a table says of the attempts behind it: threads, and whether they ran the same code."""
+"""What a table says of the attempts behind it: threads, and whether they ran the same code, that of today or other."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
+from harness.spec.code import attempt_digest
+from harness.spec.datasets import DATASETS
 from harness.store.records import AttemptRecord, TrialRecord
 
 
@@ -32,6 +34,35 @@ def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[
         if mixed:
             remarks.append(f"The {kind} attempts behind this table ran different code: {', '.join(mixed)}.")
     return remarks
+
+
+def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: str) -> list[str]:
+    """Return a sentence for each kind of attempt behind the table `name` that ran other code than today's.
+
+    For people at a terminal, not for files: these must not change with code that has nothing to do with them. What
+    cannot be known (data or a model that this harness does not have) is passed over.
+    """
+    stale: dict[str, set[str]] = defaultdict(set)
+    for trial, attempt in attempts:
+        now = _digest_now(trial, attempt.kind)
+        if now is not None and attempt.code_digest != now:
+            stale[attempt.kind].add(short(attempt.code_digest or "unknown"))
+    cures = {"train": "run grid FILE --retry stale", "timing": "run timing FILE"}
+    return [
+        f"the {kind} attempts behind {name} were made by code that has changed since "
+        f"(digest {', '.join(sorted(found))}); `harness {cures[kind]}` makes them anew"
+        for kind, found in sorted(stale.items())
+    ]
+
+
+def _digest_now(trial: TrialRecord, kind: str) -> str | None:
+    """Return the digest of the code that an attempt of a kind would run today, None where that cannot be known."""
+    trained = trial.config.get("data", {}).get("train")
+    datasets = [d.name for d in DATASETS.values() if d.splits["train"].fingerprint == trained]
+    try:
+        return attempt_digest(trial.config, datasets[0], kind) if datasets else None
+    except KeyError:
+        return None
 
 
 def _code_of(trial: TrialRecord) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ median.
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean, median
+from statistics import median
 
+from harness.report.statistics import mean
 from harness.report.table import Better, Evaluated, Select
 from harness.spec.datasets import DATASETS
 from harness.store.records import AttemptRecord, Snapshot
@@ -30,7 +31,7 @@ def values(
     snapshot: Snapshot, trial_key: str, seeds: Sequence[int], metric: str, on: Evaluated, dataset: str
 ) -> dict[int, float | None]:
     """Return a metric of each stated seed's run on one evaluation, None where it is not stored."""
-    keys = _evaluations(snapshot, on, dataset)
+    keys = evaluation_keys(snapshot, on, dataset)
     runs = snapshot.runs(trial_key)
     found: dict[int, float | None] = {}
     for seed in seeds:
@@ -42,7 +43,7 @@ def values(
     return found
 
 
-def _evaluations(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]:
+def evaluation_keys(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]:
     """Return the keys of an evaluation: by contents, where the dataset is one of ours, else by its name."""
     declared = DATASETS.get(dataset)
     split = None if declared is None else declared.splits.get(on.split)
@@ -73,7 +74,7 @@ def aggregate(found: Values, how: Select, better: Better, chosen: int | None) ->
     if how == "best":
         return math.nan if chosen is None else found.get(chosen)
     if how == "mean":
-        return fmean(stored)
+        return mean(stored)
     last = -math.inf if better == "higher" else math.inf
     middle = median(last if math.isnan(value) else value for value in stored)
     return math.nan if math.isinf(middle) else middle

@@ -5,7 +5,7 @@ multiply-accumulates.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import stdev
 
 from harness.report.cells import Cell
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
@@ -13,6 +13,7 @@ from harness.report.match import device_of
 from harness.report.printing import NOTHING, fixed
 from harness.report.provenance import code_remarks, short, threads_of
 from harness.report.selection import pick, results
+from harness.report.statistics import mean
 from harness.report.table import CLEAN, Better
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
@@ -84,6 +85,7 @@ def study_document(
         notes=tuple(_notes(snapshot, planned, metrics, [run for _, run in behind], stand_ins or {})),
         cells=tuple(cells),
         compares=False,
+        behind=tuple(behind),
     )
 
 
@@ -137,7 +139,7 @@ def _doc_cell(known: Mapping[int, float | None], metric: _Metric, marks: Marks, 
     best = None if seed is None else known[seed]
     spread = f" ± {fixed(stdev(stored), _DIGITS)}" if len(stored) > 1 and not broken else ""
     top = "" if best is None or len(stored) == 1 else f", best {fixed(best, _DIGITS)}"
-    return DocCell(f"{fixed(fmean(stored), _DIGITS)}{spread} (n = {len(stored)}{top})", marks=noted)
+    return DocCell(f"{fixed(mean(stored), _DIGITS)}{spread} (n = {len(stored)}{top})", marks=noted)
 
 
 def _cell(
@@ -155,7 +157,7 @@ def _cell(
         row=entry.name,
         column=metric.label,
         paper=None,
-        ours=fmean(stored) if stored else None,
+        ours=mean(stored) if stored else None,
         unit="dB" if metric.name.endswith("_db") else "fraction" if metric.name == "accuracy" else "",
         match=None,
         runs=len(stored),

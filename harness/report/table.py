@@ -1,23 +1,21 @@
 """What a table is: columns, rows and the values that a paper prints, as data that a person writes in YAML.
 
-The paper's own tables lie in `harness/report/paper/`; a user's own table has the same form.
+A table of a paper says what each row must be, configuration for configuration. A table of ours (`match: by name`) shows
+the trials of a study as the store has them. `table_file` reads both.
 """
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.report._yaml import Part, load
-from harness.spec.checks import FieldError
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.report._yaml import Part
 
 CLEAN = {"kind": "clean"}  # the condition of an evaluation that changes nothing
-PAPER = Path(__file__).parent / "paper"
 Select = Literal["best", "mean", "median"]
 Better = Literal["higher", "lower"]
 Source = Literal["result", "timing", "cost"]
 Unit = Literal["fraction", "percent", "dB", "s", "M", "count"]  # M is 2^20
+Named = str | dict[str, Any]  # NAME, or {kind: NAME, option: value}
 
 
 class NumberFormat(Part):
@@ -69,11 +67,14 @@ class TrialName(Part):
     name: str
 
 
-class Row(Part):
-    """One trial beside what the paper prints for it."""
+class RowEntry(Part):
+    """A row as it is written: one trial, or one for each point of a grid whose words stand in label and `against`."""
 
     label: str
-    trial: TrialName
+    trial: TrialName | None = None  # in a table of a study: that of the label's name, where left out
+    grid: dict[str, tuple[str | int, ...]] = Field(default_factory=dict)
+    against: str | None = None  # the row that it is compared with over seeds; the table's baseline, where left out
+    model: Named | None = None  # the table's, where left out
     compressors: dict[str, dict[str, Any]] = Field(default_factory=dict)
     select_by: str | None = None
     seeds: tuple[int, ...] | None = None  # the table's, where left out
@@ -82,16 +83,29 @@ class Row(Part):
     paper: dict[str, PaperValue] = Field(default_factory=dict)
 
 
+class Row(RowEntry):
+    """One trial beside what the paper prints for it."""
+
+    trial: TrialName
+
+
 class Expect(Part):
-    """What the rows have in common: with a row's compressors this resolves to the configuration it must
+    """What the rows have in common: with a row's model and compressors this resolves to the configuration it must
     match.
+
+    A table by name needs task and dataset alone; its seeds are the study's, where left out.
     """
 
     task: str
     dataset: str
-    model: str
-    protocol: str
-    seeds: tuple[int, ...] = Field(min_length=1)
+    model: Named | None = None
+    protocol: Named | None = None
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def protocol_name(self) -> str:
+        """Return the name of the protocol, "" where none is stated."""
+        return str(self.protocol.get("kind", "")) if isinstance(self.protocol, dict) else self.protocol or ""
 
 
 class Note(Part):
@@ -101,18 +115,27 @@ class Note(Part):
     misprint: int | None = None
 
 
-class Table(Part):
-    """A table: its caption, columns, rows and notes."""
+class TableEntry(Part):
+    """A table as it is written: its caption, columns, rows and notes."""
 
     table: int | str
     caption: str
+    match: Literal["by configuration", "by name"] = "by configuration"
+    study: str | None = None  # whose trials the rows are, by name
+    baseline: str | None = None  # the row that the others are compared with over seeds; the first, where left out
     section: str | None = None
     expect: Expect
     device: str | None = None  # on which the paper measured its times
     select: Select = "best"
     columns: tuple[Column, ...] = Field(min_length=1)
-    rows: tuple[Row, ...] = Field(min_length=1)
+    rows: tuple[RowEntry, ...] = Field(min_length=1)
     notes: tuple[Note, ...] = ()
+
+
+class Table(TableEntry):
+    """A table with every row written out."""
+
+    rows: tuple[Row, ...]
 
     def column(self, key: str) -> Column:
         """Return the column with this key. Raises KeyError."""
@@ -122,63 +145,10 @@ class Table(Part):
         """Return the seeds that a row states, or the table's."""
         return self.expect.seeds if row.seeds is None else row.seeds
 
+    def against(self, row: Row) -> str | None:
+        """Return the label of the row that `row` is compared with over seeds; None for the baseline.
 
-def check_table(table: Table) -> None:
-    """Raise FieldError where a table contradicts itself: names twice, an unknown column, a text that is not
-    its value.
-    """
-    _unique("columns", "key", [column.key for column in table.columns])
-    _unique("rows", "label", [row.label for row in table.rows])
-    results = {column.key for column in table.columns if column.source == "result"}
-    for i, row in enumerate(table.rows):
-        if len(set(table.seeds(row))) < len(table.seeds(row)):
-            raise FieldError(("rows", i, "seeds"), f"row '{row.label}' has a seed twice")
-        if row.select_by is not None and row.select_by not in results:
-            raise FieldError(
-                ("rows", i, "select_by"),
-                f"'{row.select_by}' is no column of results{did_you_mean(row.select_by, results)}",
-            )
-        if row.select_by is None and len(results) > 1:
-            raise FieldError(("rows", i), f"row '{row.label}' has several columns of results and needs select_by")
-        _check_printed(table, i)
-
-
-def _unique(part: str, field: str, names: list[str]) -> None:
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise FieldError((part, i, field), f"'{name}' stands twice among the {part}")
-
-
-def _check_printed(table: Table, i: int) -> None:
-    """Refuse a value without a column, and a printed text that says another number than its value."""
-    columns = {column.key: column for column in table.columns}
-    for key, printed in table.rows[i].paper.items():
-        path = ("rows", i, "paper", key)
-        if key not in columns:
-            raise FieldError(path, f"'{key}' is no column{did_you_mean(key, columns)}")
-        try:
-            same = float(printed.text.removesuffix(columns[key].format.suffix)) == printed.value
-        except ValueError:
-            same = False
-        if not same:
-            raise FieldError(path, f"the text '{printed.text}' is not the value {printed.value!r}")
-
-
-def paper_tables() -> list[int]:
-    """Return the numbers of the paper's tables that are entered, in order."""
-    return sorted(int(path.stem.removeprefix("table")) for path in PAPER.glob("table[0-9]*.yml"))
-
-
-def load_table(path: str | Path) -> Table:
-    """Return the table in a YAML file; SpecError, one line, where it cannot be used."""
-    return load(Path(path), Table, check_table)
-
-
-def load_paper_table(number: int) -> Table:
-    """Return a table of the paper by its number; HarnessError where it is not entered yet."""
-    entered = paper_tables()
-    if number not in entered:
-        raise HarnessError(
-            f"table {number} is not entered yet; entered: {', '.join(str(n) for n in entered) or 'none'}"
-        )
-    return load_table(PAPER / f"table{number}.yml")
+        A row that is named as its own stands against the baseline.
+        """
+        other = self.baseline if row.against in (None, row.label) else row.against
+        return None if other == row.label else other

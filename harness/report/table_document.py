@@ -5,15 +5,19 @@ know below it.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from harness.report.cells import Expected, Found, find
+from harness.report.compare import Samples, with_statistics
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
-from harness.report.match import device_of
+from harness.report.match import Candidate, device_of
 from harness.report.printing import NOTHING, difference, printed
 from harness.report.provenance import code_remarks, short, threads_of
+from harness.report.statistics import mean
+from harness.report.statistics_table import statistics_tables
 from harness.report.table import Select, Table
-from harness.store.records import Snapshot
+from harness.spec.errors import HarnessError
+from harness.spec.protocol import resolve_protocol
+from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 
 _SHOWN = {
     "best": "the best of the stated seeds",
@@ -42,15 +46,16 @@ def table_document(
     *,
     select: Select | None = None,
     device: str | None = None,
+    samples: Samples | None = None,
 ) -> Document:
     """Return a table ready to be rendered.
 
     `expected` has each row's resolved configuration, `settings` the fields of the protocol (those with
-    source "stated" are left out); `select` and `device` as of `table_cells`. Raises HarnessError for a row
-    without a configuration.
+    source "stated" are left out); `select` and `device` as of `table_cells`; `samples` gives an attempt's values
+    by image, from its uid, which networks are compared by. Raises HarnessError for a row without a configuration.
     """
     how = select or table.select
-    found = find(snapshot, table, expected, select=how, device=device)
+    found = with_statistics(snapshot, table, find(snapshot, table, expected, select=how, device=device), samples)
     by_place = {(f.row.label, f.column.key): f for f in found}
     bold = _best(table, found)
     marks = Marks()
@@ -62,15 +67,18 @@ def table_document(
         for row in table.rows
     )
     name = f"Table {table.table}" if isinstance(table.table, int) else table.table
+    behind = _behind(found)
     return Document(
         title=name,
         caption=table.caption,
         columns=tuple(DocColumn(column.label, column.unit) for column in table.columns),
         rows=rows,
-        footnotes=(*marks.footnotes(), *_code_footnotes(found)),
+        footnotes=(*marks.footnotes(), *(Footnote("code", text) for text in code_remarks(behind))),
         notes=tuple(_notes(snapshot, table, found, expected, settings, how)),
         cells=tuple(f.cell for f in found),
         compares=any(row.paper for row in table.rows),
+        statistics=statistics_tables(table, found, how),
+        behind=behind,
     )
 
 
@@ -115,9 +123,10 @@ def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
     return frozenset(best)
 
 
-def _code_footnotes(found: Sequence[Found]) -> tuple[Footnote, ...]:
+def _behind(found: Sequence[Found]) -> tuple[tuple[TrialRecord, AttemptRecord], ...]:
+    """Return all attempts behind the cells, each once."""
     pairs = {(f.candidate.trial.key, a.uid): (f.candidate.trial, a) for f in found if f.candidate for a in f.attempts}
-    return tuple(Footnote("code", text) for text in code_remarks(pairs.values()))
+    return tuple(pairs.values())
 
 
 def _notes(
@@ -132,20 +141,35 @@ def _notes(
     trained = sorted({str(config.get("data", {}).get("train")) for config in expected.values()})
     sizes = [f"{snapshot.datasets[f].images:,} images" for f in trained if f in snapshot.datasets]
     about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})"
-    yield Note(f"Data: {table.expect.dataset}{about}. Protocol: {table.expect.protocol}.")
+    stated = table.expect.protocol
+    used = sorted({_protocol(f.candidate) for f in found if f.candidate is not None and f.attempts})
+    yield Note(f"Data: {table.expect.dataset}{about}. Protocol: {_plain(stated) if stated else '; '.join(used)}.")
     yield from _machines(table, found)
     yield from _selection(table, found, how)
     unstated = [s for s in settings if s.source != "stated"]
     if unstated:
         yield Note(
-            f"Settings of {table.expect.protocol} that the paper does not state:",
+            f"Settings of {table.expect.protocol_name} that the paper does not state:",
             tuple(f"{s.field}: {_plain(s.value)} ({s.source}; {s.where})" for s in unstated),
         )
     columns = tuple(f"{column.label}: {column.note}" for column in table.columns if column.note)
     if columns:
         yield Note("Columns:", columns)
     if table.notes:
-        yield Note("On the paper's values, which are kept as printed:", tuple(note.text for note in table.notes))
+        beside = any(row.paper for row in table.rows)
+        head = "On the paper's values, which are kept as printed:" if beside else "Notes:"
+        yield Note(head, tuple(note.text for note in table.notes))
+
+
+def _protocol(candidate: Candidate) -> str:
+    """Return a trial's protocol with what was changed of it: "cifar-fast (epochs 6)"."""
+    ours = candidate.trial.config.get("protocol", {})
+    try:
+        named = resolve_protocol({"kind": candidate.protocol}).canonical()
+    except HarnessError:
+        return candidate.protocol
+    changed = [f"{field} {_plain(value)}" for field, value in sorted(ours.items()) if named.get(field) != value]
+    return f"{candidate.protocol} ({', '.join(changed)})" if changed else candidate.protocol
 
 
 def _plain(value: object) -> str:
@@ -210,4 +234,4 @@ def _all_seeds(found: Found, table: Table) -> str:
         f"seed {seed}: {NOTHING if value is None else printed(value, column)}"
         for seed, value in zip(table.seeds(found.row), cell.values, strict=True)
     )
-    return f"{found.row.label}, {column.label}: mean {printed(fmean(stored), column)}; {each}"
+    return f"{found.row.label}, {column.label}: mean {printed(mean(stored), column)}; {each}"

@@ -4,7 +4,9 @@ from dataclasses import replace
 from functools import cache
 
 from harness.report.expected import expected_configs
-from harness.report.table import Table, load_paper_table
+from harness.report.table import Table
+from harness.report.table_file import load_paper_table
+from harness.spec.attempt import Sample
 from harness.spec.datasets import DATASETS
 from harness.spec.keys import trial_key
 from harness.spec.resolve import resolve_trial
@@ -55,6 +57,19 @@ def attempt(uid, config, seed, kind="train", **changes):
 def train(uid, config, seed, accuracy, **changes):
     results = {} if accuracy is None else {(EVALUATION.key, "accuracy"): accuracy}
     return attempt(uid, config, seed, results=results, **changes)
+
+
+def correct(bits):
+    """Which images a network has right, as an attempt stores it."""
+    packed = bytes(int("".join(map(str, bits[i : i + 8])).ljust(8, "0"), 2) for i in range(0, len(bits), 8))
+    return Sample(EVALUATION.key, "correct", len(bits), "bits", packed)
+
+
+def whole_samples(uid):
+    """Values by image for the runs of `whole`: 40 images, the i-th trial wrong at every (i + 2 + seed)-th."""
+    kind, number, seed = uid.split("-")
+    step = int(number) + 2 + int(seed)
+    return (correct([int(image % step > 0) for image in range(40)]),) if kind == "train" else ()
 
 
 def timing(uid, config, seconds, **changes):

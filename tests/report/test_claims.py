@@ -3,7 +3,7 @@
 import pytest
 
 from harness.report.claims import load_claims
-from harness.report.table import PAPER
+from harness.report.table_file import PAPER
 from harness.spec.errors import SpecError
 
 TEXT = (PAPER / "claims.yml").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import entry, snapshot, table1, train, whole
+from records import entry, snapshot, table1, train, whole, whole_samples
 
 from harness.report import expected_configs, expected_settings, render, study_document, table_document
 from harness.report.document import _letters
@@ -26,10 +26,15 @@ from harness.spec.errors import HarnessError
 
 GOLDEN = Path(__file__).parent / "golden"
 CONFIGS = expected_configs(table1())
+ROWS = list(CONFIGS)
 
 
 def paper_document(stored, **options):
     return table_document(stored, table1(), CONFIGS, expected_settings(table1()), **options)
+
+
+def whole_document():
+    return paper_document(whole(), samples=whole_samples)
 
 
 def study(stored=None):
@@ -39,7 +44,7 @@ def study(stored=None):
 @pytest.mark.parametrize("kind", ["md", "latex", "csv", "json"])
 @pytest.mark.parametrize("name", ["table1", "study"])
 def test_golden(name, kind):
-    text = render(paper_document(whole()) if name == "table1" else study(), kind)
+    text = render(whole_document() if name == "table1" else study(), kind)
     file = GOLDEN / f"{name}.{'tex' if kind == 'latex' else kind}"
     if os.environ.get("UPDATE_GOLDEN"):
         file.parent.mkdir(exist_ok=True)
@@ -48,7 +53,7 @@ def test_golden(name, kind):
 
 
 def test_json_is_the_list_of_cells():
-    cells = json.loads(render(paper_document(whole()), "json"))
+    cells = json.loads(render(whole_document(), "json"))
     assert len(cells) == 35
     assert list(cells[0]) == (
         [
@@ -66,8 +71,14 @@ def test_json_is_the_list_of_cells():
             "dataset",
             "device",
             "note",
+            "statistics",
         ]
     )
+    assert [cell["column"] for cell in cells if cell["statistics"]] == ["accuracy"] * 7
+    first, second = (cell["statistics"] for cell in cells if cell["column"] == "accuracy" and cell["row"] in ROWS[:2])
+    assert first["difference"] is None
+    assert (first["seeds"], second["against"], second["difference"]["tests"]) == ([0, 1], "Baseline", 6)
+    assert [pair["seed"] for pair in second["mcnemar_by_seed"]] == [0, 1]
 
 
 def test_json_has_no_nan():
@@ -82,6 +93,18 @@ def test_csv_reads_back():
     assert len(lines) == 7
     assert lines[0]["Accuracy [fraction] paper"] == "0.9791"
     assert float(lines[0]["Parameters [M] difference"]) == 0
+
+
+def test_csv_has_the_statistics_behind_all_else():
+    heads, *lines = csv.reader(io.StringIO(render(whole_document(), "csv")))
+    assert {len(line) for line in lines} == {len(heads)} == {len(set(heads))}
+    assert heads.index("Accuracy [fraction] n") == heads.index("Flops [count] match") + 1
+    rows = [dict(zip(heads, line, strict=True)) for line in lines]
+    assert [row["Accuracy [fraction] n"] for row in rows] == ["2", "2", "2", "2", "2", "2", "1"]
+    assert [row["Accuracy [fraction] against"] for row in rows] == ["", *["Baseline"] * 6]
+    assert rows[0]["Accuracy [fraction] sign-flip p"] == ""
+    assert float(rows[1]["Accuracy [fraction] mean difference"]) == pytest.approx(0.00075)
+    assert (rows[1]["Accuracy [fraction] Holm p"], rows[1]["Accuracy [fraction] McNemar seed"]) == ("1.0", "1")
 
 
 def test_unknown_format():
@@ -200,22 +223,35 @@ def test_latex_prints_each_special_character():
     )
 
 
-@pytest.mark.parametrize("make", [lambda: paper_document(whole()), study], ids=["table1", "study"])
+@pytest.mark.parametrize("make", [whole_document, study], ids=["table1", "study"])
 def test_latex_has_as_many_fields_in_each_line(make):
     document = make()
     text = render(document, "latex")
+    small = len(document.statistics)
     assert re.findall(r"\\usepackage\{(\w+)\}", text) == ["booktabs"]  # in a comment: the one that is needed
-    assert re.findall(r"\\begin\{(\w+)\}", text) == ["table", "tabular", "minipage"]
-    assert re.findall(r"\\end\{(\w+)\}", text) == ["tabular", "minipage", "table"]
-    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
-    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
-    for line in body.splitlines():
-        if line.endswith(r"\\") and "@{}l" not in line:
-            assert len(re.findall(r"(?<!\\)&", line)) == len(document.columns)
+    assert re.findall(r"\\begin\{(\w+)\}", text) == ["table", "tabular", "minipage", *["tabular"] * small]
+    assert re.findall(r"\\end\{(\w+)\}", text) == ["tabular", "minipage", "table", *["tabular"] * small]
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1 + small
+    bodies = [part.partition(r"\bottomrule")[0] for part in text.split(r"\toprule")[1:]]
+    wide = [len(document.columns), *(len(table.columns) for table in document.statistics)]
+    for body, columns in zip(bodies, wide, strict=True):
+        for line in body.splitlines():
+            if line.endswith(r"\\") and "@{}l" not in line:
+                assert len(re.findall(r"(?<!\\)&", line)) == columns
+
+
+def test_latex_goes_on_where_a_page_ends():
+    document = study()
+    rows = document.rows * 12  # 84 rows: 40, 40 and 4
+    text = render(replace(document, rows=rows), "latex")
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 3
+    assert text.count("(continued)") == 2
+    assert text.count(r"\begin{minipage}") == 1
+    assert text.count("Dimension reduction of Conv, 75") == 12
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-@pytest.mark.parametrize("make", [lambda: paper_document(whole()), study], ids=["table1", "study"])
+@pytest.mark.parametrize("make", [whole_document, study], ids=["table1", "study"])
 def test_latex_compiles(make, tmp_path):
     body = render(make(), "latex")
     file = tmp_path / "t.tex"

@@ -3,8 +3,10 @@
 import pytest
 from records import MODEL_COSTS, table1
 
+from harness.report.expected import expected_configs
 from harness.report.printing import as_printed, difference, in_unit, printed
-from harness.report.table import Column, load_paper_table, load_table, paper_tables
+from harness.report.table import Column
+from harness.report.table_file import load_our_table, load_paper_table, load_table, our_tables, paper_tables
 from harness.spec.errors import HarnessError, SpecError
 
 
@@ -41,9 +43,15 @@ def test_counts_print_as_the_paper_prints_them(label):
 
 
 def test_table_not_entered():
-    assert paper_tables() == [1]
-    with pytest.raises(HarnessError, match=r"^table 5 is not entered yet; entered: 1$"):
+    assert paper_tables() == [1, 2, 3]
+    with pytest.raises(HarnessError, match=r"^table 5 is not entered yet; entered: 1, 2, 3$"):
         load_paper_table(5)
+
+
+def test_no_such_table_of_ours():
+    assert our_tables() == ["cifar-small", "rivals"]
+    with pytest.raises(HarnessError, match=r"^there is no table 'rival'; did you mean 'rivals'\?$"):
+        load_our_table("rival")
 
 
 GOOD = """\
@@ -62,7 +70,59 @@ rows:
 def test_a_users_own_table(tmp_path):
     file = tmp_path / "mine.yml"
     file.write_text(GOOD)
-    assert load_table(file).rows[0].paper["acc"].value == 98.5
+    table = load_table(file)
+    assert table.rows[0].paper["acc"].value == 98.5
+    assert (table.baseline, table.against(table.rows[0])) == ("one", None)
+
+
+def test_a_model_with_options_and_a_row_with_another(tmp_path):
+    file = tmp_path / "mine.yml"
+    narrow = "  - label: two\n    trial: {study: s, name: two}\n    model: {kind: vgg16, width: 0.5}\n"
+    named = "dataset: cifar10, model: {kind: vgg16, width: 0.25}, protocol: {kind: cifar-fast, epochs: 8}"
+    file.write_text(GOOD.replace("dataset: mnist, model: mnist_cnn, protocol: mnist-paper", named) + narrow)
+    table = load_table(file)
+    one, two = expected_configs(table).values()
+    assert (one["model"], two["model"]) == ({"kind": "vgg16", "width": 0.25}, {"kind": "vgg16", "width": 0.5})
+    assert one["protocol"]["epochs"] == two["protocol"]["epochs"] == 8
+    assert table.expect.protocol_name == "cifar-fast"
+
+
+GRID = """\
+  - label: "{kind}, stride {stride}"
+    trial: {study: s, name: t}
+    grid: {stride: [2, 4], kind: [max, min]}
+    against: "max, stride {stride}"
+"""
+
+
+def test_a_grid_is_rows_the_last_word_fastest(tmp_path):
+    file = tmp_path / "mine.yml"
+    file.write_text(GOOD + GRID)
+    table = load_table(file)
+    assert [(row.label, table.against(row)) for row in table.rows] == [
+        ("one", None),
+        ("max, stride 2", "one"),  # what others stand against stands against the baseline
+        ("min, stride 2", "max, stride 2"),
+        ("max, stride 4", "one"),
+        ("min, stride 4", "max, stride 4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('label: "{kind}, ', 'label: "{kynd}, ', r":10: .* must hold words of the grid alone: {stride}, {kind}"),
+        ("kind: [max, min]", "kind: [max, max]", r":10: 'max, stride 2' stands twice among the rows"),
+        ('against: "max', 'against: "mex', r":13: 'mex, stride 2' is no row; did you mean 'max, stride 2'"),
+        ("    trial: {study: s, name: t}\n", "", r":10: 'trial' is missing"),
+    ],
+)
+def test_a_grid_that_does_not_fit_is_refused(tmp_path, old, new, message):
+    file = tmp_path / "mine.yml"
+    assert GRID.count(old) == 1
+    file.write_text(GOOD + GRID.replace(old, new))
+    with pytest.raises(SpecError, match=message):
+        load_table(file)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +135,11 @@ def test_a_users_own_table(tmp_path):
         ("    paper", "    select_by: nothing\n    paper", r":9: 'nothing' is no column of results"),
         ("seeds: [0]", "seeds: [0, 0]", r"row 'one' has a seed twice"),
         ("columns:", "columns: [", r"not valid YAML"),
+        (", seeds: [0]", "", r":3: 'seeds' is missing"),
+        (", protocol: mnist-paper", "", r":3: 'protocol' is missing"),
+        ("caption:", "baseline: won\ncaption:", r":2: 'won' is no row; did you mean 'one'"),
+        ("caption:", "match: by name\ncaption:", r":2: a table by name needs 'study'"),
+        ("caption:", "match: by name\nstudy: s\ncaption:", r":11: 'paper' does not go with match: by name"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line_with_its_place(tmp_path, old, new, message):

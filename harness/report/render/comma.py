@@ -1,14 +1,16 @@
-"""A table as CSV for machines: numbers in the column's unit, unrounded, beside the paper's."""
+"""A table as CSV for machines: numbers in the column's unit, unrounded, beside the paper's, then the statistics."""
 
 import csv
 import io
+from collections.abc import Mapping
 
 from harness.report.document import DocCell, Document
+from harness.report.statistics import Statistics
 
 
 def to_csv(document: Document) -> str:
     """Return one line a row (RFC 4180 quoting, line feeds): of each column the paper's value, ours,
-    difference and match.
+    difference and match; behind these, of each column of results its statistics.
 
     What is not stored is empty. Without values of a paper, and for cells that are no numbers, ours alone as
     it is printed.
@@ -20,11 +22,14 @@ def to_csv(document: Document) -> str:
         name = f"{column.label} [{column.unit}]" if column.unit else column.label
         parts = ("paper", "ours", "difference", "match") if document.compares else ()
         heads += [f"{name} {part}" for part in parts] or [name]
+    heads += [f"{small.name} {part}" for small in document.statistics for part in _parts(None)]
     writer.writerow(heads)
-    for row in document.rows:
+    for i, row in enumerate(document.rows):
         fields = [row.label]
         for cell in row.cells:
             fields += _compared(cell) if document.compares else [cell.ours]
+        for small in document.statistics:
+            fields += ["" if part is None else str(part) for part in _parts(small.data[i]).values()]
         writer.writerow(fields)
     return out.getvalue()
 
@@ -34,3 +39,26 @@ def _compared(cell: DocCell) -> list[str]:
     if cell.paper_value is not None and cell.ours_value is not None:
         gap = round(cell.ours_value - cell.paper_value, 12)
     return ["" if part is None else str(part) for part in (cell.paper_value, cell.ours_value, gap, cell.match)]
+
+
+def _parts(statistics: Statistics | None) -> Mapping[str, float | str | None]:
+    """Return a row's statistics by the names of their columns; all None where there are none."""
+    difference = None if statistics is None else statistics.difference
+    pair = None if statistics is None else statistics.mcnemar
+    return {
+        "n": None if statistics is None else len(statistics.seeds),
+        "mean": None if statistics is None else statistics.mean,
+        "sd": None if statistics is None else statistics.sd,
+        "against": None if statistics is None else statistics.against,
+        "pairs": None if difference is None else len(difference.seeds),
+        "mean difference": None if difference is None else difference.mean,
+        "low 95": None if difference is None else difference.low_95,
+        "high 95": None if difference is None else difference.high_95,
+        "sign-flip p": None if difference is None else difference.p,
+        "Holm p": None if difference is None else difference.p_holm,
+        "McNemar seed": None if pair is None else pair.seed,
+        "McNemar against seed": None if pair is None else pair.against_seed,
+        "McNemar b": None if pair is None else pair.only_this,
+        "McNemar c": None if pair is None else pair.only_against,
+        "McNemar p": None if pair is None else pair.p,
+    }

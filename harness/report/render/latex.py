@@ -4,8 +4,10 @@ any engine.
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from typing import TypeVar
 
-from harness.report.document import DocCell, DocRow, Document
+from harness.report.document import DocCell, DocRow, Document, StatisticsTable
 
 _CHARS = {
     "\\": r"\textbackslash{}",
@@ -53,6 +55,8 @@ _ACCENTS = {
     "\u0308": r"\"",
     "\u0327": r"\c",
 }
+_ROWS, _COMPARED_ROWS, _SMALL_ROWS = 40, 12, 20  # that fit on a page
+_Rows = TypeVar("_Rows")
 _SCIENTIFIC = re.compile(r"([+\N{MINUS SIGN}-]?)(\d+(?:\.\d+)?)e([+-]?\d+)")
 
 
@@ -88,34 +92,69 @@ def _number(text: str) -> str:
 def to_latex(document: Document) -> str:
     """Return a table environment. Beside a paper, each row is a block of three lines: paper, ours,
     difference.
+
+    Rows that do not fit on a page go on in another environment; statistics and notes with lists stand behind it.
     """
-    heads = [rf"\multicolumn{{1}}{{c}}{{{escape(column.label)}}}" for column in document.columns]
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}[htbp]",
-        r"\centering",
-        rf"\caption{{{escape(document.caption)}}}",
-        r"\footnotesize",
-        rf"\begin{{tabular}}{{@{{}}l{'r' * len(document.columns)}@{{}}}}",
+    pieces = _pieces(document.rows, _COMPARED_ROWS if document.compares else _ROWS)
+    lines = [r"% needs \usepackage{booktabs}"]
+    for number, rows in enumerate(pieces):
+        caption = document.caption + (" (continued)" if number else "")
+        lines += [r"\begin{table}[htbp]", r"\centering", rf"\caption{{{escape(caption)}}}", r"\footnotesize"]
+        lines += _tabular([column.label for column in document.columns], _body(rows, compares=document.compares))
+        lines += [*(_below(document) if number == len(pieces) - 1 else []), r"\end{table}"]
+    for small in document.statistics:
+        lines += _small(small)
+    return "\n".join([*lines, *_details(document)]) + "\n"
+
+
+def _pieces(rows: Sequence[_Rows], size: int) -> list[Sequence[_Rows]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)] or [rows]
+
+
+def _tabular(heads: list[str], body: list[str]) -> list[str]:
+    centred = [rf"\multicolumn{{1}}{{c}}{{{escape(head)}}}" for head in heads]
+    return [
+        rf"\begin{{tabular}}{{@{{}}l{'r' * len(heads)}@{{}}}}",
         r"\toprule",
-        rf" & {' & '.join(heads)} \\",
+        _line("", centred),
         r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
     ]
-    for i, row in enumerate(document.rows):
-        lines += [r"\addlinespace"] if i and document.compares else []
-        lines += _block(row) if document.compares else [_line(escape(row.label), [_ours(c) for c in row.cells])]
-    lines += [r"\bottomrule", r"\end{tabular}", *_below(document), r"\end{table}", *_details(document)]
-    return "\n".join(lines) + "\n"
+
+
+def _body(rows: Sequence[DocRow], *, compares: bool) -> list[str]:
+    lines = []
+    for i, row in enumerate(rows):
+        lines += [r"\addlinespace"] if i and compares else []
+        lines += _block(row) if compares else [_line(escape(row.label), [_ours(cell) for cell in row.cells])]
+    return lines
+
+
+def _small(table: StatisticsTable) -> list[str]:
+    """Return a table of statistics, a block of two lines a row: behind the environment, where it stays."""
+    lines = [r"{\footnotesize\raggedright", rf"\noindent {escape(table.title)}\par\smallskip"]
+    for rows in _pieces(table.rows, _SMALL_ROWS):
+        body = []
+        for label, *fields in rows:
+            body += [_spanning(label, len(fields) + 1), _line("", [escape(field) for field in fields])]
+        lines += [r"{\scriptsize\setlength{\tabcolsep}{3pt}\noindent", *_tabular(list(table.columns), body)]
+        lines += [r"\par\smallskip}"]
+    return [*lines, *(rf"\noindent {escape(note)}\par" for note in table.notes), "}"]
 
 
 def _block(row: DocRow) -> list[str]:
-    span = len(row.cells) + 1
     return [
-        rf"\multicolumn{{{span}}}{{@{{}}l}}{{{escape(row.label)}}} \\",
+        _spanning(row.label, len(row.cells) + 1),
         _line(r"\quad paper", [_bold(cell.paper, cell.paper_bold) for cell in row.cells]),
         _line(r"\quad ours", [_ours(cell) for cell in row.cells]),
         _line(r"\quad difference", [_bold(cell.difference, on=False) for cell in row.cells]),
     ]
+
+
+def _spanning(label: str, columns: int) -> str:
+    return rf"\multicolumn{{{columns}}}{{@{{}}l}}{{{escape(label)}}} \\"
 
 
 def _line(label: str, fields: list[str]) -> str:

@@ -1,6 +1,7 @@
 """A table as GitHub's Markdown, aligned so that it reads as well in a terminal."""
 
 import re
+from collections.abc import Sequence
 from unicodedata import east_asian_width
 
 from harness.report.document import DocCell, Document
@@ -24,6 +25,10 @@ def to_markdown(document: Document) -> str:
     lines += _table(document)
     lines += [f"- {note.mark}: {escape(note.text)}" for note in document.footnotes]
     lines += [""] if document.footnotes else []
+    for small in document.statistics:
+        lines += [escape(small.title), ""]
+        lines += _aligned([("", *small.columns), *small.rows])
+        lines += [*(f"- {escape(note)}" for note in small.notes), ""]
     for note in document.notes:
         lines += [escape(note.text), ""]
         lines += [*(f"- {escape(line)}" for line in note.lines), ""] if note.lines else []
@@ -33,6 +38,15 @@ def to_markdown(document: Document) -> str:
 def _table(document: Document) -> list[str]:
     grid = [["", *(escape(column.label) for column in document.columns)]]
     grid += [[escape(row.label), *(_cell(cell, document.compares) for cell in row.cells)] for row in document.rows]
+    return _lines(grid)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    return _lines([[escape(field) for field in row] for row in rows])
+
+
+def _lines(grid: list[list[str]]) -> list[str]:
+    """Return a table of fields that are escaped already, the first line its head."""
     widths = [max(3, *(_width(line[i]) for line in grid)) for i in range(len(grid[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [_line(grid[0], widths), _line(rule, widths), *(_line(line, widths) for line in grid[1:])]
