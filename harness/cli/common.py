@@ -74,13 +74,15 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as a person says them: 42 s, 3 min, 1 h 05 min."""
+    """Return seconds as a person says them: 42 s, 3 min, 1 h 05 min, 12 days."""
     if seconds is None:
         return "unknown"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes < 72 * 60 else f"{minutes / 60 / 24:.0f} days"
 
 
 def amount(number: float | None) -> str:

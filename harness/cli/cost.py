@@ -1,5 +1,7 @@
 """`harness cost`: parameters, variables, MACs and the paper's FLOPs of a study's networks."""
 
+from typing import Any
+
 import click
 
 from harness.cli.common import amount, format_option, load_studies, only_option, print_json, print_table, set_option
@@ -11,8 +13,13 @@ _COUNTS = ("parameters", "variables", "weights", "macs", "paper_flops")
 @click.argument("files", nargs=-1, required=True, metavar="STUDY...")
 @only_option
 @set_option
+@click.option(
+    "--narrow",
+    type=click.Choice(["parameters", "macs"]),
+    help="Add the width at which the whole network, uniformly narrowed, costs as much without its compressors.",
+)
 @format_option("text", "json")
-def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], fmt: str) -> None:
+def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], narrow: str | None, fmt: str) -> None:
     """Count what the networks of STUDY files cost, without data and without training.
 
     parameters: trainable; variables: with the moving statistics of batch normalisation; weights: of convolutions and
@@ -21,6 +28,7 @@ def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], f
 
     \b
     harness cost ablations/mnist.yml --format json
+    harness cost ablations/cifar.yml --only '2FP*' --narrow parameters
     """
     from harness.execution.register import trial_costs
 
@@ -28,11 +36,25 @@ def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], f
     for study in load_studies(files, overrides, only):
         for item in study.chosen:
             costs = trial_costs(item.trial, study.plugin_folders)
-            rows.append({"trial": item.name, "key": item.trial.key, **{name: int(costs[name]) for name in _COUNTS}})
+            counts: dict[str, float] = {name: int(costs[name]) for name in _COUNTS}
+            width = _narrow_width(item.trial, narrow) if narrow else {}
+            rows.append({"trial": item.name, "key": item.trial.key, **counts, **width})
     if fmt == "json":
         print_json(rows)
     else:
         print_table(
-            ["trial", *(name.replace("_", " ") for name in _COUNTS)],
-            [[row["trial"], *(amount(row[name]) for name in _COUNTS)] for row in rows],
+            ["trial", *(name.replace("_", " ") for name in _COUNTS), *(["narrow: width", narrow] if narrow else [])],
+            [
+                [row["trial"], *(amount(row[name]) for name in _COUNTS)]
+                + ([row["narrow_width"], amount(row["narrow_cost"])] if narrow else [])
+                for row in rows
+            ],
         )
+
+
+def _narrow_width(trial: Any, by: str) -> dict[str, float]:
+    """Return the width of the network that is as costly as a trial's, and what it costs."""
+    from harness.cost.narrow import narrow
+
+    found = narrow(trial.config, by)  # type: ignore[arg-type]
+    return {"narrow_width": found.width, "narrow_cost": found.cost}

@@ -23,6 +23,7 @@ from harness.spec.errors import HarnessError, did_you_mean
 if TYPE_CHECKING:
     from harness.execution.options import Summary
     from harness.execution.plan import Plan
+    from harness.spec.resolve import Trial
 
 _INTERRUPTED = 130
 
@@ -89,7 +90,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     studies = load_studies(files, overrides, only)
     reasons = _reasons(retry)
     if dry_run:
-        _dry_run(studies, db, reasons, jobs, fmt)
+        _dry_run(studies, db, reasons, (jobs, threads, choose_device(device)), fmt)
         return
     options = Options(
         db=db,
@@ -164,34 +165,47 @@ def _reasons(text: str) -> frozenset[str]:
     return reasons
 
 
-def _dry_run(studies: Sequence[Any], db: Path, retry: frozenset[str], jobs: int, fmt: str) -> None:
+def _dry_run(
+    studies: Sequence[Any], db: Path, retry: frozenset[str], how: tuple[int, int | None, str], fmt: str
+) -> None:
     """Print each trial with what it costs, what is done, left and held, and how long what is left will take."""
-    from harness.execution.estimate import History
+    from harness.execution.calibrate import seconds_per_image
+    from harness.execution.estimate import Estimator
+    from harness.execution.options import cores
     from harness.execution.plan import plan
     from harness.execution.register import stored, trial_costs
 
+    jobs, threads, device = how
     found = stored(db)
     planned = plan(studies, found, db.resolve().parent / "artifacts", retry)
-    history = History(found)
+    items = [(study, item) for study in studies for item in study.chosen]
+    folders = {item.trial.key: study.plugin_folders for study, item in items}
+    costs = {}
+    for _, item in items:
+        record = found.trials.get(item.trial.key)
+        key = item.trial.key
+        costs[key] = record.costs if record and record.costs else trial_costs(item.trial, folders[key])
+
+    def calibrate(trial: "Trial") -> float:
+        return seconds_per_image(trial.config, folders[trial.key], device, threads or max(1, cores() // jobs))
+
+    estimator = Estimator(found, {key: counts["macs"] for key, counts in costs.items()}, calibrate)
     rows = []
-    for study in studies:
-        for item in study.chosen:
-            runs = [run for run in planned.runs if run.trial.key == item.trial.key]
-            record = found.trials.get(item.trial.key)
-            costs = record.costs if record and record.costs else trial_costs(item.trial, study.plugin_folders)
-            counts = {status: sum(run.status == status for run in runs) for status in ("done", "left", "held")}
-            left = [run for run in runs if run.status == "left"]
-            rows.append(
-                {
-                    "study": study.name,
-                    "trial": item.name,
-                    "key": item.trial.key,
-                    "parameters": int(costs["parameters"]),
-                    "macs": int(costs["macs"]),
-                    **counts,
-                    "seconds_left": history.total(left, jobs) if left else 0.0,
-                }
-            )
+    for study, item in items:
+        runs = [run for run in planned.runs if run.trial.key == item.trial.key]
+        estimate = estimator.total((run for run in runs if run.status == "left"), jobs)
+        rows.append(
+            {
+                "study": study.name,
+                "trial": item.name,
+                "key": item.trial.key,
+                "parameters": int(costs[item.trial.key]["parameters"]),
+                "macs": int(costs[item.trial.key]["macs"]),
+                **{status: sum(run.status == status for run in runs) for status in ("done", "left", "held")},
+                "seconds_left": estimate.seconds,
+                "rough": estimate.rough,
+            }
+        )
     if fmt == "json":
         print_json(rows)
         return
@@ -203,8 +217,12 @@ def _dry_run(studies: Sequence[Any], db: Path, retry: frozenset[str], jobs: int,
             for r in rows
         ],
     )  # fmt: skip
-    estimate = history.total(planned.of("left"), jobs)
-    click.echo(f"\n{len(rows)} trials, {len(planned.runs)} runs: {_counts(planned)}; time left: {duration(estimate)}")
+    estimate = estimator.total(planned.of("left"), jobs)
+    basis = f" on {device}, roughly, from steps timed just now" if estimate.rough else ""
+    click.echo(
+        f"\n{len(rows)} trials, {len(planned.runs)} runs: {_counts(planned)}; "
+        f"time left: {duration(estimate.seconds)}{basis}"
+    )
 
 
 def _counts(planned: "Plan") -> str:

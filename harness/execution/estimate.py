@@ -1,21 +1,40 @@
-"""How long what is left will take, from the history in the store."""
+"""How long what is left will take: from the history in the store, else from a few steps timed now."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import Any
 
 from harness.execution.plan import PlannedRun
+from harness.spec.resolve import Trial
 from harness.store.records import Snapshot
 
+Calibrate = Callable[[Trial], float]
+"""Returns the seconds of training on one image for a trial, measured now."""
 
-class History:
-    """Seconds that finished attempts took, by trial, and by model and data an epoch."""
 
-    def __init__(self, found: Snapshot) -> None:
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds, and whether some of them rest on a few steps timed now instead of runs that ended."""
+
+    seconds: float
+    rough: bool
+
+
+class Estimator:
+    """Estimates runs by those that ended: of the same trial, else of the same model and data, an epoch.
+
+    A model that was never trained is calibrated, once for each precision, and scaled by multiply-accumulates.
+    """
+
+    def __init__(self, found: Snapshot, macs: Mapping[str, float], calibrate: Calibrate) -> None:
+        """`macs`: multiply-accumulates of each trial's network for one image, by the trial's key."""
+        self._macs, self._calibrate = macs, calibrate
+        self._rates: dict[str, float] = {}  # seconds an image and MAC
         self._by_trial: defaultdict[str, list[float]] = defaultdict(list)
-        self._by_model: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self._by_model: defaultdict[str, list[float]] = defaultdict(list)
         for attempt in found.attempts:
             if attempt.kind != "train" or attempt.state != "done" or attempt.resumed_from or not attempt.ended:
                 continue
@@ -23,23 +42,30 @@ class History:
             seconds = (ended - begun).total_seconds()
             config = found.trials[attempt.trial_key].config
             self._by_trial[attempt.trial_key].append(seconds)
-            self._by_model[_model(config)].append(seconds / config["protocol"]["epochs"])
+            self._by_model[_alike(config)].append(seconds / config["protocol"]["epochs"])
 
-    def seconds(self, run: PlannedRun) -> float | None:
-        """Return what a run will take: as this trial's runs did, else as an epoch of this model did; None: unknown."""
-        own = self._by_trial.get(run.trial.key)
-        if own:
-            return median(own)
-        config = run.trial.config
-        alike = self._by_model.get(_model(config))
-        return median(alike) * float(config["protocol"]["epochs"]) if alike else None
+    def run(self, planned: PlannedRun) -> Estimate:
+        """Return what a run will take."""
+        config = planned.trial.config
+        epochs = float(config["protocol"]["epochs"])
+        if own := self._by_trial.get(planned.trial.key):
+            return Estimate(median(own), rough=False)
+        if alike := self._by_model.get(_alike(config)):
+            return Estimate(median(alike) * epochs, rough=False)
+        images = planned.trial.dataset.splits["train"].images * epochs
+        return Estimate(images * self._macs[planned.trial.key] * self._rate(planned.trial), rough=True)
 
-    def total(self, runs: Iterable[PlannedRun], jobs: int) -> float | None:
-        """Return what runs will take with so many at a time, or None where one of them is unknown."""
-        each = [self.seconds(run) for run in runs]
-        known = [seconds for seconds in each if seconds is not None]
-        return sum(known) / jobs if len(known) == len(each) else None
+    def total(self, runs: Iterable[PlannedRun], jobs: int) -> Estimate:
+        """Return what runs will take with so many at a time."""
+        each = [self.run(planned) for planned in runs]
+        return Estimate(sum(e.seconds for e in each) / jobs, rough=any(e.rough for e in each))
+
+    def _rate(self, trial: Trial) -> float:
+        kind = f"{trial.config['model']} {trial.config['protocol']['precision']}"
+        if kind not in self._rates:
+            self._rates[kind] = self._calibrate(trial) / self._macs[trial.key]
+        return self._rates[kind]
 
 
-def _model(config: Mapping[str, Any]) -> tuple[str, str]:
-    return str(config["model"]), str(config["data"])
+def _alike(config: Mapping[str, Any]) -> str:
+    return f"{config['model']} {config['data']} {config['protocol']['precision']}"

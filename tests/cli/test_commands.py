@@ -76,13 +76,20 @@ def test_a_dry_run_prints_every_trial_and_makes_nothing(call, study_file, tmp_pa
     result = call("run", "grid", study_file("mnist"), "--dry-run")
     assert result.exit_code == 0, result.output
     assert all(name in result.stdout for name in TABLE_1)
-    assert "7 trials, 14 runs: 0 done, 14 left, 0 held; time left: unknown" in result.stdout
+    assert "7 trials, 14 runs: 0 done, 14 left, 0 held; time left: " in result.stdout
+    assert "on cpu, roughly, from steps timed just now" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_as_json(call, study_file):
     rows = json.loads(call("run", "grid", study_file("quickstart"), "--dry-run", "--format", "json").stdout)
-    assert [(row["done"], row["left"], row["held"], row["seconds_left"]) for row in rows] == [(0, 1, 0, None)] * 7
+    assert [(row["done"], row["left"], row["held"], row["rough"]) for row in rows] == [(0, 1, 0, True)] * 7
+    seconds = {row["trial"]: row["seconds_left"] for row in rows}
+    macs = {row["trial"]: row["macs"] for row in rows}
+    baseline = "Baseline"  # the one that is timed; the others are scaled by their multiply-accumulates
+    for name, value in seconds.items():
+        assert value == pytest.approx(seconds[baseline] * macs[name] / macs[baseline])
+    assert seconds[baseline] > 0
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,10 @@ def test_a_dry_run_as_json(call, study_file):
         (["run", "grid", "STUDY", "--only", "topk"], "--only 'topk' matches no trial"),
         (["run", "grid", "STUDY", "--set", "protocol.epochs"], "--set takes PATH=VALUE"),
         (["run", "grid", "STUDY", "--set", "protocol.epoch=2"], "unknown key 'epoch'; did you mean 'epochs'?"),
-        (["run", "grid", "STUDY", "--set", "protocol.precision=bf16"], "precision 'bf16' is not trained yet; fp32 is"),
+        (
+            ["run", "grid", "STUDY", "--device", "cpu", "--set", "protocol.precision=tf32"],
+            "precision 'tf32' needs a GPU",
+        ),
         (["run", "grid", "STUDY", "STUDY"], "two of the files are both the study 'quickstart'"),
         (["run", "grid", "STUDY", "--device", "gpu"], "--device takes auto, cpu, cuda or cuda:N, not 'gpu'"),
     ],
@@ -118,7 +128,7 @@ def test_wrong_use_is_one_line_and_exit_2_and_makes_nothing(call, study_file, tm
 def test_a_timing_that_cannot_be_made_makes_nothing(call, study_file, tmp_path):
     result = call("run", "timing", study_file("quickstart"), "--set", "protocol.precision=tf32")
     assert result.exit_code == 2
-    assert "precision 'tf32' is not trained yet; fp32 is" in result.stderr.splitlines()[-1]
+    assert "precision 'tf32' needs a GPU" in result.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -143,6 +153,7 @@ def test_data_list_and_verify_of_what_comes_with_the_harness(call, monkeypatch, 
     assert [(d["dataset"], d["here"], d["stand_in_for"]) for d in listed["datasets"]] == [
         ("mnist", False, None),
         ("digits", True, "mnist"),
+        ("cifar10", False, None),
     ]
     assert "digits: as declared: train 1,442" in call("data", "verify").stdout
 
