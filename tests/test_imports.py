@@ -21,10 +21,11 @@ MAY_IMPORT = {
     "training": {"tasks", "cost", "models", "data", "layers"},
     "report": {"store"},
     "execution": {"store", "training", "tasks", "cost", "models", "data", "layers"},
-    "cli": {"execution", "report", "store", "data", "cost"},
+    "search": {"execution", "store"},
+    "cli": {"execution", "search", "report", "store", "data", "cost"},
 }
 FOR_EVERYBODY = {"spec", "torchvision_compat"}
-WITHOUT_TORCH = ("spec", "store", "report", "cli")
+WITHOUT_TORCH = ("spec", "store", "report", "search", "cli")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 

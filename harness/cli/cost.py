@@ -37,7 +37,7 @@ def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], n
         for item in study.chosen:
             costs = trial_costs(item.trial, study.plugin_folders)
             counts: dict[str, float] = {name: int(costs[name]) for name in _COUNTS}
-            width = _narrow_width(item.trial, narrow) if narrow else {}
+            width = _narrow_width(item.trial, narrow, study.plugin_folders) if narrow else {}
             rows.append({"trial": item.name, "key": item.trial.key, **counts, **width})
     if fmt == "json":
         print_json(rows)
@@ -52,9 +52,9 @@ def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], n
         )
 
 
-def _narrow_width(trial: Any, by: str) -> dict[str, float]:
+def _narrow_width(trial: Any, by: str, plugin_folders: tuple[str, ...]) -> dict[str, float]:
     """Return the width of the network that is as costly as a trial's, and what it costs."""
     from harness.cost.narrow import narrow
 
-    found = narrow(trial.config, by)  # type: ignore[arg-type]
+    found = narrow(trial.config, by, plugin_folders)  # type: ignore[arg-type]
     return {"narrow_width": found.width, "narrow_cost": found.cost}

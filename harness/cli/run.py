@@ -45,7 +45,8 @@ def run() -> None:
 @run.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--dry-run", is_flag=True, help="Print what there is to do, and do nothing.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs side by side.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs side by side  [default: 1]")
+@click.option("--per-device", type=click.IntRange(min=1), metavar="N", help="Runs side by side on each GPU.")
 @threads_option
 @device_option
 @only_option
@@ -59,7 +60,8 @@ def run() -> None:
 def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
     files: tuple[str, ...],
     dry_run: bool,
-    jobs: int,
+    jobs: int | None,
+    per_device: int | None,
     threads: int | None,
     device: str,
     only: str | None,
@@ -83,20 +85,21 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     """
     from harness.cli.display import display
     from harness.data.locations import data_root
-    from harness.execution.device import choose_device
     from harness.execution.driver import run_grid
     from harness.execution.options import Options
 
     studies = load_studies(files, overrides, only)
     reasons = _reasons(retry)
+    where, gpus, side_by_side = _placement(device, jobs, per_device)
     if dry_run:
-        _dry_run(studies, db, reasons, (jobs, threads, choose_device(device)), fmt)
+        _dry_run(studies, db, reasons, (side_by_side, threads, where), fmt)
         return
     options = Options(
         db=db,
         data_root=data_root(),
-        device=choose_device(device),
-        jobs=jobs,
+        device=where,
+        devices=gpus,
+        jobs=side_by_side,
         threads=threads,
         limit=limit,
         retry=reasons,
@@ -156,6 +159,20 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
     _exit(summary)
 
 
+def _placement(device: str, jobs: int | None, per_device: int | None) -> tuple[str, tuple[str, ...], int]:
+    """Return the device, the GPUs among which runs are shared out (none: all on the device), and how many at a time."""
+    from harness.execution.device import all_gpus, choose_device
+
+    if per_device is None:
+        return choose_device(device), (), jobs or 1
+    if jobs is not None:
+        raise HarnessError("--jobs and --per-device both say how many runs there are side by side: give one of them")
+    gpus = all_gpus(device)
+    if not gpus:
+        raise HarnessError("--per-device shares GPUs out and there is none here: --jobs N runs side by side on the CPU")
+    return gpus[0], gpus, per_device * len(gpus)
+
+
 def _reasons(text: str) -> frozenset[str]:
     from harness.execution.plan import HELD
 
@@ -189,7 +206,7 @@ def _dry_run(
     def calibrate(trial: "Trial") -> float:
         return seconds_per_image(trial.config, folders[trial.key], device, threads or max(1, cores() // jobs))
 
-    estimator = Estimator(found, {key: counts["macs"] for key, counts in costs.items()}, calibrate)
+    estimator = Estimator(found, {key: counts["macs"] for key, counts in costs.items()}, calibrate, device)
     rows = []
     for study, item in items:
         runs = [run for run in planned.runs if run.trial.key == item.trial.key]

@@ -4,8 +4,9 @@ Feature pooling saves parameters (and MACs) at its sites. Whether it saves them 
 as many of them, because all its layers are a little narrower.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from harness.cost.count import count_config
@@ -14,6 +15,7 @@ from harness.spec.models import MODELS, WidthOptions
 
 By = Literal["parameters", "macs"]
 _STEP = 1e-4  # of the width
+_WIDEST = 4  # that a model takes
 
 
 @dataclass(frozen=True)
@@ -25,26 +27,32 @@ class Narrowed:
     target: int
 
 
-def narrow(config: Mapping[str, Any], by: By) -> Narrowed:
+def narrow(config: Mapping[str, Any], by: By, plugin_paths: Sequence[str | Path] = ()) -> Narrowed:
     """Return the width at which a trial's network without its compressors costs most nearly what it costs with them.
 
     Args:
         config: a trial's configuration; its "model" and "compressors" are read.
         by: what is to be equal.
+        plugin_paths: folders in which modules of plug-ins may lie.
 
     Raises:
-        HarnessError: the model has no option `width`.
+        HarnessError: the model has no option `width`, or none that it takes is wide enough.
     """
     model = dict(config["model"])
     declaration = MODELS.get(model["kind"])
     if declaration is None or not issubclass(declaration.options, WidthOptions):
         raise HarnessError(f"the model '{model['kind']}' has no option 'width' to narrow it by")
-    target = int(count_config(config)[by])
+    target = int(count_config(config, plugin_paths)[by])
 
     def cost(steps: int) -> int:
         return int(count_config({"model": {**model, "width": steps * _STEP}, "compressors": {}})[by])
 
-    low, high = 0, round(model.get("width", 1.0) / _STEP)  # cost(low) < target ≤ cost(high), cost rises with the width
+    low, high = 0, round(model.get("width", 1.0) / _STEP)
+    while cost(high) < target:  # a compressor may cost more than it saves
+        low, high = high, 2 * high
+        if high * _STEP > _WIDEST:
+            raise HarnessError(f"no width up to {_WIDEST} of '{model['kind']}' costs as much: {target} {by}")
+    # cost(low) < target ≤ cost(high), and the cost rises with the width
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if cost(middle) >= target else (middle, high)

@@ -20,6 +20,7 @@ from harness.spec.files import atomic_open
 from harness.torchvision_compat import import_torchvision
 
 _CLASSES = {"mnist": "MNIST", "cifar10": "CIFAR10"}  # torchvision's
+_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 
 
@@ -65,7 +66,7 @@ def _opened(source: Path) -> Iterator[Path]:
                     archive.extractall(folder, filter="data")
             else:
                 raise HarnessError(f"{source} is neither a folder nor an archive ({', '.join(ARCHIVES)})")
-        except (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise HarnessError(f"{source} cannot be unpacked: {error}") from error
         yield folder
 

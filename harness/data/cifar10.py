@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from harness.data.class_folders import SPLITS, find_class_folders, read_class_folders
 from harness.data.dataset import Arrays
+from harness.data.fingerprint import fingerprint, image_hashes
 from harness.data.locations import CIFAR10_BATCHES, cifar10_decoded, cifar10_folder, require
+from harness.spec.datasets import DATASETS
 from harness.spec.errors import HarnessError
 from harness.spec.files import atomic_open
 from harness.torchvision_compat import import_torchvision
@@ -36,11 +38,21 @@ def load(root: Path) -> dict[str, Arrays]:
     splits = read_any(root / CIFAR10_BATCHES) or read_any(cifar10_folder(root))
     if splits is None:
         raise HarnessError(f"there are no batches and no class folders of CIFAR-10 below {root}")
+    if not _as_declared(splits):
+        return splits  # for the caller to refuse; nothing wrong is kept
     try:
         keep(splits, root)
     except OSError as error:
         _log.warning("%s cannot be written (%s): the images are decoded anew each time", decoded, error.strerror)
     return splits
+
+
+def _as_declared(splits: Mapping[str, Arrays]) -> bool:
+    return all(
+        fingerprint(image_hashes(splits[name].images, splits[name].labels))
+        == DATASETS["cifar10"].splits[name].fingerprint
+        for name in SPLITS
+    )
 
 
 def read_any(source: Path) -> dict[str, Arrays] | None:

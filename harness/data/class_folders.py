@@ -16,7 +16,8 @@ _SUFFIXES = frozenset({".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff", ".jpg",
 
 def find_class_folders(source: Path, classes: Sequence[str]) -> Path | None:
     """Return the first folder at or below `source` that has `train` and `test` with a folder for every class."""
-    candidates = [source, *sorted(path.parent for path in source.rglob("train") if path.is_dir())]
+    below = sorted(path.parent for path in source.rglob("train") if path.is_dir() and "__MACOSX" not in path.parts)
+    candidates = [source, *below]
     for folder in candidates:
         if all((folder / split / name).is_dir() for split in SPLITS for name in classes):
             return folder
@@ -40,7 +41,8 @@ def _read_split(folder: Path, classes: Sequence[str], shape: tuple[int, int, int
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    yield from sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    seen = (path for path in folder.iterdir() if not path.name.startswith("."))  # "._NAME" lies in archives from macOS
+    yield from sorted(path for path in seen if path.suffix.lower() in _SUFFIXES)
 
 
 def _read(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -50,7 +52,7 @@ def _read(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         raise HarnessError(f"{path} cannot be read as an image: {error}") from error
     if pixels.shape[:2] != (height, width):
         raise HarnessError(f"{path} is {pixels.shape[1]}×{pixels.shape[0]}, expected {width}×{height}")

@@ -28,6 +28,7 @@ def mnist_folder(root: Path) -> Path:
 
 
 CIFAR10_BATCHES = "cifar-10-batches-py"  # torchvision's name
+CIFAR10_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 
 
 def cifar10_folder(root: Path) -> Path:
@@ -45,8 +46,10 @@ def is_present(dataset: str, root: Path) -> bool:
     if dataset == "mnist":
         return all((mnist_folder(root) / name).is_file() for name in MNIST_FILES)
     if dataset == "cifar10":
-        folders = (root / CIFAR10_BATCHES, cifar10_folder(root) / "train")
-        return cifar10_decoded(root).is_file() or any(folder.is_dir() for folder in folders)
+        batches = (root / CIFAR10_BATCHES / name for name in CIFAR10_FILES)
+        folders = (cifar10_folder(root) / split for split in ("train", "test"))
+        found = cifar10_decoded(root).is_file() or all(file.is_file() for file in batches)
+        return found or all(folder.is_dir() for folder in folders)
     return True
 
 

@@ -4,31 +4,35 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-_IMAGES, _STEPS = 16, 2
+_STEPS = 2
+_IMAGES_ON_CPU = 16  # a GPU gets a whole batch, or launching its kernels would be what is measured
 
 
 def seconds_per_image(config: Mapping[str, Any], plugin_folders: tuple[str, ...], device: str, threads: int) -> float:
     """Return the seconds of training on one image: forward and backward on noise, in the trial's precision.
 
-    Two steps of 16 images after one of warm-up, so it is rough; data, optimiser and observation are not in it.
+    Two steps after one of warm-up, so it is rough; data, optimiser, observation and capture are not in it.
     """
     import torch
 
     from harness.models.build import build_model
     from harness.spec.models import MODELS
-    from harness.tasks.precision import autocast
+    from harness.tasks.precision import autocast, use_precision
     from harness.training.process import synchronise
 
     where, before = torch.device(device), torch.get_num_threads()
+    precision = config["protocol"]["precision"]
+    use_precision(precision, where)
+    count = _IMAGES_ON_CPU if where.type == "cpu" else int(config["protocol"]["batch_size"])
     torch.set_num_threads(threads)
     try:
         with torch.random.fork_rng(devices=[]):
             model = build_model(config, plugin_folders).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            images = torch.randn(_IMAGES, *MODELS[config["model"]["kind"]].input_shape).to(where)
+            images = torch.randn(count, *MODELS[config["model"]["kind"]].input_shape).to(where)
         images = images.contiguous(memory_format=torch.channels_last)
 
         def step() -> None:
-            with autocast(config["protocol"]["precision"], where):
+            with autocast(precision, where):
                 logits = model(images)
             logits.float().logsumexp(1).mean().backward()
             synchronise(where)
@@ -37,6 +41,6 @@ def seconds_per_image(config: Mapping[str, Any], plugin_folders: tuple[str, ...]
         started = time.perf_counter()
         for _ in range(_STEPS):
             step()
-        return (time.perf_counter() - started) / (_STEPS * _IMAGES)
+        return (time.perf_counter() - started) / (_STEPS * count)
     finally:
         torch.set_num_threads(before)

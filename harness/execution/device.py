@@ -27,5 +27,15 @@ def choose_device(asked: str) -> str:
     raise HarnessError(f"there is no {asked} here: torch {torch.__version__} sees {found} GPU(s)")
 
 
+def all_gpus(asked: str) -> tuple[str, ...]:
+    """Return every GPU for auto and cuda, the one that cuda:N names; none for cpu, and where there is no GPU."""
+    chosen = choose_device(asked)
+    if chosen == "cpu" or ":" in asked:
+        return () if chosen == "cpu" else (chosen,)
+    import torch
+
+    return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
+
+
 def _may_have_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None or os.path.exists("/proc/driver/nvidia")  # noqa: PTH110

@@ -19,7 +19,10 @@ from harness.spec.study import ExecutionOptions, Study, StudyTrial
 from harness.store.connection import open_reader
 from harness.store.queries import snapshot
 
-_PACKAGES = ("harness", "torch", "torchvision", "numpy", "pydantic", "sqlite-utils", "pebble", "ptflops")
+_PACKAGES = (
+    "harness", "torch", "torchvision", "numpy", "scipy", "pydantic", "sqlite-utils", "pebble", "ptflops", "optuna",
+    "matplotlib",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import signal
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
@@ -50,12 +50,12 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         planned = plan(studies, snapshot(store), options.artifacts, options.retry)
         check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
         register(store, studies)
-        jobs = [_job(run, studies, options) for run in planned.of("left")[: options.limit]]
+        jobs = [make_job(run, studies, options) for run in planned.of("left")[: options.limit]]
         summary = Summary(planned)
         if jobs:
             threads = max(job.request.execution.threads for job in jobs)
             with LocalExecutor(min(options.jobs, len(jobs)), threads) as executor:
-                _Session(store, executor, options, display, summary).run(jobs)
+                _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)
     return summary
 
@@ -68,6 +68,49 @@ class Job:
     exclusive: bool = False
     supersedes: str | None = None
     weights_from: str | None = None
+
+
+class Feed(Protocol):
+    """Where a session's attempts come from while others of it run."""
+
+    @property
+    def expected(self) -> int:
+        """How many attempts there will be, as far as is known."""
+
+    def take(self) -> Job | None:
+        """Return the next attempt to make; None where there is none now and, while nothing runs, where all is over."""
+
+    def reached(self, job: Job, progress: Mapping[str, Any]) -> bool:
+        """Look at how far an attempt is; return whether to end it at a checkpoint, as pruned."""
+
+    def ended(self, job: Job, state: str) -> None:
+        """Take note of how an attempt ended, which stands in the store by now."""
+
+
+@dataclass
+class Listed:
+    """A feed of attempts that are known beforehand; `before` were shown by an earlier session of the same call."""
+
+    jobs: Sequence[Job]
+    before: int = 0
+    taken: int = 0
+
+    @property
+    def expected(self) -> int:
+        """How many attempts there will have been."""
+        return self.before + len(self.jobs)
+
+    def take(self) -> Job | None:
+        """Return the next attempt."""
+        self.taken += 1
+        return self.jobs[self.taken - 1] if self.taken <= len(self.jobs) else None
+
+    def reached(self, job: Job, progress: Mapping[str, Any]) -> bool:  # noqa: ARG002 - part of a feed
+        """Prune nothing."""
+        return False
+
+    def ended(self, job: Job, state: str) -> None:
+        """Take no note."""
 
 
 def make_request(
@@ -93,6 +136,9 @@ def make_request(
         execution=Execution(
             device=options.device,
             threads=options.threads_for(study),
+            memory_format=study.execution.memory_format,
+            compile=study.execution.compile,
+            capture=study.execution.capture,
             deterministic=study.execution.deterministic,
             jobs=options.jobs,
             checkpoint_every_s=study.execution.checkpoint_every_s,
@@ -106,7 +152,8 @@ def make_request(
     )
 
 
-def _job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job:
+def make_job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job:
+    """Return the attempt that a planned run of one of `studies` asks for."""
     study = next(study for study in studies if study.name == run.study)
     more = {"weights_folder": str(options.artifacts / run.weights_from)} if run.weights_from else {}
     request = make_request(
@@ -126,8 +173,13 @@ def _job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job:
 
 def run_jobs(jobs: Sequence[Job], store: Store, executor: Executor, options: Options, display: Display) -> Summary:
     """Make attempts on an executor and take what they bring into the store."""
+    return run_feed(Listed(jobs), store, executor, options, display)
+
+
+def run_feed(feed: Feed, store: Store, executor: Executor, options: Options, display: Display) -> Summary:
+    """Make the attempts that a feed gives while they run, and take what they bring into the store."""
     summary = Summary(Plan(()))
-    _Session(store, executor, options, display, summary).run(jobs)
+    _Session(feed, store, executor, options, display, summary).run()
     return summary
 
 
@@ -135,33 +187,43 @@ def run_jobs(jobs: Sequence[Job], store: Store, executor: Executor, options: Opt
 class _Session:
     """The attempts of one call, while they run."""
 
+    feed: Feed
     store: Store
     executor: Executor
     options: Options
     display: Display
     summary: Summary
     running: dict[Path, Job] = field(default_factory=dict)
+    pruned: set[Path] = field(default_factory=set)
     stopping: bool = False
 
-    def run(self, jobs: Sequence[Job]) -> None:
+    def run(self) -> None:
         """Hand out all jobs; after Ctrl-C, or a failure with --fail-fast, end those that run at a checkpoint."""
-        self.display.total(len(jobs))
-        waiting = list(jobs)
+        self.display.total(self.feed.expected)
         with _interruptions() as interrupted:
-            while self.running or (waiting and not self.stopping):
+            self._fill(interrupted)
+            while self.running:
                 if interrupted and not self.stopping:
-                    self.summary.interrupted = True
                     self._stop()
                 if len(interrupted) > 1:
                     self.executor.kill()
-                while waiting and not self.stopping and len(self.running) < self.executor.slots:
-                    self._start(waiting.pop(0))
                 ended = self.executor.wait(_POLL_S)
                 self._show_progress()  # also of those that ended between two looks, so that no last epoch is skipped
                 for attempt in ended:
                     self._take_in(attempt)
+                self._fill(interrupted)
+            self.summary.interrupted = bool(interrupted)
+
+    def _fill(self, interrupted: Sequence[int]) -> None:
+        """Begin attempts while there is room for them."""
+        while not (self.stopping or interrupted) and len(self.running) < self.executor.slots:
+            job = self.feed.take()
+            if job is None:
+                return
+            self._start(job)
 
     def _start(self, job: Job) -> None:
+        job = replace(job, request=self._placed(job.request))
         request = job.request
         folder = Path(request.folder)
         atomic_write(folder / REQUEST_FILE, request.to_json())
@@ -177,11 +239,21 @@ class _Session:
         self.display.started(request.label, resumed=request.resume_from is not None)
         self.executor.start(folder, self.options.timeout_s)
 
+    def _placed(self, request: AttemptRequest) -> AttemptRequest:
+        """Return the request on the GPU that has the fewest attempts, where there are several to share them out."""
+        if not self.options.devices:
+            return request
+        busy = [job.request.execution.device for job in self.running.values()]
+        device = min(self.options.devices, key=busy.count)
+        return replace(request, execution=replace(request.execution, device=device))
+
     def _take_in(self, ended: Ended) -> None:
         """Write what an attempt brought, or how its worker died, into the store."""
-        request = self.running.pop(ended.folder).request
-        result = read_result(ended.folder)
+        job = self.running.pop(ended.folder)
+        request, result = job.request, read_result(ended.folder)
         if result is not None:
+            if ended.folder in self.pruned and result.state == "interrupted":
+                result = replace(result, state="pruned")
             finish_attempt(self.store, result)
             state, error = result.state, result.error
         else:
@@ -191,6 +263,7 @@ class _Session:
             _log.warning("%s: the checkpoint is of other code, threads or device: it started afresh", request.label)
         self.summary.count(state)
         self.display.ended(request.label, state, result, error)
+        self.feed.ended(job, state)
         if state in FAILED and self.options.fail_fast:
             self._stop()
 
@@ -206,6 +279,9 @@ class _Session:
             except (FileNotFoundError, json.JSONDecodeError):
                 continue
             self.display.progress(job.request.label, state)
+            if folder not in self.pruned and self.feed.reached(job, state):
+                self.pruned.add(folder)
+                (folder / STOP_FILE).touch()
 
 
 @contextmanager

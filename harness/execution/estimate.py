@@ -29,8 +29,9 @@ class Estimator:
     A model that was never trained is calibrated, once for each precision, and scaled by multiply-accumulates.
     """
 
-    def __init__(self, found: Snapshot, macs: Mapping[str, float], calibrate: Calibrate) -> None:
+    def __init__(self, found: Snapshot, macs: Mapping[str, float], calibrate: Calibrate, device: str) -> None:
         """`macs`: multiply-accumulates of each trial's network for one image, by the trial's key."""
+        kind = device.partition(":")[0]
         self._macs, self._calibrate = macs, calibrate
         self._rates: dict[str, float] = {}  # seconds an image and MAC
         self._by_trial: defaultdict[str, list[float]] = defaultdict(list)
@@ -38,6 +39,8 @@ class Estimator:
         for attempt in found.attempts:
             if attempt.kind != "train" or attempt.state != "done" or attempt.resumed_from or not attempt.ended:
                 continue
+            if attempt.device.partition(":")[0] != kind:
+                continue  # says nothing of this device
             begun, ended = (datetime.fromisoformat(t) for t in (attempt.started, attempt.ended))
             seconds = (ended - begun).total_seconds()
             config = found.trials[attempt.trial_key].config
@@ -46,6 +49,8 @@ class Estimator:
 
     def run(self, planned: PlannedRun) -> Estimate:
         """Return what a run will take."""
+        if planned.kind == "evaluate":
+            return Estimate(0.0, rough=True)  # moments, beside a training
         config = planned.trial.config
         epochs = float(config["protocol"]["epochs"])
         if own := self._by_trial.get(planned.trial.key):

@@ -25,6 +25,7 @@ class Options:
     db: Path
     data_root: Path
     device: str = "cpu"
+    devices: tuple[str, ...] = ()  # several GPUs, among which attempts are shared out; else all run on `device`
     jobs: int = 1
     threads: int | None = None
     limit: int | None = None

@@ -1,8 +1,9 @@
 """What is done, left and held, from the studies and what is stored; no torch, thousands of runs in a moment.
 
-Left: runs without an accepted attempt whose last attempt is none, interrupted, lost or pruned, and evaluations that the
-accepted attempt lacks while its weights are here. Held until named in --retry: failed, oom, timeout, stale (done with
-other code), weights (an evaluation whose weights are not here).
+Left: runs without an accepted attempt whose last attempt is none, interrupted, lost or pruned (a search leaves alone
+what it has pruned, a study goes on with it), and evaluations that the accepted attempt lacks while its weights are
+here. Held until named in --retry: failed, oom, timeout, stale (done with other code), weights (an evaluation whose
+weights are not here).
 """
 
 from collections import defaultdict
@@ -20,7 +21,7 @@ from harness.store.records import AttemptRecord, Snapshot
 Held = Literal["failed", "oom", "timeout", "stale", "weights"]
 HELD: tuple[Held, ...] = get_args(Held)
 HELD_FOR_FAILING: frozenset[str] = frozenset({"failed", "oom", "timeout"})
-_GONE_ON_WITH = frozenset({"interrupted", "lost"})
+_GONE_ON_WITH = frozenset({"interrupted", "lost", "pruned"})
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,17 @@ def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: C
         for item in study.chosen:
             for seed in item.seeds:
                 run = (item.trial.key, seed)
-                if run not in planned:
-                    base = PlannedRun(study.name, item.name, item.trial, seed, "left")
-                    planned[run] = _decide(base, attempts[run], artifacts, retry)
-    return Plan(tuple(planned.values()))
+                base = planned.setdefault(run, PlannedRun(study.name, item.name, item.trial, seed, "left"))
+                planned[run] = replace(base, trial=_united(base.trial, item.trial))
+    return Plan(tuple(_decide(base, attempts[run], artifacts, retry) for run, base in planned.items()))
+
+
+def _united(trial: Trial, other: Trial) -> Trial:
+    """Return a trial with the evaluations that two studies ask of it."""
+    if trial.evaluations == other.evaluations:
+        return trial
+    by_key = {evaluation.key: evaluation for evaluation in (*trial.evaluations, *other.evaluations)}
+    return replace(trial, evaluations=tuple(by_key.values()))
 
 
 def _decide(base: PlannedRun, attempts: Sequence[AttemptRecord], artifacts: Path, retry: Collection[str]) -> PlannedRun:
@@ -85,7 +93,7 @@ def _decide(base: PlannedRun, attempts: Sequence[AttemptRecord], artifacts: Path
         return _accepted(base, accepted, attempts, artifacts, retry)
     trained = [a for a in attempts if a.kind == "train"]
     last = trained[-1] if trained else None
-    if last is None or last.state == "pruned":
+    if last is None:
         return _train(base)
     if last.state in _GONE_ON_WITH:
         return _train(base, resume_from=_with_checkpoint(trained, artifacts))
@@ -103,7 +111,7 @@ def _accepted(
     retry: Collection[str],
 ) -> PlannedRun:
     """Decide about a run that has an accepted attempt: stale, evaluations missing, or done."""
-    if accepted.code_digest != attempt_digest(base.trial.config, base.trial.dataset.name):
+    if accepted.code_digest != attempt_digest(base.trial.config, base.trial.dataset.name, device=accepted.device):
         return _resumed_superseding(base, accepted, attempts, artifacts, "stale", retry)
     evaluated = {key for a in attempts if a is accepted or a.weights_from == accepted.uid for key, _ in a.results}
     missing = tuple(e for e in base.trial.evaluations if e.key not in evaluated)

@@ -16,6 +16,8 @@ from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
 from harness.store.records import Snapshot
 
+_SETTINGS = ("deterministic", "memory_format", "compile", "capture")
+
 
 def run_timing(
     studies: Sequence[Study], options: Options, display: Display, *, again: bool, measure: dict[str, float]
@@ -56,13 +58,14 @@ def run_timing(
 
 def _timed(item: StudyTrial, study: Study, options: Options, found: Snapshot) -> bool:
     """Return whether a trial has a timing by today's code, with these threads, on this device."""
-    digest = attempt_digest(item.trial.config, item.trial.dataset.name, "timing")
+    digest = attempt_digest(item.trial.config, item.trial.dataset.name, "timing", options.device)
     timings = [
         timing
         for timing in found.timings(item.trial.key)
         if timing.code_digest == digest
         and timing.execution.get("device") == options.device
         and timing.threads == options.threads_for(study)
+        and all(timing.execution.get(name) == getattr(study.execution, name) for name in _SETTINGS)
     ]
     if not timings:
         return False

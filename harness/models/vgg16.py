@@ -17,7 +17,9 @@ from torch.nn import functional as F
 
 from harness.layers.compressor import Compressor
 from harness.models.sites import Standing, check_sites
-from harness.spec.models import VGG16, VGG16_BLOCKS, ModelDeclaration, WidthOptions
+from harness.spec.models import VGG16, VGG16_CHANNELS, ModelDeclaration, WidthOptions
+
+DEPTHS = (2, 2, 3, 3, 3)  # convolutions of each block
 
 
 class Activations(NamedTuple):
@@ -76,10 +78,10 @@ class Vgg16(nn.Module):
         self.options = options or WidthOptions()
         check_sites(self.declaration, self.options, compressors)
         channels = self.declaration.input_shape[0]
-        for number, (full, depth) in enumerate(VGG16_BLOCKS, 1):
+        for number, (full, depth) in enumerate(zip(VGG16_CHANNELS, DEPTHS, strict=True), 1):
             width = self.options.channels(full)
             standing = Standing.of(compressors.get(f"conv{number}"), width)
-            block = Block(channels, width, depth, standing, pool=number < len(VGG16_BLOCKS))
+            block = Block(channels, width, depth, standing, pool=number < len(DEPTHS))
             self.add_module(f"conv{number}", block)
             channels = standing.read
         self.fc = nn.Linear(channels * 2 * 2, self.declaration.classes)
@@ -90,7 +92,7 @@ class Vgg16(nn.Module):
 
     def features(self, x: Tensor) -> Activations:
         """Return maps, their flat form and logits of images (N, 3, 32, 32), from one pass."""
-        for number in range(1, len(VGG16_BLOCKS) + 1):
+        for number in range(1, len(DEPTHS) + 1):
             x = self.get_submodule(f"conv{number}")(x)
         hidden = x.flatten(1)  # (N, 4·C)
         return Activations(x, hidden, self.fc_norm(self.fc(hidden)))

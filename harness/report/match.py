@@ -123,7 +123,7 @@ def _model_words(name: str) -> list[str]:
 def is_default(attempt: AttemptRecord) -> bool:
     """Return whether an attempt's execution is the default one, device and threads aside."""
     default = Execution()
-    fields = ("memory_format", "kernels", "compile", "deterministic")
+    fields = ("memory_format", "kernels", "compile", "capture", "deterministic")
     return all(attempt.execution.get(name, getattr(default, name)) == getattr(default, name) for name in fields)
 
 

@@ -44,7 +44,7 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
     """
     stale: dict[str, set[str]] = defaultdict(set)
     for trial, attempt in attempts:
-        now = _digest_now(trial, attempt.kind)
+        now = _digest_now(trial, attempt.kind, attempt.device)
         if now is not None and attempt.code_digest != now:
             stale[attempt.kind].add(short(attempt.code_digest or "unknown"))
     cures = {"train": "run grid FILE --retry stale", "timing": "run timing FILE"}
@@ -55,12 +55,12 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
     ]
 
 
-def _digest_now(trial: TrialRecord, kind: str) -> str | None:
+def _digest_now(trial: TrialRecord, kind: str, device: str) -> str | None:
     """Return the digest of the code that an attempt of a kind would run today, None where that cannot be known."""
     trained = trial.config.get("data", {}).get("train")
     datasets = [d.name for d in DATASETS.values() if d.splits["train"].fingerprint == trained]
     try:
-        return attempt_digest(trial.config, datasets[0], kind) if datasets else None
+        return attempt_digest(trial.config, datasets[0], kind, device) if datasets else None
     except KeyError:
         return None
 

@@ -17,10 +17,15 @@ _TRAINING = {kind: f"harness.training.{kind}" for kind in ("train", "evaluate", 
 }
 
 
-def attempt_digest(config: Mapping[str, Any], dataset: str, kind: str = "train") -> str:
+_GPU_ONLY = frozenset({"harness.training.capture"})
+"""Modules that an attempt on a CPU never runs."""
+
+
+def attempt_digest(config: Mapping[str, Any], dataset: str, kind: str = "train", device: str = "cpu") -> str:
     """Return the digest of our code that an attempt of a kind runs: training, task, data, model, compressors.
 
-    What is declared of the model (its shapes and sites) counts as code; a plug-in's code is in the configuration.
+    What is declared of the model (its shapes and sites) counts as code; a plug-in's code is in the configuration. What
+    only a GPU needs counts for attempts on a GPU ("cuda:0") alone.
     """
     modules = {
         _TRAINING[kind],
@@ -32,14 +37,17 @@ def attempt_digest(config: Mapping[str, Any], dataset: str, kind: str = "train")
         if options["kind"] in COMPRESSORS:
             modules.add(_module(COMPRESSORS[options["kind"]].code))
     model = MODELS[config["model"]["kind"]]
-    declared = (model.input_shape, model.classes, sorted((s.name, s.channels) for s in model.sites.values()))
-    text = f"{_digest(tuple(sorted(modules)))} {canonical_json(declared)}"
+    given = {name: value for name, value in config["model"].items() if name != "kind"}
+    sites = model.sites_of(model.options.model_validate(given))
+    declared = (model.input_shape, model.classes, sorted((s.name, s.channels) for s in sites.values()))
+    without = frozenset[str]() if device.startswith("cuda") else _GPU_ONLY
+    text = f"{_digest(tuple(sorted(modules)), without)} {canonical_json(declared)}"
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 @cache
-def _digest(modules: tuple[str, ...]) -> str:
-    return code_digest(modules)
+def _digest(modules: tuple[str, ...], without: frozenset[str]) -> str:
+    return code_digest(modules, without)
 
 
 def _module(code: str) -> str:

@@ -9,7 +9,7 @@ package or folder, and never ours.
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from unicodedata import ucd_3_2_0
@@ -22,9 +22,9 @@ _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionD
 Finder = Callable[[str], Path | None]
 
 
-def code_digest(modules: Iterable[str]) -> str:
-    """Return the digest of modules of ours with what they import of ours: 16 hexadecimal digits."""
-    return _digest_all(modules, _find_ours)
+def code_digest(modules: Iterable[str], without: Collection[str] = ()) -> str:
+    """Return the digest of modules of ours with what they import of ours, but `without` some: 16 hexadecimal digits."""
+    return _digest_all(modules, lambda name: None if name in without else _find_ours(name))
 
 
 def plugin_digest(module: str, root: Path) -> str:

@@ -65,15 +65,15 @@ class WidthOptions(ModelOptions):
         return max(1, int(full * self.width + 0.5))
 
 
-VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-"""Channels and convolutions of each block of VGG-16; the site `convN` stands behind block N."""
+VGG16_CHANNELS = (64, 128, 256, 512, 512)
+"""Channels of each block of VGG-16 at full width; the site `convN` stands behind block N."""
 
 
 def _vgg16_sites(options: ModelOptions) -> dict[str, Site]:
     if not isinstance(options, WidthOptions):
         raise TypeError(f"VGG-16 takes WidthOptions, not {type(options).__name__}")
     return _sites(
-        *(Site(f"conv{n}", options.channels(full), narrowable=True) for n, (full, _) in enumerate(VGG16_BLOCKS, 1))
+        *(Site(f"conv{n}", options.channels(full), narrowable=True) for n, full in enumerate(VGG16_CHANNELS, 1))
     )
 
 

@@ -51,7 +51,9 @@ def run_attempt(folder: Path) -> str:
 
 def _attempt(request: AttemptRequest, stop: StopFlag) -> AttemptResult:
     started = _now()
-    digest = attempt_digest(request.config, request.dataset, request.kind)  # of the code that is about to be loaded
+    digest = attempt_digest(
+        request.config, request.dataset, request.kind, request.execution.device
+    )  # of the code that is about to be loaded
     device = torch.device("cpu")
     error: BaseException | None = None
     try:

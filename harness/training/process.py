@@ -24,6 +24,8 @@ def configure(execution: Execution) -> torch.device:
     device = torch.device(execution.device)
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.cuda.set_device(device)
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # statistics of memory are asked for before anything is made
         torch.backends.cudnn.deterministic = execution.deterministic
         torch.backends.cudnn.benchmark = not execution.deterministic
     return device

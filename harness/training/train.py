@@ -79,7 +79,7 @@ def _compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]
     return {
         "trial_key": request.trial_key,
         "seed": request.seed,
-        "code_digest": attempt_digest(request.config, request.dataset),
+        "code_digest": attempt_digest(request.config, request.dataset, device=execution.device),
         "device": device_name(device),
         "threads": execution.threads,
         "memory_format": execution.memory_format,

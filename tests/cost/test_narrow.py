@@ -67,6 +67,16 @@ def test_the_width_is_the_nearest_of_all():
     assert abs(found.cost - found.target) <= nearest
 
 
+def test_a_compressor_that_costs_more_than_it_saves_asks_for_more_width():
+    config = {
+        "model": {"kind": "vgg16", "width": 0.25},
+        "compressors": {"conv5": {"kind": "conv1x1", "stride": 2}},
+    }
+    found = narrow(config, "parameters")
+    assert found.width > 0.25
+    assert abs(found.cost / found.target - 1) < 0.02
+
+
 def test_a_model_without_a_width_is_refused():
     with pytest.raises(HarnessError, match="'mnist_cnn' has no option 'width'"):
         narrow({"model": {"kind": "mnist_cnn"}, "compressors": {}}, "macs")

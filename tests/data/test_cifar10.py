@@ -55,7 +55,7 @@ def write_batches(folder, small, monkeypatch):
     from harness.torchvision_compat import import_torchvision
 
     import_torchvision()
-    from torchvision.datasets import CIFAR10 as Original
+    from torchvision.datasets import CIFAR10 as ORIGINAL
 
     folder.mkdir(parents=True)
     files = {"train": [f"data_batch_{n}" for n in range(1, 6)], "test": ["test_batch"]}
@@ -69,9 +69,9 @@ def write_batches(folder, small, monkeypatch):
             sums[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()  # noqa: S324
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(cifar10.CLASSES)}))
     meta = hashlib.md5((folder / "batches.meta").read_bytes()).hexdigest()  # noqa: S324
-    monkeypatch.setattr(Original, "train_list", [[name, sums[name]] for name in files["train"]])
-    monkeypatch.setattr(Original, "test_list", [[name, sums[name]] for name in files["test"]])
-    monkeypatch.setattr(Original, "meta", {"filename": "batches.meta", "key": "label_names", "md5": meta})
+    monkeypatch.setattr(ORIGINAL, "train_list", [[name, sums[name]] for name in files["train"]])
+    monkeypatch.setattr(ORIGINAL, "test_list", [[name, sums[name]] for name in files["test"]])
+    monkeypatch.setattr(ORIGINAL, "meta", {"filename": "batches.meta", "key": "label_names", "md5": meta})
 
 
 def as_pairs(arrays):
@@ -117,6 +117,34 @@ def test_what_lies_in_the_data_root_is_decoded_once(tmp_path, small, declared, m
     shutil.rmtree(tmp_path / layout)
     assert cifar10_decoded(tmp_path).is_file()
     assert {split: as_pairs(arrays) for split, arrays in load_dataset("cifar10", tmp_path).items()} == before
+
+
+def test_wrong_class_folders_in_the_data_root_are_not_kept_and_can_be_mended(tmp_path, small, declared):
+    write_class_folders(tmp_path / "cifar10", small)
+    odd = tmp_path / "cifar10" / "test" / "cat" / "odd.png"
+    Image.new("RGB", (32, 32)).save(odd)
+    with pytest.raises(HarnessError, match="does not hold 'cifar10' as declared"):
+        load_dataset("cifar10", tmp_path)
+    assert not cifar10_decoded(tmp_path).exists()
+    odd.unlink()
+    assert len(load_dataset("cifar10", tmp_path)["test"]) == 20
+
+
+def test_half_a_download_is_not_taken_for_the_data(tmp_path, small, monkeypatch):
+    write_batches(tmp_path / "cifar-10-batches-py", small, monkeypatch)
+    assert is_present("cifar10", tmp_path)
+    (tmp_path / "cifar-10-batches-py" / "data_batch_4").unlink()
+    assert not is_present("cifar10", tmp_path)
+
+
+def test_what_macos_adds_to_an_archive_is_passed_over(tmp_path, small, declared):
+    write_class_folders(tmp_path / "source" / "data", small)
+    (tmp_path / "source" / "data" / "train" / "cat" / "._3_9.png").write_bytes(b"resource fork")
+    shutil.copytree(tmp_path / "source" / "data", tmp_path / "source" / "__MACOSX" / "data")
+    for file in (tmp_path / "source" / "__MACOSX").rglob("*.png"):
+        file.write_bytes(b"resource fork")
+    import_dataset("cifar10", tmp_path / "source", tmp_path / "root")
+    assert len(load_dataset("cifar10", tmp_path / "root")["train"]) == 30
 
 
 def test_other_images_are_refused_and_nothing_is_kept(tmp_path, small):

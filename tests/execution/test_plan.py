@@ -29,9 +29,9 @@ trials:
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studies")
 
-    def load(name="first", seeds="[0]"):
+    def load(name="first", seeds="[0]", more=""):
         path = folder / f"{name}.yml"
-        path.write_text(STUDY.format(name=name, seeds=seeds))
+        path.write_text(more + STUDY.format(name=name, seeds=seeds))
         return load_study(path)
 
     return load
@@ -101,21 +101,25 @@ def test_a_run_without_history_is_left(history, study):
     assert run.label == "first: Baseline, seed 0"
 
 
+def test_what_two_studies_ask_of_one_run_is_evaluated_once_each(history, study):
+    third = study("third", more="evaluate: [{split: train}, {split: test}]\n")
+    (run,) = history.plan([study(), third]).runs
+    assert [evaluation.split for evaluation in run.evaluations] == ["test", "train"]
+    (again,) = history.add("a", "done", left=(WEIGHTS_FILE,)).plan([study(), third]).runs
+    assert (again.status, again.kind) == ("left", "evaluate")
+    assert [evaluation.split for evaluation in again.evaluations] == ["train"]
+
+
 @pytest.mark.parametrize("state", ["done", "nan"])
 def test_a_run_that_ended_is_done_be_it_a_number_or_not(history, study, state):
     assert decided(history.add("a", state), study).status == "done"
 
 
-@pytest.mark.parametrize("state", ["interrupted", "lost"])
+@pytest.mark.parametrize("state", ["interrupted", "lost", "pruned"])
 @pytest.mark.parametrize(("files", "resume"), [((CHECKPOINT_FILE,), "a"), ((), None)])
 def test_what_was_cut_short_is_left_from_its_checkpoint(history, study, state, files, resume):
     run = decided(history.add("a", state, left=files), study)
     assert (run.status, run.resume_from) == ("left", resume)
-
-
-def test_what_was_pruned_is_left_afresh(history, study):
-    run = decided(history.add("a", "pruned", left=[CHECKPOINT_FILE]), study)
-    assert (run.status, run.resume_from) == ("left", None)
 
 
 @pytest.mark.parametrize("state", sorted(HELD_FOR_FAILING))

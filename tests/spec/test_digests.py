@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.spec import digests
+from harness.spec import code, digests
 from harness.spec.code import attempt_digest
 from harness.spec.digests import code_digest, plugin_digest, plugin_modules
 from harness.spec.study import load_study
@@ -237,13 +237,34 @@ def test_a_trial_counts_the_code_of_its_own_compressor_only(study_file, monkeypa
     names = ["Baseline", *(f"{kind}, 50%" for kind in ("Feature pooling (spatial pooling)", "Feature pooling (top-k)"))]
     seen: dict[str, tuple[str, ...]] = {}
     for name in names:
-        monkeypatch.setattr("harness.spec.code._digest", lambda modules, name=name: seen.setdefault(name, modules)[0])
+        monkeypatch.setattr(
+            "harness.spec.code._digest", lambda modules, _, name=name: seen.setdefault(name, modules)[0]
+        )
         attempt_digest(trials[name].config, "digits")
     baseline, spatial, topk = (set(seen[name]) for name in names)
     assert spatial - baseline == {"harness.layers.spatial"}
     assert topk - baseline == {"harness.layers.topk"}
     for modules in (baseline, spatial):
         assert not {"harness.layers.topk", "harness.layers.width", "harness.layers.conv1x1"} & followed(*modules)
+
+
+def test_what_only_a_gpu_runs_counts_there_alone(study_file, monkeypatch):
+    config = load_study(study_file("quickstart")).trials[0].trial.config
+    assert "harness.training.capture" in followed("harness.training.train")
+    before = {device: attempt_digest(config, "digits", device=device) for device in ("cpu", "cuda:0", "cuda:1")}
+    assert before["cuda:0"] == before["cuda:1"] != before["cpu"]
+    read = digests._read
+
+    def edited(path, name, *stat):
+        digest, imports = read(path, name, *stat)
+        return (f"{digest}x" if name == "harness.training.capture" else digest), imports
+
+    monkeypatch.setattr(digests, "_read", edited)
+    code._digest.cache_clear()
+    after = {device: attempt_digest(config, "digits", device=device) for device in before}
+    code._digest.cache_clear()
+    assert after["cpu"] == before["cpu"]
+    assert after["cuda:0"] != before["cuda:0"]
 
 
 def test_each_kind_of_attempt_and_each_dataset_has_its_own_digest(study_file):

@@ -1,6 +1,7 @@
 """The training step: which one an execution gets, and that a captured one is the plain one, bit by bit."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from torch import nn
 
 from harness.spec.attempt import Execution
 from harness.training import train
-from harness.training.engine import PlainStep, _restored, build_step
+from harness.training.attempt import run_attempt
+from harness.training.capture import _restored
+from harness.training.engine import PlainStep, build_step
 from harness.training.optimizer import build_optimizer
 from harness.training.process import StopFlag
 from harness.training.setup import channels_last
@@ -140,3 +143,38 @@ def test_an_attempt_on_a_gpu_is_the_same_captured_and_not(ask, precision):
         outcomes.append(train.run(ask(execution=execution, **recipe), device, StopFlag()))
     assert outcomes[0].curve == outcomes[1].curve
     assert outcomes[0].results == outcomes[1].results
+
+
+KINDS = ["spatial", "topk", "conv1x1", "conv1x1_bn_relu", "average", "random", "maxout", "width"]
+
+
+@GPU
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_compressor_is_captured_as_it_is_called(ask, stop_at, kind):
+    device, outcomes = torch.device("cuda:0"), []
+    for capture in ("auto", "off"):
+        execution = replace(Execution(checkpoint_every_s=1e9), device="cuda:0", capture=capture)
+        compressors = {"conv2": {"kind": kind, "stride": 2}}
+        outcomes.append(train.run(ask(execution=execution, compressors=compressors), device, StopFlag()))
+    assert outcomes[0].curve == outcomes[1].curve
+
+
+@GPU
+@pytest.mark.gpu
+def test_an_attempt_on_a_gpu_goes_on_with_the_same_bits(ask, stop_at, own_layer):
+    device = torch.device("cuda:0")
+    recipe = {"epochs": 2, **own_layer("return nn.Sequential(nn.BatchNorm2d(8), nn.Dropout(0.3))")}
+    execution = replace(Execution(checkpoint_every_s=1e9), device="cuda:0")
+    whole = train.run(ask(execution=execution, **recipe), device, StopFlag())
+    first = ask(execution=execution, **recipe)
+    assert train.run(first, device, stop_at(4)).state == "interrupted"
+    rest = train.run(ask(execution=execution, resume=first, **recipe), device, StopFlag())
+    assert (rest.curve, rest.results) == (whole.curve, whole.results)
+
+
+@GPU
+@pytest.mark.gpu
+def test_a_whole_attempt_on_a_gpu_ends_well(ask):
+    request = ask(execution=replace(Execution(), device="cuda:0"))
+    assert run_attempt(Path(request.folder)) == "done"

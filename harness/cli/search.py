@@ -1,0 +1,215 @@
+"""`harness search`: where compressors stand."""
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.common import amount, db_option, format_option, print_json, set_option
+from harness.cli.run import device_option, threads_option
+from harness.spec.errors import HarnessError, did_you_mean
+
+if TYPE_CHECKING:
+    from harness.search.file import Search
+    from harness.search.front import Candidate
+    from harness.search.run import SearchResult
+
+_INTERRUPTED = 130
+_WHY = {
+    "budget": "the budget is used up",
+    "exhausted": "the space is exhausted",
+    "repeats": "the sampler repeats itself: it proposed nothing new 100 times in a row; another --sampler may",
+}
+
+
+@click.group()
+def search() -> None:
+    """Search with Optuna: where compressors stand."""
+
+
+@search.command()
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Placements of this search in the store, those of earlier calls included, when it ends.  "
+    "[default: 50; brute: all]",
+)
+@click.option("--sampler", type=click.Choice(("tpe", "nsga2", "brute")), help="Instead of the file's.")
+@click.option("--objectives", metavar="NAMES", help="accuracy; accuracy,parameters; accuracy,macs. Not the file's.")
+@click.option("--confirm", metavar="SEEDS", default="", help="Run the front again with these fresh seeds: 10,11,12.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs side by side.")
+@threads_option
+@device_option
+@click.option("--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,stale,weights.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="For the front.  [default: as --db]")
+@set_option
+@format_option("text", "json")
+@db_option
+def placement(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    file: str,
+    trials: int | None,
+    sampler: str | None,
+    objectives: str | None,
+    confirm: str,
+    jobs: int,
+    threads: int | None,
+    device: str,
+    retry: str,
+    timeout: float | None,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    fmt: str,
+    db: Path,
+) -> None:
+    """Search where the compressors of FILE stand best, on the validation split alone.
+
+    --trials counts the placements of this search in the store, so that the same command after a crash completes the
+    same budget, and, given once more, has nothing to do. A call goes on from the checkpoints first. What is stored
+    already costs nothing. At the end the front is printed, drawn (NAME-front.svg) and written as a study
+    (NAME-front.yml) for `harness run grid`, which meets the test set. Exit codes as of `harness run grid`.
+
+    \b
+    harness search placement ablations/cifar-search.yml --trials 40
+    harness search placement ablations/cifar-search.yml --trials 40 --confirm 10,11,12
+    """
+    from harness.cli.display import display
+    from harness.data.locations import data_root
+    from harness.execution.device import choose_device
+    from harness.execution.options import Options
+    from harness.search.run import run_search
+
+    loaded = _load(file, overrides, sampler, objectives)
+    seeds = _seeds(confirm)
+    options = Options(
+        db=db,
+        data_root=data_root(),
+        device=choose_device(device),
+        jobs=jobs,
+        threads=threads,
+        retry=_reasons(retry),
+        timeout_s=timeout,
+    )
+    try:
+        with display() as shown:
+            result = run_search(loaded, options, shown, trials=trials, confirm=seeds, out=out)
+    except KeyboardInterrupt:  # between two sessions of attempts
+        sys.exit(_INTERRUPTED)
+    _print(result, fmt)
+
+
+def _load(file: str, overrides: tuple[str, ...], sampler: str | None, objectives: str | None) -> "Search":
+    from harness.search.file import load_search
+    from harness.spec.grid import Override
+
+    given = [Override.parse(text) for text in overrides]
+    if sampler is not None:
+        given.append(Override("sampler", sampler))
+    if objectives is not None:
+        given.append(Override("objectives", [name.strip() for name in objectives.split(",")]))
+    return load_search(file, given)
+
+
+def _seeds(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word.isdecimal() and int(word) < 2**32 for word in words) or len(set(map(int, words))) != len(words):
+        raise HarnessError(f"--confirm takes different whole numbers from 0, e.g. 10,11,12, not '{text}'")
+    return [int(word) for word in words]
+
+
+def _reasons(text: str) -> frozenset[str]:
+    from harness.execution.plan import HELD
+
+    reasons = frozenset(word.strip() for word in text.split(",") if word.strip())
+    for reason in sorted(reasons - set(HELD)):
+        raise HarnessError(f"--retry: unknown reason '{reason}'{did_you_mean(reason, HELD)}")
+    return reasons
+
+
+def _print(result: "SearchResult", fmt: str) -> None:
+    """Print the front and how the search stands, and exit with its code."""
+    if fmt == "json":
+        print_json(_json(result))
+    else:
+        _print_text(result)
+    interrupted = result.summary.interrupted
+    if interrupted:
+        click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)
+    if held := result.summary.plan.held_by_reason():
+        click.echo(f"held runs are left alone; --retry {','.join(held)} runs them", err=True)
+    if result.stale:
+        click.echo(f"{result.stale} of the values were found with code that has changed since", err=True)
+    if interrupted or result.summary.failed:
+        sys.exit(_INTERRUPTED if interrupted else 1)
+
+
+def _print_text(result: "SearchResult") -> None:
+    from tabulate import tabulate
+
+    confirmed = any(candidate.confirmed for candidate in result.front)
+    headers = ["placement", "accuracy", "parameters", "MACs", *(["confirmed"] if confirmed else [])]
+    rows = []
+    for candidate in result.front:
+        costs = [amount(candidate.costs["parameters"]), amount(candidate.costs["macs"])]
+        row = [candidate.words, _values(candidate.accuracy, list(candidate.values.values())), *costs]
+        if confirmed:
+            row.append(_values(candidate.confirmed_mean, list(candidate.confirmed.values())))
+        rows.append(row)
+    if rows:
+        columns = ("left", *["right"] * (len(headers) - 1))
+        click.echo(tabulate(rows, headers=headers, disable_numparse=True, colalign=columns))
+        click.echo("")
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
+    size, why = result.search.space.size, f"; {_WHY[result.stopped]}" if result.stopped else ""
+    click.echo(f"{result.members} of {size} placements tried, known: {counts or 'none'}{why}")
+    for path in (result.study_file, result.figure):
+        if path is not None:
+            click.echo(f"written: {path}")
+
+
+def _values(mean: float | None, values: list[float | None]) -> str:
+    """Return a mean, with the values that it is of where they are several."""
+    shown = "–" if mean is None else f"{mean:.4f}"
+    each = ", ".join("–" if value is None else f"{value:.4f}" for value in values)
+    return f"{shown} ({each})" if len(values) > 1 else shown
+
+
+def _json(result: "SearchResult") -> dict[str, Any]:
+    files = {"study": result.study_file, "figure": result.figure}
+    return {
+        "search": result.search.name,
+        "sampler": result.search.sampler,
+        "objectives": list(result.search.objectives),
+        "seeds": list(result.search.seeds),
+        "space": result.search.space.size,
+        "placements": result.members,
+        "outcomes": dict(result.counts),
+        "stale": result.stale,
+        "ended": result.summary.ended,
+        "stopped": "interrupted" if result.summary.interrupted else result.stopped,
+        "front": [_json_candidate(candidate) for candidate in result.front],
+        **{name: None if path is None else str(path) for name, path in files.items()},
+    }
+
+
+def _json_candidate(candidate: "Candidate") -> dict[str, Any]:
+    return {
+        "placement": candidate.words,
+        "strides": dict(candidate.placement),
+        "key": candidate.key,
+        "accuracy": candidate.accuracy,
+        "values": {str(seed): value for seed, value in candidate.values.items()},
+        "parameters": int(candidate.costs["parameters"]),
+        "macs": int(candidate.costs["macs"]),
+        "confirmed": _number(candidate.confirmed_mean),
+        "confirmed_values": {str(seed): _number(value) for seed, value in candidate.confirmed.items()},
+    }
+
+
+def _number(value: float | None) -> float | None:
+    """Return a number that JSON has: null for nan."""
+    return None if value is None or math.isnan(value) else value

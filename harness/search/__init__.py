@@ -1,0 +1,7 @@
+"""Search with Optuna: where compressors stand.
+
+    search file → Space of placements → Optuna proposes one → its runs, by the driver, into the store → Optuna is told
+
+The harness's store is the one truth: whatever Optuna knows is rebuilt from it at each start. A search sees the
+validation split alone; the study that it writes at its end is what meets the test set.
+"""

@@ -1,0 +1,160 @@
+"""The attempts of a search, for the driver: a placement is asked for when there is room for its runs.
+
+First comes what an earlier call left unfinished, from its checkpoints. Then proposals are taken until the search has as
+many members as its budget says: one that is known already is told from the store and costs nothing. What fails is told
+as failed and held as always; what a pruner ends is stopped at a checkpoint.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.execution.driver import Job, make_job
+from harness.search.book import Book
+from harness.search.outcome import Outcome, epochs_of, study_of
+from harness.search.proposals import Proposal, Proposals
+from harness.search.space import Placement
+from harness.spec.attempt import CURVE_FILE, ENDED_WELL, read_curve
+
+REPEATS = 100
+"""A sampler that proposes so many known placements one after another has nothing new to say."""
+
+Stopped = Literal["budget", "exhausted", "repeats"]
+
+
+@dataclass
+class _Open:
+    """A placement whose runs are under way."""
+
+    proposal: Proposal
+    waiting: list[Job]
+    running: int = 0
+    pruned: bool = False
+
+
+@dataclass
+class SearchFeed:
+    """Gives the driver's session the attempts of a search; `stopped` says at the end why there are no more."""
+
+    book: Book
+    proposals: Proposals
+    budget: int
+    stopped: Stopped | None = None
+    _open: dict[str, _Open] = field(default_factory=dict)  # by the trial's key
+    _unfinished: list[Placement] = field(init=False)
+    _in_vain: set[Placement] = field(default_factory=set)  # lost in this call: the next one goes on with them
+    _repeats: int = 0
+
+    def __post_init__(self) -> None:
+        """Tell the sampler all that is known."""
+        self._unfinished = self.book.unfinished
+        for placement, outcome in self.book.outcomes.items():
+            self._tell(self.proposals.ask_for(self._chosen(placement)), placement, outcome)
+
+    @property
+    def expected(self) -> int:
+        """How many attempts there will be, at most."""
+        new = min(self.budget - len(self.book.members), self.book.search.space.size - self._known)
+        return (len(self._unfinished) + max(0, new)) * len(self.book.search.seeds)
+
+    def take(self) -> Job | None:
+        """Return the next attempt: of a placement under way, an unfinished one, or a new proposal."""
+        while True:
+            for opened in self._open.values():
+                if opened.waiting and not opened.pruned:
+                    opened.running += 1
+                    return opened.waiting.pop(0)
+            if not self._open_next():
+                return None
+
+    def reached(self, job: Job, progress: Mapping[str, Any]) -> bool:
+        """Report the first seed's accuracy after each epoch; return whether the pruner ends its placement."""
+        opened, search = self._open[job.request.trial_key], self.book.search
+        if not search.prunes or opened.pruned:
+            return opened.pruned
+        first = job.request.kind == "train" and job.request.seed == search.seeds[0]
+        if first and progress["epoch"] > opened.proposal.reported:
+            trial = search.space.trial(self._placement(opened.proposal))
+            epochs = epochs_of(trial, read_curve(Path(job.request.folder) / CURVE_FILE))
+            prune = self.proposals.report(opened.proposal, epochs)
+            opened.pruned = prune and progress["epoch"] < progress["epochs"]
+        return opened.pruned
+
+    def ended(self, job: Job, state: str) -> None:
+        """Tell the outcome of a placement when its last attempt has ended."""
+        opened = self._open[job.request.trial_key]
+        opened.running -= 1
+        if state not in ENDED_WELL:
+            opened.waiting.clear()
+        elif job.request.seed == self.book.search.seeds[0]:
+            opened.pruned = False  # it came to its end before it was stopped
+        if opened.running or opened.waiting:
+            return
+        del self._open[job.request.trial_key]
+        placement = self._placement(opened.proposal)
+        outcome = self.book.look(placement)
+        if outcome is None:
+            self._in_vain.add(placement)
+            self.proposals.tell(opened.proposal, "failed")
+        else:
+            self._tell(opened.proposal, placement, outcome)
+        self._repeats = 0
+
+    def _open_next(self) -> bool:
+        """Begin with another placement; return False where there is none now."""
+        if self._unfinished:
+            placement = self._unfinished.pop(0)
+            proposal = self.proposals.ask_for(self._chosen(placement))
+        elif len(self.book.members) >= self.budget:
+            self.stopped = "budget"
+            return False
+        else:
+            new = self._new_proposal()
+            if new is None:
+                return False
+            proposal, placement = new, self._placement(new)
+            self.book.add(placement)
+        study = study_of(self.book.search, {placement: self.book.members[placement]})
+        jobs = [make_job(run, [study], self.book.options) for run in self.book.runs(placement)]
+        self._open[self.book.search.space.trial(placement).key] = _Open(proposal, jobs)
+        return True
+
+    def _new_proposal(self) -> Proposal | None:
+        """Ask until a placement is proposed that is not known; those that are, are told from the store."""
+        while self._repeats < REPEATS:
+            if self._known >= self.book.search.space.size:
+                self.stopped = "exhausted"
+                return None
+            proposal = self.proposals.ask()
+            placement = self._placement(proposal)
+            outcome = self.book.outcomes.get(placement)
+            if outcome is not None:
+                self._tell(proposal, placement, outcome)
+            elif placement in self._in_vain or self.book.search.space.trial(placement).key in self._open:
+                self.proposals.tell(proposal, "failed")  # asked for already: the first of the two brings the value
+            else:
+                self._repeats = 0
+                return proposal
+            self._repeats += 1
+        if not self._open:
+            self.stopped = "repeats"
+        return None
+
+    @property
+    def _known(self) -> int:
+        """How many placements need not be asked for any more."""
+        return len(self.book.outcomes.keys() | self.book.members.keys())
+
+    def _tell(self, proposal: Proposal, placement: Placement, outcome: Outcome) -> None:
+        if outcome.state in {"value", "nan"}:
+            self.proposals.tell(proposal, "value", self.book.objectives(placement), epochs=outcome.epochs)
+        else:
+            state: Literal["failed", "pruned"] = "pruned" if outcome.state == "pruned" else "failed"
+            self.proposals.tell(proposal, state, epochs=outcome.epochs)
+
+    def _placement(self, proposal: Proposal) -> Placement:
+        return self.book.search.space.placement(proposal.chosen)
+
+    def _chosen(self, placement: Placement) -> dict[str, int | None]:
+        return {**dict.fromkeys(self.book.search.space.strides), **dict(placement)}

@@ -1,0 +1,207 @@
+"""A search file as a Search: checked as a study file is, every error one line with file and line.
+
+    search: cifar-placement           # its name in the store: its trials belong to a study of this name
+    task: classification
+    dataset: cifar10
+    model: {kind: vgg16, width: 0.25}
+    protocol: {kind: cifar-fast, train_on: without_validation}
+    seeds: [0]                        # the accuracy is the mean over these
+    sites: [conv3, conv4]             # default: all sites of the model
+    compressor: {kind: spatial}
+    strides: [2, 4]
+    objectives: [accuracy, parameters]
+
+A search chooses, so it must not meet the test set: a protocol that trains on all data is refused.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from harness.search.space import Space
+from harness.spec.checks import FieldError, validate
+from harness.spec.errors import HarnessError, SpecError, did_you_mean
+from harness.spec.grid import Override
+from harness.spec.models import MODELS
+from harness.spec.resolve import named, resolve_trial
+from harness.spec.source import Source, YamlPath, read_source
+from harness.spec.study_file import ExecutionOptions, Part, Seed
+
+SamplerName = Literal["tpe", "nsga2", "brute"]
+Objective = Literal["accuracy", "parameters", "macs"]
+OBJECTIVES: tuple[tuple[Objective, ...], ...] = (("accuracy",), ("accuracy", "parameters"), ("accuracy", "macs"))
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) != len(values):
+        raise ValueError("a list in which nothing stands twice")
+    return values
+
+
+def _objectives(values: list[Objective]) -> list[Objective]:
+    if tuple(values) not in OBJECTIVES:
+        raise ValueError("accuracy, alone or followed by parameters or macs")
+    return values
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
+Stride = Annotated[int, Field(ge=2, strict=True)]
+
+
+class _SearchFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    search: Name
+    description: str = ""
+    task: Part | None = None
+    dataset: Part | None = None
+    model: Part | None = None
+    protocol: Part | None = None
+    seeds: Seeds
+    sites: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    compressor: Part
+    strides: Annotated[list[Stride], Field(min_length=1), AfterValidator(_distinct)]
+    objectives: Annotated[list[Objective], AfterValidator(_objectives)] = ["accuracy", "parameters"]
+    sampler: SamplerName = "tpe"
+    sampler_seed: Seed = 0
+    pruner: Literal["median"] | None = None
+    study: Name | None = None
+    study_seeds: Seeds = [0, 1, 2]
+    execution: ExecutionOptions = ExecutionOptions()
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search: its space, and how it is searched."""
+
+    name: str
+    description: str
+    space: Space
+    seeds: tuple[int, ...]
+    objectives: tuple[Objective, ...]
+    sampler: SamplerName
+    sampler_seed: int
+    prunes: bool
+    front_name: str  # of the study that is written at the end
+    front_seeds: tuple[int, ...]
+    execution: ExecutionOptions
+    spec_yaml: str
+    file: str
+
+    @property
+    def cost(self) -> Objective:
+        """The cost that is shown beside the accuracy: the second objective, or the parameters."""
+        return self.objectives[1] if len(self.objectives) > 1 else "parameters"
+
+
+def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
+    """Read and check a search file, with values from the command line put in.
+
+    Raises SpecError, with file and line or the option to blame, for the first thing that is wrong.
+    """
+    source = read_source(path)
+    data = _overridden(source.data, overrides)
+    try:
+        file = validate(_SearchFile, data)
+        space = _space(file, data, (str(Path(path).resolve().parent),))
+        _check(file)
+    except FieldError as error:
+        raise _placed(source, error, overrides) from error.__cause__
+    return Search(
+        name=file.search,
+        description=file.description,
+        space=space,
+        seeds=tuple(file.seeds),
+        objectives=tuple(file.objectives),
+        sampler=file.sampler,
+        sampler_seed=file.sampler_seed,
+        prunes=file.pruner is not None,
+        front_name=file.study or f"{file.search}-front",
+        front_seeds=tuple(file.study_seeds),
+        execution=file.execution,
+        spec_yaml=source.text,
+        file=str(path),
+    )
+
+
+def _space(file: _SearchFile, data: Mapping[str, Any], folders: Sequence[str]) -> Space:
+    """Return the file's space with every stride at every site checked. Raises FieldError."""
+    parts = {name: data.get(name) for name in ("task", "dataset", "model", "protocol")}
+    base = resolve_trial(**parts, compressors={}, plugin_folders=folders)
+    if base.trains_on_all:
+        raise FieldError(
+            ("protocol", "train_on"),
+            "a search chooses, so it must not meet the test set: write train_on: without_validation into the protocol "
+            "(protocol.train_on: without_validation)",
+        )
+    compressor = cast("dict[str, Any]", named(file.compressor))
+    if "stride" in compressor:
+        raise FieldError(("compressor", "stride"), "the stride is what is searched for: write strides: [2, 4] instead")
+    options = {name: value for name, value in base.config["model"].items() if name != "kind"}
+    declared = MODELS[base.config["model"]["kind"]]
+    known = declared.sites_of(declared.options.model_validate(options))
+    for number, site in enumerate(file.sites or ()):
+        if site not in known:
+            raise FieldError(
+                ("sites", number), f"unknown site '{site}' of '{declared.name}'{did_you_mean(site, known)}"
+            )
+    strides = {
+        site: tuple(stride for stride in file.strides if known[site].channels % stride == 0)
+        for site in file.sites or known
+    }
+    if not any(strides.values()):
+        raise FieldError(("strides",), f"none of the strides {file.strides} divides the channels of any of the sites")
+    space = Space(parts, compressor, strides, tuple(folders))
+    for site, divisors in strides.items():
+        for stride in divisors:
+            space.trial(((site, stride),))
+    return space
+
+
+def _check(file: _SearchFile) -> None:
+    """Raise FieldError for keys that do not go together."""
+    if file.pruner is not None and len(file.objectives) > 1:
+        raise FieldError(("pruner",), "a pruner needs one objective: write objectives: [accuracy], or no pruner")
+    if file.study == file.search:
+        raise FieldError(("study",), f"the study that is written needs another name than the search, '{file.search}'")
+
+
+def _overridden(data: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
+    """Return the file's contents with a value put in at each override's dotted path."""
+    result: dict[str, Any] = copy.deepcopy(dict(data))
+    for override in overrides:
+        keys = override.path.split(".")
+        if keys[0] not in _SearchFile.model_fields:
+            message = f"'{override.path}' leads nowhere{did_you_mean(keys[0], _SearchFile.model_fields)}"
+            raise SpecError(message, file=_option(override.path))
+        target: Any = result
+        for key in keys[:-1]:
+            inner = named(target.get(key, {}))
+            if not isinstance(inner, dict):
+                raise SpecError(f"'{override.path}' leads nowhere: '{key}' has no options", file=_option(override.path))
+            target[key] = inner
+            target = inner
+        target[keys[-1]] = copy.deepcopy(override.value)
+    return result
+
+
+def _option(path: str) -> str:
+    """Return the option of the command line that sets a path."""
+    return f"--{path}" if path in {"sampler", "objectives"} else f"--set {path}"
+
+
+def _placed(source: Source, error: FieldError, overrides: Sequence[Override]) -> HarnessError:
+    """Say where the value stands that an error is about: on the command line or in the file."""
+    path: YamlPath = error.path
+    if path[:1] == ("compressors",):  # of one site: the file says it once for all
+        path = ("compressor", *path[2:])
+        path = ("strides",) if path[1:2] == ("stride",) else path
+    for override in reversed(overrides):
+        keys = tuple(override.path.split("."))
+        if path[: len(keys)] == keys:
+            return SpecError(error.message, file=_option(override.path))
+    return source.error(path, error.message)

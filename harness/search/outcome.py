@@ -1,0 +1,133 @@
+"""What the store knows of a placement: its outcome over the search's seeds, or that it has none yet.
+
+The accuracy is that of the validation split at the last epoch, the mean over the seeds. Where one seed's network
+diverged, so has the placement (`nan`): it is told to a sampler as the worst there can be, and is never on a front.
+Values that were found with other code than today's count, and are said to be such.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from harness.execution.plan import HELD_FOR_FAILING, PlannedRun, plan
+from harness.search.file import Search
+from harness.search.space import Placement, words
+from harness.spec.attempt import Point, unflagged
+from harness.spec.resolve import Trial
+from harness.spec.study import Study, StudyTrial
+from harness.store.connection import Store
+from harness.store.queries import curve
+from harness.store.records import AttemptRecord, Snapshot
+
+METRIC = "accuracy"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the runs of a placement ended."""
+
+    state: Literal["value", "nan", "failed", "pruned"]
+    values: Mapping[int, float]  # accuracy by seed; nan where the network diverged
+    attempts: tuple[str, ...] = ()  # the accepted ones
+    epochs: tuple[float, ...] = ()  # the first seed's accuracy after each epoch, for a pruner
+    stale: bool = False  # found with other code
+
+    @property
+    def accuracy(self) -> float:
+        """The mean over the seeds; nan where there is none."""
+        return fmean(self.values.values()) if self.values else math.nan
+
+
+def study_of(search: Search, placements: Mapping[Placement, Sequence[int]]) -> Study:
+    """Return the study of a search with these placements, each with its seeds."""
+    items = tuple(
+        StudyTrial(words(placement), position, search.space.trial(placement), tuple(seeds))
+        for position, (placement, seeds) in enumerate(placements.items())
+    )
+    return Study(
+        name=search.name,
+        description=search.description,
+        trials=items,
+        execution=search.execution,
+        spec_yaml=search.spec_yaml,
+        file=search.file,
+        plugin_folders=tuple(search.space.plugin_folders),
+    )
+
+
+def planned(
+    search: Search,
+    placements: Mapping[Placement, Sequence[int]],
+    found: Snapshot,
+    artifacts: Path,
+    retry: Collection[str] = (),
+) -> dict[Placement, list[PlannedRun]]:
+    """Return each placement's runs at its seeds, and what is to be done about them."""
+    by_key: dict[str, list[PlannedRun]] = {}
+    for run in plan([study_of(search, placements)], found, artifacts, retry).runs:
+        by_key.setdefault(run.trial.key, []).append(run)
+    return {placement: by_key[search.space.trial(placement).key] for placement in placements}
+
+
+class Reader:
+    """Reads outcomes from one snapshot of the store."""
+
+    def __init__(self, store: Store, found: Snapshot) -> None:
+        self._store = store
+        self._accepted = {(a.trial_key, a.seed): a for a in found.attempts if a.accepted}
+        self._evaluated = {a.weights_from: a for a in found.attempts if a.kind == "evaluate" and a.state == "done"}
+        self._trained = {(a.trial_key, a.seed): a for a in found.attempts if a.kind == "train"}  # the last of each run
+
+    def outcome(self, runs: Sequence[PlannedRun], *, prunes: bool) -> Outcome | None:
+        """Return the outcome of a placement by its runs, or None where something is left to be run."""
+        outcome = self._outcome(runs, prunes)
+        if outcome is None or not prunes or outcome.state in {"failed", "nan"}:
+            return outcome
+        trial, seed = runs[0].trial, runs[0].seed
+        attempt = self._accepted.get((trial.key, seed)) or self._trained.get((trial.key, seed))
+        points = curve(self._store, attempt.uid) if attempt else ()
+        return replace(outcome, epochs=epochs_of(trial, points))
+
+    def value(self, trial: Trial, seed: int) -> float | None:
+        """Return the accuracy of an accepted run on the validation split; nan where it diverged; None: not known."""
+        accepted = self._accepted.get((trial.key, seed))
+        if accepted is None:
+            return None
+        if accepted.state == "nan":
+            return math.nan
+        place = (trial.evaluations[0].key, METRIC)
+        evaluated: AttemptRecord = self._evaluated.get(accepted.uid, accepted)
+        return accepted.results.get(place, evaluated.results.get(place))
+
+    def _outcome(self, runs: Sequence[PlannedRun], prunes: bool) -> Outcome | None:
+        if any(run.status == "held" and run.reason in HELD_FOR_FAILING for run in runs):
+            return Outcome("failed", {})
+        left = [run for run in runs if run.status == "left"]
+        if prunes and any(self._was_pruned(run) for run in left):
+            return Outcome("pruned", {})
+        if left:
+            return None
+        values = {run.seed: self.value(run.trial, run.seed) for run in runs}
+        known = {seed: value for seed, value in values.items() if value is not None}
+        if len(known) < len(values):  # held for weights that are not here: it cannot be evaluated
+            return Outcome("failed", {})
+        return Outcome(
+            "nan" if any(math.isnan(value) for value in known.values()) else "value",
+            known,
+            tuple(self._accepted[run.trial.key, run.seed].uid for run in runs),
+            stale=any(run.reason == "stale" for run in runs),
+        )
+
+    def _was_pruned(self, run: PlannedRun) -> bool:
+        last = self._trained.get((run.trial.key, run.seed))
+        return last is not None and last.state == "pruned"
+
+
+def epochs_of(trial: Trial, points: Sequence[Point]) -> tuple[float, ...]:
+    """Return the accuracy on the validation split after each epoch that a curve holds."""
+    split = trial.evaluations[0].split
+    by_step = {p.step: unflagged(p.value, p.flag) for p in points if p.split == split and p.name == METRIC}
+    return tuple(by_step[step] for step in sorted(by_step))

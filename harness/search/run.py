@@ -1,0 +1,168 @@
+"""A search from its start to its front: what is left of its budget, the confirmation, and the files of the front."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.execution.driver import Listed, make_job, run_feed
+from harness.execution.local import Executor, LocalExecutor
+from harness.execution.options import Display, Options, Summary
+from harness.execution.plan import Plan
+from harness.execution.recover import recover
+from harness.execution.register import check_runnable
+from harness.search.book import Book
+from harness.search.file import Search
+from harness.search.front import Candidate, front
+from harness.search.outcome import planned, study_of
+from harness.spec.errors import HarnessError
+from harness.store.connection import open_store
+from harness.store.lock import driver_lock
+from harness.store.queries import snapshot
+
+BUDGET = 50
+_POPULATION = (8, 50)  # of NSGA-II: a fifth of the budget, within these
+Executors = Callable[[int, int], AbstractContextManager[Executor]]  # slots, threads of each
+
+
+@dataclass
+class SearchResult:
+    """What a search has found, and how this call of it went."""
+
+    search: Search
+    summary: Summary
+    stopped: str | None = None  # budget, exhausted, repeats; None: interrupted
+    counts: Mapping[str, int] = field(default_factory=dict)  # placements by outcome; "unfinished" among them
+    members: int = 0
+    stale: int = 0  # of the values: found with other code
+    front: Sequence[Candidate] = ()
+    study_file: Path | None = None
+    figure: Path | None = None
+
+
+def run_search(
+    search: Search,
+    options: Options,
+    display: Display,
+    *,
+    trials: int | None = None,
+    confirm: Sequence[int] = (),
+    out: Path | None = None,
+    executors: Executors = LocalExecutor,
+) -> SearchResult:
+    """Search until the store has `trials` placements of this search, confirm the front, and write its files.
+
+    `trials` None means 50, or all placements for brute force. Placements that earlier calls have made count. `confirm`
+    are fresh seeds with which the front's placements are run again. `out` is where the files go, by default beside the
+    database. Raises HarnessError, before anything runs, where data are missing, a seed to confirm with is not fresh,
+    the name is another study's, or another driver is at work.
+    """
+    if known := [seed for seed in confirm if seed in search.seeds]:
+        raise HarnessError(f"--confirm needs fresh seeds: {known[0]} is one of the search's own {list(search.seeds)}")
+    budget = trials or (search.space.size if search.sampler == "brute" else BUDGET)
+    base = [search.space.trial(())]
+    if not options.db.exists():  # nothing is made for what cannot run
+        check_runnable(base, options.data_root, options.device)
+    with driver_lock(options.db), open_store(options.db) as store:
+        recover(store, options.artifacts)
+        book = Book(search, store, options)
+        book.open()
+        result = SearchResult(search, Summary(Plan(())), "budget")
+        if book.unfinished or len(book.members) < budget:
+            check_runnable(base, options.data_root, options.device)
+            _search(book, budget, display, executors, result)
+        found = _candidates(book)
+        result.front = front(found, search.objectives)
+        if confirm and not result.summary.interrupted:
+            check_runnable(base, options.data_root, options.device)
+            result.front = _confirmed(book, result, tuple(confirm), display, executors)
+        _conclude(book, result)
+    if result.front and not result.summary.interrupted:
+        _write(result, found, options.db.resolve().parent if out is None else out)
+    return result
+
+
+def _search(book: Book, budget: int, display: Display, executors: Executors, result: SearchResult) -> None:
+    """Run what is left of the budget."""
+    from harness.search.feed import SearchFeed
+    from harness.search.proposals import Proposals
+
+    search, options = book.search, book.options
+    least, most = _POPULATION
+    proposals = Proposals(
+        search.space.choices,
+        objectives=len(search.objectives),
+        sampler=search.sampler,
+        seed=(search.sampler_seed, len(book.outcomes)),
+        jobs=options.jobs,
+        population=min(most, max(least, budget // 5)),
+    )
+    feed = SearchFeed(book, proposals, budget)
+    with executors(options.jobs, options.threads_for(study_of(search, {}))) as executor:
+        summary = run_feed(feed, book.store, executor, options, display)
+    _add(result.summary, summary)
+    result.stopped = None if summary.interrupted else feed.stopped
+
+
+def _confirmed(
+    book: Book, result: SearchResult, seeds: tuple[int, ...], display: Display, executors: Executors
+) -> list[Candidate]:
+    """Run the front's placements with fresh seeds, as members of the search, and return it with their values."""
+    placements = [candidate.placement for candidate in result.front]
+    if placements:
+        book.add(*placements, seeds=seeds)
+    study = study_of(book.search, book.members)
+    jobs = [make_job(run, [study], book.options) for p in placements for run in book.runs(p, seeds)]
+    if jobs:
+        with executors(min(book.options.jobs, len(jobs)), book.options.threads_for(study)) as executor:
+            feed = Listed(jobs, before=sum(result.summary.ended.values()))
+            _add(result.summary, run_feed(feed, book.store, executor, book.options, display))
+    return [replace(c, confirmed=book.values(c.placement, seeds)) for c in result.front]
+
+
+def _candidates(book: Book) -> list[Candidate]:
+    """Return every placement with a value."""
+    return [
+        Candidate(
+            placement,
+            book.search.space.trial(placement).key,
+            outcome.accuracy,
+            outcome.values,
+            book.costs(placement),
+            outcome.attempts,
+        )
+        for placement, outcome in book.outcomes.items()
+        if outcome.state == "value"
+    ]
+
+
+def _conclude(book: Book, result: SearchResult) -> None:
+    """Count what is known, and plan the members once more for what is held."""
+    counts = Counter[str](outcome.state for outcome in book.outcomes.values())
+    counts["unfinished"] = len(book.unfinished)
+    result.counts = {state: count for state, count in counts.items() if count}
+    if not result.summary.interrupted and len(book.outcomes) == book.search.space.size:
+        result.stopped = "exhausted"
+    result.members = len(book.members)
+    result.stale = sum(outcome.stale for outcome in book.outcomes.values())
+    held = planned(book.search, book.members, snapshot(book.store), book.options.artifacts)
+    result.summary.plan = Plan(tuple(run for runs in held.values() for run in runs))
+
+
+def _add(summary: Summary, other: Summary) -> None:
+    """Count what another session of this call made."""
+    for state, count in other.ended.items():
+        summary.ended[state] = summary.ended.get(state, 0) + count
+    summary.interrupted = summary.interrupted or other.interrupted
+
+
+def _write(result: SearchResult, found: Sequence[Candidate], out: Path) -> None:
+    """Write the front's study and figure."""
+    from harness.search.front_file import write_front
+    from harness.search.plot import plot_front
+
+    result.study_file = out / f"{result.search.front_name}.yml"
+    result.figure = out / f"{result.search.name}-front.svg"
+    write_front(result.study_file, result.search, result.front, result.members)
+    plot_front(result.figure, result.search, found, result.front)

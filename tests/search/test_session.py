@@ -1,0 +1,119 @@
+"""The driver's session with a feed: jobs that come while others run, and an end by failure, Ctrl-C or pruning."""
+
+import os
+import signal
+
+import pytest
+
+from harness.execution.driver import Job, make_request, run_feed, run_jobs
+from harness.search.outcome import study_of
+from harness.store.connection import open_store
+from harness.store.queries import snapshot
+
+
+class Steps:
+    """A feed of one job after another: there is none while one runs. The second is to be pruned."""
+
+    def __init__(self, jobs):
+        self.jobs, self.log, self.running = list(jobs), [], 0
+
+    @property
+    def expected(self):
+        return len(self.jobs)
+
+    def take(self):
+        if self.running or not self.jobs:
+            return None
+        self.running += 1
+        self.log.append("take")
+        return self.jobs.pop(0)
+
+    def reached(self, job, progress):
+        self.log.append(f"epoch {progress['epoch']}")
+        return job.request.seed == 1
+
+    def ended(self, _job, state):
+        self.running -= 1
+        self.log.append(state)
+
+
+@pytest.fixture
+def session(desk):
+    """Return a function that runs jobs, or a feed of them, at seeds 0, 1 and 2."""
+    desk.db.parent.mkdir()
+
+    def run(feed=list, *, slots=1, epochs=2, **fields):
+        search = desk.search(f"protocol.epochs={epochs}")
+        study, options = study_of(search, {(): (0, 1, 2)}), desk.options(jobs=slots, **fields)
+        (item,) = study.trials
+        jobs = [
+            Job(make_request("train", item.trial, s, f"{s}", study, options, evaluations=item.trial.evaluations))
+            for s in item.seeds
+        ]
+        made, desk.executor.slots = feed(jobs), slots
+        with open_store(desk.db) as store:
+            call = run_jobs if feed is list else run_feed
+            summary = call(made, store, desk.executor, options, desk.display)
+            states = {a.seed: a.state for a in snapshot(store).attempts}
+        return summary, states, made
+
+    return run
+
+
+def test_jobs_that_are_known_beforehand_fill_the_slots(session, desk):
+    summary, states, _ = session(slots=2)
+    assert (summary.ended, summary.interrupted, states) == ({"done": 3}, False, dict.fromkeys((0, 1, 2), "done"))
+    assert (desk.executor.most, desk.display.totals) == (2, [3])
+
+
+def test_a_feed_is_asked_again_when_something_ended_and_prunes_at_a_checkpoint(session, desk):
+    summary, states, feed = session(Steps, slots=3)
+    assert states == {0: "done", 1: "pruned", 2: "done"}
+    assert (summary.ended, desk.executor.most) == ({"done": 2, "pruned": 1}, 1)
+    assert feed.log == [
+        "take", "epoch 1", "epoch 2", "done",
+        "take", "epoch 1", "pruned",
+        "take", "epoch 1", "epoch 2", "done",
+    ]  # fmt: skip
+
+
+def test_what_ends_before_it_is_pruned_is_done(session):
+    _, states, _ = session(Steps, epochs=1)
+    assert states == dict.fromkeys((0, 1, 2), "done")
+
+
+def test_fail_fast_begins_nothing_more_and_ends_what_runs(session, desk):
+    desk.executor.fate = lambda request: 0.5 if request.seed else "failed"
+    summary, states, _ = session(slots=2, fail_fast=True)
+    assert states == {0: "failed", 1: "interrupted"}
+    assert (summary.failed, summary.interrupted) == (True, False)
+
+
+def test_without_it_the_others_go_on(session, desk):
+    desk.executor.fate = lambda request: 0.5 if request.seed else "failed"
+    assert session(slots=2)[1] == {0: "failed", 1: "done", 2: "done"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interruption_ends_what_runs_at_a_checkpoint(session, desk, number):
+    desk.executor.fate = lambda _: os.kill(os.getpid(), number) or 0.5
+    summary, states, _ = session(slots=2)
+    assert states == {0: "interrupted", 1: "interrupted"}
+    assert summary.interrupted
+    assert signal.getsignal(number) in {signal.default_int_handler, signal.SIG_DFL}
+
+
+def test_a_second_ctrl_c_ends_at_once(session, desk, monkeypatch):
+    killed = []
+    monkeypatch.setattr(desk.executor, "kill", lambda: killed.append(len(desk.executor.requests)))
+
+    def fate(_):
+        if len(killed) < 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.5
+
+    desk.executor.fate = fate
+    summary, _, _ = session()
+    assert killed == [1]
+    assert summary.interrupted
