@@ -37,7 +37,7 @@ def table_1():
 
 
 def test_the_studies_are_there():
-    assert {file.stem for file in FILES} == {"mnist", "mnist-optimiser"}
+    assert {file.stem for file in FILES} == {"mnist", "mnist-optimiser", "cifar-small", "cifar-fast-rate"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -85,6 +85,38 @@ def test_the_optimiser_of_mnist_paper_is_what_the_rule_gives():
     assert json.dumps(chosen, sort_keys=True) == min(distance, key=distance.__getitem__)
 
 
+def test_the_learning_rate_of_cifar_fast_is_what_the_rule_gives():
+    with open_results([PUBLISHED / "cifar-fast-rate.jsonl"]) as store:
+        found = snapshot(store)
+    accuracy = {}
+    for attempt in found.attempts:
+        config = found.trials[attempt.trial_key].config
+        assert config["protocol"]["train_on"] == "without_validation"
+        assert config["model"] == {"kind": "vgg16", "width": 0.25}
+        assert attempt.seed == 1000
+        assert {found.evaluations[key].split for key, _ in attempt.results} == {"validation"}
+        rate = config["protocol"]["optimizer"]["learning_rate"]
+        accuracy[rate] = next(value for (_, name), value in attempt.results.items() if name == "accuracy")
+    assert sorted(accuracy) == [0.05, 0.1, 0.2, 0.4]
+    chosen = resolve_protocol({"kind": "cifar-fast"}).settings.optimizer
+    assert chosen.learning_rate == max(accuracy, key=accuracy.__getitem__)
+
+
+def test_cifar_small_is_whole_and_its_baseline_has_learnt():
+    cells = json.loads(_tables("--table", "cifar-small", "--from", PUBLISHED / "cifar-small.jsonl", "--format", "json"))
+    accuracy = {cell["row"]: cell for cell in cells if cell["column"] == "accuracy"}
+    assert len(accuracy) == 11
+    for cell in accuracy.values():
+        assert (cell["select"], len(cell["values"]), None in cell["values"]) == ("mean", 3, False)
+        assert cell["ours"] == pytest.approx(sum(cell["values"]) / 3)
+        assert cell["dataset"] == "cifar10"
+    assert min(accuracy["Baseline"]["values"]) >= 80
+    macs = {cell["row"]: cell["ours"] for cell in cells if cell["column"] == "macs"}
+    parameters = {cell["row"]: cell["ours"] for cell in cells if cell["column"] == "parameters"}
+    assert macs["narrow, 2FP, stride 2"] < macs["spatial, 2FP, stride 2"] < macs["Baseline"]
+    assert parameters["narrow, 2FP, stride 2"] == pytest.approx(parameters["spatial, 2FP, stride 2"], rel=0.002)
+
+
 def test_table_1_has_all_its_cells(table_1):
     assert len(table_1) == 35
     assert all(cell["ours"] is not None and cell["paper"] is not None for cell in table_1)
@@ -128,6 +160,13 @@ def test_the_readme_shows_table_1():
     shown = readme.partition("<!-- table 1 -->\n")[2].partition("<!-- end of table 1 -->")[0].strip()
     assert shown.count("\n") >= 8
     assert shown in (ROOT / "reports" / "table1.md").read_text()
+
+
+def test_the_readme_shows_the_statistics_of_cifar_small():
+    readme = (ROOT / "README.md").read_text()
+    shown = readme.partition("<!-- cifar-small -->\n")[2].partition("<!-- end of cifar-small -->")[0].strip()
+    assert shown.count("\n") >= 12
+    assert shown in (ROOT / "reports" / "cifar-small.md").read_text()
 
 
 def test_each_run_was_observed_as_designed():
