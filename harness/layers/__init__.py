@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from harness.layers.compressor import Compressor
     from harness.layers.conformance import check_compressor
     from harness.layers.conv1x1 import Conv1x1, Conv1x1BnRelu
+    from harness.layers.insert.place import insert_after
+    from harness.layers.insert.sites import SiteInfo, list_sites, refused_sites
     from harness.layers.maxout import Maxout
     from harness.layers.random_channel import RandomChannel, RandomChannel2d
     from harness.layers.spatial import FeaturePool2d, Spatial, feature_pool
@@ -30,6 +32,7 @@ __all__ = [
     "Maxout",
     "RandomChannel",
     "RandomChannel2d",
+    "SiteInfo",
     "Spatial",
     "TopK",
     "TopKPool2d",
@@ -38,6 +41,9 @@ __all__ = [
     "build_compressor",
     "check_compressor",
     "feature_pool",
+    "insert_after",
+    "list_sites",
+    "refused_sites",
     "topk_pool",
 ]
 
@@ -51,6 +57,7 @@ _MODULE_OF = {
     "Maxout": "maxout",
     "RandomChannel": "random_channel",
     "RandomChannel2d": "random_channel",
+    "SiteInfo": "insert.sites",
     "Spatial": "spatial",
     "TopK": "topk",
     "TopKPool2d": "topk",
@@ -59,6 +66,9 @@ _MODULE_OF = {
     "build_compressor": "build",
     "check_compressor": "conformance",
     "feature_pool": "spatial",
+    "insert_after": "insert.place",
+    "list_sites": "insert.sites",
+    "refused_sites": "insert.sites",
     "topk_pool": "topk",
 }
 

@@ -54,6 +54,8 @@ class CapturedStep:
         try:
             with torch.cuda.graph(graph):
                 self._loss.copy_(self._plain.step(self._index))
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise HarnessError(

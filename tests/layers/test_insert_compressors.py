@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from harness.layers import Average, Conv1x1, Conv1x1BnRelu, Maxout, RandomChannel, Spatial, TopK, Width, insert_after
 from harness.layers.compressor import reduced_channels
+from harness.models.vgg16 import Vgg16
 from harness.spec.errors import HarnessError
 
 SHAPE = (3, 6, 6)
@@ -180,6 +181,17 @@ def test_a_model_without_values_gives_one_without_values():
         model = network()
         changed = insert_after(model, "3", RandomChannel(2), input_shape=SHAPE)
     assert all(tensor.is_meta for tensor in changed.state_dict().values())
+
+
+@pytest.mark.parametrize("compressor", [Spatial(2), TopK(4), Conv1x1BnRelu(2), Width(2), Maxout(4)])
+def test_it_gives_the_network_that_has_the_site_by_itself(compressor):
+    """VGG-16 of the harness puts compressors at its sites itself."""
+    plain, own = Vgg16({}), Vgg16({"conv3": compressor})
+    changed = insert_after(plain, "conv3", compressor, input_shape=(3, 32, 32), weights="fresh")
+    renamed = {name.replace("inserted", "compressor"): tensor for name, tensor in changed.state_dict().items()}
+    own.load_state_dict(renamed)
+    x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert own(x).equal(changed(x))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 import copy
 import random
+import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +13,10 @@ from harness.layers import Maxout, Spatial, Width, insert_after, list_sites, ref
 from harness.spec.errors import HarnessError
 from harness.torchvision_compat import import_torchvision
 
-SAMPLE = random.Random(20200506)  # noqa: S311
+
+def sample(name, items, count):
+    """Return some of the items, the same ones for a name."""
+    return random.Random(name).sample(items, min(count, len(items)))  # noqa: S311
 
 
 def build(name, device="meta", **options):
@@ -96,7 +101,7 @@ def test_sites_are_listed_and_can_be_used(name):
         assert all(reason and "\n" not in reason for reason in refused.values())
         for path, reason in unwanted.items():
             assert refused[path].startswith(reason)
-    for path in SAMPLE.sample(sorted(sites), min(1, len(sites))):
+    for path in sample(name, sorted(sites), 1):
         changed = insert_after(model, path, Spatial(2), input_shape=shape)
         assert count(changed) < count(model)
         assert list(changed.state_dict()) == list(model.state_dict())
@@ -126,7 +131,7 @@ def test_a_compressed_network_is_the_old_one_without_the_other_channels(name, sa
     model = build(name, "cpu").eval()
     sites = list_sites(model, shape)
     x = torch.randn(2, *shape)
-    for site in SAMPLE.sample(sites, min(samples, len(sites))):
+    for site in sample(name, sites, samples):
 
         def compressed(module, args, output):
             zeros = torch.zeros_like(output)
@@ -140,3 +145,14 @@ def test_a_compressed_network_is_the_old_one_without_the_other_channels(name, sa
         torch.testing.assert_close(result, old(x), rtol=1e-3, atol=1e-5, msg=lambda m, path=site.path: f"{path}: {m}")
         result.square().sum().backward()
         assert all(parameter.grad is not None for parameter in new.parameters()), site.path
+
+
+def test_the_documents_example_runs(capsys):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "insert.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    import_torchvision()
+    exec(code, {})  # noqa: S102
+    printed = capsys.readouterr().out.splitlines()
+    promised = [comment.removesuffix(" …") for comment in re.findall(r"  # (.*)", code)]
+    assert len(promised) == 3
+    assert all(any(line.startswith(comment) for line in printed) for comment in promised)
