@@ -1,0 +1,7 @@
+"""Compressors in any network: behind which of its modules they can stand, and putting them there (docs/insert.md).
+
+What happens, a file a step: `trace` runs a twin of the network without storage (`twin`) and records what it computes;
+`follow` finds every layer that reads the site's channels, by the rules of `operations` and `layers`, over which an
+`axis` travels; `chain` looks the other way, for the convolution that makes the channels; `plan` decides what is to
+change, `rewire` changes the layers, and `install` makes the compressor stand there. `place` does all of it.
+"""

@@ -1,0 +1,66 @@
+"""Making a compressor's layer stand behind a module, without a new name for anything that was there before."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from harness.layers.insert.errors import RefusalError
+
+NAME = "inserted"
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+def install(model: nn.Module, path: str, layer: nn.Module) -> str:
+    """Let `layer` stand behind the module at `path`, and return the path that it has now.
+
+    It becomes the module's child `inserted`: the last of a Sequential, else called by a forward hook. A container with
+    a forward of its own, which may call all of its children, gets no child: the layer becomes one of the nearest module
+    around it that is no container, as `features_block1_inserted`.
+
+    Raises:
+        RefusalError: there is a compressor already, or only containers are around it.
+    """
+    module = model.get_submodule(path)
+    if type(module).forward is nn.Sequential.forward:
+        _add(module, NAME, layer)
+        return f"{path}.{NAME}"
+    if not isinstance(module, _CONTAINERS):
+        _add(module, NAME, layer)
+        module.register_forward_hook(call_child)
+        return f"{path}.{NAME}"
+    owner = _owner_around(model, path)
+    name = f"{path.removeprefix(owner).strip('.').replace('.', '_')}_{NAME}"
+    _add(model.get_submodule(owner), name, layer)
+    module.register_forward_hook(_Call(layer))
+    return f"{owner}.{name}".lstrip(".")
+
+
+def call_child(module: nn.Module, args: Any, output: Tensor) -> Tensor:  # noqa: ARG001
+    """Forward hook: what the module returns goes through its child `inserted`. (N, C, H, W) → (N, C/s, H, W)."""
+    passed: Tensor = module.get_submodule(NAME)(output)
+    return passed
+
+
+class _Call:
+    """Forward hook: what a module returns goes through a layer that is kept elsewhere."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.layer = layer
+
+    def __call__(self, module: nn.Module, args: Any, output: Tensor) -> Tensor:  # noqa: ARG002
+        passed: Tensor = self.layer(output)
+        return passed
+
+
+def _owner_around(model: nn.Module, path: str) -> str:
+    while path:
+        path = path.rpartition(".")[0]
+        if not isinstance(model.get_submodule(path), _CONTAINERS):
+            return path
+    raise RefusalError("it is a container with a forward of its own, in containers alone")
+
+
+def _add(owner: nn.Module, name: str, layer: nn.Module) -> None:
+    if hasattr(owner, name):
+        raise RefusalError(f"something named '{name}' stands there already")
+    owner.add_module(name, layer)
