@@ -343,7 +343,7 @@ def test_the_name_of_a_study_is_not_taken(desk):
 
 def test_values_of_other_code_count_and_are_said(desk, executor, monkeypatch):
     desk.run(BRUTE)
-    monkeypatch.setattr("harness.execution.plan.attempt_digest", lambda *_: "other")
+    monkeypatch.setattr("harness.execution.plan.attempt_digest", lambda *_, **__: "other")
     result = desk.run(BRUTE)
     assert (result.counts, result.stale, len(desk.executor.requests)) == ({"value": 6}, 6, 6)
 

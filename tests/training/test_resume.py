@@ -144,7 +144,7 @@ def test_how_often_checkpoints_are_written_does_not_matter(ask, stop_at, stopped
 
 
 def test_a_checkpoint_of_other_code_is_not_gone_on_with(ask, stop_at, stopped, monkeypatch):
-    monkeypatch.setattr(train, "attempt_digest", lambda *_: "f" * 16)
+    monkeypatch.setattr(train, "attempt_digest", lambda *_, **__: "f" * 16)
     outcome, step = progress_of(ask(resume=stopped), stop_at)
     assert (outcome.resumed_from, step) == (None, 0)
 
