@@ -9,6 +9,9 @@ import click
 
 from harness.spec.errors import HarnessError, did_you_mean
 
+INTERRUPTED = 130
+"""The exit code of a call that was ended by Ctrl-C."""
+
 DEFAULT_DB = Path("results/harness.db")
 
 db_option = click.option(
@@ -59,6 +62,16 @@ def load_studies(files: Sequence[str], overrides: Sequence[str], only: str | Non
         known = [item.name for study in studies for item in study.trials]
         raise HarnessError(f"--only '{only}' matches no trial{did_you_mean(only, known)}")
     return chosen
+
+
+def parse_reasons(text: str) -> frozenset[str]:
+    """Return the reasons that --retry names. Raises HarnessError for an unknown one."""
+    from harness.execution.plan import HELD
+
+    reasons = frozenset(part.strip() for part in text.split(",") if part.strip())
+    for reason in sorted(reasons - set(HELD)):
+        raise HarnessError(f"--retry: unknown reason '{reason}'{did_you_mean(reason, HELD)}")
+    return reasons
 
 
 def print_json(value: Any) -> None:

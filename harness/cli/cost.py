@@ -1,10 +1,13 @@
 """`harness cost`: parameters, variables, MACs and the paper's FLOPs of a study's networks."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.common import amount, format_option, load_studies, only_option, print_json, print_table, set_option
+
+if TYPE_CHECKING:
+    from harness.cost.narrow import By
 
 _COUNTS = ("parameters", "variables", "weights", "macs", "paper_flops")
 
@@ -19,7 +22,7 @@ _COUNTS = ("parameters", "variables", "weights", "macs", "paper_flops")
     help="Add the width at which the whole network, uniformly narrowed, costs as much without its compressors.",
 )
 @format_option("text", "json")
-def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], narrow: str | None, fmt: str) -> None:
+def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], narrow: "By | None", fmt: str) -> None:
     """Count what the networks of STUDY files cost, without data and without training.
 
     parameters: trainable; variables: with the moving statistics of batch normalisation; weights: of convolutions and
@@ -52,9 +55,9 @@ def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], n
         )
 
 
-def _narrow_width(trial: Any, by: str, plugin_folders: tuple[str, ...]) -> dict[str, float]:
+def _narrow_width(trial: Any, by: "By", plugin_folders: tuple[str, ...]) -> dict[str, float]:
     """Return the width of the network that is as costly as a trial's, and what it costs."""
     from harness.cost.narrow import narrow
 
-    found = narrow(trial.config, by, plugin_folders)  # type: ignore[arg-type]
+    found = narrow(trial.config, by, plugin_folders)
     return {"narrow_width": found.width, "narrow_cost": found.cost}

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.common import (
+    INTERRUPTED,
     amount,
     db_option,
     duration,
     format_option,
     load_studies,
     only_option,
+    parse_reasons,
     print_json,
     print_table,
     set_option,
 )
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.execution.options import Summary
+    from harness.execution.options import Options, Summary
     from harness.execution.plan import Plan
     from harness.spec.resolve import Trial
-
-_INTERRUPTED = 130
 
 device_option = click.option(
     "--device",
@@ -89,11 +89,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     from harness.execution.options import Options
 
     studies = load_studies(files, overrides, only)
-    reasons = _reasons(retry)
     where, gpus, side_by_side = _placement(device, jobs, per_device)
-    if dry_run:
-        _dry_run(studies, db, reasons, (side_by_side, threads, where), fmt)
-        return
     options = Options(
         db=db,
         data_root=data_root(),
@@ -102,10 +98,13 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
         jobs=side_by_side,
         threads=threads,
         limit=limit,
-        retry=reasons,
+        retry=parse_reasons(retry),
         fail_fast=fail_fast,
         timeout_s=timeout,
     )
+    if dry_run:
+        _dry_run(studies, options, fmt)
+        return
     with display() as shown:
         summary = run_grid(studies, options, shown)
     _conclude(summary, fmt)
@@ -173,44 +172,32 @@ def _placement(device: str, jobs: int | None, per_device: int | None) -> tuple[s
     return gpus[0], gpus, per_device * len(gpus)
 
 
-def _reasons(text: str) -> frozenset[str]:
-    from harness.execution.plan import HELD
-
-    reasons = frozenset(part.strip() for part in text.split(",") if part.strip())
-    for reason in sorted(reasons - set(HELD)):
-        raise HarnessError(f"--retry: unknown reason '{reason}'{did_you_mean(reason, HELD)}")
-    return reasons
-
-
-def _dry_run(
-    studies: Sequence[Any], db: Path, retry: frozenset[str], how: tuple[int, int | None, str], fmt: str
-) -> None:
+def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     """Print each trial with what it costs, what is done, left and held, and how long what is left will take."""
     from harness.execution.calibrate import seconds_per_image
     from harness.execution.estimate import Estimator
-    from harness.execution.options import cores
     from harness.execution.plan import plan
     from harness.execution.register import stored, trial_costs
 
-    jobs, threads, device = how
-    found = stored(db)
-    planned = plan(studies, found, db.resolve().parent / "artifacts", retry)
+    found = stored(options.db)
+    planned = plan(studies, found, options.artifacts, options.retry)
     items = [(study, item) for study in studies for item in study.chosen]
-    folders = {item.trial.key: study.plugin_folders for study, item in items}
+    study_of = {item.trial.key: study for study, item in items}
     costs = {}
     for _, item in items:
         record = found.trials.get(item.trial.key)
         key = item.trial.key
-        costs[key] = record.costs if record and record.costs else trial_costs(item.trial, folders[key])
+        costs[key] = record.costs if record and record.costs else trial_costs(item.trial, study_of[key].plugin_folders)
 
     def calibrate(trial: "Trial") -> float:
-        return seconds_per_image(trial.config, folders[trial.key], device, threads or max(1, cores() // jobs))
+        study = study_of[trial.key]
+        return seconds_per_image(trial.config, study.plugin_folders, options.device, options.threads_for(study))
 
-    estimator = Estimator(found, {key: counts["macs"] for key, counts in costs.items()}, calibrate, device)
+    estimator = Estimator(found, {key: counts["macs"] for key, counts in costs.items()}, calibrate, options.device)
     rows = []
     for study, item in items:
         runs = [run for run in planned.runs if run.trial.key == item.trial.key]
-        estimate = estimator.total((run for run in runs if run.status == "left"), jobs)
+        estimate = estimator.total((run for run in runs if run.status == "left"), options.jobs)
         rows.append(
             {
                 "study": study.name,
@@ -234,8 +221,8 @@ def _dry_run(
             for r in rows
         ],
     )  # fmt: skip
-    estimate = estimator.total(planned.of("left"), jobs)
-    basis = f" on {device}, roughly, from steps timed just now" if estimate.rough else ""
+    estimate = estimator.total(planned.of("left"), options.jobs)
+    basis = f" on {options.device}, roughly, from steps timed just now" if estimate.rough else ""
     click.echo(
         f"\n{len(rows)} trials, {len(planned.runs)} runs: {_counts(planned)}; "
         f"time left: {duration(estimate.seconds)}{basis}"
@@ -273,6 +260,6 @@ def _conclude(summary: "Summary", fmt: str) -> None:
 
 def _exit(summary: "Summary") -> None:
     if summary.interrupted:
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     if summary.failed:
         sys.exit(1)

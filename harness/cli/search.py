@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import amount, db_option, format_option, print_json, set_option
+from harness.cli.common import INTERRUPTED, amount, db_option, format_option, parse_reasons, print_json, set_option
 from harness.cli.run import device_option, threads_option
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.search.file import Search
     from harness.search.front import Candidate
     from harness.search.run import SearchResult
 
-_INTERRUPTED = 130
 _WHY = {
     "budget": "the budget is used up",
     "exhausted": "the space is exhausted",
@@ -91,14 +90,14 @@ def placement(  # noqa: PLR0913, PLR0917 - a command has as many parameters as o
         device=choose_device(device),
         jobs=jobs,
         threads=threads,
-        retry=_reasons(retry),
+        retry=parse_reasons(retry),
         timeout_s=timeout,
     )
     try:
         with display() as shown:
             result = run_search(loaded, options, shown, trials=trials, confirm=seeds, out=out)
     except KeyboardInterrupt:  # between two sessions of attempts
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     _print(result, fmt)
 
 
@@ -121,15 +120,6 @@ def _seeds(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def _reasons(text: str) -> frozenset[str]:
-    from harness.execution.plan import HELD
-
-    reasons = frozenset(word.strip() for word in text.split(",") if word.strip())
-    for reason in sorted(reasons - set(HELD)):
-        raise HarnessError(f"--retry: unknown reason '{reason}'{did_you_mean(reason, HELD)}")
-    return reasons
-
-
 def _print(result: "SearchResult", fmt: str) -> None:
     """Print the front and how the search stands, and exit with its code."""
     if fmt == "json":
@@ -144,7 +134,7 @@ def _print(result: "SearchResult", fmt: str) -> None:
     if result.stale:
         click.echo(f"{result.stale} of the values were found with code that has changed since", err=True)
     if interrupted or result.summary.failed:
-        sys.exit(_INTERRUPTED if interrupted else 1)
+        sys.exit(INTERRUPTED if interrupted else 1)
 
 
 def _print_text(result: "SearchResult") -> None:
