@@ -8,11 +8,10 @@ from typing import Any
 import click
 
 from harness.spec.errors import HarnessError, did_you_mean
+from harness.store.place import DEFAULT_DB
 
 INTERRUPTED = 130
 """The exit code of a call that was ended by Ctrl-C."""
-
-DEFAULT_DB = Path("results/harness.db")
 
 db_option = click.option(
     "--db",

@@ -115,6 +115,6 @@ def _verify(name: str, root: Path) -> None:
     from harness.data.dataset import load_dataset
     from harness.spec.datasets import DATASETS
 
-    load_dataset(name, root)
+    load_dataset(DATASETS[name], root)
     splits = ", ".join(f"{s.split} {amount(s.images)} ({s.fingerprint[:8]})" for s in DATASETS[name].splits.values())
     click.echo(f"{name}: as declared: {splits}")

@@ -4,8 +4,7 @@ import sys
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import click
-
+from harness.execution.lines import Lines, progress_words, summary_line
 from harness.execution.options import Display
 from harness.spec.attempt import AttemptResult
 
@@ -23,66 +22,6 @@ class ShownDisplay(Display, Protocol):
 def display() -> ShownDisplay:
     """Return bars where stderr is a terminal, lines where it is not."""
     return Bars() if sys.stderr.isatty() else Lines()
-
-
-def summary_line(label: str, state: str, result: AttemptResult | None, error: str | None) -> str:
-    """Return one line on how an attempt ended."""
-    if error is not None:
-        return f"{label}: {state} ({error})"
-    values = {} if result is None else {v.name: v.value for v in result.results}
-    measures = {} if result is None else {m.name: m.value for m in result.measures}
-    parts = [f"{name} {value:.4f}" for name, value in values.items() if value is not None]
-    times = ("train_s_per_epoch", "test_s")
-    parts += [f"{name} {measures[name]:.3f}" for name in times if measures.get(name) is not None]
-    return f"{label}: {state}" + (f", {', '.join(parts)}" if parts else "")
-
-
-def progress_words(state: dict[str, Any]) -> str:
-    """Return epoch, loss, metric, speed and time left as words."""
-    words = [f"epoch {min(state['epoch'] + 1, state['epochs'])}/{state['epochs']}"]
-    if state.get("loss") is not None:
-        words.append(f"loss {state['loss']:.4f}")
-    if state.get("metric") is not None:
-        words.append(f"accuracy {state['metric']:.4f}")
-    if state.get("images_per_s"):
-        words.append(f"{state['images_per_s']:,.0f} images/s")
-    return ", ".join(words)
-
-
-class Lines:
-    """A line when an attempt begins, after each of its epochs, and when it ends."""
-
-    def __init__(self) -> None:
-        self._total = self._done = 0
-        self._epochs: dict[str, int] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
-    def total(self, attempts: int) -> None:
-        """Remember how many attempts there will be."""
-        self._total = attempts
-
-    def started(self, label: str, *, resumed: bool) -> None:
-        """Print that an attempt begins."""
-        click.echo(f"{label}: {'goes on' if resumed else 'begins'}", err=True)
-
-    def progress(self, label: str, state: dict[str, Any]) -> None:
-        """Print a line when another epoch is done."""
-        if state["epoch"] > self._epochs.get(label, 0):
-            self._epochs[label] = state["epoch"]
-            words = progress_words({**state, "epoch": state["epoch"] - 1})
-            click.echo(f"{label}: {words}", err=True)
-
-    def ended(self, label: str, state: str, result: AttemptResult | None, error: str | None) -> None:
-        """Print how an attempt ended."""
-        self._done += 1
-        click.echo(f"[{self._done}/{self._total}] {summary_line(label, state, result, error)}", err=True)
 
 
 class Bars:
@@ -124,7 +63,7 @@ class Bars:
     def progress(self, label: str, state: dict[str, Any]) -> None:
         """Move a bar."""
         words = progress_words(state)
-        self._progress.update(self._tasks[label], completed=state["step"], total=state["steps"], words=words)
+        self._progress.update(self._tasks[label], completed=state["step"], total=state.get("steps"), words=words)
 
     def ended(self, label: str, state: str, result: AttemptResult | None, error: str | None) -> None:
         """Replace a bar by a line."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import DEFAULT_DB
 from harness.spec.errors import HarnessError, did_you_mean
+from harness.store.place import DEFAULT_DB
 
 if TYPE_CHECKING:
     from harness.report import Document, Table

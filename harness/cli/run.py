@@ -24,7 +24,6 @@ from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.execution.options import Options, Summary
-    from harness.execution.plan import Plan
     from harness.spec.resolve import Trial
 
 device_option = click.option(
@@ -193,7 +192,8 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
         study = study_of[trial.key]
         return seconds_per_image(trial.config, study.plugin_folders, options.device, options.threads_for(study))
 
-    estimator = Estimator(found, {key: counts["macs"] for key, counts in costs.items()}, calibrate, options.device)
+    macs = {key: counts["macs"] for key, counts in costs.items() if counts}
+    estimator = Estimator(found, macs, calibrate, options.device)
     rows = []
     for study, item in items:
         runs = [run for run in planned.runs if run.trial.key == item.trial.key]
@@ -203,8 +203,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
                 "study": study.name,
                 "trial": item.name,
                 "key": item.trial.key,
-                "parameters": int(costs[item.trial.key]["parameters"]),
-                "macs": int(costs[item.trial.key]["macs"]),
+                **{name: _whole(costs[item.trial.key].get(name)) for name in ("parameters", "macs")},
                 **{status: sum(run.status == status for run in runs) for status in ("done", "left", "held")},
                 "seconds_left": estimate.seconds,
                 "rough": estimate.rough,
@@ -222,17 +221,16 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
         ],
     )  # fmt: skip
     estimate = estimator.total(planned.of("left"), options.jobs)
-    basis = f" on {options.device}, roughly, from steps timed just now" if estimate.rough else ""
+    known = estimate.seconds is not None
+    basis = f" on {options.device}, roughly, from steps timed just now" if estimate.rough and known else ""
     click.echo(
-        f"\n{len(rows)} trials, {len(planned.runs)} runs: {_counts(planned)}; "
+        f"\n{len(rows)} trials, {len(planned.runs)} runs: {planned.in_words()}; "
         f"time left: {duration(estimate.seconds)}{basis}"
     )
 
 
-def _counts(planned: "Plan") -> str:
-    held = planned.held_by_reason()
-    why = f" ({', '.join(f'{count} {reason}' for reason, count in held.items())})" if held else ""
-    return f"{len(planned.of('done'))} done, {len(planned.of('left'))} left, {sum(held.values())} held{why}"
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
 
 
 def _conclude(summary: "Summary", fmt: str) -> None:
@@ -245,10 +243,10 @@ def _conclude(summary: "Summary", fmt: str) -> None:
         return
     if summary.ended:
         now = ", ".join(f"{count} {state}" for state, count in sorted(summary.ended.items()))
-        click.echo(f"this call: {now}; in all {_counts(planned)}")
+        click.echo(f"this call: {now}; in all {planned.in_words()}")
     else:
         click.echo(
-            f"nothing to do: {_counts(planned)}" if not left else f"stopped before anything ran: {_counts(planned)}"
+            f"nothing to do: {planned.in_words()}" if not left else f"stopped before anything ran: {planned.in_words()}"
         )
     if summary.interrupted:
         click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.data import cifar10
-from harness.data.dataset import read_splits
+from harness.data.dataset import check, read_splits
 from harness.data.locations import MNIST_FILES, cifar10_decoded, mnist_folder
 from harness.spec.datasets import DATASETS
 from harness.spec.errors import HarnessError
@@ -83,21 +83,9 @@ def import_cifar10(source: Path, root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="import-", dir=root) as made:
         cifar10.keep(splits, Path(made))
-        _check("cifar10", Path(made), source)
+        _, measured = read_splits(DATASETS["cifar10"], Path(made))
+        check(DATASETS["cifar10"], measured, source)
         cifar10_decoded(Path(made)).replace(cifar10_decoded(root))
-
-
-def _check(name: str, root: Path, source: Path) -> None:
-    """Raise HarnessError where what lies below `root`, taken from `source`, is not the dataset."""
-    declaration = DATASETS[name]
-    _, measured = read_splits(declaration, root)
-    for split, found in measured.items():
-        expected = declaration.splits[split]
-        if found != expected:
-            raise HarnessError(
-                f"{source} does not hold '{name}': its {split} split has {found.images} images of fingerprint "
-                f"{found.fingerprint}, expected {expected.images} of {expected.fingerprint}"
-            )
 
 
 def import_mnist(source: Path, root: Path) -> None:

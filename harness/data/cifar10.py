@@ -18,7 +18,7 @@ from harness.data.class_folders import SPLITS, find_class_folders, read_class_fo
 from harness.data.dataset import Arrays
 from harness.data.fingerprint import fingerprint, image_hashes
 from harness.data.locations import CIFAR10_BATCHES, cifar10_decoded, cifar10_folder, require
-from harness.spec.datasets import DATASETS
+from harness.spec.datasets import CIFAR10, DATASETS
 from harness.spec.errors import HarnessError
 from harness.spec.files import atomic_open
 from harness.torchvision_compat import import_torchvision
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 def load(root: Path) -> dict[str, Arrays]:
     """Return the splits `train` and `test`: images uint8 (N, 3, 32, 32), labels int64 (N,)."""
-    require("cifar10", root)
+    require(CIFAR10, root)
     decoded = cifar10_decoded(root)
     if decoded.is_file():
         return _read_decoded(decoded)

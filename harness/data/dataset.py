@@ -1,16 +1,15 @@
 """A dataset in canonical order, checked against its declaration; no torch here, arrays only."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.fingerprint import canonical, fingerprint
-from harness.spec.attempt import DatasetSplit
-from harness.spec.datasets import DATASETS, DatasetDeclaration, validation_size
+from harness.data.fingerprint import fingerprint, image_hashes
+from harness.spec.datasets import DatasetDeclaration, DatasetSplit, validation_size
 from harness.spec.errors import HarnessError
 
 
@@ -28,41 +27,87 @@ class Arrays:
         return len(self.labels)
 
 
-def load_dataset(name: str, root: Path) -> Mapping[str, Arrays]:
+@dataclass(frozen=True)
+class Hashed:
+    """Images with the hash of each, by which they are ordered and known."""
+
+    arrays: Arrays
+    hashes: list[bytes]
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Hashed":
+        """Return images with the hashes of their pixels."""
+        return cls(arrays, image_hashes(arrays.images, arrays.labels))
+
+    def part(self, index: Sequence[int]) -> "Hashed":
+        """Return the images at `index`."""
+        if list(index) == list(range(len(self.hashes))):
+            return self
+        chosen = np.asarray(index, dtype=np.int64)
+        return Hashed(
+            Arrays(self.arrays.images[chosen], self.arrays.labels[chosen]), [self.hashes[i] for i in chosen.tolist()]
+        )
+
+    def in_order(self) -> "Hashed":
+        """Return the images in canonical order."""
+        return self.part(sorted(range(len(self.hashes)), key=self.hashes.__getitem__))
+
+
+def load_dataset(declaration: DatasetDeclaration, root: Path) -> Mapping[str, Arrays]:
     """Return a dataset's splits in canonical order: train, validation (the first of train), rest, test.
 
-    Raises HarnessError where the files are missing, or where they are not the data that the name stands for.
+    `root` is where data lie (`harness.data.locations`). Raises HarnessError where the files are missing, or where they
+    are not the data that were declared.
     """
-    declaration = DATASETS[name]
     splits, measured = read_splits(declaration, root)
-    for split, found in measured.items():
-        pinned = declaration.splits[split]
-        if found != pinned:
-            raise HarnessError(
-                f"{root} does not hold '{name}' as declared: the {split} split has fingerprint {found.fingerprint} of "
-                f"{found.images} images, expected {pinned.fingerprint} of {pinned.images}"
-            )
+    place = root if declaration.source is None else declaration.source.get("path", declaration.source["kind"])
+    check(declaration, measured, place)
     return splits
 
 
+def check(declaration: DatasetDeclaration, measured: Mapping[str, DatasetSplit], place: object) -> None:
+    """Raise HarnessError where data read from `place` are, by contents, not those that were declared."""
+    for split, found in measured.items():
+        pinned = declaration.splits[split]
+        if found != pinned:
+            todo = (
+                "" if declaration.source is None else ": they have changed since this was planned; run the study again"
+            )
+            raise HarnessError(
+                f"{place} does not hold '{declaration.name}' as declared: its {split} split has fingerprint "
+                f"{found.fingerprint} of {found.images} images, expected {pinned.fingerprint} of {pinned.images}{todo}"
+            )
+
+
 def read_splits(declaration: DatasetDeclaration, root: Path) -> tuple[dict[str, Arrays], dict[str, DatasetSplit]]:
-    """Return the splits in canonical order, and what they are by contents."""
+    """Return the splits in canonical order, and what they are by contents.
+
+    What reads our own data is a function of `root`, and gives arrays; what reads a person's is one of their source and
+    of `root`, and gives each image's hash too.
+    """
     module, _, function = declaration.code.partition(":")
-    raw: Mapping[str, Arrays] = getattr(importlib.import_module(module), function)(root)
+    read = getattr(importlib.import_module(module), function)
+    if declaration.source is None:
+        raw: Mapping[str, Hashed] = {split: Hashed.of(arrays) for split, arrays in read(root).items()}
+    else:
+        raw = read(declaration.source, root)
+    return arrange(declaration.name, raw)
+
+
+def arrange(name: str, raw: Mapping[str, Hashed]) -> tuple[dict[str, Arrays], dict[str, DatasetSplit]]:
+    """Return the splits of `train` and `test` in canonical order, and what they are by contents."""
     splits: dict[str, Arrays] = {}
     measured: dict[str, DatasetSplit] = {}
 
     def add(split: str, arrays: Arrays, hashes: list[bytes]) -> None:
         splits[split] = arrays
-        measured[split] = DatasetSplit(
-            declaration.name, split, fingerprint(hashes), len(arrays), int(arrays.images.nbytes)
-        )
+        measured[split] = DatasetSplit(name, split, fingerprint(hashes), len(arrays), int(arrays.images.nbytes))
 
     for split in ("train", "test"):
-        images, labels, hashes = canonical(raw[split].images, raw[split].labels)
-        add(split, Arrays(images, labels), hashes)
+        ordered = raw[split].in_order()
+        add(split, ordered.arrays, ordered.hashes)
         if split == "train":
-            kept_out = validation_size(len(labels))
-            add("validation", splits["train"][:kept_out], hashes[:kept_out])
+            kept_out = validation_size(len(ordered.arrays))
+            add("validation", splits["train"][:kept_out], ordered.hashes[:kept_out])
             splits["rest"] = splits["train"][kept_out:]
     return splits, measured

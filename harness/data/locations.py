@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from harness.spec.datasets import DatasetDeclaration
 from harness.spec.errors import HarnessError
 
 MNIST_FILES = (
@@ -41,8 +42,13 @@ def cifar10_decoded(root: Path) -> Path:
     return root / "cifar10.npz"
 
 
+def own_cache(root: Path) -> Path:
+    """Return where is kept what was read of a person's own data; it may be deleted at any time."""
+    return root / "own"
+
+
 def is_present(dataset: str, root: Path) -> bool:
-    """Return whether a dataset's files are there; embedded data always are."""
+    """Return whether the files of one of our datasets are there; embedded data always are."""
     if dataset == "mnist":
         return all((mnist_folder(root) / name).is_file() for name in MNIST_FILES)
     if dataset == "cifar10":
@@ -53,10 +59,14 @@ def is_present(dataset: str, root: Path) -> bool:
     return True
 
 
-def require(dataset: str, root: Path) -> None:
+def require(declaration: DatasetDeclaration, root: Path) -> None:
     """Raise HarnessError, saying what to do, where a dataset's files are not there."""
-    if not is_present(dataset, root):
+    name = declaration.name
+    if declaration.source is None and not is_present(name, root):
         raise HarnessError(
-            f"the dataset '{dataset}' is not under {root}: 'harness data get {dataset}' downloads it, "
-            f"'harness data import {dataset} FOLDER' takes it from a folder, HARNESS_DATA names another place"
+            f"the dataset '{name}' is not under {root}: 'harness data get {name}' downloads it, "
+            f"'harness data import {name} FOLDER' takes it from a folder, HARNESS_DATA names another place"
         )
+    path = (declaration.source or {}).get("path")
+    if path is not None and not Path(path).exists():
+        raise HarnessError(f"the dataset '{name}' is not at {path} any more")

@@ -6,12 +6,13 @@ import numpy as np
 
 from harness.data.dataset import Arrays
 from harness.data.locations import mnist_folder, require
+from harness.spec.datasets import MNIST
 from harness.torchvision_compat import import_torchvision
 
 
 def load(root: Path) -> dict[str, Arrays]:
     """Return the splits `train` and `test`: images uint8 (N, 1, 28, 28), labels int64 (N,)."""
-    require("mnist", root)
+    require(MNIST, root)
     import_torchvision()
     from torchvision.datasets.mnist import read_image_file, read_label_file
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import signal
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -132,7 +133,7 @@ def make_request(
         trial_key=trial.key,
         config=trial.config,
         seed=seed,
-        dataset=trial.dataset.name,
+        datasets=trial.data,
         execution=Execution(
             device=options.device,
             threads=options.threads_for(study),
@@ -147,7 +148,8 @@ def make_request(
         data_root=str(options.data_root.resolve()),
         label=label,
         plugin_paths=study.plugin_folders,
-        options=more or {},
+        files=trial.files,
+        options={**({"metrics": trial.metrics} if trial.is_function else {}), **(more or {})},
         **fields,
     )
 
@@ -286,8 +288,14 @@ class _Session:
 
 @contextmanager
 def _interruptions() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM during the block instead of raising in the middle of a transaction."""
+    """Collect Ctrl-C and SIGTERM during the block instead of raising in the middle of a transaction.
+
+    In another thread than the main one there is nothing to collect: Python raises there, and nowhere else.
+    """
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)

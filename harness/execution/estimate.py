@@ -17,16 +17,20 @@ Calibrate = Callable[[Trial], float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds, and whether some of them rest on a few steps timed now instead of runs that ended."""
+    """Seconds, and whether some of them rest on a few steps timed now instead of runs that ended.
 
-    seconds: float
+    None where nobody can know: a person's own function that never ran here.
+    """
+
+    seconds: float | None
     rough: bool
 
 
 class Estimator:
     """Estimates runs by those that ended: of the same trial, else of the same model and data, an epoch.
 
-    A model that was never trained is calibrated, once for each precision, and scaled by multiply-accumulates.
+    A model that was never trained is calibrated, once for each precision, and scaled by multiply-accumulates. A
+    function is estimated by runs that ended of the same trial, else of the same function.
     """
 
     def __init__(self, found: Snapshot, macs: Mapping[str, float], calibrate: Calibrate, device: str) -> None:
@@ -45,25 +49,29 @@ class Estimator:
             seconds = (ended - begun).total_seconds()
             config = found.trials[attempt.trial_key].config
             self._by_trial[attempt.trial_key].append(seconds)
-            self._by_model[_alike(config)].append(seconds / config["protocol"]["epochs"])
+            self._by_model[_alike(config)].append(seconds / _epochs(config))
 
     def run(self, planned: PlannedRun) -> Estimate:
         """Return what a run will take."""
         if planned.kind == "evaluate":
             return Estimate(0.0, rough=True)  # moments, beside a training
         config = planned.trial.config
-        epochs = float(config["protocol"]["epochs"])
+        epochs = _epochs(config)
         if own := self._by_trial.get(planned.trial.key):
             return Estimate(median(own), rough=False)
         if alike := self._by_model.get(_alike(config)):
             return Estimate(median(alike) * epochs, rough=False)
-        images = planned.trial.dataset.splits["train"].images * epochs
+        if planned.trial.is_function:
+            return Estimate(None, rough=True)
+        images = planned.trial.data[0].splits["train"].images * epochs
         return Estimate(images * self._macs[planned.trial.key] * self._rate(planned.trial), rough=True)
 
     def total(self, runs: Iterable[PlannedRun], jobs: int) -> Estimate:
         """Return what runs will take with so many at a time."""
         each = [self.run(planned) for planned in runs]
-        return Estimate(sum(e.seconds for e in each) / jobs, rough=any(e.rough for e in each))
+        rough = any(e.rough for e in each)
+        known = [e.seconds for e in each if e.seconds is not None]
+        return Estimate(sum(known) / jobs if len(known) == len(each) else None, rough)
 
     def _rate(self, trial: Trial) -> float:
         kind = f"{trial.config['model']} {trial.config['protocol']['precision']}"
@@ -72,5 +80,12 @@ class Estimator:
         return self._rates[kind]
 
 
+def _epochs(config: Mapping[str, Any]) -> float:
+    """Return the epochs of a run; a function is one, whatever it does."""
+    return float(config["protocol"]["epochs"]) if "protocol" in config else 1.0
+
+
 def _alike(config: Mapping[str, Any]) -> str:
+    if config["task"]["kind"] == "function":
+        return f"{config['task']['target']}"
     return f"{config['model']} {config['data']} {config['protocol']['precision']}"

@@ -9,6 +9,7 @@ file in the attempt's folder, to end at a checkpoint. A worker whose driver dies
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Protocol, Self
 
 from pebble import ProcessExpired, concurrent
@@ -74,7 +75,7 @@ class LocalExecutor:
     def start(self, folder: Path, timeout_s: float | None) -> None:
         """Begin the attempt whose request lies in `folder`, in a process of its own."""
         start = concurrent.process(name=_name(folder), timeout=timeout_s, context=self._context)  # type: ignore[call-overload]
-        with _interruptions_blocked():
+        with _interruptions_blocked(), _main_hidden():
             future = start(_work)(str(folder), self._threads, os.getpid())
         self._running[future] = folder
 
@@ -94,8 +95,16 @@ class LocalExecutor:
             future.cancel()
 
 
+def in_worker() -> bool:
+    """Return whether this process is a worker, which makes one attempt and nothing else."""
+    return multiprocessing.current_process().name.startswith(_NAMED)
+
+
+_NAMED = "attempt "
+
+
 def _name(folder: Path) -> str:
-    return f"attempt {folder.name}"
+    return f"{_NAMED}{folder.name}"
 
 
 def _ended(future: "Future[str]", folder: Path) -> Ended:
@@ -123,6 +132,20 @@ def _interruptions_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Start a process that does not run the script anew that runs here, as spawned ones do: it needs nothing of it.
+
+    So a script that calls `harness.run` needs no `if __name__ == "__main__":`.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _prepare_worker(threads: int) -> None:

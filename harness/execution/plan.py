@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from harness.spec.attempt import CHECKPOINT_FILE, WEIGHTS_FILE, EvaluationSpec
+from harness.spec.attempt import WEIGHTS_FILE, EvaluationSpec, has_checkpoint
 from harness.spec.code import attempt_digest
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
@@ -63,6 +63,12 @@ class Plan:
             counts[str(run.reason)] = counts.get(str(run.reason), 0) + 1
         return counts
 
+    def in_words(self) -> str:
+        """Return "12 done, 1 left, 2 held (1 failed, 1 oom)"."""
+        held = self.held_by_reason()
+        why = f" ({', '.join(f'{count} {reason}' for reason, count in held.items())})" if held else ""
+        return f"{len(self.of('done'))} done, {len(self.of('left'))} left, {sum(held.values())} held{why}"
+
 
 def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: Collection[str] = ()) -> Plan:
     """Plan the runs of studies. `artifacts` holds the attempts' folders; `retry`: reasons that no longer hold."""
@@ -111,7 +117,7 @@ def _accepted(
     retry: Collection[str],
 ) -> PlannedRun:
     """Decide about a run that has an accepted attempt: stale, evaluations missing, or done."""
-    if accepted.code_digest != attempt_digest(base.trial.config, base.trial.dataset.name, device=accepted.device):
+    if accepted.code_digest != attempt_digest(base.trial.config, base.trial.data, device=accepted.device):
         return _resumed_superseding(base, accepted, attempts, artifacts, "stale", retry)
     evaluated = {key for a in attempts if a is accepted or a.weights_from == accepted.uid for key, _ in a.results}
     missing = tuple(e for e in base.trial.evaluations if e.key not in evaluated)
@@ -149,7 +155,7 @@ def _with_checkpoint(trained: Sequence[AttemptRecord], artifacts: Path) -> str |
     for attempt in reversed(trained):
         if attempt.state not in _GONE_ON_WITH:
             return None
-        if (artifacts / attempt.uid / CHECKPOINT_FILE).exists():
+        if has_checkpoint(artifacts / attempt.uid):
             return attempt.uid
     return None
 

@@ -23,9 +23,9 @@ def stored(db: Path) -> Snapshot:
 
 def check_runnable(trials: Sequence[Trial], data_root: Path, device: str) -> None:
     """Raise HarnessError where data of some trial are not there, or the device does not have its precision."""
-    if device == "cpu" and any(trial.protocol.settings.precision == "tf32" for trial in trials):
+    if device == "cpu" and any(trial.precision == "tf32" for trial in trials):
         raise HarnessError("precision 'tf32' needs a GPU: on a CPU take fp32 or bf16 (protocol.precision)")
-    for dataset in dict.fromkeys(split.name for trial in trials for split in trial.datasets):
+    for dataset in {declared.name: declared for trial in trials for declared in trial.data}.values():
         require(dataset, data_root)
 
 
@@ -38,7 +38,7 @@ def register(store: Store, studies: Sequence[Study]) -> None:
             add_study(store, name=study.name, spec_yaml=study.spec_yaml, created=now(), trials=rows)
         for item in study.trials:
             record = found.trials.get(item.trial.key)
-            if record is None or not record.costs:
+            if not item.trial.is_function and (record is None or not record.costs):
                 set_costs(store, item.trial.key, trial_costs(item.trial, study.plugin_folders))
 
 
@@ -51,7 +51,7 @@ def _rows(study: Study) -> list[StudyTrialRow]:
             key_scheme=KEY_SCHEME,
             config=item.trial.config,
             seeds=item.seeds,
-            protocol_name=item.trial.protocol.name,
+            protocol_name=item.trial.protocol_name,
             datasets=item.trial.datasets,
         )
         for item in study.trials
@@ -69,7 +69,9 @@ def _stands(study: Study, rows: Sequence[StudyTrialRow], found: Snapshot) -> boo
 
 
 def trial_costs(trial: Trial, plugin_folders: Sequence[str]) -> Mapping[str, float]:
-    """Return what a trial's network costs, by name; imports torch, which takes a moment."""
+    """Return what a trial's network costs, by name; nothing of a function's. Imports torch, which takes a moment."""
+    if trial.is_function:
+        return {}
     from harness.cost.count import count_config
 
     return count_config(trial.config, plugin_folders)

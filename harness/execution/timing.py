@@ -58,7 +58,7 @@ def run_timing(
 
 def _timed(item: StudyTrial, study: Study, options: Options, found: Snapshot) -> bool:
     """Return whether a trial has a timing by today's code, with these threads, on this device."""
-    digest = attempt_digest(item.trial.config, item.trial.dataset.name, "timing", options.device)
+    digest = attempt_digest(item.trial.config, item.trial.data, "timing", options.device)
     timings = [
         timing
         for timing in found.timings(item.trial.key)

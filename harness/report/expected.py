@@ -35,7 +35,8 @@ def expected_settings(table: Table) -> list[Setting]:
     """Return the fields of the table's protocol: value, source (stated, inferred, assumed) and where it is
     from.
     """
-    fields = _resolve(table, table.rows[0]).protocol.fields
+    protocol = _resolve(table, table.rows[0]).protocol
+    fields = protocol.fields if protocol else {}
     return [Setting(name, field.value, field.source, field.where) for name, field in fields.items()]
 
 

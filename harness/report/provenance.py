@@ -58,9 +58,11 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
 def _digest_now(trial: TrialRecord, kind: str, device: str) -> str | None:
     """Return the digest of the code that an attempt of a kind would run today, None where that cannot be known."""
     trained = trial.config.get("data", {}).get("train")
-    datasets = [d.name for d in DATASETS.values() if d.splits["train"].fingerprint == trained]
+    datasets = [d for d in DATASETS.values() if d.splits["train"].fingerprint == trained]
+    if not datasets and trial.config["task"]["kind"] != "function":
+        return None
     try:
-        return attempt_digest(trial.config, datasets[0], kind, device) if datasets else None
+        return attempt_digest(trial.config, datasets, kind, device)
     except KeyError:
         return None
 
@@ -69,4 +71,4 @@ def _code_of(trial: TrialRecord) -> tuple[str, ...]:
     """Return the kinds of what a trial is made of."""
     config = trial.config
     compressors = sorted({str(c.get("kind")) for c in config.get("compressors", {}).values()})
-    return (str(config["task"].get("kind")), str(config["model"].get("kind")), *compressors)
+    return (str(config["task"].get("kind")), str(config.get("model", {}).get("kind")), *compressors)

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from harness.spec.datasets import DatasetDeclaration
+
 Kind = Literal["train", "evaluate", "timing", "check"]
 State = Literal["running", "done", "nan", "failed", "oom", "timeout", "pruned", "interrupted", "lost"]
 ENDED_WELL: frozenset[State] = frozenset({"done", "nan"})
@@ -18,6 +20,7 @@ Flag = Literal["ok", "nan", "inf", "-inf"]
 
 REQUEST_FILE, RESULT_FILE, CURVE_FILE = "request.json", "result.json", "curve.jsonl"
 CHECKPOINT_FILE, WEIGHTS_FILE, LOG_FILE = "checkpoint.pt", "weights.pt", "log.txt"
+CHECKPOINT_FOLDER = "checkpoint"  # of a person's own function, which keeps there what it likes
 LOCK_FILE, STOP_FILE, PROGRESS_FILE = "lock", "stop", "progress.json"
 
 
@@ -49,17 +52,6 @@ class EvaluationSpec:
 
 
 @dataclass(frozen=True)
-class DatasetSplit:
-    """A split of a dataset by name and contents."""
-
-    name: str
-    split: str
-    fingerprint: str
-    images: int
-    bytes: int  # of the pixels, uncompressed
-
-
-@dataclass(frozen=True)
 class Execution:
     """How an attempt is carried out. Never in a key, always recorded."""
 
@@ -83,7 +75,7 @@ class AttemptRequest:
     trial_key: str
     config: Mapping[str, Any]
     seed: int
-    dataset: str  # by name; the fingerprint in `config` must be the one found
+    datasets: tuple[DatasetDeclaration, ...]  # what is trained on first, then what else is evaluated on
     evaluations: tuple[EvaluationSpec, ...]
     execution: Execution
     folder: str
@@ -92,6 +84,7 @@ class AttemptRequest:
     resume_from: str | None = None  # uid of the attempt whose checkpoint is to be gone on with
     resume_folder: str | None = None
     plugin_paths: tuple[str, ...] = ()  # folders to import plug-ins from
+    files: Mapping[str, str] = field(default_factory=dict)  # where files named in `config` by their digest lie
     options: Mapping[str, Any] = field(default_factory=dict)  # of the kind of attempt, e.g. timing's epochs
 
     def to_json(self) -> str:
@@ -102,6 +95,7 @@ class AttemptRequest:
     def from_json(cls, text: str) -> Self:
         """Invert `to_json`."""
         raw = json.loads(text)
+        raw["datasets"] = tuple(DatasetDeclaration.from_dict(d) for d in raw["datasets"])
         raw["evaluations"] = tuple(EvaluationSpec(**e) for e in raw["evaluations"])
         raw["execution"] = Execution(**raw["execution"])
         raw["plugin_paths"] = tuple(raw["plugin_paths"])
@@ -203,6 +197,13 @@ def read_curve(path: Path) -> tuple[Point, ...]:
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1].split(b"\n")
     return tuple(Point(**json.loads(line)) for line in whole if line)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Return whether an attempt left in its folder what another can go on from."""
+    own = folder / CHECKPOINT_FOLDER
+    kept = own.is_dir() and any(not path.name.startswith(".") for path in own.iterdir())
+    return kept or (folder / CHECKPOINT_FILE).exists()
 
 
 def read_result(folder: Path) -> AttemptResult | None:

@@ -6,8 +6,18 @@ without any data. `harness data verify` recomputes them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
-from harness.spec.attempt import DatasetSplit
+
+@dataclass(frozen=True)
+class DatasetSplit:
+    """A split of a dataset by name and contents."""
+
+    name: str
+    split: str
+    fingerprint: str
+    images: int
+    bytes: int  # of the pixels, uncompressed
 
 
 @dataclass(frozen=True)
@@ -19,8 +29,30 @@ class DatasetDeclaration:
     input_shape: tuple[int, int, int]  # C, H, W
     classes: int
     splits: Mapping[str, DatasetSplit]  # train, validation, test
-    code: str  # module:function, returns the two splits as arrays
+    code: str  # module:function, returns the two splits (harness.data.dataset.read_splits)
     stand_in_for: str | None = None
+    source: Mapping[str, Any] | None = None  # where a person's own data lie and how they are read; None for ours
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and deviation of train, 0 to 1
+    class_names: tuple[str, ...] | None = None  # by label; None for ours
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        """Invert `dataclasses.asdict`, also after a way through JSON."""
+        shape: tuple[int, int, int] = tuple(raw["input_shape"])
+        splits = {name: DatasetSplit(**split) for name, split in raw["splits"].items()}
+        given = raw.get("normalization")
+        normalization = None if given is None else (tuple(given[0]), tuple(given[1]))
+        names = raw.get("class_names")
+        class_names = None if names is None else tuple(names)
+        return cls(
+            **{
+                **raw,
+                "input_shape": shape,
+                "splits": splits,
+                "normalization": normalization,
+                "class_names": class_names,
+            }
+        )
 
 
 def validation_size(train_images: int) -> int:
@@ -48,6 +80,7 @@ MNIST = DatasetDeclaration(
         test=(10_000, "b29cfcf98e3784ac99f2e65f8f814cd7"),
     ),
     code="harness.data.mnist:load",
+    normalization=((0.1307,), (0.3081,)),
 )
 
 DIGITS = DatasetDeclaration(
@@ -64,6 +97,7 @@ DIGITS = DatasetDeclaration(
     ),
     code="harness.data.digits:load",
     stand_in_for="mnist",
+    normalization=((0.2238,), (0.3493,)),
 )
 
 CIFAR10 = DatasetDeclaration(
@@ -79,6 +113,7 @@ CIFAR10 = DatasetDeclaration(
         test=(10_000, "1c71a82bfb22e61ebecd7df397a93e82"),
     ),
     code="harness.data.cifar10:load",
+    normalization=((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
 )
 
 DATASETS: Mapping[str, DatasetDeclaration] = {d.name: d for d in (MNIST, DIGITS, CIFAR10)}

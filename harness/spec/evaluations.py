@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.spec.attempt import DatasetSplit, EvaluationSpec
+from harness.spec.attempt import EvaluationSpec
 from harness.spec.checks import FieldError, validate
-from harness.spec.datasets import DATASETS, DatasetDeclaration
+from harness.spec.datasets import DatasetDeclaration, DatasetSplit
 from harness.spec.errors import did_you_mean
 from harness.spec.keys import evaluation_key
 from harness.spec.source import YamlPath
@@ -51,29 +51,33 @@ def resolve_evaluations(
     task: str,
     dataset: DatasetDeclaration,
     chooses: bool,
-    check_fit: Callable[[DatasetDeclaration], None],
-) -> tuple[EvaluationSpec, ...]:
+    find: Callable[[Any], DatasetDeclaration],
+) -> tuple[tuple[EvaluationSpec, ...], tuple[DatasetDeclaration, ...]]:
     """Resolve what a study wants evaluated, each item a dataset's name or `{dataset: NAME, split: SPLIT, option: …}`.
 
     `dataset` is what the trial is trained on, and what is meant where none is named. `chooses` says whether the trial
     keeps the validation split out of training in order to choose by it: then that is the split that is meant where none
-    is named, and test data are refused. Without `wanted`: that split of that dataset. `check_fit` raises FieldError for
-    data that the model cannot take. Raises FieldError with the path within `wanted` of what is wrong.
+    is named, and test data are refused. Without `wanted`: that split of that dataset. `find` returns the dataset of a
+    name, and raises FieldError for one that is not there or that the model cannot take. Returned with the evaluations:
+    the datasets other than `dataset`. Raises FieldError with the path within `wanted` of what is wrong.
     """
     found: dict[str, EvaluationSpec] = {}
+    others: dict[str, DatasetDeclaration] = {}
     for number, item in enumerate([{}] if wanted is None else wanted):
         options = _options(item, number, task)
         declared = dataset
         if "dataset" in options:
             place = (number,) if isinstance(item, str) else (number, "dataset")
-            declared = _dataset(options["dataset"], place, check_fit)
+            declared = _dataset(options["dataset"], place, find)
+            if declared != dataset:
+                others[declared.name] = declared
         split = _split(declared, options, number, chooses)
         for condition in _conditions(options, number, CONDITIONS[task]):
             evaluation = _evaluation(split, condition)
             if evaluation.key in found:
                 raise FieldError((number,), f"this evaluation stands twice: {_in_words(evaluation)}")
             found[evaluation.key] = evaluation
-    return tuple(found.values())
+    return tuple(found.values()), tuple(others.values())
 
 
 def _options(item: Any, number: int, task: str) -> dict[str, Any]:
@@ -89,17 +93,15 @@ def _options(item: Any, number: int, task: str) -> dict[str, Any]:
     return dict(item)
 
 
-def _dataset(name: Any, place: YamlPath, check_fit: Callable[[DatasetDeclaration], None]) -> DatasetDeclaration:
+def _dataset(said: Any, place: YamlPath, find: Callable[[Any], DatasetDeclaration]) -> DatasetDeclaration:
     """Return the dataset that stands at `place`."""
-    if not isinstance(name, str):
-        raise FieldError(place, f"'dataset' must be a name, not {name!r}")
-    if name not in DATASETS:
-        raise FieldError(place, f"unknown dataset '{name}'{did_you_mean(name, DATASETS)}")
+    if not isinstance(said, str | Mapping):
+        raise FieldError(place, f"'dataset' must be a name, or own data as {{kind: folder, path: …}}, not {said!r}")
     try:
-        check_fit(DATASETS[name])
+        return find(said)
     except FieldError as error:
-        raise FieldError(place, error.message) from None
-    return DATASETS[name]
+        inside = error.path if isinstance(said, Mapping) else ()
+        raise FieldError((*place, *inside), error.message) from None
 
 
 def _split(dataset: DatasetDeclaration, options: Mapping[str, Any], number: int, chooses: bool) -> DatasetSplit:

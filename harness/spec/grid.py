@@ -13,7 +13,7 @@ from harness.spec.source import parse_value
 
 Point = Mapping[str, Any]
 _PARTS = ("task", "dataset", "model", "protocol", "compressor")
-ROOTS = (*_PARTS, "compressors", "at", "seeds")
+ROOTS = (*_PARTS, "compressors", "at", "seeds", "target", "arguments")
 """What a dotted path can begin with."""
 
 

@@ -13,8 +13,12 @@ from typing import Any, NamedTuple
 
 from harness.spec.checks import FieldError, validate
 from harness.spec.errors import SpecError
+from harness.spec.given import given_source
 from harness.spec.source import Source, YamlPath, parse_source, read_source, read_text
 from harness.spec.study_file import Defaults, ExecutionOptions, IncludedFile, StudyFile
+
+GIVEN = "study"
+"""What a mapping is called in place of a file's name."""
 
 _SHORTHAND = frozenset({"at", "compressor"})
 _LONG = frozenset({"compressors"})
@@ -104,11 +108,18 @@ class _Reading:
         self.files[place] = (name, source)
 
 
-def read_study(path: Path | str) -> WrittenStudy:
-    """Read a study file and what it includes. Raises SpecError with file and line for the first thing that is wrong."""
-    source = _checked(read_source(path), StudyFile)
+def read_study(study: Path | str | Mapping[str, Any]) -> WrittenStudy:
+    """Read a study file, or a mapping as one, and what it includes; of a mapping, paths lead from the current folder.
+
+    Raises SpecError with file and line for the first thing that is wrong.
+    """
+    if isinstance(study, Mapping):
+        source, path = given_source(study, GIVEN), Path(f"<{GIVEN}>")
+    else:
+        source, path = read_source(study), Path(study)
+    source = _checked(source, StudyFile)
     reading = _Reading()
-    reading.add(Path(path), Path(path).name, source, ())
+    reading.add(path, path.name, source, ())
     defaults: dict[str, Said] = {}
     for _, one in reading.files.values():
         defaults = _overridden(defaults, _said(one, (), one.data, _TAKEN_OVER))

@@ -1,18 +1,22 @@
-"""Plug-ins named in a study as `module:object`: a person's own compressor in a file beside the study or on sys.path.
+"""Plug-ins: named in a study as `module:object`, in a file beside the study or on sys.path, or by the name that an
+installed package gives one in its entry points.
 
 The object is a class (a frozen dataclass, say) that takes the options as keyword arguments and answers the questions of
 `harness.layers.compressor.Compressor`. Its code is part of the trial's key: edit the layer and its trials run again,
 edit a comment and they do not.
 """
 
+import ast
 import importlib
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from harness.spec.checks import FieldError
 from harness.spec.digests import find_module, plugin_digest, plugin_modules
@@ -25,6 +29,23 @@ _loaded: dict[str, tuple[Path, str]] = {}
 def is_plugin(kind: object) -> bool:
     """Return whether a kind names a plug-in."""
     return isinstance(kind, str) and ":" in kind
+
+
+def entry_point(group: str, name: str) -> str | None:
+    """Return the `module:object` that another package gives `name` in an entry-point group, or None.
+
+    The groups are harness.compressors, harness.models, harness.datasets and harness.tasks.
+    """
+    return entry_points(group).get(name)
+
+
+@cache
+def entry_points(group: str) -> Mapping[str, str]:
+    """Return what installed packages give in an entry-point group: `module:object` by name, the first of each name."""
+    found: dict[str, str] = {}
+    for point in metadata.entry_points(group=group):
+        found.setdefault(point.name, point.value)
+    return found
 
 
 def load_object(reference: str, folders: Sequence[str | Path] = (), *, digest: str | None = None) -> Any:
@@ -46,6 +67,23 @@ def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
 
     Raises FieldError in one line where there is none, or where it cannot be imported.
     """
+    root, module_name, object_name = find_plugin(kind, folders)
+    try:
+        digest = plugin_digest(module_name, root)
+        module = _import(module_name, root, digest)
+    except Exception as error:
+        raise _not_imported(module_name, error) from error
+    if not hasattr(module, object_name):
+        names = [name for name in vars(module) if not name.startswith("_")]
+        raise FieldError(("kind",), f"'{module_name}' has no '{object_name}'{did_you_mean(object_name, names)}")
+    return getattr(module, object_name), digest
+
+
+def find_plugin(kind: str, folders: Sequence[str]) -> tuple[Path, str, str]:
+    """Return a plug-in's folder (the first of `folders` or of sys.path that has its module), module and object.
+
+    Nothing is imported. Raises FieldError where there is no such module.
+    """
     module_name, _, object_name = kind.partition(":")
     if not module_name or not object_name:
         raise FieldError(("kind",), f"'{kind}' is not of the form module:object")
@@ -54,35 +92,47 @@ def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
     if root is None:
         looked = ", ".join([*folders, "sys.path"])
         raise FieldError(("kind",), f"cannot import '{module_name}' of '{kind}': there is no such module in {looked}")
+    return root, module_name, object_name
+
+
+def code_of(kind: str, folders: Sequence[str]) -> tuple[str, ast.Module]:
+    """Return the digest of a plug-in's code and its module as a syntax tree, without importing it.
+
+    Raises FieldError where there is no such module, or where it cannot be read.
+    """
+    root, module_name, _ = find_plugin(kind, folders)
     try:
-        digest = plugin_digest(module_name, root)
-        module = _import(module_name, root, digest)
-    except Exception as error:
-        reason = " ".join(str(error).split()) or "no reason given"
-        raise FieldError(("kind",), f"cannot import '{module_name}': {type(error).__name__}: {reason}") from error
-    if not hasattr(module, object_name):
-        names = [name for name in vars(module) if not name.startswith("_")]
-        raise FieldError(("kind",), f"'{module_name}' has no '{object_name}'{did_you_mean(object_name, names)}")
-    return getattr(module, object_name), digest
+        file = cast("Path", find_module(module_name, root))
+        return plugin_digest(module_name, root), ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _not_imported(module_name, error) from error
 
 
-def plugin_options(target: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options without those at the default of the plug-in's own signature.
+def _not_imported(module: str, error: Exception) -> FieldError:
+    reason = " ".join(str(error).split()) or "no reason given"
+    return FieldError(("kind",), f"cannot import '{module}': {type(error).__name__}: {reason}")
 
-    Raises FieldError for an option that it does not take, or one that it needs and does not get.
+
+def plugin_options(
+    target: Any, options: Mapping[str, Any], *, leading: int = 0, what: str = "option"
+) -> dict[str, Any]:
+    """Return the options without those at the default of the plug-in's own signature, or of a signature itself.
+
+    The first `leading` parameters are none of them. Raises FieldError for an option that it does not take, or one that
+    it needs and does not get.
     """
     try:
-        signature = inspect.signature(target)
+        signature = target if isinstance(target, inspect.Signature) else inspect.signature(target)
     except (TypeError, ValueError):
         return dict(options)
-    known = signature.parameters
+    known = dict(list(signature.parameters.items())[leading:])
     takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
     for name in options:
         if name not in known and not takes_all:
-            raise FieldError((name,), f"unknown option '{name}'{did_you_mean(name, known)}")
+            raise FieldError((name,), f"unknown {what} '{name}'{did_you_mean(name, known)}")
     missing = [n for n, p in known.items() if p.default is p.empty and n not in options and p.kind not in _VARIADIC]
     if missing:
-        raise FieldError((missing[0],), f"the option '{missing[0]}' is missing")
+        raise FieldError((missing[0],), f"the {what} '{missing[0]}' is missing")
     return {
         name: value for name, value in options.items() if name not in known or not _same(known[name].default, value)
     }

@@ -120,9 +120,9 @@ class Protocol(_Part):
     last_batch: Literal["keep", "drop"]
     optimizer: Annotated[Sgd | Adam, Field(discriminator="kind")]
     schedule: Annotated[Constant | Steps | OneCycle, Field(discriminator="kind")]
-    initialization: Literal["xavier_uniform"]
+    initialization: Literal["xavier_uniform", "own"]
     augmentation: Literal["none"] | FlipCrop
-    normalization: Normalization
+    normalization: Normalization | Literal["data"]  # data: that of what is trained on
     precision: Literal["fp32", "tf32", "bf16"]
     train_on: Literal["all", "without_validation"]
     batch_norm: BatchNorm | None = None  # None: as the model has it
@@ -132,6 +132,13 @@ class Protocol(_Part):
     def _is_known(cls, value: Any) -> Any:
         if isinstance(value, str) and value != "none":
             raise ValueError("none or {kind: flip_crop, padding: N}")
+        return value
+
+    @field_validator("normalization", mode="before")
+    @classmethod
+    def _is_data_or_numbers(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "data":
+            raise ValueError("data (that of the dataset) or {mean: […], deviation: […]}")
         return value
 
 

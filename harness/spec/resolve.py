@@ -1,116 +1,199 @@
 """From what a person wrote to a trial: every name resolved, every option checked, one canonical configuration."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from harness.spec.attempt import DatasetSplit, EvaluationSpec
-from harness.spec.checks import FieldError, validate
-from harness.spec.compressors import COMPRESSORS
-from harness.spec.datasets import DATASETS, DatasetDeclaration
+from harness.spec.checks import FieldError
+from harness.spec.datasets import DatasetDeclaration
 from harness.spec.errors import did_you_mean
 from harness.spec.evaluations import resolve_evaluations
-from harness.spec.keys import canonical_json, trial_key
-from harness.spec.models import MODELS, ModelDeclaration, ModelOptions, Site
-from harness.spec.plugins import is_plugin, load_plugin, plugin_options
-from harness.spec.protocol import ResolvedProtocol, resolve_protocol
+from harness.spec.foreign import ResolvedModel, check_compressors, resolve_model
+from harness.spec.function import resolve_function
+from harness.spec.models import Site
+from harness.spec.own_data import resolve_dataset
+from harness.spec.plugins import entry_point, entry_points
+from harness.spec.protocol import FieldSource, Normalization, ResolvedProtocol, resolve_protocol
+from harness.spec.standing import resolve_compressor
+from harness.spec.trial import Trial
 
-TASKS = ("classification",)
+__all__ = ["OF_A_FUNCTION", "TASKS", "Trial", "named", "resolve_trial"]
 
-
-@dataclass(frozen=True)
-class Trial:
-    """What is trained, resolved: its configuration is all that its key is made of."""
-
-    config: Mapping[str, Any]
-    dataset: DatasetDeclaration
-    protocol: ResolvedProtocol
-    evaluations: tuple[EvaluationSpec, ...]  # what its runs are tested on, each once; not part of the key
-
-    @cached_property
-    def key(self) -> str:
-        """The hash of the configuration."""
-        return trial_key(self.config)
-
-    @property
-    def datasets(self) -> tuple[DatasetSplit, ...]:
-        """The splits that the trial is trained and evaluated on, or keeps out of training, each once, `train` first."""
-        own = self.dataset.splits
-        evaluated = (DatasetSplit(e.dataset, e.split, e.fingerprint, e.images, e.bytes) for e in self.evaluations)
-        kept_out = () if self.trains_on_all else (own["validation"],)
-        return tuple(dict.fromkeys((own["train"], *kept_out, *evaluated)))
-
-    @property
-    def trains_on_all(self) -> bool:
-        """Whether the validation split is trained on too, so that the test set is what may be looked at."""
-        return self.protocol.settings.train_on == "all"
+TASKS = ("classification", "function")
+OF_A_FUNCTION = ("target", "arguments", "metrics")
+"""What a person's own function has in place of dataset, model, compressors and protocol."""
 
 
-def resolve_trial(
+def resolve_trial(  # noqa: PLR0913 - the parts of a trial
     *,
     task: Any,
-    dataset: Any,
-    model: Any,
-    compressors: Any,
-    protocol: Any,
+    dataset: Any = None,
+    model: Any = None,
+    compressors: Any = None,
+    protocol: Any = None,
     evaluate: Sequence[Any] | None = None,
+    target: Any = None,
+    arguments: Any = None,
+    metrics: Any = None,
     plugin_folders: Sequence[str] = (),
 ) -> Trial:
     """Resolve the parts of a trial, each a name or `{kind: NAME, option: …}`, compressors by site.
 
     `evaluate` is what its runs are tested on, by default the test split of its dataset, or the validation split where
-    that is kept out of training: a trial that chooses something never meets the test set.
+    that is kept out of training: a trial that chooses something never meets the test set. `target`, `arguments` and
+    `metrics` are those of a person's own function (`harness.spec.function`), in place of all else.
 
     Raises FieldError with the path of what is wrong: an unknown word, an option out of range, a stride that does not
     divide the channels, data that do not fit the model, `width` where nothing can be narrowed.
     """
-    task_name = _kind(task, ("task",), TASKS, "task")
-    declared_data = DATASETS[_kind(dataset, ("dataset",), DATASETS, "dataset")]
-    declared_model = MODELS[_kind(model, ("model",), MODELS, "model", options=True)]
-    model_options = _under("model", _model_options, declared_model, named(model))
-    sites = declared_model.sites_of(model_options)
-    _check_shapes(declared_data, declared_model)
-    if not isinstance(compressors, Mapping):
-        raise FieldError(("compressors",), "'compressors' must be a mapping from site to compressor")
-    by_site = {
-        site: _under(
-            ("compressors", site), _compressor, declared_model.name, sites, site, named(options), plugin_folders
-        )
-        for site, options in sorted(compressors.items())
+    task = _task(task)
+    of_data = {"dataset": dataset, "model": model, "compressors": compressors or None, "protocol": protocol}
+    if task["kind"] != "classification":
+        _only("classification", {**of_data, "evaluate": evaluate})
+        if task["kind"] != "function":
+            if target is not None:
+                raise FieldError(("target",), f"the task '{task['kind']}' is a function already: leave 'target' out")
+            target = entry_point("harness.tasks", task["kind"])
+        return resolve_function(task=task, target=target, arguments=arguments, metrics=metrics, folders=plugin_folders)
+    _only("function", dict(zip(OF_A_FUNCTION, (target, arguments, metrics), strict=True)))
+    return _classification(dataset, model, compressors, protocol, evaluate, plugin_folders)
+
+
+def _task(task: Any) -> Mapping[str, Any]:
+    task = named(task)
+    known = [*TASKS, *entry_points("harness.tasks")]
+    if task is None:
+        raise FieldError(("task",), f"'task' is missing{did_you_mean('', known)}")
+    if not isinstance(task, Mapping) or not isinstance(task.get("kind"), str):
+        raise FieldError(("task",), f"a task is written NAME or {{kind: NAME, option: value}}, not {task!r}")
+    if task["kind"] not in known:
+        raise FieldError(("task", "kind"), f"unknown task '{task['kind']}'{did_you_mean(task['kind'], known)}")
+    extra = [key for key in task if key != "kind"]
+    if task["kind"] == "classification" and extra:
+        raise FieldError(("task", extra[0]), f"unknown key '{extra[0]}': the task 'classification' has no options")
+    return task
+
+
+def _only(task: str, parts: Mapping[str, Any]) -> None:
+    """Refuse parts of a trial that another task has."""
+    for name, value in parts.items():
+        if value is not None:
+            raise FieldError((name,), f"'{name}' goes with 'task: {task}' only: leave it out")
+
+
+def _classification(
+    dataset: Any, model: Any, compressors: Any, protocol: Any, evaluate: Sequence[Any] | None, folders: Sequence[str]
+) -> Trial:
+    data = _under("dataset", lambda: _known(dataset, "dataset") and resolve_dataset(named(dataset), folders))
+    network = _network(model, data, folders)
+    config: dict[str, Any] = {
+        "task": {"kind": "classification"},
+        "data": {},
+        "model": network.config,
+        "compressors": _compressors(compressors, network, folders),
     }
-    resolved = _under("protocol", resolve_protocol, named(protocol))
-    channels = declared_data.input_shape[0]
-    for name in ("mean", "deviation"):
-        if len(getattr(resolved.settings.normalization, name)) != channels:
-            raise FieldError(
-                ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one a channel"
-            )
-    config = {
-        "task": {"kind": task_name},
-        "data": _data(declared_data, resolved),
-        "model": {"kind": declared_model.name, **model_options.model_dump(mode="json", exclude_defaults=True)},
-        "compressors": by_site,
-        "protocol": resolved.canonical(),
-    }
-    trains_on_all = resolved.settings.train_on == "all"
-    evaluations = _under(
+    check_compressors(config, folders)
+    recipe = _recipe(protocol, data)
+    chooses = recipe.settings.train_on == "without_validation"
+    kept_out = ("validation",) if chooses else ()
+    config["data"] = {split: data.splits[split].fingerprint for split in ("train", *kept_out)}
+    config["protocol"] = recipe.canonical()
+    evaluations, others = _under(
         "evaluate",
         lambda: resolve_evaluations(
             evaluate,
-            task=task_name,
-            dataset=declared_data,
-            chooses=not trains_on_all,
-            check_fit=lambda other: _check_shapes(other, declared_model),
+            task="classification",
+            dataset=data,
+            chooses=chooses,
+            find=lambda other: _fitting(resolve_dataset(named(other), folders), network),
         ),
     )
-    return Trial(config=config, dataset=declared_data, protocol=resolved, evaluations=evaluations)
+    return Trial(
+        config=config,
+        data=(data, *others),
+        protocol=recipe,
+        evaluations=evaluations,
+        metrics={"accuracy": "maximize", "loss": "minimize"},
+        files=network.files,
+    )
 
 
-def _data(dataset: DatasetDeclaration, protocol: ResolvedProtocol) -> dict[str, str]:
-    """Return the fingerprints of what is trained on, and of what is kept out of it."""
-    kept_out = {"validation"} if protocol.settings.train_on == "without_validation" else set()
-    return {split: dataset.splits[split].fingerprint for split in ("train", *kept_out)}
+def _network(model: Any, data: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
+    """Return the network for some data. An error about the data themselves has the path of the dataset."""
+    _under("model", lambda: _known(model, "model"))
+    try:
+        return resolve_model(named(model), data, folders)
+    except FieldError as error:
+        path = error.path if error.path[:1] == ("dataset",) else ("model", *error.path)
+        raise FieldError(path, error.message) from error.__cause__
+
+
+def _fitting(data: DatasetDeclaration, network: ResolvedModel) -> DatasetDeclaration:
+    """Return data on which a trained network can be evaluated. Raises FieldError where they do not fit it."""
+    has, takes = (data.input_shape, data.classes), (network.declaration.input_shape, network.declaration.classes)
+    if has != takes:
+        (shape, classes), (wanted, of) = (("×".join(map(str, shape)), n) for shape, n in (has, takes))
+        model = network.declaration.name
+        raise FieldError(
+            (), f"the model '{model}' takes {wanted} images of {of} classes, '{data.name}' has {shape} of {classes}"
+        )
+    return data
+
+
+def _compressors(compressors: Any, network: ResolvedModel, folders: Sequence[str]) -> dict[str, Any]:
+    """Return the canonical options of each compressor by its site."""
+    if compressors is None:
+        compressors = {}
+    if not isinstance(compressors, Mapping):
+        raise FieldError(("compressors",), "'compressors' must be a mapping from site to compressor")
+    found = {}
+    for name, options in sorted(compressors.items()):
+        path = ("compressors", name)
+        site = _under(path, partial(_site, network, name))
+        found[name] = _under(path, partial(resolve_compressor, site, named(options), folders))
+    return found
+
+
+def _site(network: ResolvedModel, name: str) -> Site:
+    sites = network.declaration.sites
+    if name not in sites:
+        raise FieldError((), f"unknown site '{name}' of '{network.declaration.name}'{did_you_mean(name, sites)}")
+    return sites[name]
+
+
+def _recipe(protocol: Any, data: DatasetDeclaration) -> ResolvedProtocol:
+    """Return the protocol for some data: with their own normalisation where it asks for that."""
+    recipe: ResolvedProtocol = _under("protocol", lambda: resolve_protocol(named(protocol)))
+    if recipe.settings.normalization == "data":
+        if data.normalization is None:
+            raise FieldError(("protocol", "normalization"), f"'{data.name}' has no normalization of its own")
+        mean, deviation = data.normalization
+        own = Normalization(mean=mean, deviation=deviation)
+        source = recipe.fields["normalization"]
+        told = FieldSource(own.model_dump(mode="json"), source.source, f"{source.where}: that of {data.name}")
+        recipe = replace(
+            recipe,
+            settings=recipe.settings.model_copy(update={"normalization": own}),
+            fields={**recipe.fields, "normalization": told},
+        )
+    channels = data.input_shape[0]
+    for name in ("mean", "deviation"):
+        if len(getattr(recipe.settings.normalization, name)) != channels:
+            raise FieldError(
+                ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one a channel"
+            )
+    return recipe
+
+
+def _known(value: Any, what: str) -> bool:
+    """Raise FieldError where a part is missing or of another form than a name or `{kind: NAME, …}`."""
+    if value is None:
+        raise FieldError((), f"'{what}' is missing")
+    value = named(value)
+    if not isinstance(value, Mapping) or "kind" not in value:
+        raise FieldError((), f"a {what} is written NAME or {{kind: NAME, option: value}}, not {value!r}")
+    return True
 
 
 def named(value: Any) -> Any:
@@ -118,95 +201,10 @@ def named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-def _under(path: str | tuple[str, ...], function: Any, *args: Any) -> Any:
+def _under(path: str | tuple[str, ...], function: Any) -> Any:
     """Call a function and put `path` before the path of an error that it raises."""
     prefix = (path,) if isinstance(path, str) else path
     try:
-        return function(*args)
+        return function()
     except FieldError as error:
         raise FieldError((*prefix, *error.path), error.message) from error.__cause__
-
-
-def _kind(value: Any, path: tuple[str, ...], known: Any, what: str, *, options: bool = False) -> str:
-    """Return the name in `value`, which may have options only where they are checked by somebody else."""
-    value = named(value)
-    if value is None:
-        raise FieldError(path, f"'{what}' is missing{did_you_mean('', known)}")
-    if not isinstance(value, Mapping) or "kind" not in value:
-        raise FieldError(path, f"a {what} is written NAME or {{kind: NAME, option: value}}, not {value!r}")
-    kind = value["kind"]
-    if kind not in list(known):
-        raise FieldError((*path, "kind"), f"unknown {what} '{kind}'{did_you_mean(kind, known)}")
-    extra = [key for key in value if key != "kind"]
-    if extra and not options:
-        raise FieldError((*path, extra[0]), f"unknown key '{extra[0]}': the {what} '{kind}' has no options")
-    return str(kind)
-
-
-def _model_options(model: ModelDeclaration, options: Mapping[str, Any]) -> ModelOptions:
-    return validate(model.options, {key: value for key, value in options.items() if key != "kind"})
-
-
-def _check_shapes(dataset: DatasetDeclaration, model: ModelDeclaration) -> None:
-    if (dataset.input_shape, dataset.classes) != (model.input_shape, model.classes):
-        wants = "×".join(str(n) for n in model.input_shape)
-        has = "×".join(str(n) for n in dataset.input_shape)
-        raise FieldError(
-            ("dataset",),
-            f"the model '{model.name}' takes {wants} images of {model.classes} classes, '{dataset.name}' has {has} of "
-            f"{dataset.classes}",
-        )
-
-
-def _compressor(
-    model: str, sites: Mapping[str, Site], site_name: str, options: Any, plugin_folders: Sequence[str]
-) -> dict[str, Any]:
-    """Return the canonical options of a compressor at a site of a model."""
-    if site_name not in sites:
-        raise FieldError((), f"unknown site '{site_name}' of '{model}'{did_you_mean(site_name, sites)}")
-    site = sites[site_name]
-    if not isinstance(options, Mapping) or "kind" not in options:
-        raise FieldError(("kind",), f"a compressor is written {{kind: NAME, stride: N}}, not {options!r}")
-    kind = options["kind"]
-    given = {key: value for key, value in options.items() if key != "kind"}
-    if is_plugin(kind):
-        return _plugin(site, kind, given, plugin_folders)
-    if not isinstance(kind, str) or kind not in COMPRESSORS:
-        raise FieldError(("kind",), f"unknown compressor '{kind}'{did_you_mean(kind, COMPRESSORS)}")
-    declaration = COMPRESSORS[kind]
-    checked = validate(declaration.options, given)
-    _check_stride(site, checked.stride)
-    if declaration.narrows and not site.narrowable:
-        raise FieldError(("kind",), f"'{kind}' cannot stand at '{site_name}': nothing before it can be narrowed alone")
-    return {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True)}
-
-
-def _plugin(site: Site, kind: str, given: Mapping[str, Any], folders: Sequence[str]) -> dict[str, Any]:
-    """Return the canonical options of a plug-in at a site: its code's digest among them."""
-    target, digest = load_plugin(kind, folders)
-    if "code" in given:
-        raise FieldError(("code",), "'code' is where the digest of a plug-in's code stands, no option")
-    kept = plugin_options(target, given)
-    try:
-        canonical_json(kept)
-    except ValueError:
-        raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
-    try:
-        stride = target(**given).stride
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise FieldError(("kind",), f"'{kind}' refuses its options: {reason}") from error
-    if type(stride) is not int or stride < 1:
-        raise FieldError(("stride",), f"'{kind}' has stride {stride!r}: a whole number from 1 is wanted")
-    _check_stride(site, stride)
-    return {"kind": kind, **kept, "code": digest}
-
-
-def _check_stride(site: Site, stride: int) -> None:
-    if site.channels % stride:
-        divisors = [str(n) for n in range(2, site.channels + 1) if site.channels % n == 0]
-        raise FieldError(
-            ("stride",),
-            f"stride {stride} does not divide the {site.channels} channels at '{site.name}'; "
-            f"possible: {', '.join(divisors)}",
-        )

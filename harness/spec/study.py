@@ -29,7 +29,7 @@ from harness.spec.grid import Override, Point, apply, normalise, points
 from harness.spec.include import Said, WrittenEntry, WrittenStudy, read_study
 from harness.spec.names import render_name
 from harness.spec.placing import placing
-from harness.spec.resolve import Trial, resolve_trial
+from harness.spec.resolve import OF_A_FUNCTION, Trial, resolve_trial
 from harness.spec.study_file import ExecutionOptions
 
 __all__ = ["ExecutionOptions", "Study", "StudyTrial", "load_study"]
@@ -72,8 +72,11 @@ class Study:
         return hashlib.sha256(self.spec_yaml.encode()).hexdigest()
 
 
-def load_study(path: Path | str, overrides: Sequence[Override] = ()) -> Study:
-    """Read, check and expand a study file. Raises SpecError with file and line for the first thing that is wrong."""
+def load_study(path: Path | str | Mapping[str, Any], overrides: Sequence[Override] = ()) -> Study:
+    """Read, check and expand a study file, or a mapping of the same form.
+
+    Raises SpecError with file and line for the first thing that is wrong.
+    """
     written = read_study(path)
     return Study(
         name=written.source.data["study"],
@@ -81,7 +84,7 @@ def load_study(path: Path | str, overrides: Sequence[Override] = ()) -> Study:
         trials=tuple(_unique(_expand(written, overrides))),
         execution=written.execution,
         spec_yaml=written.text,
-        file=str(path),
+        file=written.source.file,
         plugin_folders=written.folders,
     )
 
@@ -124,8 +127,8 @@ def _trial(
     if len(set(seeds)) != len(seeds):
         raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
     rendered = render_name(name, parts)
-    known = {key: parts.get(key) for key in ("task", "dataset", "model", "protocol")}
-    trial = resolve_trial(**known, compressors=parts.get("compressors", {}), evaluate=evaluate, plugin_folders=folders)
+    known = {key: parts.get(key) for key in ("task", "dataset", "model", "compressors", "protocol", *OF_A_FUNCTION)}
+    trial = resolve_trial(**known, evaluate=evaluate, plugin_folders=folders)
     return StudyTrial(name=rendered, position=0, trial=trial, seeds=tuple(seeds))
 
 

@@ -23,6 +23,9 @@ class Defaults(BaseModel):
     compressors: dict[str, Part] | None = None
     seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
     evaluate: Annotated[list[Any], Field(min_length=1)] | None = None
+    target: str | None = None  # these three in place of dataset, model and protocol, for a person's own function
+    arguments: dict[str, Any] | None = None
+    metrics: Annotated[dict[str, str], Field(min_length=1)] | None = None
 
 
 class Entry(Defaults):

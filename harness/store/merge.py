@@ -13,13 +13,13 @@ from pathlib import Path
 from harness.spec.attempt import (
     Artifact,
     AttemptResult,
-    DatasetSplit,
     EvaluationSpec,
     Measure,
     Point,
     ResultValue,
     Sample,
 )
+from harness.spec.datasets import DatasetSplit
 from harness.spec.errors import HarnessError
 from harness.spec.keys import canonical_json
 from harness.store.connection import Store, open_memory, open_reader

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.spec.attempt import DatasetSplit, Sample
+from harness.spec.attempt import Sample
+from harness.spec.datasets import DatasetSplit
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from harness.spec.attempt import AttemptResult, DatasetSplit, EvaluationSpec, Flag, flagged
+from harness.spec.attempt import AttemptResult, EvaluationSpec, Flag, flagged
+from harness.spec.datasets import DatasetSplit
 from harness.spec.errors import HarnessError
 from harness.spec.keys import canonical_json
 from harness.store.records import StudyTrialRow

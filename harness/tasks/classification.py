@@ -17,6 +17,7 @@ from harness.data.augment import training_images
 from harness.data.dataset import Arrays, load_dataset
 from harness.models.build import build_model
 from harness.spec.attempt import EvaluationSpec, Sample
+from harness.spec.datasets import DatasetDeclaration
 from harness.spec.errors import HarnessError
 from harness.tasks.precision import autocast
 
@@ -69,23 +70,24 @@ class Glimpse:
 
 
 class Classification:
-    """The task of one trial on one device."""
+    """The task of one trial on one device. `datasets` begins with what is trained on."""
 
     def __init__(
         self,
         config: Mapping[str, Any],
-        dataset: str,
+        datasets: Sequence[DatasetDeclaration],
         data_root: Path,
         device: torch.device,
         channels_last: bool,
     ) -> None:
         protocol = config["protocol"]
-        splits = load_dataset(dataset, data_root)
+        splits = load_dataset(datasets[0], data_root)
         trained_on = "train" if protocol["train_on"] == "all" else "rest"
         self.device = device
         self.train = self._on_device(splits[trained_on])
         self._images = training_images(self.train.images, protocol["augmentation"])
-        self._dataset, self._data_root = dataset, data_root
+        self._own, self._data_root = datasets[0].name, data_root
+        self._declared = {declared.name: declared for declared in datasets}
         self._splits = splits
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         normalization = protocol["normalization"]
@@ -95,17 +97,19 @@ class Classification:
         self.observed_split = "test" if trained_on == "train" else "validation"
         self.observed = self.split(self.observed_split)
 
-    def model(self, config: Mapping[str, Any], plugin_paths: Sequence[str]) -> nn.Module:
-        """Build the trial's network on the device, not yet initialised."""
+    def model(
+        self, config: Mapping[str, Any], plugin_paths: Sequence[str], files: Mapping[str, str] | None = None
+    ) -> nn.Module:
+        """Build the trial's network on the device, not yet initialised. `files`: where weights lie, by their digest."""
         with torch.random.fork_rng(devices=[]):
-            network = build_model(config, plugin_paths)
+            network = build_model(config, plugin_paths, files or {})
         return network.to(self.device, memory_format=self._memory_format)  # type: ignore[call-overload, no-any-return]
 
     def split(self, name: str, dataset: str | None = None) -> DeviceImages:
         """Return a split of the data, or of another dataset, on the device. Searching code never asks for `test`."""
-        if dataset is None or dataset == self._dataset:
+        if dataset is None or dataset == self._own:
             return self._on_device(self._splits[name])
-        return self._on_device(load_dataset(dataset, self._data_root)[name])
+        return self._on_device(load_dataset(self._declared[dataset], self._data_root)[name])
 
     def begin_epoch(self, stream: Callable[[str], torch.Generator]) -> None:
         """Draw the epoch's augmentation from the stream for its purpose."""

@@ -27,7 +27,7 @@ from harness.spec.code import attempt_digest
 from harness.spec.errors import HarnessError
 from harness.spec.filelock import hold
 from harness.spec.files import atomic_write
-from harness.training import evaluate, timing, train
+from harness.training import evaluate, function, timing, train
 from harness.training.environment import environment
 from harness.training.outcome import Outcome, measure
 from harness.training.process import StopFlag, configure, peak_memory_bytes, reset_peak_memory, watched
@@ -52,14 +52,15 @@ def run_attempt(folder: Path) -> str:
 def _attempt(request: AttemptRequest, stop: StopFlag) -> AttemptResult:
     started = _now()
     digest = attempt_digest(
-        request.config, request.dataset, request.kind, request.execution.device
+        request.config, request.datasets, request.kind, request.execution.device
     )  # of the code that is about to be loaded
     device = torch.device("cpu")
     error: BaseException | None = None
     try:
         device = configure(request.execution)
         reset_peak_memory(device)
-        outcome = _KINDS[request.kind](request, device, stop)
+        kind = function.run if request.config["task"]["kind"] == "function" else _KINDS[request.kind]
+        outcome = kind(request, device, stop)
         peak = peak_memory_bytes(device)
         if peak is not None:
             outcome = replace(outcome, measures=(*outcome.measures, measure("peak_memory_bytes", peak)))

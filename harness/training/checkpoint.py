@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 
-from harness.spec.attempt import Point
+from harness.spec.attempt import AttemptRequest, Point
+from harness.spec.code import attempt_digest
 from harness.spec.files import atomic_open
+from harness.training.environment import device_name
 
 
 @dataclass
@@ -35,6 +37,24 @@ class Checkpoint:
     torch_rng: torch.Tensor
     cuda_rng: torch.Tensor | None
     compatible: Mapping[str, Any]
+
+
+def compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]:
+    """Return what must be equal for a checkpoint to be gone on with to the same bits."""
+    execution = request.execution
+    return {
+        "trial_key": request.trial_key,
+        "seed": request.seed,
+        "code_digest": attempt_digest(request.config, request.datasets, device=execution.device),
+        "device": device_name(device),
+        "threads": execution.threads,
+        "memory_format": execution.memory_format,
+        "kernels": execution.kernels,
+        "compile": execution.compile,
+        "capture": execution.capture,
+        "deterministic": execution.deterministic,
+        "torch": str(torch.__version__),
+    }
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

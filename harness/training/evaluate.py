@@ -1,11 +1,14 @@
 """An attempt of kind `evaluate`: a run's stored weights on splits that it has not been evaluated on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from harness.spec.attempt import WEIGHTS_FILE, AttemptRequest
-from harness.training.outcome import Outcome, evaluations
+from harness.spec.attempt import WEIGHTS_FILE, AttemptRequest, EvaluationSpec, ResultValue, Sample, flagged
+from harness.tasks.classification import Classification, correct_sample
+from harness.training.outcome import Outcome
 from harness.training.process import StopFlag
 from harness.training.setup import set_up
 
@@ -17,3 +20,18 @@ def run(request: AttemptRequest, device: torch.device, _stop: StopFlag) -> Outco
     setup.model.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
     results, samples = evaluations(setup.task, setup.model, request.evaluations)
     return Outcome(state="done", results=results, samples=samples)
+
+
+def evaluations(
+    task: Classification, model: nn.Module, specs: Sequence[EvaluationSpec]
+) -> tuple[tuple[ResultValue, ...], tuple[Sample, ...]]:
+    """Return the final metrics of each evaluation and its one value an image."""
+    results: list[ResultValue] = []
+    samples: list[Sample] = []
+    model.eval()
+    for spec in specs:
+        evaluated = task.evaluate(model, task.split(spec.split, spec.dataset))
+        values = {"accuracy": evaluated.accuracy, "loss": evaluated.loss}
+        results += [ResultValue(spec.key, name, *flagged(value)) for name, value in values.items()]
+        samples.append(correct_sample(spec, evaluated))
+    return tuple(results), tuple(samples)

@@ -1,14 +1,10 @@
 """What an attempt of any kind brings back, before it becomes a result file."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
-from harness.spec.attempt import Artifact, EvaluationSpec, Measure, Point, ResultValue, Sample, State, flagged
-from harness.tasks.classification import Classification, correct_sample
+from harness.spec.attempt import Artifact, Measure, Point, ResultValue, Sample, State, flagged
 
 
 @dataclass(frozen=True)
@@ -27,21 +23,6 @@ class Outcome:
 def measure(name: str, value: float) -> Measure:
     """Return a measure, with a flag where the value is no finite number."""
     return Measure(name, *flagged(value))
-
-
-def evaluations(
-    task: Classification, model: nn.Module, specs: Sequence[EvaluationSpec]
-) -> tuple[tuple[ResultValue, ...], tuple[Sample, ...]]:
-    """Return the final metrics of each evaluation and its one value an image."""
-    results: list[ResultValue] = []
-    samples: list[Sample] = []
-    model.eval()
-    for spec in specs:
-        evaluated = task.evaluate(model, task.split(spec.split, spec.dataset))
-        values = {"accuracy": evaluated.accuracy, "loss": evaluated.loss}
-        results += [ResultValue(spec.key, name, *flagged(value)) for name, value in values.items()]
-        samples.append(correct_sample(spec, evaluated))
-    return tuple(results), tuple(samples)
 
 
 def artifact(kind: str, path: Path, folder: Path) -> Artifact:

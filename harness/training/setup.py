@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from harness.spec.attempt import AttemptRequest, Execution
-from harness.spec.datasets import DATASETS
 from harness.spec.errors import HarnessError
 from harness.tasks.classification import Classification
 from harness.tasks.precision import use_precision
@@ -33,18 +32,18 @@ def set_up(request: AttemptRequest, device: torch.device) -> Setup:
     """Load the data, build the network and initialise it. Raises HarnessError for a precision that is not to be had."""
     protocol = request.config["protocol"]
     use_precision(protocol["precision"], device)
-    declared = DATASETS[request.dataset].splits["train"].fingerprint
-    if request.config["data"]["train"] != declared:
-        raise HarnessError(f"'{request.dataset}' is not the training data of trial {request.trial_key}")
+    own = request.datasets[0]
+    if request.config["data"]["train"] != own.splits["train"].fingerprint:
+        raise HarnessError(f"'{own.name}' is not the training data of trial {request.trial_key}")
     task = Classification(
         request.config,
-        request.dataset,
+        request.datasets,
         Path(request.data_root),
         device,
         channels_last=channels_last(request.execution, protocol["precision"]),
     )
     seed_libraries(request.seed)
-    model = task.model(request.config, request.plugin_paths)
+    model = task.model(request.config, request.plugin_paths, request.files)
     initialise(model, protocol["initialization"], request.seed)
     set_batch_norm(model, protocol.get("batch_norm"))
     return Setup(task, model)

@@ -3,7 +3,9 @@
 import json
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.spec.attempt import PROGRESS_FILE
 from harness.training.checkpoint import Progress
@@ -39,7 +41,28 @@ class Teller:
             "metric": self.metric,
             "images_per_s": images / seconds if seconds > 0 else None,
         }
-        part = self._path.with_suffix(".part")
-        part.write_text(json.dumps(state), encoding="utf-8")
-        part.replace(self._path)
+        _write(self._path, state)
         self._told = now
+
+
+class FunctionTeller:
+    """Tells the driver what a person's own function reported last."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / PROGRESS_FILE
+        self._told = 0.0
+
+    def tell(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write a step and its metrics, at most every half second."""
+        now = time.monotonic()
+        if now - self._told < _TELL_EVERY_S:
+            return
+        known = {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
+        _write(self._path, {"step": step, "metrics": known})
+        self._told = now
+
+
+def _write(path: Path, state: Mapping[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(state), encoding="utf-8")
+    part.replace(path)

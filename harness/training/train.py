@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from harness.spec.attempt import CHECKPOINT_FILE, WEIGHTS_FILE, Artifact, AttemptRequest
-from harness.spec.code import attempt_digest
 from harness.spec.files import atomic_open
-from harness.training.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
-from harness.training.environment import device_name
+from harness.training.checkpoint import Checkpoint, Progress, compatible, load_checkpoint, save_checkpoint
+from harness.training.curve import Curve
+from harness.training.evaluate import evaluations
 from harness.training.loop import Training
-from harness.training.observe import Curve, Observer
-from harness.training.outcome import Outcome, artifact, evaluations, measure
+from harness.training.observe import Observer
+from harness.training.outcome import Outcome, artifact, measure
 from harness.training.process import StopFlag
 from harness.training.setup import Setup, set_up, training
 
@@ -25,14 +25,14 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
     """Train to the end or to a stop, from a checkpoint where the request names one that fits."""
     folder = Path(request.folder)
     setup = set_up(request, device)
-    compatible = _compatible(request, device)
-    checkpoint = _usable_checkpoint(request, compatible)
+    wanted = compatible(request, device)
+    checkpoint = _usable_checkpoint(request, wanted)
     progress = Progress() if checkpoint is None else checkpoint.progress
     session = training(setup, request, progress)
     curve = Curve(folder, () if checkpoint is None else checkpoint.curve)
 
     def save() -> None:
-        save_checkpoint(folder / CHECKPOINT_FILE, _checkpoint(session, curve, compatible))
+        save_checkpoint(folder / CHECKPOINT_FILE, _checkpoint(session, curve, wanted))
 
     if checkpoint is not None:
         _restore(session, checkpoint)
@@ -73,32 +73,14 @@ def _finished(outcome: Outcome, setup: Setup, request: AttemptRequest, folder: P
     return replace(outcome, results=results, samples=samples, artifacts=tuple(artifacts))
 
 
-def _compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]:
-    """Return what must be equal for a checkpoint to be gone on with to the same bits."""
-    execution = request.execution
-    return {
-        "trial_key": request.trial_key,
-        "seed": request.seed,
-        "code_digest": attempt_digest(request.config, request.dataset, device=execution.device),
-        "device": device_name(device),
-        "threads": execution.threads,
-        "memory_format": execution.memory_format,
-        "kernels": execution.kernels,
-        "compile": execution.compile,
-        "capture": execution.capture,
-        "deterministic": execution.deterministic,
-        "torch": str(torch.__version__),
-    }
-
-
-def _usable_checkpoint(request: AttemptRequest, compatible: dict[str, Any]) -> Checkpoint | None:
+def _usable_checkpoint(request: AttemptRequest, wanted: dict[str, Any]) -> Checkpoint | None:
     if request.resume_folder is None:
         return None
     checkpoint = load_checkpoint(Path(request.resume_folder) / CHECKPOINT_FILE)
-    return checkpoint if checkpoint is not None and checkpoint.compatible == compatible else None
+    return checkpoint if checkpoint is not None and checkpoint.compatible == wanted else None
 
 
-def _checkpoint(session: Training, curve: Curve, compatible: dict[str, Any]) -> Checkpoint:
+def _checkpoint(session: Training, curve: Curve, wanted: dict[str, Any]) -> Checkpoint:
     cuda = session.task.device.type == "cuda"
     return Checkpoint(
         progress=replace(session.progress, loss_sum=session.loss_sum()),
@@ -107,7 +89,7 @@ def _checkpoint(session: Training, curve: Curve, compatible: dict[str, Any]) -> 
         optimizer=session.optimizer.state_dict(),
         torch_rng=torch.get_rng_state(),
         cuda_rng=torch.cuda.get_rng_state() if cuda else None,
-        compatible=compatible,
+        compatible=wanted,
     )
 
 

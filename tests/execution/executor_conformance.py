@@ -70,7 +70,7 @@ def prepare(folder: Path, fate: str, *, epochs: int = 1) -> Path:
         trial_key=trial.key,
         config=trial.config,
         seed=0,
-        dataset="digits",
+        datasets=trial.data,
         evaluations=trial.evaluations,
         execution=Execution(checkpoint_every_s=0),
         folder=str(own),

@@ -43,7 +43,7 @@ class History:
     def __init__(self, study, artifacts):
         self.trial = study.trials[0].trial
         self.artifacts = artifacts
-        self.digest = attempt_digest(self.trial.config, "digits")
+        self.digest = attempt_digest(self.trial.config, self.trial.data)
         self.attempts = []
 
     def add(self, uid, state, *, kind="train", digest=None, left=(), evaluated=None, **fields):

@@ -123,7 +123,7 @@ class FakeExecutor:
             ended="2026-01-01T00:00:01.000+00:00",
             execution={"device": "cpu", "threads": 1},
             environment={},
-            code_digest=attempt_digest(request.config, request.dataset),
+            code_digest=attempt_digest(request.config, request.datasets),
             resumed_from=request.resume_from,
             results=() if accuracy is None else (ResultValue(evaluation, "accuracy", accuracy),),
         )

@@ -25,6 +25,7 @@ from harness.spec.attempt import (
     read_result,
     unflagged,
 )
+from harness.spec.datasets import DatasetDeclaration, DatasetSplit
 
 TEXT = st.text(max_size=8)
 WHOLE = st.integers(0, 2**53)
@@ -49,6 +50,20 @@ def measured(kind, *before):
 POINTS = measured(Point, TEXT, TEXT, WHOLE)
 EVALUATIONS = st.builds(EvaluationSpec, TEXT, TEXT, TEXT, TEXT, WHOLE, WHOLE, MAPPING)
 EXECUTIONS = st.builds(Execution, TEXT, st.integers(1, 64), checkpoint_every_s=st.floats(0, 1e9))
+SPLITS = st.builds(DatasetSplit, TEXT, TEXT, TEXT, WHOLE, WHOLE)
+CHANNELS = st.lists(st.floats(0, 1), min_size=1, max_size=3).map(tuple)
+DATASETS = st.builds(
+    DatasetDeclaration,
+    name=TEXT,
+    description=TEXT,
+    input_shape=st.tuples(WHOLE, WHOLE, WHOLE),
+    classes=WHOLE,
+    splits=st.dictionaries(TEXT, SPLITS, max_size=3),
+    code=TEXT,
+    stand_in_for=st.none() | TEXT,
+    source=st.none() | MAPPING,
+    normalization=st.none() | st.tuples(CHANNELS, CHANNELS),
+)
 REQUESTS = st.builds(
     AttemptRequest,
     uid=TEXT,
@@ -56,7 +71,7 @@ REQUESTS = st.builds(
     trial_key=TEXT,
     config=MAPPING,
     seed=WHOLE,
-    dataset=TEXT,
+    datasets=several(DATASETS),
     evaluations=several(EVALUATIONS),
     execution=EXECUTIONS,
     folder=TEXT,

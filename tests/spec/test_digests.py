@@ -8,6 +8,7 @@ import pytest
 
 from harness.spec import code, digests
 from harness.spec.code import attempt_digest
+from harness.spec.datasets import DATASETS
 from harness.spec.digests import code_digest, plugin_digest, plugin_modules
 from harness.spec.study import load_study
 
@@ -240,7 +241,7 @@ def test_a_trial_counts_the_code_of_its_own_compressor_only(study_file, monkeypa
         monkeypatch.setattr(
             "harness.spec.code._digest", lambda modules, _, name=name: seen.setdefault(name, modules)[0]
         )
-        attempt_digest(trials[name].config, "digits")
+        attempt_digest(trials[name].config, [DATASETS["digits"]])
     baseline, spatial, topk = (set(seen[name]) for name in names)
     assert spatial - baseline == {"harness.layers.spatial"}
     assert topk - baseline == {"harness.layers.topk"}
@@ -251,7 +252,9 @@ def test_a_trial_counts_the_code_of_its_own_compressor_only(study_file, monkeypa
 def test_what_only_a_gpu_runs_counts_there_alone(study_file, monkeypatch):
     config = load_study(study_file("quickstart")).trials[0].trial.config
     assert "harness.training.capture" in followed("harness.training.train")
-    before = {device: attempt_digest(config, "digits", device=device) for device in ("cpu", "cuda:0", "cuda:1")}
+    before = {
+        device: attempt_digest(config, [DATASETS["digits"]], device=device) for device in ("cpu", "cuda:0", "cuda:1")
+    }
     assert before["cuda:0"] == before["cuda:1"] != before["cpu"]
     read = digests._read
 
@@ -261,7 +264,7 @@ def test_what_only_a_gpu_runs_counts_there_alone(study_file, monkeypatch):
 
     monkeypatch.setattr(digests, "_read", edited)
     code._digest.cache_clear()
-    after = {device: attempt_digest(config, "digits", device=device) for device in before}
+    after = {device: attempt_digest(config, [DATASETS["digits"]], device=device) for device in before}
     code._digest.cache_clear()
     assert after["cpu"] == before["cpu"]
     assert after["cuda:0"] != before["cuda:0"]
@@ -269,10 +272,12 @@ def test_what_only_a_gpu_runs_counts_there_alone(study_file, monkeypatch):
 
 def test_each_kind_of_attempt_and_each_dataset_has_its_own_digest(study_file):
     config = load_study(study_file("quickstart")).trials[0].trial.config
-    by_kind = {kind: attempt_digest(config, "digits", kind) for kind in ("train", "evaluate", "timing", "check")}
+    by_kind = {
+        kind: attempt_digest(config, [DATASETS["digits"]], kind) for kind in ("train", "evaluate", "timing", "check")
+    }
     assert by_kind["check"] == by_kind["train"]
     assert len(set(by_kind.values())) == 3
-    assert attempt_digest(config, "mnist") != by_kind["train"]
+    assert attempt_digest(config, [DATASETS["mnist"]]) != by_kind["train"]
     assert all(len(value) == digests.DIGITS for value in by_kind.values())
 
 
@@ -280,8 +285,8 @@ def test_what_is_declared_of_a_model_counts(study_file, monkeypatch):
     from harness.spec.models import MODELS, ModelDeclaration, Site
 
     config = load_study(study_file("quickstart")).trials[0].trial.config
-    before = attempt_digest(config, "digits")
+    before = attempt_digest(config, [DATASETS["digits"]])
     old = MODELS["mnist_cnn"]
     other = ModelDeclaration(old.name, old.input_shape, 10, {"conv2": Site("conv2", 64, narrowable=True)}, old.code)
     monkeypatch.setattr("harness.spec.code.MODELS", {"mnist_cnn": other})
-    assert attempt_digest(config, "digits") != before
+    assert attempt_digest(config, [DATASETS["digits"]]) != before

@@ -11,7 +11,6 @@ from harness.spec.attempt import (
     Artifact,
     AttemptRequest,
     AttemptResult,
-    DatasetSplit,
     EvaluationSpec,
     Execution,
     Measure,
@@ -19,6 +18,7 @@ from harness.spec.attempt import (
     ResultValue,
     Sample,
 )
+from harness.spec.datasets import MNIST, DatasetSplit
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.store.connection import Store, open_store
 from harness.store.records import StudyTrialRow
@@ -90,7 +90,7 @@ class Lab:
             trial_key(config),
             config,
             seed,
-            "mnist",
+            (MNIST,),
             (CLEAN, NOISY),
             Execution(),
             "/data/a",

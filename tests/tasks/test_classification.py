@@ -26,7 +26,7 @@ def task_of(channels_last=False, **protocol):
         compressors={"conv2": {"kind": "width", "stride": 4}},
         protocol={"kind": "digits-quick", **protocol},
     )
-    return Classification(trial.config, "digits", Path(), CPU, channels_last), trial.config
+    return Classification(trial.config, trial.data, Path(), CPU, channels_last), trial.config
 
 
 @pytest.fixture(scope="module")

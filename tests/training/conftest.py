@@ -98,7 +98,7 @@ def ask(tmp_path_factory):
             trial_key=trial.key,
             config=trial.config,
             seed=seed,
-            dataset="digits",
+            datasets=trial.data,
             evaluations=() if kind == "timing" else trial.evaluations,
             execution=execution,
             folder=str(folder),

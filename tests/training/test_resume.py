@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.spec.attempt import CHECKPOINT_FILE, CURVE_FILE, WEIGHTS_FILE, Execution, read_curve, read_result
-from harness.training import train
+from harness.training import checkpoint, train
 from harness.training.attempt import run_attempt
 from harness.training.checkpoint import load_checkpoint
 
@@ -144,7 +144,7 @@ def test_how_often_checkpoints_are_written_does_not_matter(ask, stop_at, stopped
 
 
 def test_a_checkpoint_of_other_code_is_not_gone_on_with(ask, stop_at, stopped, monkeypatch):
-    monkeypatch.setattr(train, "attempt_digest", lambda *_, **__: "f" * 16)
+    monkeypatch.setattr(checkpoint, "attempt_digest", lambda *_, **__: "f" * 16)
     outcome, step = progress_of(ask(resume=stopped), stop_at)
     assert (outcome.resumed_from, step) == (None, 0)
 

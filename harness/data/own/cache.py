@@ -1,0 +1,88 @@
+"""What was read of own data is kept below the data root, so that it is not read anew each time.
+
+Two files a source (a path with its options): KEY.json, by which a study is checked and planned without decoding, and for
+folders KEY.npz, the decoded images, so that not every worker decodes them again. Both hold the state of the files that
+they were made of (paths, sizes, times of writing), and count for that state alone. They may be deleted at any time.
+"""
+
+import hashlib
+import json
+import logging
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import __version__ as pillow
+
+from harness.data.dataset import Arrays, Hashed
+from harness.data.locations import own_cache
+from harness.spec.digests import code_digest
+from harness.spec.files import atomic_open, atomic_write
+from harness.spec.keys import canonical_json
+
+_READERS = ("harness.data.own.folder", "harness.data.own.arrays")
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+_SPLITS = ("train", "test")
+
+_log = logging.getLogger(__name__)
+
+
+def keep_facts(source: Mapping[str, Any], root: Path, state: str, facts: Mapping[str, Any]) -> None:
+    """Keep what a declaration is made of: plain data."""
+    text = json.dumps({"source": dict(source), "state": state, "facts": facts}, indent=1)
+    try:
+        atomic_write(_place(source, root, ".json"), text)
+    except OSError as error:
+        _warn(root, error)
+
+
+def kept_facts(source: Mapping[str, Any], root: Path, state: str) -> Any:
+    """Return what was kept for this state of the files, or None."""
+    try:
+        kept = json.loads(_place(source, root, ".json").read_text(encoding="utf-8"))
+        return kept["facts"] if kept["state"] == state else None
+    except _DAMAGED:
+        return None
+
+
+def keep_images(source: Mapping[str, Any], root: Path, state: str, splits: Mapping[str, Hashed]) -> None:
+    """Keep the decoded images with their labels and hashes."""
+    arrays: dict[str, NDArray[Any]] = {"state": np.array(state)}
+    for split in _SPLITS:
+        images = splits[split].arrays
+        hashes = np.frombuffer(b"".join(splits[split].hashes), np.uint8).reshape(len(images), -1)
+        arrays |= {f"{split}_images": images.images, f"{split}_labels": images.labels, f"{split}_hashes": hashes}
+    try:
+        with atomic_open(_place(source, root, ".npz")) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy declares allow_pickle only
+    except OSError as error:
+        _warn(root, error)
+
+
+def kept_images(source: Mapping[str, Any], root: Path, state: str) -> dict[str, Hashed] | None:
+    """Return the images that were kept for this state of the files, or None. Damage is noticed: the file has checksums."""
+    try:
+        with np.load(_place(source, root, ".npz"), allow_pickle=False) as arrays:
+            if str(arrays["state"]) != state:
+                return None
+            return {split: _split(arrays, split) for split in _SPLITS}
+    except _DAMAGED:
+        return None
+
+
+def _split(arrays: Mapping[str, NDArray[Any]], split: str) -> Hashed:
+    images = Arrays(arrays[f"{split}_images"], arrays[f"{split}_labels"])
+    return Hashed(images, [row.tobytes() for row in arrays[f"{split}_hashes"]])
+
+
+def _place(source: Mapping[str, Any], root: Path, suffix: str) -> Path:
+    """Return the file of a source as our code and this version of Pillow read it."""
+    text = f"{canonical_json(source)} {code_digest(_READERS)} {pillow}"
+    return own_cache(root) / f"{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:32]}{suffix}"
+
+
+def _warn(root: Path, error: OSError) -> None:
+    _log.warning("%s cannot be written (%s): own data are read anew each time", own_cache(root), error.strerror)

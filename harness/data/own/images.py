@@ -1,0 +1,89 @@
+"""One image file as pixels: decoded, turned as its EXIF says, brought to a size, in colour or grey.
+
+The rule, in whole numbers: an image of w×h is to fill W×H. Where W·h ≥ H·w it is resized to W×⌊h·W/w⌋, else to ⌊w·H/h⌋×H,
+by Pillow's antialiased bilinear filter; then the middle is cut out, from row ⌊(h′−H)/2⌋ and column ⌊(w′−W)/2⌋. For a square
+that is: the shorter side to N, then the central N×N. An image that has the size already stays as it is. Alpha is dropped,
+of several frames the first is taken.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Mapping
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+Size = tuple[int, int]  # height, width
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_LOSSLESS = frozenset({"PNG", "BMP", "GIF", "PPM"})
+_LOSSLESS_TIFF = frozenset({"raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "lzma", "zstd"})
+_ORIENTATION, _TURNED = 0x0112, frozenset({5, 6, 7, 8})  # EXIF: height and width change places
+
+UNREADABLE = (
+    OSError,  # Pillow's own, for what it does not know and what is cut off
+    SyntaxError,  # a broken PNG
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for a file that is damaged or no image."""
+
+
+def prepare() -> None:
+    """Make Pillow know its formats, before threads ask it all at once."""
+    Image.init()
+
+
+def size_of(file: IO[bytes]) -> Size:
+    """Return height and width of an image, by its header alone. Raises one of UNREADABLE."""
+    with Image.open(file, formats=_FORMATS) as image:
+        width, height = image.size
+        return (width, height) if image.getexif().get(_ORIENTATION) in _TURNED else (height, width)
+
+
+def decode(data: bytes, size: Size | None, grey: bool) -> tuple[NDArray[np.uint8], bool]:
+    """Return an image's pixels, uint8 (C, H, W), and whether its format keeps them exactly.
+
+    Raises one of UNREADABLE.
+    """
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"its pixels have more than 8 bits (mode {image.mode}): save it with 8 bits a channel")
+        lossless = _is_lossless(image.format, image.info, data)
+        turned = ImageOps.exif_transpose(image)
+        plain = turned.convert("RGBA") if turned.mode == "P" and "transparency" in turned.info else turned
+        plain = plain.convert("L" if grey else "RGB")
+    fitted = plain if size is None else _fitted(plain, size)
+    pixels = np.asarray(fitted).reshape(fitted.height, fitted.width, -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)), lossless
+
+
+def _fitted(image: Image.Image, size: Size) -> Image.Image:
+    """Return the middle of an image that was made as small as `size` allows."""
+    height, width = size
+    if width * image.height >= height * image.width:
+        new = (width, image.height * width // image.width)
+    else:
+        new = (image.width * height // image.height, height)
+    resized = image.resize(new, Image.Resampling.BILINEAR)
+    left, top = (resized.width - width) // 2, (resized.height - height) // 2
+    return resized.crop((left, top, left + width, top + height))
+
+
+def _is_lossless(form: str | None, info: Mapping[object, object], data: bytes) -> bool:
+    """Return whether every decoder gives the same pixels. In doubt it is said to be lossy, and its bytes count."""
+    if form == "WEBP":
+        return data[12:16] == b"VP8L"  # the plain lossless form
+    if form == "TIFF":
+        return info.get("compression", "raw") in _LOSSLESS_TIFF
+    return form in _LOSSLESS

@@ -1,0 +1,78 @@
+"""What happens to attempts in words, and a display that says it line by line; without a terminal, and from Python."""
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from harness.spec.attempt import AttemptResult
+
+
+def summary_line(label: str, state: str, result: AttemptResult | None, error: str | None) -> str:
+    """Return one line on how an attempt ended."""
+    if error is not None:
+        return f"{label}: {state} ({error})"
+    values = {} if result is None else {v.name: v.value for v in result.results}
+    measures = {} if result is None else {m.name: m.value for m in result.measures}
+    parts = [f"{name} {value:.4f}" for name, value in values.items() if value is not None]
+    times = ("train_s_per_epoch", "test_s")
+    parts += [f"{name} {measures[name]:.3f}" for name in times if measures.get(name) is not None]
+    return f"{label}: {state}" + (f", {', '.join(parts)}" if parts else "")
+
+
+def progress_words(state: dict[str, Any]) -> str:
+    """Return epoch, loss, metric, speed and time left as words; of a person's own function, its last step."""
+    if "metrics" in state:
+        metrics = (f"{name} {value:.4g}" for name, value in state["metrics"].items() if value is not None)
+        return ", ".join([f"step {state['step']}", *metrics])
+    words = [f"epoch {min(state['epoch'] + 1, state['epochs'])}/{state['epochs']}"]
+    if state.get("loss") is not None:
+        words.append(f"loss {state['loss']:.4f}")
+    if state.get("metric") is not None:
+        words.append(f"accuracy {state['metric']:.4f}")
+    if state.get("images_per_s"):
+        words.append(f"{state['images_per_s']:,.0f} images/s")
+    return ", ".join(words)
+
+
+def to_stderr(line: str) -> None:
+    """Print a line on stderr, whatever that is at the moment."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Lines:
+    """A line when an attempt begins, after each of its epochs, and when it ends."""
+
+    def __init__(self, say: Callable[[str], None] = to_stderr) -> None:
+        self._say = say
+        self._total = self._done = 0
+        self._epochs: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def total(self, attempts: int) -> None:
+        """Remember how many attempts there will be."""
+        self._total = attempts
+
+    def started(self, label: str, *, resumed: bool) -> None:
+        """Say that an attempt begins."""
+        self._say(f"{label}: {'goes on' if resumed else 'begins'}")
+
+    def progress(self, label: str, state: dict[str, Any]) -> None:
+        """Say it when another epoch is done, or a function has reported another step."""
+        reached = state["step"] if "metrics" in state else state["epoch"]
+        if reached > self._epochs.get(label, 0):
+            self._epochs[label] = reached
+            words = progress_words(state if "metrics" in state else {**state, "epoch": reached - 1})
+            self._say(f"{label}: {words}")
+
+    def ended(self, label: str, state: str, result: AttemptResult | None, error: str | None) -> None:
+        """Say how an attempt ended."""
+        self._done += 1
+        self._say(f"[{self._done}/{self._total}] {summary_line(label, state, result, error)}")

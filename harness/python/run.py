@@ -1,0 +1,182 @@
+"""`harness.run`: a study from Python, as `harness run grid` runs one."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.data.locations import data_root
+from harness.execution.device import choose_device
+from harness.execution.driver import run_grid
+from harness.execution.lines import Lines
+from harness.execution.local import in_worker
+from harness.execution.options import Options, Summary
+from harness.execution.plan import HELD
+from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.grid import Override
+from harness.spec.study import Study, load_study
+from harness.store.place import default_db
+
+if TYPE_CHECKING:
+    from harness.python.results import Results
+
+_reading: ContextVar[bool] = ContextVar("reading", default=False)  # is a study being read, whose plug-ins are imported?
+_GUARD = (
+    "harness.run is called where a file is imported that the study itself names: put the call below "
+    '`if __name__ == "__main__":`'
+)
+
+
+@dataclass(frozen=True, repr=False)
+class RunSummary:
+    """How a call of `harness.run` ended. Runs are counted as of its end, attempts as of this call."""
+
+    study: str
+    spec_sha: str
+    db: Path
+    in_all: str  # "2 done, 0 left, 1 held (1 oom)"
+    done: int
+    left: int
+    held: Mapping[str, int]  # runs by reason: failed, oom, timeout, stale, weights
+    ended: Mapping[str, int]  # attempts by state: done, nan, failed, …
+    failed: bool  # did an attempt fail now, or is a run held for having failed?
+
+    def results(self) -> "Results":
+        """Return what is stored, as `harness.load` does."""
+        from harness.python.results import load
+
+        return load(self.db)
+
+    def table(self) -> str:
+        """Return the study's own table as Markdown."""
+        from harness.python.tables import study_markdown
+
+        return study_markdown(self.db, self.study, self.spec_sha)
+
+    def __str__(self) -> str:
+        """Return what the command says at its end."""
+        now = ", ".join(f"{count} {state}" for state, count in sorted(self.ended.items()))
+        if now:
+            lines = [f"{self.study}: this call: {now}; in all {self.in_all}"]
+        else:
+            nothing = "stopped before anything ran" if self.left else "nothing to do"
+            lines = [f"{self.study}: {nothing}: {self.in_all}"]
+        if self.held:
+            lines.append(f"held runs are left alone; retry={list(self.held)} runs them")
+        return "\n".join([*lines, f"results: {self.db}"])
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        """Return what a notebook shows: the same, and the study's table."""
+        said = str(self).replace("\n", "  \n")
+        return f"{said}\n\n{self.table()}" if self.done else said
+
+
+def run(
+    study: Mapping[str, Any] | str | Path,
+    *,
+    db: str | Path | None = None,
+    jobs: int = 1,
+    device: str = "auto",
+    threads: int | None = None,
+    limit: int | None = None,
+    retry: str | Iterable[str] = (),
+    data: str | Path | None = None,
+    only: str = "*",
+    overrides: Mapping[str, Any] | None = None,
+    fail_fast: bool = False,
+    timeout: float | None = None,
+    progress: bool = True,
+) -> RunSummary:
+    """Run what is left of a study, and return how it went. A second call goes on where the first ended.
+
+    Ctrl-C ends what runs at a checkpoint, says so, and is then raised as KeyboardInterrupt; the same call goes on.
+
+    Args:
+        study: a study file, or a mapping of the same form, whose paths and plug-ins are looked for in the current folder.
+        db: the results database; by default $HARNESS_DB, or results/harness.db in the current folder.
+        jobs: runs side by side.
+        device: auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.
+        threads: of each worker; by default the study's, or an even share of the cores.
+        limit: make at most so many runs.
+        retry: run also what is held for these reasons: failed, oom, timeout, stale, weights.
+        data: the folder of the data; by default $HARNESS_DATA, or ~/.cache/harness/data.
+        only: a pattern; only trials whose name matches it.
+        overrides: values by dotted path that hold in every trial: {"protocol.epochs": 2}.
+        fail_fast: stop after the first run that fails.
+        timeout: end longer runs, in seconds.
+        progress: print a line an epoch on stderr.
+
+    Raises:
+        HarnessError: in one line, before anything runs, where something cannot be used.
+    """
+    if in_worker() or _reading.get():
+        raise HarnessError(_GUARD)
+    with _being_read():
+        loaded = load_study(study, [Override(path, value) for path, value in (overrides or {}).items()])
+    loaded = _matching(loaded, only)
+    options = Options(
+        db=default_db() if db is None else Path(db),
+        data_root=data_root() if data is None else Path(data).expanduser(),
+        device=choose_device(device),
+        jobs=_count("jobs", jobs),
+        threads=None if threads is None else _count("threads", threads),
+        limit=None if limit is None else _count("limit", limit),
+        retry=_reasons(retry),
+        fail_fast=fail_fast,
+        timeout_s=timeout,
+    )
+    with Lines() if progress else Lines(lambda _: None) as shown:
+        summary = run_grid([loaded], options, shown)
+    said = _summary(loaded, options.db, summary)
+    if summary.interrupted:
+        raise KeyboardInterrupt(f"what was done is kept, the same call goes on from the checkpoints\n{said}")
+    return said
+
+
+@contextmanager
+def _being_read() -> Iterator[None]:
+    token = _reading.set(True)
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+def _matching(study: Study, only: str) -> Study:
+    chosen = replace(study, only=only)
+    if not chosen.chosen:
+        names = [item.name for item in study.trials]
+        raise HarnessError(f"only='{only}' matches no trial{did_you_mean(only, names)}")
+    return chosen
+
+
+def _count(name: str, value: int) -> int:
+    if type(value) is not int or value < 1:
+        raise HarnessError(f"{name} must be a whole number from 1, not {value!r}")
+    return value
+
+
+def _reasons(retry: str | Iterable[str]) -> frozenset[str]:
+    wanted = frozenset(retry.replace(" ", "").split(",") if isinstance(retry, str) else retry) - {""}
+    for reason in sorted(wanted - set(HELD)):
+        raise HarnessError(f"retry: unknown reason '{reason}'{did_you_mean(reason, HELD)}")
+    return wanted
+
+
+def _summary(study: Study, db: Path, summary: Summary) -> RunSummary:
+    plan = summary.plan
+    return RunSummary(
+        study=study.name,
+        spec_sha=study.spec_sha,
+        db=db,
+        in_all=plan.in_words(),
+        done=len(plan.of("done")),
+        left=len(plan.of("left")),
+        held=plan.held_by_reason(),
+        ended=dict(summary.ended),
+        failed=summary.failed,
+    )

@@ -1,0 +1,173 @@
+"""`task: function`: a person's own function as a trial, `def run(context, *, width, epochs)`, returning its metrics.
+
+    task: function
+    target: train.py:run            # a file beside the study, or my_package.train:run
+    metrics: {accuracy: maximize}
+    trials:
+      - name: "width {arguments.width}"
+        arguments: {epochs: 3}
+        grid: {arguments.width: [4, 8]}
+
+Its key is made of its arguments (without those at the default of its signature), its precision, and the digest of its
+code. What it returns is one evaluation, the same of all functions: the harness does not know its data.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, Literal, get_args
+
+from harness.spec.attempt import EvaluationSpec
+from harness.spec.checks import FieldError
+from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.keys import canonical_json, evaluation_key
+from harness.spec.plugins import code_of, load_plugin, plugin_options
+from harness.spec.signature import written_signature
+from harness.spec.trial import Direction, Trial
+
+Precision = Literal["fp32", "tf32", "bf16"]
+_RETURNED = {"kind": "returned"}
+RETURNED = EvaluationSpec(
+    key=evaluation_key("function", _RETURNED),
+    dataset="function",
+    split="returned",
+    fingerprint="function",
+    images=0,
+    bytes=0,
+    condition=_RETURNED,
+)
+"""The evaluation that a function's metrics belong to."""
+
+
+def resolve_function(
+    *, task: Mapping[str, Any], target: Any, arguments: Any, metrics: Any, folders: Sequence[str]
+) -> Trial:
+    """Resolve a trial of a function.
+
+    Raises FieldError with the path of what is wrong: a target that is not there, an argument that it does not take.
+    """
+    reference = _reference(target)
+    digest, signature = _read_target(reference, folders)
+    if metrics is None:
+        metrics = getattr(load_target(reference, folders)[0], "metrics", None)
+    config_task: dict[str, Any] = {"kind": "function", "target": reference, "code": digest, **_task_options(task)}
+    return Trial(
+        config={"task": config_task, "arguments": _arguments(reference, signature, arguments)},
+        data=(),
+        protocol=None,
+        evaluations=(RETURNED,),
+        metrics=_metrics(metrics),
+    )
+
+
+def load_target(reference: str, folders: Sequence[str]) -> tuple[Callable[..., Any], str]:
+    """Return the function that `file.py:name` or `package.module:name` names, and the digest of its code.
+
+    Raises FieldError where there is none.
+    """
+    try:
+        found, digest = load_plugin(*_as_plugin(reference, folders))
+    except FieldError as error:
+        raise FieldError(("target",), error.message) from error.__cause__
+    if not callable(found):
+        raise FieldError(("target",), f"'{reference}' is no function, but {type(found).__name__}")
+    return found, digest
+
+
+def _read_target(reference: str, folders: Sequence[str]) -> tuple[str, inspect.Signature]:
+    """Return the digest of a target's code and its signature, without importing it where `def` says it all.
+
+    Raises FieldError where there is none, or where it is no function of a context.
+    """
+    try:
+        digest, tree = code_of(*_as_plugin(reference, folders))
+    except FieldError as error:
+        raise FieldError(("target",), error.message) from error.__cause__
+    name = reference.rpartition(":")[2]
+    signature = written_signature(tree, name) or inspect.signature(load_target(reference, folders)[0])
+    leading = next(iter(signature.parameters.values()), None)
+    if leading is None or leading.kind not in {leading.POSITIONAL_ONLY, leading.POSITIONAL_OR_KEYWORD}:
+        raise FieldError(("target",), f"'{reference}' takes no context: write def {name}(context, *, width, …)")
+    return digest, signature
+
+
+def _as_plugin(reference: str, folders: Sequence[str]) -> tuple[str, list[str]]:
+    """Return `module:name` and where to look for it: beside the study, or in the folder that the file's path names."""
+    file, _, name = reference.rpartition(":")
+    if not file.endswith(".py"):
+        return reference, list(folders)
+    place = PurePosixPath(file)
+    return f"{place.stem}:{name}", [str(PurePosixPath(folder) / place.parent) for folder in folders]
+
+
+def _reference(target: Any) -> str:
+    if not isinstance(target, str) or not all(target.rpartition(":")[::2]):
+        said = "'target' is missing" if target is None else f"'target' must not be {target!r}"
+        raise FieldError(("target",), f"{said}: write FILE.py:FUNCTION or package.module:function")
+    return target
+
+
+def _task_options(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the task's options that are part of the key."""
+    for name in task:
+        if name not in {"kind", "precision"}:
+            raise FieldError(("task", name), f"unknown key '{name}'{did_you_mean(name, ['precision'])}")
+    precision = task.get("precision", "fp32")
+    if precision not in get_args(Precision):
+        raise FieldError(("task", "precision"), f"'precision' must be fp32, tf32 or bf16, not {precision!r}")
+    return {} if precision == "fp32" else {"precision": precision}
+
+
+def _arguments(reference: str, signature: inspect.Signature, arguments: Any) -> dict[str, Any]:
+    """Return the arguments without those at their default."""
+    given = {} if arguments is None else arguments
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise FieldError(("arguments",), f"'arguments' must be a mapping from name to value, not {arguments!r}")
+    try:
+        kept = plugin_options(signature, given, leading=1, what="argument")
+    except FieldError as error:
+        place = ("arguments", *error.path) if error.path[0] in given else ("arguments",)
+        raise FieldError(place, f"{error.message} (of {reference})") from None
+    for name, value in kept.items():
+        try:
+            canonical_json(value)
+        except (TypeError, ValueError):
+            raise FieldError(
+                ("arguments", name), f"'{name}' must be made of finite numbers, words, lists: {value!r}"
+            ) from None
+    return kept
+
+
+def _metrics(metrics: Any) -> dict[str, Direction]:
+    """Return the metrics that a function returns, each with its better direction."""
+    if metrics is None:
+        raise FieldError(("metrics",), "'metrics' is missing: what the function returns, as {accuracy: maximize}")
+    if not isinstance(metrics, Mapping) or not metrics:
+        raise FieldError(("metrics",), f"'metrics' is written {{NAME: maximize or minimize}}, not {metrics!r}")
+    for name, direction in metrics.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise FieldError(("metrics",), f"a metric has a name of letters, digits and _, not {name!r}")
+        if direction not in get_args(Direction):
+            near = did_you_mean(str(direction), get_args(Direction))
+            raise FieldError(("metrics", name), f"'{name}' is to maximize or to minimize, not {direction!r}{near}")
+    return dict(metrics)
+
+
+def returned_metrics(returned: Any, metrics: Mapping[str, Direction]) -> dict[str, float]:
+    """Return what a function returned as numbers. Raises HarnessError where a declared metric is not among it."""
+    if not isinstance(returned, Mapping):
+        raise HarnessError(f"the function returned {_kind(returned)}, not its metrics: return {{'accuracy': 0.93}}")
+    if missing := [name for name in metrics if name not in returned]:
+        near = did_you_mean(missing[0], [str(name) for name in returned])
+        raise HarnessError(f"the function did not return the metric '{missing[0]}'{near}")
+    numbers: dict[str, float] = {}
+    for name, value in returned.items():
+        try:
+            numbers[str(name)] = float(value)
+        except (TypeError, ValueError):
+            raise HarnessError(f"the function returned {_kind(value)} for '{name}': a number is wanted") from None
+    return numbers
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
