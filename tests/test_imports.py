@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "report": {"store"},
     "execution": {"store", "training", "tasks", "cost", "models", "data", "layers"},
     "search": {"execution", "store"},
-    "cli": {"execution", "search", "report", "store", "data", "cost"},
+    "cli": {"execution", "search", "report", "store", "data", "cost", "models"},
 }
 FOR_EVERYBODY = {"spec", "torchvision_compat"}
 WITHOUT_TORCH = ("spec", "store", "report", "search", "cli")
