@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.report_figures import figures
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.store.place import DEFAULT_DB
 
@@ -21,7 +22,10 @@ _ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
 @click.group()
 def report() -> None:
-    """Make tables from stored results."""
+    """Make tables and figures from stored results."""
+
+
+report.add_command(figures)
 
 
 @report.command()
