@@ -46,9 +46,13 @@ class Reading:
     @property
     def words(self) -> str:
         """Mean and each seed's value: "0.9558 (0.9532, 0.9583)"."""
-        digits = _MEASURES[self.quantity][1]
-        each = ", ".join(fixed(value, digits) for value in self.values.values())
-        return f"{fixed(mean(list(self.values.values())), digits)} ({each})" if len(self.values) > 1 else each
+        each = ", ".join(fixed(value, _MEASURES[self.quantity][1]) for value in self.values.values())
+        return f"{self.mean_words} ({each})" if len(self.values) > 1 else each
+
+    @property
+    def mean_words(self) -> str:
+        """The mean alone."""
+        return fixed(mean(list(self.values.values())), _MEASURES[self.quantity][1])
 
 
 @dataclass(frozen=True)

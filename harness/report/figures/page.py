@@ -95,8 +95,8 @@ def _reading(p: Pointing, *, again: bool) -> list[str]:
         "″" if again else f"“{p.claim.quote}”",
         f"{p.claim.quantity}: {word}",
         " against ".join(p.claim.trials),
-        p.first.words,
-        p.second.words,
+        p.first.mean_words,
+        p.second.mean_words,
         f"{p.agreeing} of {len(p.seeds)}",
     ]
 

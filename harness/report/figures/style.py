@@ -106,8 +106,20 @@ def legend(axes: Axes, columns: int = 1) -> None:
 
 def as_bytes(drawn: Drawn, form: Format) -> bytes:
     """Return the figure as a file, without the date. Call within `styled`."""
+    _settle(drawn.figure)
     buffer = io.BytesIO()
     dates: dict[str, Any] = {"Date": None} if form == "svg" else {"CreationDate": None}
     with mpl.rc_context({"svg.hashsalt": drawn.name}):
         drawn.figure.savefig(buffer, format=form, metadata={"Title": drawn.title, **dates})
     return buffer.getvalue()
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out and keep every place, rounded: the solver's last digits differ from process to process, and an
+    SVG's names are hashes of them.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(float(edge), 6) for edge in axes.get_position(original=True).bounds)
+        axes.set_position((left, bottom, width, height))

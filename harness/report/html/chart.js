@@ -35,13 +35,13 @@ function short(value) {
 const number = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−"));
 
 // Draws grid and axes; returns the SVG, its size and the two scales.
-function frame(plot, { x, y, xLabel, xFormat, height }) {
+function frame(plot, { x, y, xLabel, yLabel, xFormat, height }) {
   const width = Math.max(260, plot.clientWidth);
-  const box = { left: 52, right: 14, top: 12, bottom: 40 };
+  const box = { left: 52, right: 14, top: yLabel ? 28 : 12, bottom: 40 };
   const sx = (v) => box.left + ((v - x[0]) / (x[1] - x[0] || 1)) * (width - box.left - box.right);
   const sy = (v) => height - box.bottom - ((v - y[0]) / (y[1] - y[0] || 1)) * (height - box.top - box.bottom);
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": "true" });
-  const up = ticks(y[0], y[1], 5);
+  const up = ticks(y[0], y[1], height < 300 ? 5 : 7);
   for (const v of up.found) {
     root.append(svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: sy(v), y2: sy(v) }));
     root.append(svg("text", { x: box.left - 8, y: sy(v) + 4, "text-anchor": "end" }, number(v, up.digits)));
@@ -49,6 +49,7 @@ function frame(plot, { x, y, xLabel, xFormat, height }) {
   for (const v of ticks(x[0], x[1], width < 500 ? 4 : 8).found) {
     root.append(svg("text", { x: sx(v), y: height - box.bottom + 17, "text-anchor": "middle" }, xFormat(v)));
   }
+  if (yLabel) root.append(svg("text", { x: 0, y: 12 }, yLabel));
   const bottom = height - box.bottom;
   root.append(svg("line", { class: "axis", x1: box.left, x2: width - box.right, y1: bottom, y2: bottom }));
   root.append(svg("text", { x: width - box.right, y: height - 5, "text-anchor": "end" }, xLabel));

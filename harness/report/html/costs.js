@@ -20,9 +20,8 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
     const tall = (Math.max(...ys) - Math.min(...ys) || 0.01) * 0.08;
     const x = [Math.max(0, Math.min(...xs) - wide), Math.max(...xs) + wide];
     const y = [Math.min(...ys) - tall, Math.max(...ys) + tall];
-    const label = `${name === "macs" ? "MACs" : name} · accuracy: ${chart.words}`;
     const height = plot.clientWidth < 500 ? 270 : 350;
-    const { root, sx, sy, width } = frame(plot, { x, y, xLabel: label, xFormat: short, height });
+    const { root, sx, sy, width } = frame(plot, { x, y, xLabel: name === "macs" ? "MACs" : name, yLabel: `accuracy, ${chart.words}`, xFormat: short, height });
     root.removeAttribute("aria-hidden");
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", `Accuracy against ${name}, study ${figure.dataset.study}`);
@@ -45,8 +44,10 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
       for (const event of ["mouseenter", "focus"]) link.addEventListener(event, () => { readout.textContent = words(point); });
       root.append(link);
       if (width > 560 && front.includes(i)) {
-        const right = sx(xs[i]) > width * 0.7;
-        const place = { class: "label", x: sx(xs[i]) + (right ? -11 : 11), y: sy(point.mean) - 9, "text-anchor": right ? "end" : "start" };
+        const right = sx(xs[i]) > width * 0.7, next = front[front.indexOf(i) + 1];
+        const rise = next === undefined ? 0 : (sy(point.mean) - sy(chart.points[next].mean)) / (sx(xs[next]) - sx(xs[i]) || 1);
+        const below = !right && rise > 0.1;  // out of the way of the line
+        const place = { class: "label", x: sx(xs[i]) + (right ? -11 : 11), y: sy(point.mean) + (below ? 17 : -9), "text-anchor": right ? "end" : "start" };
         root.append(svg("text", place, point.label));
       }
     }

@@ -5,6 +5,7 @@ The same results give the same bytes: nothing of the time or the machine of its 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,7 +17,7 @@ from harness.report.figures.results import Results
 from harness.report.html.charts import COSTS, costs, curves
 from harness.report.html.findings import Finding, grouped
 from harness.report.html.pictures import map_strips
-from harness.report.html.studies import all_studies
+from harness.report.html.studies import all_studies, in_order
 from harness.report.html.tables import MATCHES, added, all_tables
 from harness.report.match import device_of
 from harness.report.printing import fixed
@@ -43,12 +44,18 @@ class FigureNumbers:
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     pointing: tuple[Pointing, ...]
 
+    @property
+    def repeats(self) -> list[int]:
+        """For each sentence how many of the following have its quote, itself among them."""
+        quotes = [p.claim.quote for p in self.pointing]
+        return [len(list(takewhile(quote.__eq__, quotes[i:]))) for i, quote in enumerate(quotes)]
+
 
 def render_page(results: Results, findings: Sequence[Finding] = ()) -> str:
     """Return the whole page. Without findings it has no such section."""
     snapshot = results.snapshot
     papers, ours = all_tables(results)
-    names = study_names(snapshot)
+    names = in_order(study_names(snapshot))
     numbers = read_numbers(results)
     data = {"curves": curves(results, names), "costs": costs(results, names)}
     counted = [a for a in snapshot.attempts if a.accepted]
@@ -75,7 +82,7 @@ def render_page(results: Results, findings: Sequence[Finding] = ()) -> str:
             counts=added(papers),
             matches={match: _EXPLAINED[match] for match in MATCHES},
             findings=grouped(findings),
-            studies=all_studies(results),
+            studies=all_studies(results, names),
             strips=map_strips(results),
             figures=_figures(numbers),
             between=[fixed(value, 3) for value in numbers.between_baselines],

@@ -1,15 +1,16 @@
 """The studies with their trials and runs. A trial that several studies have is shown once, under the first of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.figures.groups import Group, Score, score, study_groups, study_names
+from harness.report.figures.groups import Group, Score, score, study_groups
 from harness.report.figures.results import Results
 from harness.report.html.anchors import study_id, trial_id
 from harness.report.html.runs import RunView, runs_of
 from harness.report.html.settings import SettingView, settings_of
 from harness.report.html.tables import TableView, study_table
 from harness.report.printing import fixed
+from harness.report.table_file import load_our_table, load_paper_table, our_tables, paper_tables
 
 _COSTS = {"parameters": "parameters", "macs": "MACs"}
 
@@ -39,10 +40,17 @@ class StudyView:
     runs: int
 
 
-def all_studies(results: Results) -> list[StudyView]:
-    """Return the studies of which something is stored, by name."""
+def in_order(names: Sequence[str]) -> list[str]:
+    """Return studies in the order of the tables that show them, the paper's first; the others after them, by name."""
+    tables = [*(load_paper_table(n) for n in paper_tables()), *(load_our_table(n) for n in our_tables())]
+    shown = list(dict.fromkeys(row.trial.study for table in tables for row in table.rows))
+    return sorted(names, key=lambda name: (shown.index(name) if name in shown else len(shown), name))
+
+
+def all_studies(results: Results, names: Sequence[str]) -> list[StudyView]:
+    """Return the studies of these names."""
     shown: dict[str, str] = {}
-    return [_study(results, name, shown) for name in study_names(results.snapshot)]
+    return [_study(results, name, shown) for name in names]
 
 
 def _study(results: Results, name: str, shown: dict[str, str]) -> StudyView:
