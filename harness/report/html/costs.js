@@ -30,7 +30,7 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
     const order = chart.points.map((_, i) => i).sort((a, b) => xs[a] - xs[b] || b - a);
     for (const i of order) {
       const point = chart.points[i], style = look(point.colour);
-      const link = svg("a", { href: `#${point.target}`, "aria-label": words(point) });
+      const link = svg("a", { href: `#${point.target}`, "aria-label": words(point), "data-label": point.label });
       for (const [, v] of point.values) {
         const dot = svg("circle", { cx: sx(xs[i]), cy: sy(v), r: 1.8, opacity: 0.55 });
         dot.style.fill = style.colour;
@@ -52,6 +52,25 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
       }
     }
     plot.replaceChildren(root);
+  }
+
+  // The names of the colours: links too, and pointing at one picks out its point.
+  for (const point of chart.points) {
+    const style = look(point.colour);
+    const mark = svg("circle", { cx: 6, cy: 6, r: style.dashes ? 4 : 5, "stroke-width": 2.5 });
+    mark.style.fill = style.dashes ? "none" : style.colour;
+    if (style.dashes) mark.style.stroke = style.colour;
+    const link = Object.assign(document.createElement("a"), { href: `#${point.target}` });
+    link.append(svg("svg", { width: 12, height: 12, "aria-hidden": "true" }, mark), point.label);
+    for (const [event, on] of [["mouseenter", true], ["focus", true], ["mouseleave", false], ["blur", false]]) {
+      link.addEventListener(event, () => {
+        if (on) readout.textContent = words(point);
+        for (const other of plot.querySelectorAll("a")) {
+          other.classList.toggle("faded", on && other.dataset.label !== point.label);
+        }
+      });
+    }
+    figure.querySelector(".legend").append(link);
   }
 
   for (const button of buttons) {

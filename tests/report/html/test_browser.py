@@ -1,7 +1,5 @@
 """The page in headless Chromium: no error, no request, tables that sort, curves that toggle, phone, dark, keyboard."""
 
-import time
-
 import pytest
 
 TABLE_1 = "#table-1 table.sortable"
@@ -17,11 +15,10 @@ def cells(tab, column, kind):
 
 
 def test_it_opens_within_two_seconds(look):
-    start = time.perf_counter()
     tab = look()
     assert tab.title() == "harness: what was run, and what came out"
     assert tab.locator(".curves svg polyline").count() > 50
-    assert time.perf_counter() - start < 2
+    assert 0 < tab.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") < 2000  # ms
 
 
 def test_a_table_sorts_up_down_and_back(look):
@@ -104,6 +101,10 @@ def test_a_point_leads_to_its_trial_by_keyboard(look):
     assert before is not None
     first.focus()
     assert "parameters" in figure.locator(".readout").inner_text()
+    figure.locator(".legend a").nth(6).focus()
+    assert figure.locator(".readout").inner_text().startswith("top-k, 2FP, stride 2: accuracy 0.7")
+    assert figure.locator("svg a.faded").count() == 10
+    first.focus()
     target = first.get_attribute("href")
     first.press("Enter")
     tab.wait_for_function("target => document.querySelector(target).open", arg=target)
