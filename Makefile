@@ -36,6 +36,8 @@ format: $(STAMP)
 # Regenerates reports/ from results/published; the same bytes for the same results.
 tables: $(STAMP)
 	$(BIN)/harness report tables --table all --from results/published --out reports --format md --format latex --format csv
+	$(BIN)/harness report figures --from results/published --out reports/figures
+	$(BIN)/harness report html --from results/published --out reports/index.html
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

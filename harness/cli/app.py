@@ -21,7 +21,7 @@ class LazyGroup(click.Group):
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "run": ("harness.cli.run", "run", "Run studies: grids, timings."),
         "search": ("harness.cli.search", "search", "Search with Optuna: where compressors stand."),
-        "report": ("harness.cli.report", "report", "Make tables from stored results."),
+        "report": ("harness.cli.report", "report", "Make tables, figures and a page from stored results."),
         "results": ("harness.cli.results", "results", "Look at, export and merge stored results."),
         "cost": ("harness.cli.cost", "cost", "Count what the networks of STUDY files cost."),
         "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.report_figures import figures
+from harness.cli.report_html import html
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.store.place import DEFAULT_DB
 
@@ -21,7 +23,11 @@ _ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
 @click.group()
 def report() -> None:
-    """Make tables from stored results."""
+    """Make tables, figures and a page from stored results."""
+
+
+report.add_command(figures)
+report.add_command(html)
 
 
 @report.command()

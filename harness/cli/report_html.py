@@ -1,0 +1,45 @@
+"""`harness report html`: one page of everything that is stored."""
+
+from pathlib import Path
+
+import click
+
+from harness.store.place import DEFAULT_DB
+
+
+@click.command()
+@click.option(
+    "--from",
+    "sources",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    envvar="HARNESS_DB",
+    default=[DEFAULT_DB],
+    show_default=True,
+    help="A database, or published files (*.jsonl), or folders of them.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("reports/index.html"),
+    show_default=True,
+    help="The file to write.",
+)
+def html(sources: tuple[Path, ...], out: Path) -> None:
+    """Write one HTML file that opens without a network: tables, curves, costs, figures, every run.
+
+    Needs neither torch nor data. The same results give the same bytes.
+
+    \b
+    harness report html --from results/published
+    harness report html --from results/harness.db --out /tmp/report.html
+    """
+    from harness.report.figures.results import Results
+    from harness.report.html import render_page
+    from harness.spec.files import atomic_write
+    from harness.store.merge import open_results
+
+    with open_results(sources) as store:
+        page = render_page(Results(store, sources))
+    atomic_write(out, page)
+    click.echo(f"{out} ({len(page.encode()) / 1e6:.2f} MB)")

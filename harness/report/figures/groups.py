@@ -1,0 +1,120 @@
+"""Which runs stand together in a figure: those of a trial, under the words of a table's row or of a study."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.report.expected import expected_configs
+from harness.report.match import candidates
+from harness.report.selection import results as known_results
+from harness.report.statistics import mean
+from harness.report.table import Table
+from harness.report.table_file import load_paper_table
+from harness.store.records import AttemptRecord, Snapshot, TrialRecord
+
+
+@dataclass(frozen=True)
+class Group:
+    """A trial's runs under a name. `remark` says how the trial differs from what the paper's row is, if it does."""
+
+    label: str
+    trial: TrialRecord
+    runs: Mapping[int, AttemptRecord]  # by seed, in order
+    protocol: str
+    remark: str | None = None
+
+    @property
+    def compressors(self) -> Mapping[str, Mapping[str, object]]:
+        """The compressors by site; none in a plain network."""
+        found: Mapping[str, Mapping[str, object]] = self.trial.config.get("compressors", {})
+        return found
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of its compressors, each once."""
+        return tuple(sorted({str(c.get("kind")) for c in self.compressors.values()}))
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The strides of its compressors, each once."""
+        return tuple(sorted({int(str(c.get("stride", 0))) for c in self.compressors.values()}))
+
+
+@dataclass(frozen=True)
+class Score:
+    """A group's results of one metric on one evaluation."""
+
+    metric: str
+    evaluation: str  # its key
+    words: str  # "cifar10 test"
+    values: Mapping[int, float]  # by seed
+
+    @property
+    def mean(self) -> float:
+        """The mean over the seeds."""
+        return mean(list(self.values.values()))
+
+
+def table_groups(snapshot: Snapshot, table: Table | None = None) -> list[Group]:
+    """Return the trials of a table's rows (Table 1, where none is given) of which a run is stored, by their labels."""
+    table = table or load_paper_table(1)
+    expected = expected_configs(table)
+    names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
+    groups = []
+    for row in table.rows:
+        for candidate in candidates(snapshot, row, expected[row.label], **names):
+            runs = _in_order(snapshot.runs(candidate.trial.key))
+            if runs:
+                remark = None if candidate.match == "exact" else candidate.match
+                groups.append(Group(row.label, candidate.trial, runs, candidate.protocol, remark))
+                break
+    return groups
+
+
+def study_names(snapshot: Snapshot) -> list[str]:
+    """Return the names of all studies of which a run or a timing is stored, in order."""
+    stored = {a.trial_key for a in snapshot.attempts if a.accepted or a.kind == "timing"}
+    return sorted({record.study for record in snapshot.study_trials if record.trial_key in stored})
+
+
+def study_groups(snapshot: Snapshot, study: str) -> list[Group]:
+    """Return a study's trials in its order. Of a name that had several, the newest; those without runs have none."""
+    mine = [record for record in snapshot.study_trials if record.study == study]
+    newest = {record.name: record for record in mine}
+    ordered = sorted(newest.values(), key=lambda record: (record.position, record.name))
+    return [
+        Group(
+            record.name,
+            snapshot.trials[record.trial_key],
+            _in_order(snapshot.runs(record.trial_key)),
+            record.protocol_name,
+        )
+        for record in ordered
+    ]
+
+
+def score(snapshot: Snapshot, groups: Iterable[Group], metric: str = "accuracy") -> dict[str, Score]:
+    """Return each group's results of a metric by its label, all on one clean evaluation: on the test split, where any
+    has it, else on the validation split. Groups without a number there are left out.
+    """
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    for group in groups:
+        for seed, run in group.runs.items():
+            for (key, name), value in sorted(known_results(snapshot, run).items()):
+                if name == metric and value == value:  # noqa: PLR0124 - a nan is no number to draw
+                    found.setdefault(key, {}).setdefault(group.label, {})[seed] = value
+    clean = [key for key in found if dict(snapshot.evaluations[key].condition).get("kind") in {"clean", None}]
+    ranked = sorted(clean, key=lambda key: (snapshot.evaluations[key].split != "test", -len(found[key]), key))
+    if not ranked:
+        return {}
+    record = snapshot.evaluations[ranked[0]]
+    words = f"{record.dataset} {record.split}"
+    return {label: Score(metric, record.key, words, values) for label, values in found[ranked[0]].items()}
+
+
+def _in_order(runs: Mapping[int, AttemptRecord]) -> dict[int, AttemptRecord]:
+    return dict(sorted(runs.items()))
+
+
+def baseline_of(groups: Sequence[Group]) -> Group | None:
+    """Return the first group without a compressor."""
+    return next((group for group in groups if not group.compressors), None)

@@ -1,0 +1,79 @@
+"""What a figure is drawn from: the snapshot, and by attempt its curves and maps, read once each."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.spec.attempt import unflagged
+from harness.store.artifact_files import read_artifact
+from harness.store.connection import Store
+from harness.store.queries import artifacts, curve, snapshot
+from harness.store.records import AttemptRecord, Snapshot
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A metric while training: one value a step, steps rising; nan and infinities are kept."""
+
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def __len__(self) -> int:
+        """Return the number of points."""
+        return len(self.steps)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Some images and a network's maps of them before its first fully connected layer."""
+
+    images: Array  # (n, C, H, W), uint8
+    maps: Array  # (n, C', H', W'), float64
+    labels: Array  # (n,)
+
+
+class Results:
+    """An open store with what lies beside it. `sources` are the paths that it was opened from."""
+
+    def __init__(self, store: Store, sources: Sequence[Path], found: Snapshot | None = None) -> None:
+        self.snapshot = snapshot(store) if found is None else found
+        self.store = store
+        self._sources = tuple(sources)
+        self._curves: dict[str, Mapping[tuple[str, str], Series]] = {}
+
+    def curves(self, uid: str) -> Mapping[tuple[str, str], Series]:
+        """Return an attempt's curves by (split, name), in this order."""
+        if uid not in self._curves:
+            points: dict[tuple[str, str], list[tuple[int, float]]] = {}
+            for point in curve(self.store, uid):
+                value = unflagged(point.value, point.flag)
+                points.setdefault((point.split, point.name), []).append((point.step, value))
+            self._curves[uid] = {
+                place: Series(tuple(step for step, _ in sorted(pairs)), tuple(value for _, value in sorted(pairs)))
+                for place, pairs in sorted(points.items())
+            }
+        return self._curves[uid]
+
+    def maps(self, attempt: AttemptRecord) -> Maps | None:
+        """Return an attempt's maps, or None where none are stored or their file is not beside the results."""
+        kept = [artifact for artifact in artifacts(self.store, attempt.uid) if artifact.kind == "maps"]
+        content = read_artifact(self._sources, attempt.uid, kept[0]) if kept else None
+        if content is None:
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return Maps(file["images"], file["maps"].astype(np.float64), file["labels"])
+
+
+def observed(results: Results, uid: str, name: str) -> tuple[str, Series] | None:
+    """Return the densest curve of a metric that an attempt has on data that it did not train on, with its split."""
+    found = [(len(s), split, s) for (split, n), s in results.curves(uid).items() if n == name and split != "train"]
+    if not found:
+        return None
+    _, split, series = max(found, key=lambda item: (item[0], item[1]))
+    return split, series

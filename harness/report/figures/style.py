@@ -1,0 +1,125 @@
+"""One look for all figures, and files whose bytes depend on nothing but what is drawn.
+
+Without pyplot, which keeps state of its own. Colours can be told apart with any common colour blindness; dashes and
+marks repeat what a colour says.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from harness.report.figures.groups import Group
+
+Format = Literal["svg", "pdf"]
+FORMATS: tuple[Format, ...] = ("svg", "pdf")
+
+GREY = "#555555"
+COLOURS = ("#0067a5", "#c8500a", "#00845f", "#b04a87", "#a67c00", "#3e9bd0", "#7a5230")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_KINDS = {"spatial": COLOURS[0], "topk": COLOURS[1], "width": COLOURS[2], "conv1x1": COLOURS[3], "average": COLOURS[4]}
+_DASHES: dict[int, Any] = {4: (0, (4, 1.6)), 8: (0, (1.2, 1.2))}
+
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.edgecolor": "#888888",
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "xtick.labelcolor": "#222222",
+    "ytick.labelcolor": "#222222",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.6,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that was drawn: the name of its file, what it shows and from what."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class NotDrawn:
+    """A figure whose data are not stored, and what is missing."""
+
+    name: str
+    title: str
+    why: str
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and save with our settings, whatever a person's own are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def colour_of(group: Group) -> str:
+    """Return a compressor's colour: grey without one."""
+    return _KINDS.get(group.kinds[0], COLOURS[5]) if group.kinds else GREY
+
+
+def dashes_of(group: Group) -> Any:
+    """Return the line style of a stride: whole for 2, dashed for 4."""
+    return _DASHES.get(group.strides[-1], "-") if group.strides else "-"
+
+
+def legend(axes: Axes, columns: int = 1) -> None:
+    """Put the legend of the axes below the whole figure, where it hides nothing."""
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=columns)
+
+
+def as_bytes(drawn: Drawn, form: Format) -> bytes:
+    """Return the figure as a file, without the date. Call within `styled`."""
+    _settle(drawn.figure)
+    buffer = io.BytesIO()
+    dates: dict[str, Any] = {"Date": None} if form == "svg" else {"CreationDate": None}
+    with mpl.rc_context({"svg.hashsalt": drawn.name}):
+        drawn.figure.savefig(buffer, format=form, metadata={"Title": drawn.title, **dates})
+    return buffer.getvalue()
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out and keep every place, rounded: the solver's last digits differ from process to process, and an
+    SVG's names are hashes of them.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(float(edge), 6) for edge in axes.get_position(original=True).bounds)
+        axes.set_position((left, bottom, width, height))

@@ -1,0 +1,120 @@
+"""The page: gathers what the other modules make, and fills the templates.
+
+The same results give the same bytes: nothing of the time or the machine of its making is in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import harness
+from harness.report.figures.groups import study_names
+from harness.report.figures.numbers import Numbers, Pointing, Reading, figure_of, quantities, read_numbers
+from harness.report.figures.results import Results
+from harness.report.html.charts import COSTS, costs, curves
+from harness.report.html.findings import Finding, grouped
+from harness.report.html.pictures import map_strips
+from harness.report.html.studies import all_studies, in_order
+from harness.report.html.tables import MATCHES, added, all_tables
+from harness.report.match import device_of
+from harness.report.printing import fixed
+
+FOLDER = Path(__file__).parent
+_STYLES = ("style.css", "parts.css")
+_SCRIPTS = ("page.js", "chart.js", "curves.js", "costs.js")
+_EXPLAINED = {
+    "exact": "the paper's configuration",
+    "other-device": "a time on another device",
+    "other-precision": "other numeric precision",
+    "other-recipe": "another training recipe",
+    "stand-in": "other training data",
+    "not run": "nothing is stored",
+}
+
+
+@dataclass(frozen=True)
+class FigureNumbers:
+    """A figure of the paper in numbers: a row a network, and what the paper reads from it."""
+
+    figure: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    pointing: tuple[Pointing, ...]
+
+    @property
+    def repeats(self) -> list[int]:
+        """For each sentence how many of the following have its quote, itself among them."""
+        quotes = [p.claim.quote for p in self.pointing]
+        return [len(list(takewhile(quote.__eq__, quotes[i:]))) for i, quote in enumerate(quotes)]
+
+
+def render_page(results: Results, findings: Sequence[Finding] = ()) -> str:
+    """Return the whole page. Without findings it has no such section."""
+    snapshot = results.snapshot
+    papers, ours = all_tables(results)
+    names = in_order(study_names(snapshot))
+    numbers = read_numbers(results)
+    data = {"curves": curves(results, names), "costs": costs(results, names)}
+    counted = [a for a in snapshot.attempts if a.accepted]
+    timed = [a for a in snapshot.attempts if a.kind == "timing" and a.state == "done"]
+    facts = {
+        "runs": len(counted),
+        "timings": len(timed),
+        "trials": len({a.trial_key for a in (*counted, *timed)}),
+        "studies": len(names),
+        "newest": max((a.started[:10] for a in (*counted, *timed)), default=""),
+        "devices": sorted({device_of(a) for a in (*counted, *timed)}),
+    }
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            version=harness.__version__,
+            style="\n".join((FOLDER / name).read_text(encoding="utf-8") for name in _STYLES),
+            script="\n".join((FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+            data=data,
+            facts=facts,
+            papers=papers,
+            ours=ours,
+            counts=added(papers),
+            matches={match: _EXPLAINED[match] for match in MATCHES},
+            findings=grouped(findings),
+            studies=all_studies(results, names),
+            strips=map_strips(results),
+            figures=_figures(numbers),
+            between=[fixed(value, 3) for value in numbers.between_baselines],
+            cost_names=COSTS,
+        )
+    )
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
+    return made
+
+
+def _figures(numbers: Numbers) -> list[FigureNumbers]:
+    made = []
+    for figure in dict.fromkeys(figure_of(q) for q in quantities()):
+        columns = tuple(q for q in quantities() if figure_of(q) == figure and numbers.of(q))
+        found: dict[str, dict[str, Reading]] = {}
+        for reading in (r for q in columns for r in numbers.of(q)):
+            found.setdefault(reading.label, {})[reading.quantity] = reading
+        rows = tuple(
+            (label, tuple(by[q].words if q in by else "\N{EN DASH}" for q in columns)) for label, by in found.items()
+        )
+        pointing = tuple(p for p in numbers.pointing if figure_of(p.claim.quantity) == figure)
+        if rows:
+            made.append(FigureNumbers(figure, columns, rows, pointing))
+    return made

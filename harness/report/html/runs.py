@@ -1,0 +1,152 @@
+"""Every run as the page shows it: results, log, environment, and the command that repeats it."""
+
+import glob
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from harness.report.figures.groups import Group
+from harness.report.figures.results import Results, Series
+from harness.report.html.anchors import run_id
+from harness.report.match import device_of
+from harness.report.printing import fixed
+from harness.report.provenance import short
+from harness.store.records import AttemptRecord, Snapshot
+
+_LOG_LINES = 40
+_PACKAGES = "packages"
+
+
+@dataclass(frozen=True)
+class RunView:
+    """An attempt that counts."""
+
+    id: str
+    title: str  # "Seed 0", "Timing, seed 0"
+    state: str
+    headline: str  # its first result
+    facts: tuple[tuple[str, str], ...]
+    results: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...]
+    log: str
+    repeat: str
+
+
+def runs_of(results: Results, study: str, group: Group) -> list[RunView]:
+    """Return the accepted runs of a trial by seed, then its timings."""
+    timings = results.snapshot.timings(group.trial.key)
+    return [_view(results, study, group, attempt) for attempt in (*group.runs.values(), *timings)]
+
+
+def _view(results: Results, study: str, group: Group, attempt: AttemptRecord) -> RunView:
+    is_timing = attempt.kind == "timing"
+    found = list(_measures(attempt)) if is_timing else list(_results(results.snapshot, attempt))
+    return RunView(
+        id=run_id(attempt),
+        title=f"Timing, seed {attempt.seed}" if is_timing else f"Seed {attempt.seed}",
+        state=attempt.state,
+        headline=" ".join(found[0]) if found else "",
+        facts=tuple(_facts(attempt)),
+        results=tuple(found if is_timing else [*found, *_measures(attempt)]),
+        environment=tuple(_environment(attempt)),
+        log="" if is_timing else log_of(results.curves(attempt.uid)),
+        repeat=repeat(study, group.label, attempt),
+    )
+
+
+def repeat(study: str, name: str, attempt: AttemptRecord) -> str:
+    """Return the command that makes an attempt like this one anew from the study's file, under its own name."""
+    kind = "timing" if attempt.kind == "timing" else "grid"
+    device = "" if attempt.device == "cpu" else f" --device {attempt.device}"
+    return f"harness run {kind} {shlex.quote(study)}.yml --only {shlex.quote(glob.escape(name))}{device}"
+
+
+def log_of(curves: Mapping[tuple[str, str], Series]) -> str:
+    """Return what was logged at the end of each epoch as lines: the steps of the sparsest curve but the training's, and
+    every metric that has a value there. Of many lines some, evenly, first and last among them.
+    """
+    beside = [series for (split, _), series in curves.items() if split != "train"] or list(curves.values())
+    if not beside:
+        return ""
+    steps = min(beside, key=len).steps
+    names = [place for place, series in curves.items() if set(steps) <= set(series.steps)]
+    known = {place: dict(zip(curves[place].steps, curves[place].values, strict=True)) for place in names}
+    heads = ["step", *(" ".join(part for part in place if part) for place in names)]
+    rows = [[f"{step:,}", *(_short(known[place][step]) for place in names)] for step in _some(steps)]
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    lines = ["  ".join(field.rjust(width) for field, width in zip(row, widths, strict=True)) for row in [heads, *rows]]
+    left = len(steps) - len(rows)
+    return "\n".join([*lines, *([f"({left} of {len(steps)} lines left out)"] if left else [])])
+
+
+def _some(steps: tuple[int, ...]) -> list[int]:
+    if len(steps) <= _LOG_LINES:
+        return list(steps)
+    last = len(steps) - 1
+    return [steps[round(i * last / (_LOG_LINES - 1))] for i in range(_LOG_LINES)]
+
+
+def _short(value: float) -> str:
+    return fixed(value, 4) if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _facts(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
+    yield "State", attempt.state
+    yield "Seed", str(attempt.seed)
+    yield "Started", attempt.started[:19].replace("T", " ")
+    seconds = _seconds(attempt)
+    if seconds is not None:
+        yield "Took", f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.0f} s"
+    yield "Device", f"{device_of(attempt)}, {attempt.threads} thread{'s' if attempt.threads != 1 else ''}"
+    yield "Code digest", attempt.code_digest or "unknown"
+    yield "Attempt", attempt.uid
+    for name in ("resumed_from", "weights_from", "supersedes"):
+        if getattr(attempt, name):
+            yield name.replace("_", " ").capitalize(), str(getattr(attempt, name))
+    said = ", ".join(f"{k} {_plain(v)}" for k, v in sorted(attempt.execution.items()) if k not in {"device", "threads"})
+    yield "Execution", said
+
+
+def _seconds(attempt: AttemptRecord) -> float | None:
+    if attempt.ended is None:
+        return None
+    try:
+        return (datetime.fromisoformat(attempt.ended) - datetime.fromisoformat(attempt.started)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def _results(snapshot: Snapshot, attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
+    for (key, name), value in sorted(attempt.results.items(), key=lambda item: (item[0][1], item[0][0])):
+        record = snapshot.evaluations[key]
+        condition = {k: v for k, v in record.condition.items() if (k, v) != ("kind", "clean")}
+        under = f", {', '.join(f'{k} {v}' for k, v in sorted(condition.items()))}" if condition else ""
+        yield f"{name} ({record.dataset} {record.split}{under})", _short(value)
+
+
+def _measures(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
+    names = sorted(attempt.measures, key=lambda name: (not name.startswith("train_s"), name))
+    for name in names:
+        value = attempt.measures[name]
+        if name.endswith("_bytes"):
+            yield f"{name.removesuffix('_bytes').replace('_', ' ')}", f"{value / 2**20:,.0f} MiB"
+        else:
+            yield name, f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _environment(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
+    for name, value in sorted(attempt.environment.items()):
+        if name == _PACKAGES and isinstance(value, Mapping):
+            yield name, ", ".join(f"{package} {version}" for package, version in sorted(value.items()))
+        elif name == "git_sha":
+            yield "git commit", short(str(value))
+        elif value is not None:
+            yield name, _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -1,0 +1,30 @@
+"""Where a stored artifact lies on disk: in its attempt's folder beside a database, or under its SHA-256 beside
+published files.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+
+from harness.spec.attempt import Artifact
+from harness.spec.errors import HarnessError
+
+
+def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> bytes | None:
+    """Return the contents of an attempt's artifact, or None where none of the sources has it.
+
+    `sources` are those that results were read from: databases, published files, or folders of these. Raises
+    HarnessError where a file is not what its attempt left.
+    """
+    for source in sources:
+        folder = (source if source.is_dir() else source.parent) / "artifacts"
+        for path in (
+            folder / uid / artifact.path,
+            folder / f"{artifact.sha256}{PurePath(artifact.path).suffix}",
+        ):
+            if path.is_file():
+                content = path.read_bytes()
+                if hashlib.sha256(content).hexdigest() != artifact.sha256:
+                    raise HarnessError(f"{path} is not what attempt {uid} left: its SHA-256 differs")
+                return content
+    return None

@@ -1,0 +1,146 @@
+"""What stands in the page of the published results, without a browser."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.report.figures.results import Results, Series
+from harness.report.html import render_page
+from harness.report.html.findings import Finding, grouped
+from harness.report.html.runs import log_of
+from harness.store.connection import open_memory
+from harness.store.merge import open_results
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "published"
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class _Reader(HTMLParser):
+    """Collects ids, links and texts, and checks that what opens closes."""
+
+    def __init__(self):
+        super().__init__()
+        self.ids, self.links, self.sources, self.open, self.text = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        known = dict(attrs)
+        self.ids += [known["id"]] if "id" in known else []
+        self.links += [known["href"]] if "href" in known else []
+        self.sources += [known["src"]] if "src" in known else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"script", "style"} & set(self.open):
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def read(page):
+    reader = _Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+def test_it_is_small_and_asks_nobody(page, read):
+    assert len(page.encode()) < 6_000_000
+    assert all(link.startswith(("#", "data:")) for link in read.links)
+    assert all(source.startswith("data:image/png;base64,") for source in read.sources)
+    assert "default-src 'none'" in page
+    assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttpRequest", page)
+
+
+def test_every_link_leads_somewhere_and_no_place_is_twice(read, page):
+    places = [place for place in read.ids if place != "data"]
+    assert len(places) == len(set(places))
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    targets = {trial["target"] for chart in data["curves"].values() for trial in chart["trials"]}
+    targets |= {point["target"] for chart in data["costs"].values() for point in chart["points"]}
+    assert targets
+    assert targets | {link[1:] for link in read.links if link.startswith("#")} <= set(places)
+
+
+def test_every_run_has_its_section_with_settings_and_command(read):
+    lines = [json.loads(line) for file in PUBLISHED.glob("*.jsonl") for line in file.read_text().splitlines()]
+    assert {f"run-{line['uid'][:12]}" for line in lines} <= set(read.ids)
+    text = "".join(read.text)
+    assert "harness run grid mnist.yml --only 'Feature pooling (top-k), 50%'" in text
+    assert "harness run timing mnist.yml --only Baseline" in text
+    for word in (
+        "stated",
+        "inferred",
+        "assumed",
+        "§4.1 A: trained the network for 5 epochs",
+        "by the study, beside cifar-fast",
+    ):
+        assert word in text
+
+
+def test_the_command_names_the_trial_alone(study_file):
+    from harness.cli.common import load_studies
+
+    (study,) = load_studies([str(study_file("mnist"))], [], "Feature pooling (top-k), 50%")
+    assert [item.name for item in study.chosen] == ["Feature pooling (top-k), 50%"]
+
+
+def test_the_tables_are_there_with_paper_ours_and_difference(read):
+    text = re.sub(r"\s+", " ", " ".join(read.text))
+    assert {"table-1", "table-2", "table-3", "table-cifar-small"} <= set(read.ids)
+    assert "0.9768 paper 0.9791 −0.0023" in text
+    assert "other-device: measured on" in text
+
+
+def test_findings_stand_under_their_headings_and_are_escaped(page):
+    assert "Table 7 &lt;names&gt; a &amp; b" in page
+    assert '<span class="verdict v-undecided">undecided</span>' in page
+    made = [Finding("b", "1", "", ""), Finding("a", "2", "", ""), Finding("b", "3", "", "")]
+    assert [(group, [f.title for f in members]) for group, members in grouped(made)] == [
+        ("b", ["1", "3"]),
+        ("a", ["2"]),
+    ]
+
+
+def test_two_processes_write_the_same_bytes_and_no_findings_no_section(tmp_path):
+    first, second = tmp_path / "first.html", tmp_path / "second.html"
+    words = ["report", "html", "--from", str(PUBLISHED), "--out"]
+    code = f"from harness.cli import main; main({[*words, str(first)]!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+    result = CliRunner().invoke(main, [*words, str(second)])
+    assert re.fullmatch(r".*second\.html \(0\.\d\d MB\)\n", result.stdout)
+    assert first.read_bytes() == second.read_bytes()
+    assert b'id="findings"' not in first.read_bytes()
+
+
+def test_an_empty_store_shows_the_papers_values():
+    with open_memory() as store:
+        page = render_page(Results(store, []))
+    assert "Nothing is stored yet." in page
+    assert "0.9791" in page
+    assert 'id="curves"' not in page
+    assert 'id="runs"' not in page
+
+
+def test_results_without_the_papers_do(tmp_path):
+    with open_results([PUBLISHED / "cifar-small.jsonl"]) as store:
+        page = render_page(Results(store, [PUBLISHED / "cifar-small.jsonl"]))
+    assert 'id="study-cifar-small"' in page
+    assert "Fig. 4" not in page
+
+
+def test_a_log_of_many_epochs_keeps_some_of_them():
+    long = {("test", "accuracy"): Series(tuple(range(10, 1010, 10)), (0.5,) * 100)}
+    lines = log_of(long).splitlines()
+    assert len(lines) == 1 + 40 + 1
+    assert (lines[1].split()[0], lines[-2].split()[0], lines[-1]) == ("10", "1,000", "(60 of 100 lines left out)")
+    assert log_of({}) == ""
