@@ -144,7 +144,7 @@ def _verify_study(file: str, root: Path) -> None:
 
 
 def _different(data: "Iterable[DatasetDeclaration]") -> "list[DatasetDeclaration]":
-    found: "list[DatasetDeclaration]" = []
+    found: list[DatasetDeclaration] = []
     for declared in data:
         if declared not in found:
             found.append(declared)

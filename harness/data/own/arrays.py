@@ -48,9 +48,10 @@ def look(source: Mapping[str, Any]) -> Found:
 
 def _read(source: Mapping[str, Any], path: Path) -> Contents:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise FieldError(("path",), f"{path} holds a single array: save images and labels by np.savez")
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise FieldError(("path",), f"{path} holds a single array: save images and labels by np.savez")
+        with file:
             return _contents(source, path, file)
     except (FieldError, MemoryError):
         raise

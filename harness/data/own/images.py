@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 Size = tuple[int, int]  # height, width
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _LOSSLESS = frozenset({"PNG", "BMP", "GIF", "PPM"})
 _LOSSLESS_TIFF = frozenset({"raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "lzma", "zstd"})
 _ORIENTATION, _TURNED = 0x0112, frozenset({5, 6, 7, 8})  # EXIF: height and width change places
