@@ -105,8 +105,10 @@ X, Y = some(30)
         ({"x": X, "y": Y, "images": X}, "a.npz names one split in several ways: images, x, y"),
         (
             {"pixels": X},
-            "a.npz has no images by a known name (x_train, y_train, x_test, y_test, or images and labels with e.g. "
-            "test: 0.2), but pixels",
+            (
+                "a.npz has no images by a known name (x_train, y_train, x_test, y_test, or images and labels with "
+                "e.g. test: 0.2), but pixels"
+            ),
         ),
         ({"x": X, "y": Y * 2}, "a.npz has no training images of the class '1'"),
         ({"x": X, "y": Y, "classes": np.array(["a"])}, "a.npz: there are 1 names of classes, but labels up to 2"),
