@@ -1,11 +1,18 @@
 """`harness data`: what is there, and how to get what is not."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.common import amount, format_option, print_json, print_table
 from harness.spec.errors import HarnessError, did_you_mean
+
+if TYPE_CHECKING:
+    from harness.spec.datasets import DatasetDeclaration
+
+_SHOWN = 10  # names of classes
 
 
 @click.group()
@@ -23,6 +30,7 @@ def list_data(fmt: str) -> None:
     """
     from harness.data.locations import data_root, is_present
     from harness.spec.datasets import DATASETS
+    from harness.spec.plugins import entry_points
 
     root = data_root()
     rows = [
@@ -36,8 +44,9 @@ def list_data(fmt: str) -> None:
         }
         for d in DATASETS.values()
     ]
+    others = entry_points("harness.datasets")
     if fmt == "json":
-        print_json({"root": str(root), "datasets": rows})
+        print_json({"root": str(root), "datasets": rows, "of_other_packages": dict(others)})
         return
     click.echo(f"data root: {root}\n")
     print_table(
@@ -45,6 +54,8 @@ def list_data(fmt: str) -> None:
         [[r["dataset"], "yes" if r["here"] else "no", *(amount(int(str(r[s]))) for s in ("train", "test")),
           r["description"]] for r in rows],
     )  # fmt: skip
+    for name, reference in others.items():
+        click.echo(f"{name}: of another package, {reference}")
 
 
 @data.command()
@@ -87,21 +98,30 @@ def import_data(name: str, source: Path) -> None:
 
 
 @data.command()
-@click.argument("names", nargs=-1, metavar="[DATASET...]")
+@click.argument("names", nargs=-1, metavar="[DATASET|STUDY]...")
 def verify(names: tuple[str, ...]) -> None:
     """Read datasets and compare their contents with the fingerprints that the harness knows (default: all here).
 
+    Of a study file all data are read anew; of own data splits, sizes, classes, normalisation and what was left out
+    are told.
+
     \b
     harness data verify mnist
+    harness data verify study.yml
     """
     from harness.data.locations import data_root, is_present
     from harness.spec.datasets import DATASETS
 
     root = data_root()
+    studies = [name for name in names if name.endswith((".yml", ".yaml"))]
     for name in names:
-        _known(name)
+        if name not in studies:
+            _known(name)
     for name in names or [name for name in DATASETS if is_present(name, root)]:
-        _verify(name, root)
+        if name in studies:
+            _verify_study(name, root)
+        else:
+            _verify(name, root)
 
 
 def _known(name: str) -> None:
@@ -109,6 +129,49 @@ def _known(name: str) -> None:
 
     if name not in DATASETS:
         raise HarnessError(f"unknown dataset '{name}'{did_you_mean(name, DATASETS)}")
+
+
+def _verify_study(file: str, root: Path) -> None:
+    from harness.spec.study import load_study
+
+    data = [declared for item in load_study(file).trials for declared in item.trial.data]
+    for name in dict.fromkeys(declared.name for declared in data):
+        for declared in _different(declared for declared in data if declared.name == name):
+            if declared.source is None:
+                _verify(name, root)
+            else:
+                _verify_own(declared, root)
+
+
+def _different(data: "Iterable[DatasetDeclaration]") -> "list[DatasetDeclaration]":
+    found: list[DatasetDeclaration] = []
+    for declared in data:
+        if declared not in found:
+            found.append(declared)
+    return found
+
+
+def _verify_own(declared: "DatasetDeclaration", root: Path) -> None:
+    """Read own data anew, and tell what they are."""
+    from harness.data.own.declare import left_out, read_facts
+
+    facts = read_facts(declared.source or {}, root)
+    for split, found in facts["splits"].items():
+        if found["fingerprint"] != declared.splits[split].fingerprint:
+            raise HarnessError(f"{declared.name}: the {split} split has changed while it was read; call this again")
+    splits = ", ".join(
+        f"{split} {amount(s['images'])} ({s['fingerprint'][:8]})" for split, s in facts["splits"].items()
+    )
+    channels, height, width = facts["input_shape"]
+    mean, deviation = (", ".join(f"{value:.4f}" for value in values) for values in facts["normalization"])
+    names = facts["class_names"]
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    click.echo(f"{declared.name}: {declared.description}")
+    click.echo(f"  {splits}")
+    click.echo(f"  {channels}×{height}×{width}, {len(names)} classes: {shown}")
+    click.echo(f"  normalization: mean {mean}, deviation {deviation}")
+    for line in [f"corrupt: {len(facts['corrupt'])}", *left_out(facts)]:
+        click.echo(f"  {line}")
 
 
 def _verify(name: str, root: Path) -> None:

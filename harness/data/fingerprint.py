@@ -1,8 +1,8 @@
 """Fingerprints and the canonical order of images: by contents, whatever order and files they came in.
 
 An image's hash is the SHA-256 of its shape, label and pixels. Sorting by it gives one order wherever the data came
-from; the SHA-256 over the sorted hashes is the fingerprint of the set. Decoders of lossy files differ in a pixel here and
-there: such an image is known by the bytes of its file in place of its pixels.
+from; the SHA-256 over the sorted hashes is the fingerprint of the set. Decoders of lossy files differ in a pixel here
+and there: such an image is known by the bytes of its file in place of its pixels.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ def image_hash(image: NDArray[np.uint8], label: int) -> bytes:
 
 
 def file_hash(shape: tuple[int, ...], label: int, data: bytes) -> bytes:
-    """Return the hash of a lossy image by the bytes of its file, with its label and the shape (C, H, W) it is brought to.
+    """Return the hash of a lossy image by the bytes of its file, with its label and the shape (C, H, W) it gets.
 
     The number stands for how that is done (`harness.data.own.images`): raise it where that changes.
     """

@@ -70,6 +70,7 @@ def resolve_evaluations(
             place = (number,) if isinstance(item, str) else (number, "dataset")
             declared = _dataset(options["dataset"], place, find)
             if declared != dataset:
+                _check_name(declared, [dataset, *others.values()], place)
                 others[declared.name] = declared
         split = _split(declared, options, number, chooses)
         for condition in _conditions(options, number, CONDITIONS[task]):
@@ -102,6 +103,12 @@ def _dataset(said: Any, place: YamlPath, find: Callable[[Any], DatasetDeclaratio
     except FieldError as error:
         inside = error.path if isinstance(said, Mapping) else ()
         raise FieldError((*place, *inside), error.message) from None
+
+
+def _check_name(declared: DatasetDeclaration, known: Sequence[DatasetDeclaration], place: YamlPath) -> None:
+    """Refuse other data under a name that is taken: results are told apart by it."""
+    if any(one.name == declared.name and one != declared for one in known):
+        raise FieldError(place, f"two datasets are named '{declared.name}': give one another name, e.g. name: other")
 
 
 def _split(dataset: DatasetDeclaration, options: Mapping[str, Any], number: int, chooses: bool) -> DatasetSplit:

@@ -1,12 +1,12 @@
 """From what a person wrote to a trial: every name resolved, every option checked, one canonical configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from harness.spec.checks import FieldError
-from harness.spec.datasets import DatasetDeclaration
+from harness.spec.datasets import DATASETS, DatasetDeclaration
 from harness.spec.errors import did_you_mean
 from harness.spec.evaluations import resolve_evaluations
 from harness.spec.foreign import ResolvedModel, check_compressors, resolve_model
@@ -85,7 +85,8 @@ def _only(task: str, parts: Mapping[str, Any]) -> None:
 def _classification(
     dataset: Any, model: Any, compressors: Any, protocol: Any, evaluate: Sequence[Any] | None, folders: Sequence[str]
 ) -> Trial:
-    data = _under("dataset", lambda: _known(dataset, "dataset") and resolve_dataset(named(dataset), folders))
+    _under("dataset", lambda: _known(dataset, "dataset", DATASETS))
+    data = _under("dataset", lambda: resolve_dataset(named(dataset), folders))
     network = _network(model, data, folders)
     config: dict[str, Any] = {
         "task": {"kind": "classification"},
@@ -186,14 +187,13 @@ def _recipe(protocol: Any, data: DatasetDeclaration) -> ResolvedProtocol:
     return recipe
 
 
-def _known(value: Any, what: str) -> bool:
+def _known(value: Any, what: str, names: Iterable[str] = ()) -> None:
     """Raise FieldError where a part is missing or of another form than a name or `{kind: NAME, …}`."""
     if value is None:
-        raise FieldError((), f"'{what}' is missing")
+        raise FieldError((), f"'{what}' is missing{did_you_mean('', names)}")
     value = named(value)
     if not isinstance(value, Mapping) or "kind" not in value:
         raise FieldError((), f"a {what} is written NAME or {{kind: NAME, option: value}}, not {value!r}")
-    return True
 
 
 def named(value: Any) -> Any:

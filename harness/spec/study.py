@@ -28,6 +28,7 @@ from harness.spec.exclude import View, left
 from harness.spec.grid import Override, Point, apply, normalise, points
 from harness.spec.include import Said, WrittenEntry, WrittenStudy, read_study
 from harness.spec.names import render_name
+from harness.spec.own_data import looking_once
 from harness.spec.placing import placing
 from harness.spec.resolve import OF_A_FUNCTION, Trial, resolve_trial
 from harness.spec.study_file import ExecutionOptions
@@ -78,10 +79,12 @@ def load_study(path: Path | str | Mapping[str, Any], overrides: Sequence[Overrid
     Raises SpecError with file and line for the first thing that is wrong.
     """
     written = read_study(path)
+    with looking_once():
+        trials = tuple(_unique(_expand(written, overrides)))
     return Study(
         name=written.source.data["study"],
         description=written.source.data.get("description", ""),
-        trials=tuple(_unique(_expand(written, overrides))),
+        trials=trials,
         execution=written.execution,
         spec_yaml=written.text,
         file=written.source.file,

@@ -82,7 +82,7 @@ def test_fingerprints_are_those_pinned(name):
 
 
 def test_validation_is_the_first_of_train_in_canonical_order():
-    splits = load_dataset("digits", data_root())
+    splits = load_dataset(DATASETS["digits"], data_root())
     train = as_pairs(splits["train"])
     kept_out = validation_size(len(train))
     assert as_pairs(splits["validation"]) == train[:kept_out]
@@ -114,10 +114,10 @@ def changed(raw, what):
 def test_other_data_are_refused_in_one_line(raw, monkeypatch, tmp_path, what, split, images):
     monkeypatch.setattr(digits, "load", lambda _root: changed(raw, what))
     with pytest.raises(HarnessError) as caught:
-        load_dataset("digits", tmp_path)
+        load_dataset(DATASETS["digits"], tmp_path)
     message = str(caught.value)
     pinned = DATASETS["digits"].splits[split]
-    assert message.startswith(f"{tmp_path} does not hold 'digits' as declared: the {split} split has fingerprint ")
+    assert message.startswith(f"{tmp_path} does not hold 'digits' as declared: its {split} split has fingerprint ")
     assert message.endswith(f" of {images} images, expected {pinned.fingerprint} of {pinned.images}")
     assert "\n" not in message
 
@@ -125,9 +125,9 @@ def test_other_data_are_refused_in_one_line(raw, monkeypatch, tmp_path, what, sp
 def test_the_order_of_the_files_does_not_matter(raw, monkeypatch, tmp_path):
     order = np.random.default_rng(0).permutation(len(raw["train"]))
     shuffled = Arrays(raw["train"].images[order], raw["train"].labels[order])
-    expected = load_dataset("digits", tmp_path)
+    expected = load_dataset(DATASETS["digits"], tmp_path)
     monkeypatch.setattr(digits, "load", lambda _root: {"train": shuffled, "test": raw["test"]})
-    found = load_dataset("digits", tmp_path)
+    found = load_dataset(DATASETS["digits"], tmp_path)
     for split in ("train", "validation", "rest", "test"):
         np.testing.assert_array_equal(found[split].images, expected[split].images)
         np.testing.assert_array_equal(found[split].labels, expected[split].labels)
@@ -135,7 +135,7 @@ def test_the_order_of_the_files_does_not_matter(raw, monkeypatch, tmp_path):
 
 def test_mnist_that_is_not_there(tmp_path):
     with pytest.raises(HarnessError) as caught:
-        load_dataset("mnist", tmp_path)
+        load_dataset(DATASETS["mnist"], tmp_path)
     assert str(caught.value) == (
         f"the dataset 'mnist' is not under {tmp_path}: 'harness data get mnist' downloads it, "
         "'harness data import mnist FOLDER' takes it from a folder, HARNESS_DATA names another place"

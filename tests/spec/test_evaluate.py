@@ -97,7 +97,11 @@ def test_a_trial_that_two_entries_give_has_the_evaluations_of_both(load, head):
     [
         ("[digit]", 7, "unknown dataset 'digit'; did you mean 'digits'?"),
         ("\n  - digits\n  - dataset: digit", 9, "unknown dataset 'digit'; did you mean 'digits'?"),
-        ("[{dataset: [digits, mnist]}]", 7, "'dataset' must be a name, not ['digits', 'mnist']"),
+        (
+            "[{dataset: [digits, mnist]}]",
+            7,
+            "'dataset' must be a name, or own data as {kind: folder, path: …}, not ['digits', 'mnist']",
+        ),
         ("[{split: tset}]", 7, "unknown split 'tset' of 'digits'; did you mean 'test'?"),
         ("\n  - dataset: mnist\n    split: all", 9, "unknown split 'all' of 'mnist'; known: test, train, validation"),
         ("[{split: [test]}]", 7, "'split' must be a name, not ['test']"),

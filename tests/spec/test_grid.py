@@ -66,7 +66,7 @@ def test_a_grid_over_names(load, head):
         f"{head}trials:\n  - name: '{{dataset}} {{protocol}}'\n"
         "    grid: {dataset: [digits, mnist], protocol: [digits-quick, mnist-paper]}\n"
     )
-    assert [(item.trial.dataset.name, item.trial.protocol.name) for item in study.trials] == [
+    assert [(item.trial.data[0].name, item.trial.protocol.name) for item in study.trials] == [
         ("digits", "digits-quick"),
         ("digits", "mnist-paper"),
         ("mnist", "digits-quick"),
@@ -125,7 +125,7 @@ def test_set_of_compressors_in_either_form(load, head, one, set_, options):
 def test_set_seeds_and_part_names(load, head, one):
     study = load(head + one, ["seeds=[4, 5]", "dataset=mnist", "protocol={kind: mnist-paper, epochs: 1}"])
     assert study.trials[0].seeds == (4, 5)
-    assert study.trials[0].trial.dataset.name == "mnist"
+    assert study.trials[0].trial.data[0].name == "mnist"
     assert study.trials[0].trial.config["protocol"]["epochs"] == 1
 
 

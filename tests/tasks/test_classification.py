@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from harness.data.dataset import load_dataset
 from harness.spec.attempt import EvaluationSpec
-from harness.spec.datasets import DATASETS
+from harness.spec.datasets import DIGITS
 from harness.spec.errors import HarnessError
 from harness.spec.resolve import resolve_trial
 from harness.tasks import classification
@@ -32,7 +32,7 @@ def task_of(channels_last=False, **protocol):
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_dataset(DATASETS["digits"], Path())
+    return load_dataset(DIGITS, Path())
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 
 from harness.data.dataset import load_dataset
 from harness.spec.attempt import REQUEST_FILE, AttemptRequest, Execution
-from harness.spec.datasets import DATASETS
+from harness.spec.datasets import DIGITS
 from harness.spec.resolve import resolve_trial
 
 WIDTH_75 = {"conv2": {"kind": "width", "stride": 4}}  # 8 channels: the smallest network
@@ -53,7 +53,7 @@ class StopAt:
 
 @pytest.fixture(scope="session")
 def digits():
-    return load_dataset(DATASETS["digits"], Path())
+    return load_dataset(DIGITS, Path())
 
 
 @pytest.fixture(scope="module", autouse=True)

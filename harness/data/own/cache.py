@@ -1,8 +1,9 @@
 """What was read of own data is kept below the data root, so that it is not read anew each time.
 
-Two files a source (a path with its options): KEY.json, by which a study is checked and planned without decoding, and for
-folders KEY.npz, the decoded images, so that not every worker decodes them again. Both hold the state of the files that
-they were made of (paths, sizes, times of writing), and count for that state alone. They may be deleted at any time.
+Two files a source (a path with its options): KEY.json, by which a study is checked and planned without decoding, and
+for folders KEY.npz, the decoded images, so that not every worker decodes them again. Both hold the state of the files
+that they were made of (paths, sizes, times of writing), and count for that state alone. They may be deleted at any
+time.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from harness.spec.digests import code_digest
 from harness.spec.files import atomic_open, atomic_write
 from harness.spec.keys import canonical_json
 
-_READERS = ("harness.data.own.folder", "harness.data.own.arrays")
+_READERS = ("harness.data.own.folder", "harness.data.own.arrays", "harness.data.own.declare")
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 _SPLITS = ("train", "test")
 
@@ -63,7 +64,7 @@ def keep_images(source: Mapping[str, Any], root: Path, state: str, splits: Mappi
 
 
 def kept_images(source: Mapping[str, Any], root: Path, state: str) -> dict[str, Hashed] | None:
-    """Return the images that were kept for this state of the files, or None. Damage is noticed: the file has checksums."""
+    """Return the images that were kept for this state of the files, or None, also where the file is damaged."""
     try:
         with np.load(_place(source, root, ".npz"), allow_pickle=False) as arrays:
             if str(arrays["state"]) != state:

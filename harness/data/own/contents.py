@@ -49,7 +49,10 @@ def check_contents(contents: Contents, place: object) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """Own data as they lie there, not read yet. `state` changes with them; None where nobody can tell without reading."""
+    """Own data as they lie there, not read yet.
+
+    `state` changes with them; it is None where nobody can tell without reading.
+    """
 
     state: str | None
     read: Callable[[], Contents]

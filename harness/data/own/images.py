@@ -1,16 +1,16 @@
 """One image file as pixels: decoded, turned as its EXIF says, brought to a size, in colour or grey.
 
-The rule, in whole numbers: an image of w×h is to fill W×H. Where W·h ≥ H·w it is resized to W×⌊h·W/w⌋, else to ⌊w·H/h⌋×H,
-by Pillow's antialiased bilinear filter; then the middle is cut out, from row ⌊(h′−H)/2⌋ and column ⌊(w′−W)/2⌋. For a square
-that is: the shorter side to N, then the central N×N. An image that has the size already stays as it is. Alpha is dropped,
-of several frames the first is taken.
+The rule, in whole numbers: an image of w×h is to fill W×H. Where W·h ≥ H·w it is resized to W×⌊h·W/w⌋, else to
+⌊w·H/h⌋×H, by Pillow's antialiased bilinear filter; then the middle is cut out, from row ⌊(h′−H)/2⌋ and column
+⌊(w′−W)/2⌋. For a square that is: the shorter side to N, then the central N×N. An image that has the size already stays
+as it is. Alpha is dropped, of several frames the first is taken.
 """
 
 import io
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 Size = tuple[int, int]  # height, width
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _LOSSLESS = frozenset({"PNG", "BMP", "GIF", "PPM"})
 _LOSSLESS_TIFF = frozenset({"raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "lzma", "zstd"})
 _ORIENTATION, _TURNED = 0x0112, frozenset({5, 6, 7, 8})  # EXIF: height and width change places
@@ -80,7 +80,7 @@ def _fitted(image: Image.Image, size: Size) -> Image.Image:
     return resized.crop((left, top, left + width, top + height))
 
 
-def _is_lossless(form: str | None, info: Mapping[object, object], data: bytes) -> bool:
+def _is_lossless(form: str | None, info: Mapping[Any, Any], data: bytes) -> bool:
     """Return whether every decoder gives the same pixels. In doubt it is said to be lossy, and its bytes count."""
     if form == "WEBP":
         return data[12:16] == b"VP8L"  # the plain lossless form

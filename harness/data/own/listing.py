@@ -1,6 +1,7 @@
 """Which images a folder holds: PATH/{train,val,test}/CLASS/IMAGE, or PATH/CLASS/IMAGE.
 
-`validation` may stand for `val`. Where there is no test split, `val` is it. Names that begin with a dot are passed over.
+`validation` may stand for `val`. Where there is no test split, `val` is it. Names that begin with a dot are passed
+over.
 """
 
 import hashlib
@@ -55,7 +56,7 @@ def list_folder(path: Path, take_test: bool) -> Listing:
         raise FieldError(("path",), f"{path} is {what}")
     folders, note = _splits(path, take_test)
     classes = _subfolders(folders["train"])
-    for split, folder in folders.items():
+    for folder in folders.values():
         _check_classes(folder, _subfolders(folder), classes, folders["train"])
         if not classes:
             raise FieldError(("path",), f"there are no class folders in {folder}: a class is a folder of images")

@@ -2,12 +2,13 @@
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from harness.spec.errors import HarnessError
 
 PART = 4
-"""Images may take this part of the memory: training holds them up to three times for a moment, and needs some itself."""
+"""Images may take 1/4 of the memory: training holds them up to three times for a moment, and needs some itself."""
 
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of a container
 
@@ -15,10 +16,8 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 def memory_bytes() -> float:
     """Return how much memory this machine, or the container that it is, has; infinity where it does not tell."""
     found = [math.inf]
-    try:
+    with suppress(AttributeError, ValueError, OSError):  # not on Windows
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        pass
     for path in _LIMITS:
         try:
             found.append(int(path.read_text()))
