@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "execution": {"store", "training", "tasks", "cost", "models", "data", "layers"},
     "search": {"execution", "store"},
     "bench": {"execution", "report", "store", "training", "tasks", "cost", "models", "data", "layers"},
-    "cli": {"execution", "search", "report", "bench", "store", "data", "cost"},
+    "cli": {"execution", "search", "report", "bench", "store", "data", "cost", "models"},
 }
 FOR_EVERYBODY = {"spec", "torchvision_compat"}
 WITHOUT_TORCH = ("spec", "store", "report", "search", "cli")

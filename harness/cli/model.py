@@ -32,23 +32,72 @@ def list_models(fmt: str) -> None:
         ["model", "input", "classes", "sites"],
         [[m.name, "×".join(map(str, m.input_shape)), m.classes, ", ".join(m.sites)] for m in MODELS.values()],
     )
+    click.echo("torchvision's are named torchvision:NAME; 'harness model sites torchvision:resnet18' prints where.")
 
 
 @model.command()
 @click.argument("name", metavar="MODEL")
+@click.option("--stride", type=click.IntRange(2), default=2, show_default=True, help="Of the feature pooling tried.")
+@click.option("--input-shape", default="3,224,224", show_default=True, help="C,H,W of the images of a foreign network.")
+@click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Of a foreign network.")
+@click.option("--refused", "with_refused", is_flag=True, help="Print too where no compressor can stand, and why.")
 @format_option("text", "json")
-def sites(name: str, fmt: str) -> None:
+def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: bool, fmt: str) -> None:
     """Print the sites of MODEL, each named by the module behind which it stands.
+
+    At each site of a foreign network feature pooling is tried, and what it saves is counted.
 
     \b
     harness model sites mnist_cnn
+    harness model sites torchvision:resnet50 --stride 2
     """
     from harness.spec.models import MODELS
+    from harness.spec.torchvision_models import TORCHVISION
 
+    if name.startswith(TORCHVISION):
+        _foreign_sites(name, stride, _shape(input_shape), classes, with_refused, fmt)
+        return
     if name not in MODELS:
-        raise HarnessError(f"unknown model '{name}'{did_you_mean(name, MODELS)}")
+        raise HarnessError(f"unknown model '{name}'{did_you_mean(name, MODELS)} (or {TORCHVISION}NAME)")
     found = MODELS[name].sites.values()
     if fmt == "json":
         print_json([{"path": s.name, "channels": s.channels, "narrowable": s.narrowable} for s in found])
     else:
         print_table(["site", "channels", "'width' possible"], [[s.name, s.channels, s.narrowable] for s in found])
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    try:
+        channels, height, width = (int(part) for part in text.split(","))
+    except ValueError:
+        raise HarnessError(f"--input-shape is written C,H,W, as 3,224,224, not '{text}'") from None
+    if min(channels, height, width) < 1:
+        raise HarnessError(f"--input-shape: sizes are at least 1, not '{text}'")
+    return channels, height, width
+
+
+def _foreign_sites(
+    name: str, stride: int, shape: tuple[int, int, int], classes: int, with_refused: bool, fmt: str
+) -> None:
+    from harness.cost.count import count
+    from harness.models.site_costs import changed_at_sites, foreign_on_meta, refused
+    from harness.spec.torchvision_models import torchvision_name
+
+    torchvision_name(name)
+    network = foreign_on_meta({"kind": name, "classes": classes})
+    plain = count(network, shape)
+    rows, no = [], dict(refused(network, shape)) if with_refused else {}
+    for site in changed_at_sites(network, shape, stride):
+        if site.network is None:
+            no[site.path] = site.reason
+            continue
+        left = count(site.network, shape)
+        saved = {"parameters_saved": plain.parameters - left.parameters, "macs_saved": plain.macs - left.macs}
+        rows.append({"path": site.path, "channels": site.channels, **saved})
+    reasons = [{"path": path, "reason": reason} for path, reason in no.items()] if with_refused else []
+    if fmt == "json":
+        print_json([*rows, *reasons])
+        return
+    print_table(["site", "channels", "parameters saved", "MACs saved"], [list(row.values()) for row in rows])
+    if reasons:
+        print_table(["refused", "why"], [list(row.values()) for row in reasons])

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
+
+from harness.spec.models import ModelDeclaration
 
 _STEPS = 3  # after one of warm-up
 _IMAGES_ON_CPU = 16  # a GPU gets a whole batch, or launching its kernels would be what is measured
@@ -16,7 +18,6 @@ def seconds_per_image(config: Mapping[str, Any], plugin_folders: tuple[str, ...]
     import torch
 
     from harness.models.build import build_model
-    from harness.spec.models import MODELS
     from harness.tasks.precision import autocast, use_precision
     from harness.training.process import synchronise
 
@@ -28,7 +29,7 @@ def seconds_per_image(config: Mapping[str, Any], plugin_folders: tuple[str, ...]
     try:
         with torch.random.fork_rng(devices=[]):
             model = build_model(config, plugin_folders).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            images = torch.randn(count, *MODELS[config["model"]["kind"]].input_shape).to(where)
+            images = torch.randn(count, *cast("ModelDeclaration", model.declaration).input_shape).to(where)
         images = images.contiguous(memory_format=torch.channels_last)
 
         def timed() -> float:

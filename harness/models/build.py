@@ -13,21 +13,30 @@ from harness.spec.models import MODELS, ModelDeclaration
 from harness.spec.plugins import is_plugin, load_object
 
 
-def build_model(config: Mapping[str, Any], plugin_paths: Sequence[str | Path] = ()) -> nn.Module:
+def build_model(
+    config: Mapping[str, Any], plugin_paths: Sequence[str | Path] = (), files: Mapping[str, str] | None = None
+) -> nn.Module:
     """Return the network of a trial: its "model", with its "compressors" at their sites.
 
-    A plug-in `module:class` carries its `declaration` as a class attribute, and is called as ours are.
+    A plug-in `module:class` that carries its `declaration` as a class attribute is called as ours are; other foreign
+    networks are made by `harness.models.foreign`.
 
     Args:
         config: {"model": {"kind": …, options}, "compressors": {site: {"kind": …, options}}, …}; the rest is
-        not read. plugin_paths: folders in which modules of plug-ins may lie.
+        not read. plugin_paths: folders in which modules of plug-ins may lie. files: where weights
+            lie, by their digest; None where shapes alone are wanted.
 
     Raises:
         HarnessError: an unknown model, compressor, option or site, or a stride that does not divide.
     """
     arguments = dict(config["model"])
     kind = arguments.pop("kind", None)
-    network = load_object(_code_of(kind), plugin_paths)
+    if "input_shape" in arguments:
+        from harness.models.foreign import build_foreign
+
+        return build_foreign(config, plugin_paths, files)
+    digest = arguments.pop("code", None) if is_plugin(kind) else None
+    network = load_object(_code_of(kind), plugin_paths, digest=digest)
     declaration = getattr(network, "declaration", None)
     if not isinstance(declaration, ModelDeclaration):
         raise HarnessError(f"model '{kind}' has no 'declaration' (harness.spec.models.ModelDeclaration)")

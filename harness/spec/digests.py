@@ -36,6 +36,11 @@ def plugin_digest(module: str, root: Path) -> str:
     return _digest_all(_with_parents(module), _within(module, root))
 
 
+def chosen_digest(module: str, find: Finder) -> str:
+    """Return the digest of a module with what it imports, as far as `find` knows the files of these names."""
+    return _digest_all([module], find)
+
+
 def plugin_modules(module: str, root: Path) -> dict[str, str]:
     """Return the modules of which `plugin_digest` is made: the digest of each by its name."""
     return _follow(_with_parents(module), _within(module, root))

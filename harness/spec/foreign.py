@@ -1,28 +1,121 @@
-"""PLACEHOLDER by the lead so that other parts import; the MODELS helper replaces this whole file."""
+"""Which network a study means: one of ours, `torchvision:NAME`, an entry point's name, or a plug-in `module:object`.
 
+A foreign network's sites are found by running it without values (`harness.models.foreign`), which wakes torch; what was
+found is kept on disk under everything that it follows from (`harness.spec.found`).
+"""
+
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from harness.spec.checks import FieldError, validate
 from harness.spec.datasets import DatasetDeclaration
-from harness.spec.errors import did_you_mean
-from harness.spec.models import MODELS, ModelDeclaration
+from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.found import found
+from harness.spec.keys import canonical_json
+from harness.spec.models import MODELS, ModelDeclaration, Site
+from harness.spec.plugins import entry_point, entry_points, is_plugin, load_object, load_plugin, plugin_options
+from harness.spec.signature import without
+from harness.spec.torchvision_models import TORCHVISION, torchvision_digest, torchvision_name
+
+_FOREIGN = "harness.models.foreign"
+_OURS = frozenset({"code", "input_shape", "classes"})
+"""What stands in the configuration of a foreign network beside its options."""
 
 
 @dataclass(frozen=True)
 class ResolvedModel:
+    """A network, resolved: `files` tells where files lie that its configuration names by their digest."""
+
     config: dict[str, Any]
     declaration: ModelDeclaration
     files: dict[str, str] = field(default_factory=dict)
 
 
 def resolve_model(options: Mapping[str, Any], dataset: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
+    """Return the network that `{kind: NAME, option: value}` means for some data.
+
+    Raises FieldError: an unknown name or option, data that do not fit, a network that cannot be looked at.
+    """
     kind = options["kind"]
-    if kind not in MODELS:
-        raise FieldError(("kind",), f"unknown model '{kind}'{did_you_mean(kind, MODELS)}")
-    model = MODELS[kind]
-    checked = validate(model.options, {k: v for k, v in options.items() if k != "kind"})
+    given = {name: value for name, value in options.items() if name != "kind"}
+    if isinstance(kind, str) and kind not in MODELS and not is_plugin(kind):
+        kind = entry_point("harness.models", kind) or kind
+    if isinstance(kind, str) and kind in MODELS:
+        return _declared(kind, MODELS[kind], given, dataset, {})
+    if not is_plugin(kind):
+        known = [*MODELS, *entry_points("harness.models")]
+        raise FieldError(("kind",), f"unknown model '{kind}'{did_you_mean(kind, known)} (or {TORCHVISION}NAME)")
+    for name in given:
+        if name in _OURS:
+            raise FieldError((name,), f"'{name}' follows from the data and the code, it is no option")
+    if kind.startswith(TORCHVISION):
+        code, kept, files = torchvision_digest(torchvision_name(kind)), *_weights(given, folders)
+    else:
+        target, code = load_plugin(kind, folders)
+        declaration = getattr(target, "declaration", None)
+        if isinstance(declaration, ModelDeclaration):
+            return _declared(kind, declaration, given, dataset, {"code": code})
+        if not callable(target):
+            raise FieldError(("kind",), f"'{kind}' is no network: a class or function that returns one is wanted")
+        kept, files = plugin_options(without(target, {"num_classes", "classes"} - {*given}), given), {}
+    try:
+        canonical_json(kept)
+    except (TypeError, ValueError):
+        raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
+    config = {
+        "kind": kind,
+        "code": code,
+        "input_shape": list(dataset.input_shape),
+        "classes": dataset.classes,
+        **kept,
+    }
+    try:
+        return ResolvedModel(config, declared_model(config, folders), files)
+    except HarnessError as error:
+        raise FieldError(("kind",), f"'{kind}': {error}") from error
+
+
+def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDeclaration:
+    """Return what is declared of a resolved network, its sites with its options; a foreign one's are looked for."""
+    kind = config["kind"]
+    options = {name: value for name, value in config.items() if name not in {"kind", "code"}}
+    model = MODELS.get(kind)
+    if model is None and not kind.startswith(TORCHVISION):
+        given = getattr(load_object(kind, folders), "declaration", None)
+        model = given if isinstance(given, ModelDeclaration) else None
+    if model is not None:
+        return replace(model, sites=model.sites_of(model.options.model_validate(options)))
+    bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
+    rows = found("sites", bare, lambda: load_object(f"{_FOREIGN}:describe")(bare, folders))
+    channels, height, width = config["input_shape"]
+    sites = {path: Site(path, count, narrowable) for path, count, narrowable in rows}
+    return ModelDeclaration(kind, (channels, height, width), config["classes"], sites, f"{_FOREIGN}:build_foreign")
+
+
+def model_modules(config: Mapping[str, Any]) -> set[str]:
+    """Return our modules that a network is made by; a foreign one's own code is in its configuration."""
+    kind = config["kind"]
+    return {MODELS[kind].code.partition(":")[0]} if kind in MODELS else {_FOREIGN}
+
+
+def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None:
+    """Refuse, with a FieldError, a set of compressors that cannot stand together in a foreign network."""
+    model, compressors = config["model"], config["compressors"]
+    if "input_shape" not in model or not compressors:
+        return
+    parts = {"model": {k: v for k, v in model.items() if k != "weights"}, "compressors": compressors}
+    refusal = found("standing", parts, lambda: load_object(f"{_FOREIGN}:refusal")(parts, folders))
+    if refusal is not None:
+        raise FieldError(("compressors",), f"'{model['kind']}': {refusal}")
+
+
+def _declared(
+    kind: str, model: ModelDeclaration, given: Any, dataset: DatasetDeclaration, code: Mapping[str, str]
+) -> ResolvedModel:
+    checked = validate(model.options, given)
     if (dataset.input_shape, dataset.classes) != (model.input_shape, model.classes):
         wants = "×".join(str(n) for n in model.input_shape)
         has = "×".join(str(n) for n in dataset.input_shape)
@@ -31,19 +124,25 @@ def resolve_model(options: Mapping[str, Any], dataset: DatasetDeclaration, folde
             f"the model '{model.name}' takes {wants} images of {model.classes} classes, '{dataset.name}' has {has} of "
             f"{dataset.classes}",
         )
-    config = {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True)}
+    config = {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True), **code}
     return ResolvedModel(config, replace(model, sites=model.sites_of(checked)))
 
 
-def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDeclaration:
-    model = MODELS[config["kind"]]
-    options = model.options.model_validate({k: v for k, v in config.items() if k != "kind"})
-    return replace(model, sites=model.sites_of(options))
-
-
-def model_modules(config: Mapping[str, Any]) -> set[str]:
-    return {MODELS[config["kind"]].code.partition(":")[0]}
-
-
-def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None:
-    return None
+def _weights(given: Mapping[str, Any], folders: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the options with the digest of the weights' file in its place, and where that lies."""
+    kept = {name: value for name, value in given.items() if value is not None}
+    if "num_classes" in kept:
+        raise FieldError(("num_classes",), "'num_classes' follows from the dataset")
+    loses = kept.get("loses", "slice")
+    if loses not in {"slice", "fold", "fresh"} or ("loses" in kept and "weights" not in kept):
+        raise FieldError(("loses",), "'loses' (slice, fold or fresh) goes with 'weights': how its layers lose channels")
+    if "weights" not in kept:
+        return kept, {}
+    written = str(kept["weights"])
+    places = [Path(folder, written).expanduser() for folder in [*folders, "."]]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise FieldError(("weights",), f"there is no file '{written}'")
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return {**kept, "weights": digest, "loses": loses}, {digest: str(file.resolve())}

@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+from collections.abc import Collection
+from typing import Any, cast
 
 _KINDS = inspect.Parameter
 
@@ -34,6 +36,23 @@ def written_signature(tree: ast.Module, name: str) -> inspect.Signature | None:
     if arguments.kwarg:
         parameters.append(_KINDS(arguments.kwarg.arg, _KINDS.VAR_KEYWORD))
     return inspect.Signature(parameters)
+
+
+def takes(target: object, name: str) -> bool:
+    """Return whether something callable has a parameter `name` of its own."""
+    try:
+        return callable(target) and name in inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def without(target: object, names: Collection[str]) -> object:
+    """Return the signature of something callable without some parameters, or itself where it shows none."""
+    try:
+        signature = inspect.signature(cast("Any", target))
+    except (TypeError, ValueError):
+        return target
+    return signature.replace(parameters=[p for p in signature.parameters.values() if p.name not in names])
 
 
 def _binds(node: ast.stmt, name: str) -> bool:

@@ -23,8 +23,9 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     """
     if scheme != "xavier_uniform":
         raise ValueError(f"unknown initialisation '{scheme}'")
+    keeps = getattr(model, "keeps", frozenset())  # modules whose parameters come from a file
     for module_name, module in model.named_modules():
-        if not list(module.parameters(recurse=False)):
+        if module_name in keeps or not list(module.parameters(recurse=False)):
             continue
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             _xavier_uniform(module.weight, stream(seed, "init", f"{module_name}.weight"))

@@ -1,0 +1,193 @@
+"""Networks that are not ours, as the harness sees them: torchvision's, and what a plug-in's callable returns.
+
+`ForeignNetwork` holds the network under `network`, so that its parameters keep their own names behind that word, with
+compressors put in by `harness.layers.insert_after`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from harness.layers.build import build_compressor
+from harness.layers.insert.place import insert_after
+from harness.layers.insert.sites import list_sites
+from harness.models.weights import load_weights
+from harness.spec.errors import HarnessError
+from harness.spec.foreign import declared_model
+from harness.spec.models import ModelDeclaration
+from harness.spec.plugins import load_object
+from harness.spec.signature import takes
+from harness.spec.torchvision_models import TORCHVISION
+from harness.torchvision_compat import import_torchvision
+
+_OURS = frozenset({"kind", "code", "input_shape", "classes", "weights", "loses"})
+_WITHOUT_AUXILIARY = {"googlenet": {"aux_logits": False}, "inception_v3": {"aux_logits": False}}
+_COLOURS = 3
+
+
+class Activations(NamedTuple):
+    """What a forward pass shows to those who observe it."""
+
+    maps: Tensor  # (N, C, H, W): the last that a layer returns with H·W > 1
+    hidden: Tensor  # (N, D): what the last linear layer reads; without one, the maps' means
+    logits: Tensor  # (N, classes)
+
+
+class ForeignNetwork(nn.Module):
+    """(N, C, H, W) → logits (N, classes). A grey image goes into a colour network three times, as its channels.
+
+    `keeps` names the modules whose parameters come from a file, which no protocol initialises.
+    """
+
+    def __init__(self, network: nn.Module, declaration: ModelDeclaration, keeps: frozenset[str] = frozenset()) -> None:
+        super().__init__()
+        self.network = network
+        self.declaration = declaration
+        self.keeps = frozenset(f"network.{path}" for path in keeps)
+        self._repeats = _repeats(declaration.name, declaration.input_shape[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._repeats > 1:
+            x = x.repeat(1, self._repeats, 1, 1)  # (N, 3, H, W)
+        logits: Tensor = self.network(x)
+        return logits
+
+    def features(self, x: Tensor) -> Activations:
+        """Return maps, last hidden layer and logits of images (N, C, H, W), from one pass."""
+        maps: list[Tensor] = []
+        hidden: list[Tensor] = []
+
+        def look(module: nn.Module, args: Any, output: Any) -> None:
+            if isinstance(module, nn.Linear):
+                hidden[:] = [args[0]]
+            if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+                maps[:] = [output]
+
+        with _watching(self.network, look):
+            logits = self(x)
+        seen = maps[0] if maps else logits[:, :, None, None]
+        return Activations(seen, hidden[0].flatten(1) if hidden else seen.mean((2, 3)), logits)
+
+
+@contextmanager
+def _watching(network: nn.Module, look: Any) -> Iterator[None]:
+    leaves = [module for module in network.modules() if not any(True for _ in module.children())]
+    handles = [module.register_forward_hook(look) for module in leaves]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def build_foreign(
+    config: Mapping[str, Any], folders: Sequence[Any] = (), files: Mapping[str, str] | None = None
+) -> ForeignNetwork:
+    """Return the network of a trial, with its "compressors" behind the modules that they name.
+
+    Untrained layers that lose channels start anew; with a file of weights they lose them as `loses` says.
+
+    Raises:
+        HarnessError: the network cannot be made, a compressor cannot stand, the weights do not fit.
+    """
+    model = config["model"]
+    network = make_network(model, folders)
+    keeps: frozenset[str] = frozenset()
+    lost = "fresh"
+    if "weights" in model:
+        lost = model["loses"]
+        if files is not None and model["weights"] in files:
+            keeps = load_weights(network, files[model["weights"]], model["weights"])
+        elif files is not None and next(network.parameters()).device.type != "meta":
+            raise HarnessError(f"the weights of '{model['kind']}' ({model['weights'][:12]}…) are not at hand")
+    before = {name: p.shape for name, p in network.named_parameters()}
+    for path, options in config["compressors"].items():
+        network = insert_after(
+            network,
+            path,
+            build_compressor(options, folders),
+            input_shape=_shape(model),
+            weights=cast("Any", lost),
+            copy=False,
+        )
+    if lost == "fresh":
+        changed = {n.rpartition(".")[0] for n, p in network.named_parameters() if before.get(n) != p.shape}
+        keeps -= changed
+    return ForeignNetwork(network, declared_model(model, [str(f) for f in folders]), keeps)
+
+
+def make_network(model: Mapping[str, Any], folders: Sequence[Any] = ()) -> nn.Module:
+    """Return a foreign network without compressors, on the current device, as its own constructor starts it."""
+    kind = model["kind"]
+    options = {name: value for name, value in model.items() if name not in _OURS}
+    try:
+        if kind.startswith(TORCHVISION):
+            name = kind.removeprefix(TORCHVISION)
+            import_torchvision()
+            builder = getattr(import_module("torchvision.models"), name)
+            options = {"weights": None, "num_classes": model["classes"], **_WITHOUT_AUXILIARY.get(name, {}), **options}
+            if name in _WITHOUT_AUXILIARY:
+                options.setdefault("init_weights", False)  # a protocol initialises
+            network = builder(**options)
+        else:
+            target = load_object(kind, folders, digest=model["code"])
+            for name in ("num_classes", "classes"):
+                if takes(target, name):
+                    options.setdefault(name, model["classes"])
+            network = target(**options)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise HarnessError(f"'{kind}' cannot be made: {' '.join(str(error).split())}") from error
+    if not isinstance(network, nn.Module):
+        raise HarnessError(f"'{kind}' returns {type(network).__name__}, not a torch.nn.Module")
+    return network
+
+
+def describe(model: Mapping[str, Any], folders: Sequence[str]) -> list[list[Any]]:
+    """Return path, channels and whether `width` can stand, of each site; the network runs on the meta device.
+
+    Raises:
+        HarnessError: it does not, or does not return logits (N, classes).
+    """
+    network = on_meta(lambda: make_network(model, folders))
+    shape = _shape(model)
+    try:
+        with torch.device("meta"), torch.no_grad():
+            out = network.eval()(torch.empty(2, *shape))
+    except Exception as error:
+        raise HarnessError(f"it does not run on {shape} images: {(' '.join(str(error).split()))[:200]}") from error
+    if not isinstance(out, Tensor) or tuple(out.shape) != (2, model["classes"]):
+        raise HarnessError(f"it returns {tuple(getattr(out, 'shape', ()))} of two images, not (2, {model['classes']})")
+    return [[site.path, site.channels, site.narrowable] for site in list_sites(network, shape)]
+
+
+def refusal(config: Mapping[str, Any], folders: Sequence[str]) -> str | None:
+    """Return why a trial's compressors cannot stand in its network together, or None."""
+    bare = {**config, "model": {k: v for k, v in config["model"].items() if k != "weights"}}
+    try:
+        on_meta(lambda: build_foreign(bare, folders))
+    except HarnessError as error:
+        return str(error)
+    return None
+
+
+def on_meta(make: Any) -> nn.Module:
+    """Return a network on the meta device, made there, or on the CPU where its constructor needs values."""
+    try:
+        with torch.device("meta"):
+            return cast("nn.Module", make())
+    except (RuntimeError, NotImplementedError):
+        with torch.random.fork_rng(devices=[]):
+            return cast("nn.Module", make()).to("meta")
+
+
+def _shape(model: Mapping[str, Any]) -> tuple[int, int, int]:
+    channels, height, width = model["input_shape"]
+    return channels * _repeats(model["kind"], channels), height, width
+
+
+def _repeats(kind: str, channels: int) -> int:
+    return _COLOURS if kind.startswith(TORCHVISION) and channels == 1 else 1
