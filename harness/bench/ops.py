@@ -1,9 +1,9 @@
 """`harness bench ops`: pooling across channels in every form that people write it, beside a copy of the tensor.
 
 Each form alternates strictly with `clone()` over three buffers, call by call; outputs are allocated anew as in
-training, and every call goes through the differentiable function with its graph. The unit is the copy, so that figures of two
-machines can be compared: ratio_to_clone; ratio_to_bytes holds the time against that of moving the bytes that must move
-(input, output and positions of one byte each, and back) at the bandwidth of the copy.
+training, and every call goes through the differentiable function with its graph. The unit is the copy, so that
+figures of two machines can be compared: ratio_to_clone; ratio_to_bytes holds the time against that of moving the bytes
+that must move (input, output and positions of one byte each, and back) at the bandwidth of the copy.
 """
 
 import time

@@ -26,7 +26,7 @@ from typing import Protocol, Self
 from pebble import ProcessExpired, concurrent
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_PRELOADED = ("torch", "torch._inductor", "pydantic")  # the second: torch.use_deterministic_algorithms imports it
+_PRELOADED = ("torch", "pydantic")
 _PATIENCE_S = 10.0  # a worker that does not end when it is asked to is killed after three seconds
 
 
