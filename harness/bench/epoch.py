@@ -7,7 +7,7 @@ precision that was asked for, and the row names it.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -129,9 +129,7 @@ def _again(request: AttemptRequest, device: torch.device) -> Any:
 
 def _usual(case: str, options: EpochOptions) -> Epoch:
     request = _request(case, options, "fp32")
-    device = torch.device(options.device)
-    torch.use_deterministic_algorithms(mode=False)
-    torch.set_num_threads(options.threads)
+    device = configure(replace(request.execution, deterministic=False))
     setup, protocol = set_up(request, device), request.config["protocol"]
     images = _images(setup, options)
     augmentation = protocol["augmentation"]

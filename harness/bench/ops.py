@@ -90,7 +90,7 @@ def _slices(x: Tensor, stride: int) -> Tensor:
 
 
 def _grouped(x: Tensor, stride: int) -> Tensor:
-    return x.unflatten(1, (x.shape[1] // stride, stride))  # (N, C/s, s, H, W)
+    return torch.unflatten(x, 1, (x.shape[1] // stride, stride))  # (N, C/s, s, H, W)
 
 
 def _pool1d(x: Tensor, stride: int) -> Tensor:

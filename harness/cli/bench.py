@@ -155,12 +155,12 @@ def overhead(
     \b
     harness bench overhead --seconds 30 --runs 3 --out results/benchmarks
     """
-    from harness.bench.overhead import ClassificationTask, FunctionTask, bench_overhead
+    from harness.bench.overhead import ClassificationTask, FunctionTask, Task, bench_overhead
     from harness.data.locations import data_root
     from harness.execution.options import cores
 
     threads = threads or cores()
-    known = {
+    known: dict[str, Task] = {
         "classification": ClassificationTask(threads, data_root().resolve(), dataset),
         "function": FunctionTask(threads),
     }
