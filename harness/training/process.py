@@ -19,7 +19,7 @@ def configure(execution: Execution) -> torch.device:
     """Fix threads and determinism for this process, and return the device."""
     torch.set_num_threads(execution.threads)
     _keep_memory()
-    torch.use_deterministic_algorithms(execution.deterministic)
+    _set_deterministic(execution)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a seventh of the time
     device = torch.device(execution.device)
     if device.type == "cuda":
@@ -29,6 +29,17 @@ def configure(execution: Execution) -> torch.device:
         torch.backends.cudnn.deterministic = execution.deterministic
         torch.backends.cudnn.benchmark = not execution.deterministic
     return device
+
+
+def _set_deterministic(execution: Execution) -> None:
+    """Do as `torch.use_deterministic_algorithms`, which also imports the compiler to tell it: two seconds.
+
+    So only where something is compiled; what does not is told by the same flag of torch.
+    """
+    if execution.compile:
+        torch.use_deterministic_algorithms(execution.deterministic)
+    else:
+        torch._C._set_deterministic_algorithms(execution.deterministic, warn_only=False)  # noqa: SLF001
 
 
 def _keep_memory() -> None:
