@@ -100,7 +100,9 @@ def find(
             elif column.source == "timing":
                 found.append(_time(snapshot, table, row, column, near[row.label, column.key], device))
             else:
-                found.append(_count(table, row, column, _counted(snapshot, table, row, expected, near[row.label, column.key])))
+                found.append(
+                    _count(table, row, column, _counted(snapshot, table, row, expected, near[row.label, column.key]))
+                )
     return found
 
 
@@ -112,9 +114,7 @@ def _nearest(snapshot: Snapshot, table: Table, expected: Expected) -> dict[tuple
     return {(label, column.key): near for label, near in rows.items() for column in table.columns}
 
 
-def _counted(
-    snapshot: Snapshot, table: Table, row: Row, expected: Expected, near: list[Candidate]
-) -> list[Candidate]:
+def _counted(snapshot: Snapshot, table: Table, row: Row, expected: Expected, near: list[Candidate]) -> list[Candidate]:
     """Return the trials from which a row's counts follow."""
     if table.match == "by trial":
         return near

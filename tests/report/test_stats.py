@@ -38,7 +38,9 @@ def test_bootstrap_is_seeded_and_near_the_exact_one():
 
 @pytest.mark.parametrize("gaps", [GAPS, [1.0, 2.0], [0.0, 0.0, 0.1], [-0.1, -0.2, -0.3]])
 def test_one_sided_is_the_enumeration(gaps):
-    sums = [sum(s * g for s, g in zip(signs, gaps, strict=True)) for signs in itertools.product((1, -1), repeat=len(gaps))]
+    sums = [
+        sum(s * g for s, g in zip(signs, gaps, strict=True)) for signs in itertools.product((1, -1), repeat=len(gaps))
+    ]
     assert stats.one_sided(gaps) == sum(total >= sum(gaps) - 1e-9 for total in sums) / len(sums)
 
 

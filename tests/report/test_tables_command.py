@@ -39,7 +39,10 @@ def test_all_of_an_empty_store_says_so(call, tmp_path):
     open_store(tmp_path / "empty.db").close()
     result = call("--table", "all", "--from", "empty.db")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "nothing is stored of the tables table1, table2, table3, table4, table5, table6, table7, table8, cifar-small, rivals\n"
+    assert (
+        result.stderr
+        == "nothing is stored of the tables table1, table2, table3, table4, table5, table6, table7, table8, cifar-small, rivals\n"
+    )
 
 
 @pytest.mark.parametrize(
