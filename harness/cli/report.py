@@ -117,10 +117,10 @@ def findings(sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:
     from harness.report.misprints import load_misprints
     from harness.spec.files import atomic_write
     from harness.store.merge import open_results
-    from harness.store.queries import snapshot
+    from harness.store.queries import curve, snapshot
 
     with open_results(sources) as store:
-        found = found_of(snapshot(store), load_claims())
+        found = found_of(snapshot(store), load_claims(), partial(curve, store))
     text = (findings_json if fmt == "json" else findings_markdown)(found, load_misprints())
     if out is None:
         click.echo(text.rstrip("\n"))

@@ -13,12 +13,15 @@ from typing import Literal
 
 from harness.report import stats
 from harness.report.claims import Claim, Claims, Family, Quantity
+from harness.report.curve_values import QUANTITIES
 from harness.report.match import clean_timings
 from harness.report.selection import values
 from harness.report.table import Evaluated
 from harness.report.table_file import load_paper_table
+from harness.spec.attempt import Point, unflagged
 from harness.store.records import Snapshot
 
+Curves = Callable[[str], Sequence[Point]]  # an attempt's uid -> its curve
 Verdict = Literal["supported", "contradicted", "undecided", "not run"]
 
 
@@ -47,13 +50,14 @@ class _Measured:
     gaps: tuple[float, ...]  # differences, or differences of logarithms
 
 
-def findings(snapshot: Snapshot, claims: Claims) -> list[Finding]:
-    """Return a finding for each claim, in order."""
-    return [finding for family in claims.families for finding in _family(snapshot, family)]
+def findings(snapshot: Snapshot, claims: Claims, curves: Curves | None = None) -> list[Finding]:
+    """Return a finding for each claim, in order; those on curves need `curves`: `store.queries.curve` of a uid."""
+    read: Curves = curves or (lambda _: ())
+    return [finding for family in claims.families for finding in _family(snapshot, family, read)]
 
 
-def _family(snapshot: Snapshot, family: Family) -> list[Finding]:
-    measured = [_measure(snapshot, family, claim) for claim in family.claims]
+def _family(snapshot: Snapshot, family: Family, curves: Curves) -> list[Finding]:
+    measured = [_measure(snapshot, family, claim, curves) for claim in family.claims]
     tested = [m for m in measured if m.claim.test == "sign_flip"]
     holds = dict(zip((m.claim.id for m in tested), stats.holm([_p(m, 1) for m in tested]), strict=True))
     fails = dict(zip((m.claim.id for m in tested), stats.holm([_p(m, -1) for m in tested]), strict=True))
@@ -83,6 +87,8 @@ def _p(measured: _Measured, side: int) -> float:
 
 def _tested(family: Family, m: _Measured, holds: float, fails: float, tests: int) -> Finding:
     if not m.gaps:
+        if family.quantities[m.claim.quantity].source == "artifact":
+            return _finding(family, m, "not run", None, None, "the stored maps are not read for findings yet")
         return _finding(family, m, "not run", None, None, f"needs {family.seeds_needed} seeds of both trials")
     least = min(1.0, tests * 2.0 ** -len(m.gaps))
     effect = _effect(m)
@@ -130,9 +136,8 @@ def _finding(family: Family, m: _Measured, verdict: Verdict, p: float | None, le
     )  # fmt: skip
 
 
-def _measure(snapshot: Snapshot, family: Family, claim: Claim) -> _Measured:
-    quantity = family.quantities[claim.quantity]
-    one, other = (_values(snapshot, family, name, quantity) for name in claim.trials)
+def _measure(snapshot: Snapshot, family: Family, claim: Claim, curves: Curves) -> _Measured:
+    one, other = (_values(snapshot, family, name, claim.quantity, curves) for name in claim.trials)
     seeds = tuple(seed for seed in one if seed in other)
     pairs = [(one[seed], other[seed]) for seed in seeds]
     if claim.scale == "ratio":
@@ -142,8 +147,9 @@ def _measure(snapshot: Snapshot, family: Family, claim: Claim) -> _Measured:
     return _Measured(claim, seeds, gaps)
 
 
-def _values(snapshot: Snapshot, family: Family, name: str, quantity: Quantity) -> dict[int, float]:
+def _values(snapshot: Snapshot, family: Family, name: str, word: str, curves: Curves) -> dict[int, float]:
     """Return a quantity of a trial by seed; counts and times as that of seed 0; empty where nothing is stored."""
+    quantity = family.quantities[word]
     key = _trial(snapshot, family, name, quantity)
     if key is None:
         return {}
@@ -153,6 +159,8 @@ def _values(snapshot: Snapshot, family: Family, name: str, quantity: Quantity) -
     if quantity.source == "timing":
         timed = [a.measures[quantity.name] for a in clean_timings(snapshot, key) if quantity.name in a.measures]
         return {0: timed[-1]} if timed else {}
+    if quantity.source == "curve":
+        return _off_curves(snapshot, key, word, quantity, curves)
     if quantity.source != "result":
         return {}
     table = load_paper_table(family.table)
@@ -160,6 +168,17 @@ def _values(snapshot: Snapshot, family: Family, name: str, quantity: Quantity) -
     on = columns[0].evaluation if columns else Evaluated(split=quantity.split or "test")
     found = values(snapshot, key, sorted(snapshot.runs(key)), quantity.name, on, table.expect.dataset)
     return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _off_curves(snapshot: Snapshot, key: str, word: str, quantity: Quantity, curves: Curves) -> dict[int, float]:
+    """Return a quantity of the curve of each of a trial's runs that kept one."""
+    epochs = int(snapshot.trials[key].config.get("protocol", {}).get("epochs", 1))
+    found = {}
+    for seed, run in sorted(snapshot.runs(key).items()):
+        points = [p for p in curves(run.uid) if (p.name, p.split) == (quantity.name, quantity.split)]
+        if points:
+            found[seed] = QUANTITIES[word]([(p.step, unflagged(p.value, p.flag)) for p in points], epochs)
+    return found
 
 
 def _trial(snapshot: Snapshot, family: Family, name: str, quantity: Quantity) -> str | None:

@@ -1,7 +1,7 @@
 """What a table is: columns, rows and the values that a paper prints, as data that a person writes in YAML.
 
 A table of a paper says what each row must be, configuration for configuration. A table of ours (`match: by name`) shows
-the trials of a study as the store has them. A table of the paper whose networks are a reconstruction (`match: by trial`)
+the trials of a study as the store has them. A table of the paper with reconstructed networks (`match: by trial`)
 names a trial for each cell: the row's study and name, to which a column adds (`where: {task.sigma: 20}`). `table_file`
 reads all.
 """
