@@ -8,6 +8,7 @@ not run       nothing is stored of one of the two trials
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
