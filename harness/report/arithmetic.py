@@ -49,7 +49,7 @@ def evaluate(expression: str) -> float | bool:
 
 def cell(table: int, row: str, column: str) -> float:
     """Return a value of a table as the paper prints it. Raises HarnessError where it prints none."""
-    found = _table(int(table))
+    found = paper_table(int(table))
     rows = {r.label: r for r in found.rows}
     if row not in rows:
         raise HarnessError(f"table {table} has no row '{row}'{did_you_mean(row, rows)}")
@@ -69,7 +69,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 @cache
-def _table(number: int) -> Table:
+def paper_table(number: int) -> Table:
+    """Return a table of the paper, read once."""
     return load_paper_table(number)
 
 

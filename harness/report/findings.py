@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.report import stats
+from harness.report.arithmetic import paper_table
 from harness.report.claims import Claim, Claims, Family, Quantity
 from harness.report.curve_values import QUANTITIES
 from harness.report.match import clean_timings
 from harness.report.selection import values
 from harness.report.table import Evaluated
-from harness.report.table_file import load_paper_table
 from harness.spec.attempt import Point, unflagged
 from harness.store.records import Snapshot
 
@@ -164,7 +164,7 @@ def _values(snapshot: Snapshot, family: Family, name: str, word: str, curves: Cu
         return _off_curves(snapshot, key, word, quantity, curves)
     if quantity.source != "result":
         return {}
-    table = load_paper_table(family.table)
+    table = paper_table(family.table)
     columns = [c for c in table.columns if c.metric == quantity.name and c.where == quantity.where]
     on = columns[0].evaluation if columns else Evaluated(split=quantity.split or "test")
     found = values(snapshot, key, sorted(snapshot.runs(key)), quantity.name, on, table.expect.dataset)
