@@ -1,3 +1,28 @@
-"""A benchmark and ablation harness with a results database. Importing it changes nothing in the process."""
+"""A benchmark and ablation harness with a results database. Importing it changes nothing in the process.
+
+harness.run("study.yml")              # as `harness run grid study.yml`
+harness.load("results/harness.db")    # stored results as pandas frames (docs/python.md)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.python.results import load as load
+    from harness.python.run import run as run
 
 __version__ = "0.1.0"
+
+_MODULE_OF = {"load": "harness.python.results", "run": "harness.python.run"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

@@ -149,7 +149,11 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
         counts = attempt.accepted or (attempt.kind == "timing" and attempt.state == "done")
         if attempt.trial_key not in places or not (every or counts):
             continue
-        times = {name: attempt.measures[name] for name in ("train_s_per_epoch", "test_s") if name in attempt.measures}
+        times = {
+            name: attempt.measures[name]
+            for name in ("train_s_per_epoch", "test_s", "run_s")
+            if name in attempt.measures
+        }
         yield {
             "uid": attempt.uid,
             "study": places[attempt.trial_key][0],

@@ -15,7 +15,7 @@ def summary_line(label: str, state: str, result: AttemptResult | None, error: st
     values = {} if result is None else {v.name: v.value for v in result.results}
     measures = {} if result is None else {m.name: m.value for m in result.measures}
     parts = [f"{name} {value:.4f}" for name, value in values.items() if value is not None]
-    times = ("train_s_per_epoch", "test_s")
+    times = ("train_s_per_epoch", "test_s", "run_s")
     parts += [f"{name} {measures[name]:.3f}" for name in times if measures.get(name) is not None]
     return f"{label}: {state}" + (f", {', '.join(parts)}" if parts else "")
 

@@ -75,7 +75,7 @@ class RunSummary:
         return f"{said}\n\n{self.table()}" if self.done else said
 
 
-def run(
+def run(  # noqa: PLR0913 - what the command has as options
     study: Mapping[str, Any] | str | Path,
     *,
     db: str | Path | None = None,
@@ -96,7 +96,7 @@ def run(
     Ctrl-C ends what runs at a checkpoint, says so, and is then raised as KeyboardInterrupt; the same call goes on.
 
     Args:
-        study: a study file, or a mapping of the same form, whose paths and plug-ins are looked for in the current folder.
+        study: a study file, or a mapping of the same form, whose paths lead from the current folder.
         db: the results database; by default $HARNESS_DB, or results/harness.db in the current folder.
         jobs: runs side by side.
         device: auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.

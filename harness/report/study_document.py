@@ -4,10 +4,11 @@ multiply-accumulates.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import stdev
 
 from harness.report.cells import Cell
+from harness.report.declared import declared_metrics
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
 from harness.report.match import device_of
 from harness.report.printing import NOTHING, fixed
@@ -16,6 +17,7 @@ from harness.report.selection import pick, results
 from harness.report.statistics import mean
 from harness.report.table import CLEAN, Better
 from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.function import RETURNED
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
 
 _COUNTS = {"parameters": "Parameters", "macs": "MACs"}
@@ -29,15 +31,20 @@ class _Metric:
 
     name: str
     evaluation: EvaluationRecord
+    declared: Better | None = None  # what a study of functions says
 
     @property
     def better(self) -> Better:
-        """Return the direction in which a metric of this name is better."""
+        """Return the direction in which it is better: as declared, else as its name says."""
+        if self.declared is not None:
+            return self.declared
         return "lower" if self.name.removesuffix("_db").endswith(_LOWER) else "higher"
 
     @property
     def label(self) -> str:
-        """Return "accuracy (mnist test)", with the condition where it is not clean."""
+        """Return "accuracy (mnist test)", with the condition where it is not clean; of a function the name alone."""
+        if self.evaluation.key == RETURNED.key:
+            return self.name
         condition = self.evaluation.condition
         given = {} if dict(condition) == CLEAN else condition
         under = ", ".join(str(v) if k == "kind" else f"{k} {v}" for k, v in sorted(given.items()))
@@ -60,6 +67,7 @@ def study_document(
     planned = _planned(snapshot, study, spec_sha)
     metrics = _metrics(snapshot, planned)
     counts = [name for name in _COUNTS if any(name in snapshot.trials[p.trial_key].costs for p in planned)]
+    best = [_best(snapshot, metric, planned) for metric in metrics]
     marks = Marks()
     rows, cells, behind = [], [], []
     for entry in planned:
@@ -67,9 +75,10 @@ def study_document(
         runs = _runs(snapshot, entry)
         behind += [(trial, run) for run in runs.values()]
         line = [DocCell(f"{len(runs)} of {len(entry.seeds)}")]
-        for metric in metrics:
+        for metric, top in zip(metrics, best, strict=True):
             known = _known(snapshot, metric, runs, entry.seeds)
-            line.append(_doc_cell(known, metric, marks, len(entry.seeds)))
+            bold = metric.declared is not None and _mean(known) == top
+            line.append(replace(_doc_cell(known, metric, marks, len(entry.seeds)), bold=bold))
             cells.append(_cell(entry, metric, known, runs))
         line += [_count(trial, name) for name in counts]
         cells += [_count_cell(entry, trial, name) for name in counts]
@@ -108,14 +117,18 @@ def _runs(snapshot: Snapshot, entry: StudyTrialRecord) -> dict[int, AttemptRecor
 
 
 def _metrics(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_Metric]:
-    """Return the metrics that any of the study's runs has, in order of the evaluations, then by name."""
+    """Return the metrics that any of the study's runs has, in order of the evaluations, then by name; of functions
+    those that the study declares, in its order, or all where it leaves them to its task.
+    """
     runs = [run for entry in planned for run in _runs(snapshot, entry).values()]
     pairs = {pair for run in runs for pair in results(snapshot, run)}
+    declared = declared_metrics(planned[0].spec_yaml)
+    order = list(declared)
     return [
-        _Metric(name, record)
+        _Metric(name, record, declared.get(name) if key == RETURNED.key else None)
         for record in snapshot.evaluations.values()
-        for key, name in sorted(pairs)
-        if key == record.key
+        for key, name in sorted(pairs, key=lambda pair: (order.index(pair[1]) if pair[1] in declared else -1, pair))
+        if key == record.key and (key != RETURNED.key or not declared or name in declared)
     ]
 
 
@@ -124,6 +137,20 @@ def _known(
 ) -> dict[int, float | None]:
     place = (metric.evaluation.key, metric.name)
     return {seed: results(snapshot, runs[seed]).get(place) if seed in runs else None for seed in seeds}
+
+
+def _mean(known: Mapping[int, float | None]) -> float:
+    """Return the mean of what is stored, nan where there is nothing."""
+    stored = [value for value in known.values() if value is not None]
+    return mean(stored) if stored else math.nan
+
+
+def _best(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord]) -> float | None:
+    """Return the best mean of a column; None where there are not two to choose from."""
+    means = [_mean(_known(snapshot, metric, _runs(snapshot, entry), entry.seeds)) for entry in planned]
+    numbers = [value for value in means if not math.isnan(value)]
+    choose = max if metric.better == "higher" else min
+    return choose(numbers) if len(numbers) > 1 else None
 
 
 def _doc_cell(known: Mapping[int, float | None], metric: _Metric, marks: Marks, stated: int) -> DocCell:
@@ -164,7 +191,7 @@ def _cell(
         select="mean",
         values=tuple(known.values()),
         protocol=entry.protocol_name,
-        dataset=metric.evaluation.dataset,
+        dataset=None if metric.evaluation.key == RETURNED.key else metric.evaluation.dataset,
         device=", ".join(sorted({device_of(run) for run in runs.values()})) or None,
         note="; ".join(notes) or None,
     )
@@ -202,15 +229,18 @@ def _notes(
     stand_ins: Mapping[str, str | None],
 ) -> list[Note]:
     """Data (and what they stand in for), protocol, seeds, devices."""
-    trained = [str(snapshot.trials[p.trial_key].config.get("data", {}).get("train")) for p in planned]
+    configs = [snapshot.trials[p.trial_key].config for p in planned]
+    trained = [str(config["data"].get("train")) for config in configs if "data" in config]
     data = {f: snapshot.datasets[f].name if f in snapshot.datasets else short(f) for f in trained}
-    names = list(dict.fromkeys([*data.values(), *(metric.evaluation.dataset for metric in metrics)]))
+    evaluated = [metric.evaluation.dataset for metric in metrics if metric.evaluation.key != RETURNED.key]
+    names = list(dict.fromkeys([*data.values(), *evaluated]))
     described = [f"{name} (a stand-in for {stand_ins[name]})" if stand_ins.get(name) else name for name in names]
     protocols = list(dict.fromkeys(p.protocol_name for p in planned))
     seeds = list(dict.fromkeys(seed for p in planned for seed in p.seeds))
     protocol, numbers = ", ".join(protocols), ", ".join(map(str, seeds))
-    notes = [Note(f"Data: {', '.join(described)}. Protocol: {protocol}. Seeds: {numbers}.")]
+    what = f"Data: {', '.join(described)}. Protocol: {protocol}" if described else f"Function: {protocol}"
+    notes = [Note(f"{what}. Seeds: {numbers}.")]
     if runs:
         devices = ", ".join(sorted({device_of(run) for run in runs}))
-        notes.append(Note(f"Trained on {devices}, {threads_of(runs)}."))
+        notes.append(Note(f"{'Trained' if described else 'Run'} on {devices}, {threads_of(runs)}."))
     return notes

@@ -48,8 +48,7 @@ class Context:
         self._stop, self._compatible = stop, compatible
         self._saved: dict[str, Artifact] = {}
         self._teller = FunctionTeller(self._folder)
-        earlier = self._take_over(request)
-        self._curve = Curve(self._folder, earlier)
+        self._curve = self._take_over(request)
 
     def seed_for(self, *purpose: str | int) -> int:
         """Return a seed for a purpose, from 0 to 2³² − 1, as numpy's and scikit-learn's `random_state` take it."""
@@ -130,16 +129,23 @@ class Context:
         """Remove the folder for checkpoints: the run is at its end."""
         shutil.rmtree(self._folder / CHECKPOINT_FOLDER, ignore_errors=True)
 
-    def _take_over(self, request: AttemptRequest) -> tuple[Any, ...]:
-        """Take the checkpoints of the attempt that is to be gone on with, if they fit, and return its curve."""
-        if request.resume_folder is None:
-            return ()
-        earlier = Path(request.resume_folder)
-        mark = earlier / CHECKPOINT_FOLDER / _MARK
-        if not has_checkpoint(earlier) or not mark.exists():
-            return ()
-        if json.loads(mark.read_text(encoding="utf-8")) != json.loads(json.dumps(dict(self._compatible))):
-            return ()
+    def _take_over(self, request: AttemptRequest) -> Curve:
+        """Take the checkpoints of the attempt that is to be gone on with, if they fit; return its curve, or a new one.
+
+        The curve first: from when the checkpoints are here, this attempt is the one to go on from.
+        """
+        earlier = None if request.resume_folder is None else Path(request.resume_folder)
+        if earlier is None or not self._fits(earlier):
+            return Curve(self._folder)
+        curve = Curve(self._folder, read_curve(earlier / CURVE_FILE))
         (earlier / CHECKPOINT_FOLDER).rename(self._folder / CHECKPOINT_FOLDER)
         self.resumed_from = request.resume_from
-        return read_curve(earlier / CURVE_FILE)
+        return curve
+
+    def _fits(self, earlier: Path) -> bool:
+        """Return whether an attempt left checkpoints that this one may go on with."""
+        mark = earlier / CHECKPOINT_FOLDER / _MARK
+        if not has_checkpoint(earlier) or not mark.exists():
+            return False
+        left = json.loads(mark.read_text(encoding="utf-8"))
+        return bool(left == json.loads(json.dumps(dict(self._compatible))))

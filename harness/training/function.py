@@ -6,16 +6,17 @@ device, and keeps the seconds only.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness.spec.attempt import AttemptRequest, ResultValue, State, flagged
+from harness.spec.attempt import AttemptRequest, Measure, ResultValue, State, flagged
 from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED, load_target, returned_metrics
+from harness.spec.trial import Direction
 from harness.training.checkpoint import compatible
 from harness.training.context import Context
 from harness.training.outcome import Outcome, measure
@@ -42,11 +43,14 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
     synchronise(device)
     seconds = measure("run_s", time.perf_counter() - started)
     if request.kind == "timing":
+        context.drop_checkpoints()
         return Outcome(state="interrupted" if returned is None and stop else "done", measures=(seconds,))
     return _outcome(context, returned, stop, request.options.get("metrics", {}), seconds)
 
 
-def _outcome(context: Context, returned: Any, stop: StopFlag, metrics: Any, seconds: Any) -> Outcome:
+def _outcome(
+    context: Context, returned: Any, stop: StopFlag, metrics: Mapping[str, Direction], seconds: Measure
+) -> Outcome:
     """Return what a call brought: an interrupted attempt where it returned nothing because it was to stop."""
     curve, artifacts = context.finish()
     state: State = "interrupted"
@@ -61,7 +65,7 @@ def _outcome(context: Context, returned: Any, stop: StopFlag, metrics: Any, seco
         resumed_from=context.resumed_from,
         curve=tuple(curve.points),
         results=results,
-        measures=(seconds,),
+        measures=() if context.resumed_from else (seconds,),  # of a part of the run alone it would mislead
         artifacts=artifacts,
     )
 
