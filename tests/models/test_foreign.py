@@ -109,14 +109,15 @@ def test_refused_in_one_line(model, compressors, message):
     assert "\n" not in str(caught.value)
 
 
-def test_compressors_that_cannot_stand_together_are_refused_before_anything_runs():
-    both = {"layer1": SPATIAL, "layer1.1": SPATIAL}  # one place: behind the other, none
-    try:
-        resolve("torchvision:resnet18", both)
-    except FieldError as error:
-        assert error.path[0] == "compressors"  # noqa: PT017
-    else:
-        build_model(resolve("torchvision:resnet18", both).config, (), {})
+def test_compressors_that_cannot_stand_together_are_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setattr("harness.models.foreign.insert_after", _refusing)
+    with pytest.raises(FieldError, match="'torchvision:squeezenet1_1': not beside another") as caught:
+        resolve("torchvision:squeezenet1_1", {"features.3": SPATIAL})
+    assert caught.value.path == ("compressors",)
+
+
+def _refusing(*_, **__):
+    raise HarnessError("not beside another")
 
 
 PLUGIN = """
@@ -144,19 +145,19 @@ def test_any_callable_that_returns_a_module_is_a_model(tmp_path):
 
 
 def test_what_was_found_is_kept(own_cache, monkeypatch):
-    resolve("torchvision:alexnet", data="digits") if False else resolve("torchvision:squeezenet1_1")
+    resolve("torchvision:squeezenet1_1")
     assert list((own_cache / "harness" / "networks").glob("*.json"))
     monkeypatch.setattr("harness.spec.found._known", {})
     monkeypatch.setattr("harness.models.foreign.describe", lambda *_: pytest.fail("looked again"))
     resolve("torchvision:squeezenet1_1")
 
 
-@pytest.mark.parametrize(("option", "count"), [((), 4), (("--input-shape", "3,64,64"), 4)])
-def test_model_sites_prints_what_is_saved(option, count):
-    done = CliRunner().invoke(main, ["model", "sites", "torchvision:squeezenet1_1", "--format", "json", *option])
+def test_model_sites_prints_what_is_saved():
+    command = ["model", "sites", "torchvision:squeezenet1_1", "--input-shape", "3,64,64", "--format", "json"]
+    done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)
-    assert len(rows) > count
+    assert len(rows) > 4
     assert set(rows[0]) == {"path", "channels", "parameters_saved", "macs_saved"}
     fire = next(row for row in rows if row["path"] == "features.3")  # 128 channels, read by a 1×1 to 16
     assert (fire["channels"], fire["parameters_saved"]) == (128, 64 * 16)
