@@ -76,14 +76,37 @@ def _target_machine() -> Any:
 
 
 def _compile(entry: str, bits: int) -> bytes:
-    from numba import cfunc
+    from numba import njit, types
 
     from harness.layers.kernels import cpu_entries
 
-    compiled = cfunc("void(int64)", error_model="numpy")(getattr(cpu_entries, f"{entry}{bits}"))
-    text = compiled.inspect_llvm().replace(compiled.native_name, _SYMBOL)
-    return bytes(_target_machine().emit_object(binding.parse_assembly(text)))
+    signature = (types.int64,)
+    compiled = njit(signature, error_model="numpy")(getattr(cpu_entries, f"{entry}{bits}"))
+    native = compiled.overloads[signature].fndesc.llvm_func_name
+    machine = _target_machine()
+    module = binding.parse_assembly(compiled.inspect_llvm(signature) + _ENTRY.format(symbol=_SYMBOL, native=native))
+    for value in (*module.functions, *module.global_variables):
+        if not value.is_declaration and value.name != _SYMBOL:
+            value.linkage = "internal"
+    # What nothing calls any more goes, and with it every use of Python and of numba.
+    tuning = binding.create_pipeline_tuning_options(speed_level=2)
+    builder = binding.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(module, builder)
+    left = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
+    if left:
+        raise OSError(f"{entry}{bits} calls {', '.join(left)}, which later processes have not")
+    return bytes(machine.emit_object(module))
 
+
+_ENTRY = """
+define void @{symbol}(i64 %call) {{
+  %result = alloca ptr
+  %error = alloca ptr
+  %status = call i32 @{native}(ptr %result, ptr %error, i64 %call)
+  ret void
+}}
+"""
+"""A C function around numba's own: it takes out the handling of errors, of which there are none."""
 
 _ENGINES: list[Any] = []  # own the loaded code
 

@@ -48,6 +48,11 @@ _SCATTER_BYTES = 1 << 17  # of gradient that is zeroed, then scattered into, whi
 
 
 @njit(**OPTIONS)
+def _smaller(a, b):
+    return a if a < b else b
+
+
+@njit(**OPTIONS)
 def _merge_few(kind, keys, count, step):
     if count == 16:
         merge16(kind, keys, step)
@@ -201,7 +206,7 @@ def _forward_tile(kind, size, x, y, taken, channels, pixels, k, last, smallest, 
         wanted *= 2
     blocks = (channels + BLOCK - 1) // BLOCK
     for start in range(0, count, LANES64):
-        p = min(first + start, pixels - LANES64)
+        p = _smaller(first + start, pixels - LANES64)
         here = keys + start // LANES64 * room
         zero_bytes(kind, special + 2 * start, 8)
         _encode(
@@ -209,7 +214,7 @@ def _forward_tile(kind, size, x, y, taken, channels, pixels, k, last, smallest, 
             special + 2 * start,
         )  # fmt: skip
     for start in range(0, count, LANES64):
-        p = min(first + start, pixels - LANES64)
+        p = _smaller(first + start, pixels - LANES64)
         here = keys + start // LANES64 * room
         _select(kind, here, blocks, wanted)
         if last:
@@ -252,7 +257,7 @@ def forward(kind, size, call):
             _forward_tile(
                 kind, size, x + image * channels * pixels * size, y + image * k * pixels * size,
                 taken + image * k * pixels * wide_size, channels, pixels, k, last, smallest, wide, first,
-                min(TILE, pixels - first), keys, room, stage,
+                _smaller(TILE, pixels - first), keys, room, stage,
             )  # fmt: skip
         part = next_part(call)
 
@@ -283,7 +288,7 @@ def backward(kind, size, call):
     g, taken, out, images = word_at(call + 16), word_at(call + 24), word_at(call + 32), word_at(call + 40)
     channels, pixels, k, last = word_at(call + 48), word_at(call + 56), word_at(call + 64), word_at(call + 72)
     wide = word_at(call + 80)
-    span = min(pixels, max(64, _SCATTER_BYTES // (channels * size)))
+    span = _smaller(pixels, 64 + _SCATTER_BYTES // (channels * size))
     units = (pixels + span - 1) // span
     wide_size = 2 if wide else 1
     parts = word_at(call + 8)
@@ -294,6 +299,6 @@ def backward(kind, size, call):
             o = image * k * pixels
             _scatter(
                 kind, size, g + o * size, taken + o * wide_size, out + image * channels * pixels * size,
-                channels, pixels, k, last, wide, first, min(span, pixels - first),
+                channels, pixels, k, last, wide, first, _smaller(span, pixels - first),
             )  # fmt: skip
         part = next_part(call)
