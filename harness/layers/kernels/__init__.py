@@ -1,7 +1,7 @@
 """Fast versions of feature pooling and top-k, and the choice between them and plain torch.
 
-`feature_pool` and `topk_pool` use them by themselves for what they can do: fp32 and bf16 on the CPU, these and fp16 on
-a CUDA device. Anything else (fp64, other devices, no compiler) is plain torch's. `use_kernels("torch")` keeps to plain
+`feature_pool` and `topk_pool` use them by themselves for what they can do: fp32 and bf16 on the CPU.
+Anything else (fp64, other devices, no compiler) is plain torch's. `use_kernels("torch")` keeps to plain
 torch altogether; values are the same to the bit, and so are gradients.
 """
 

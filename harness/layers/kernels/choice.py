@@ -10,12 +10,10 @@ KERNELS = ("auto", "torch")
 """auto: a kernel wherever one fits; torch: plain torch."""
 
 _CPU_DTYPES = frozenset({torch.float32, torch.bfloat16})
-_CUDA_DTYPES = frozenset({torch.float32, torch.bfloat16, torch.float16})
 
-_state = {
+_state: dict[str, str | bool] = {
     "selected": "auto",
     "cpu": find_spec("numba") is not None and find_spec("llvmlite") is not None,
-    "cuda": find_spec("triton") is not None,
 }
 
 
@@ -39,9 +37,18 @@ def wanted(x: Tensor) -> bool:
     """Return whether the maps `x` go to a kernel."""
     if _state["selected"] == "torch":
         return False
-    if x.device.type == "cpu":
-        return bool(_state["cpu"]) and x.dtype in _CPU_DTYPES
-    return x.device.type == "cuda" and bool(_state["cuda"]) and x.dtype in _CUDA_DTYPES
+    return x.device.type == "cpu" and bool(_state["cpu"]) and x.dtype in _CPU_DTYPES and not _differentiated(x)
+
+
+def _differentiated(x: Tensor) -> bool:
+    """Return whether `torch.func.grad` and its like are at work, which torch does not let custom operators join."""
+    if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is None:  # noqa: SLF001
+        return False
+    while torch._C._functorch.is_functorch_wrapped_tensor(x):  # noqa: SLF001
+        if torch._C._functorch.is_gradtrackingtensor(x):  # noqa: SLF001
+            return True
+        x = torch._C._functorch.get_unwrapped(x)  # noqa: SLF001
+    return False
 
 
 def give_up(device: str, reason: Exception) -> None:

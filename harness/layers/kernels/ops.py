@@ -25,33 +25,27 @@ for _schema in (
     _LIBRARY.define(_schema, tags=(torch.Tag.pt2_compliant_tag, torch.Tag.needs_exact_strides))
 
 
-def _kernel(name: str, device: str, x: Tensor) -> Callable[..., Any] | None:
+def _kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
     """Return the kernel `name` for `x`, or None where plain torch must do."""
     if not wanted(x):
         return None
     try:
-        if device == "cpu":
-            from harness.layers.kernels import cpu as kernels
-        else:
-            from harness.layers.kernels import cuda as kernels  # type: ignore[no-redef]
-        return kernels.ready(name, x)
+        from harness.layers.kernels import cpu
+
+        return cpu.ready(name, x)
     except Exception as reason:  # noqa: BLE001 a compiler may fail in any way; plain torch is always there
-        give_up(device, reason)
+        give_up("cpu", reason)
         return None
 
 
 def _register(name: str, kernel: str, plain: Callable[..., Any], limit: Callable[..., bool]) -> None:
-    """Let an operator use its kernel where `limit` holds of its arguments, on the CPU and on CUDA."""
+    """Let an operator use its kernel where `limit` holds of its arguments."""
 
-    def on(device: str) -> Callable[..., Any]:
-        def run(x: Tensor, *arguments: Any) -> Any:
-            function = _kernel(kernel, device, x) if limit(x, *arguments) else None
-            return plain(x, *arguments) if function is None else function(x, *arguments)
+    def run(x: Tensor, *arguments: Any) -> Any:
+        function = _kernel(kernel, x) if limit(x, *arguments) else None
+        return plain(x, *arguments) if function is None else function(x, *arguments)
 
-        return run
-
-    _LIBRARY.impl(name, on("cpu"), "CPU")
-    _LIBRARY.impl(name, on("cuda"), "CUDA")
+    _LIBRARY.impl(name, run, "CompositeExplicitAutograd")
 
 
 _register("feature_pool", "spatial_forward", reference.feature_pool, lambda x, s, m: s <= 256)  # noqa: ARG005
