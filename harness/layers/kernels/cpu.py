@@ -107,7 +107,7 @@ def topk_forward(x: Tensor, k: int, largest: bool) -> tuple[Tensor, Tensor]:
     channels = x.shape[1]
     wide = channels > 256
     images, pixels = _images(x, last)
-    if 0 < x.numel() and pixels < LANES64:
+    if x.numel() > 0 and pixels < LANES64:
         return _topk_few_pixels(x, k, largest, last)
     y = _empty(x, k, x.dtype, last)
     taken = _empty(x, k, torch.int16 if wide else torch.uint8, last)

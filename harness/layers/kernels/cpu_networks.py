@@ -12,12 +12,12 @@ from typing import Any
 
 from llvmlite import ir
 
+from harness.layers.kernels.cpu_layout import LANES64
 from harness.layers.kernels.cpu_vectors import (
     F64,
     I16,
     I32,
     I64,
-    LANES64,
     as_float,
     constant,
     load,
@@ -176,7 +176,7 @@ def _merge_rows(count: int) -> Any:
     """(keys, step): sort bitonic sequences of `count` rows, `step` bytes apart."""
 
     @void(f"merge_rows_{count}", 2)
-    def emit(builder: Any, element: Any, keys: Any, step: Any) -> None:  # noqa: ARG001
+    def emit(builder: Any, element: Any, keys: Any, step: Any) -> None:
         where = [offset(builder, keys, i, step) for i in range(count)]
         rows = [load(builder, address, F64, LANES64) for address in where]
         _merge(builder, rows)
@@ -190,7 +190,7 @@ def _merge_top(count: int) -> Any:
     """(a, b): a becomes the sorted `count` largest of the sorted sequences a and b."""
 
     @void(f"merge_top_{count}", 2)
-    def emit(builder: Any, element: Any, a: Any, b: Any) -> None:  # noqa: ARG001
+    def emit(builder: Any, element: Any, a: Any, b: Any) -> None:
         rows = [
             _larger(
                 builder,
@@ -211,7 +211,7 @@ top1, top2, top4, top8, top16 = _merge_top(1), _merge_top(2), _merge_top(4), _me
 
 
 @void("cross", 2)
-def cross(builder: Any, element: Any, a: Any, b: Any) -> None:  # noqa: ARG001
+def cross(builder: Any, element: Any, a: Any, b: Any) -> None:
     """Leave the larger keys of two rows in a, the smaller ones in b."""
     first, second = load(builder, a, F64, LANES64), load(builder, b, F64, LANES64)
     store(builder, _larger(builder, first, second), a)
@@ -219,13 +219,13 @@ def cross(builder: Any, element: Any, a: Any, b: Any) -> None:  # noqa: ARG001
 
 
 @void("larger", 2)
-def larger(builder: Any, element: Any, a: Any, b: Any) -> None:  # noqa: ARG001
+def larger(builder: Any, element: Any, a: Any, b: Any) -> None:
     """Leave the larger keys of two rows in a."""
     store(builder, _larger(builder, load(builder, a, F64, LANES64), load(builder, b, F64, LANES64)), a)
 
 
 @void("pad", 1)
-def pad(builder: Any, element: Any, a: Any) -> None:  # noqa: ARG001
+def pad(builder: Any, element: Any, a: Any) -> None:
     """Make a row of padding."""
     store(builder, constant(F64, LANES64, 0.0), a)
 
@@ -260,7 +260,7 @@ def _decode_row(width: int) -> Any:
 
 
 def _store_pixels(builder: Any, rows: list[Any], out: Any, step: Any) -> None:
-    """Store `LANES64` rows (maps) of `LANES64` integers (pixels), maps neighbours in memory, pixels `step` bytes apart."""
+    """Store `LANES64` rows (maps) of as many integers (pixels): maps are neighbours, pixels `step` bytes apart."""
     width = rows[0].type.element.width
     if width == 32:
         for p, pixel in enumerate(transposed(builder, rows)):

@@ -10,6 +10,7 @@ fp32, 16: bf16), `wide` tells positions of 16 bits from bytes.
 import numpy as np
 from numba import njit
 
+from harness.layers.kernels.cpu_layout import BLOCK, LANES64, STAGE_BYTES, TILE
 from harness.layers.kernels.cpu_networks import (
     ROW_BYTES,
     cross,
@@ -32,9 +33,7 @@ from harness.layers.kernels.cpu_networks import (
     top8,
     top16,
 )
-from harness.layers.kernels.cpu_layout import BLOCK, STAGE_BYTES, TILE
 from harness.layers.kernels.cpu_vectors import (
-    LANES64,
     OPTIONS,
     byte_at,
     copy_value,
@@ -49,7 +48,7 @@ _SCATTER_BYTES = 1 << 17  # of gradient that is zeroed, then scattered into, whi
 
 @njit(**OPTIONS)
 def _smaller(a, b):
-    return a if a < b else b
+    return min(b, a)
 
 
 @njit(**OPTIONS)
@@ -219,9 +218,7 @@ def _forward_tile(kind, size, x, y, taken, channels, pixels, k, last, smallest, 
         _select(kind, here, blocks, wanted)
         if last:
             y_first, y_pixel, y_step, t_step = p * k, k * size, size, wide_size
-            _write_pixels(
-                kind, size, here, k, y + y_first * size, taken + y_first * wide_size, wide, smallest, stage
-            )
+            _write_pixels(kind, size, here, k, y + y_first * size, taken + y_first * wide_size, wide, smallest, stage)
         else:
             y_first, y_pixel, y_step, t_step = p, size, pixels * size, pixels * wide_size
             for j in range(k):

@@ -15,11 +15,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from harness.layers.kernels.cpu_layout import LANES64 as LANES64
-
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
-
 
 
 OPTIONS = {"error_model": "numpy"}
@@ -111,27 +108,27 @@ def _typed(name: str, count: int, result: Any, codegen: Any) -> Any:
 
 
 @intrinsic
-def byte_at(typing: Any, address: Any) -> Any:  # noqa: ARG001
+def byte_at(typing: Any, address: Any) -> Any:
     """Return the byte at an address as a 64-bit integer."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.zext(load(builder, arguments[0], I8, 1), I64)
 
     return types.int64(types.int64), codegen
 
 
 @intrinsic
-def short_at(typing: Any, address: Any) -> Any:  # noqa: ARG001
+def short_at(typing: Any, address: Any) -> Any:
     """Return the 16-bit unsigned integer at an address as a 64-bit integer."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.zext(load(builder, arguments[0], I16, 1), I64)
 
     return types.int64(types.int64), codegen
 
 
 @void("zero_bytes", 2)
-def zero_bytes(builder: Any, element: Any, address: Any, count: Any) -> None:  # noqa: ARG001
+def zero_bytes(builder: Any, element: Any, address: Any, count: Any) -> None:
     """Set `count` bytes to zero."""
     cgutils.memset(builder, builder.inttoptr(address, I8.as_pointer()), count, 0)
 
@@ -143,20 +140,20 @@ def copy_value(builder: Any, element: Any, source: Any, target: Any) -> None:
 
 
 @intrinsic
-def word_at(typing: Any, address: Any) -> Any:  # noqa: ARG001
+def word_at(typing: Any, address: Any) -> Any:
     """Return the 64-bit integer at an address."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return load(builder, arguments[0], I64, 1)
 
     return types.int64(types.int64), codegen
 
 
 @intrinsic
-def next_part(typing: Any, address: Any) -> Any:  # noqa: ARG001
+def next_part(typing: Any, address: Any) -> Any:
     """Count the 64-bit integer at an address up, whatever other threads do, and return what it was."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         counter = builder.inttoptr(arguments[0], I64.as_pointer())
         return builder.atomic_rmw("add", counter, I64(1), "monotonic")
 

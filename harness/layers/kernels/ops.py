@@ -15,7 +15,7 @@ from harness.layers.kernels import reference
 from harness.layers.kernels.choice import give_up, wanted
 from harness.layers.memory_format import is_channels_last
 
-_LIBRARY = torch.library.Library("harness", "DEF")  # noqa: TOR901
+_LIBRARY = torch.library.Library("harness", "DEF")
 for _schema in (
     "feature_pool(Tensor x, int stride, bool minimum) -> (Tensor, Tensor)",
     "feature_pool_backward(Tensor g, Tensor taken, int stride) -> Tensor",
@@ -32,10 +32,11 @@ def _kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
     try:
         from harness.layers.kernels import cpu
 
-        return cpu.ready(name, x)
+        function: Callable[..., Any] = cpu.ready(name, x)
     except Exception as reason:  # noqa: BLE001 a compiler may fail in any way; plain torch is always there
         give_up("cpu", reason)
         return None
+    return function
 
 
 def _register(name: str, kernel: str, plain: Callable[..., Any], limit: Callable[..., bool]) -> None:
@@ -50,11 +51,17 @@ def _register(name: str, kernel: str, plain: Callable[..., Any], limit: Callable
 
 _register("feature_pool", "spatial_forward", reference.feature_pool, lambda x, s, m: s <= 256)  # noqa: ARG005
 _register(
-    "feature_pool_backward", "spatial_backward", reference.feature_pool_backward, lambda g, t, s: s <= 256  # noqa: ARG005
+    "feature_pool_backward",
+    "spatial_backward",
+    reference.feature_pool_backward,
+    lambda g, t, s: s <= 256,  # noqa: ARG005
 )
 _register("topk_pool", "topk_forward", reference.topk_pool, lambda x, k, m: x.shape[1] <= 2048)  # noqa: ARG005
 _register(
-    "topk_pool_backward", "topk_backward", reference.topk_pool_backward, lambda g, t, c: c <= 2048  # noqa: ARG005
+    "topk_pool_backward",
+    "topk_backward",
+    reference.topk_pool_backward,
+    lambda g, t, c: c <= 2048,  # noqa: ARG005
 )
 
 
@@ -104,9 +111,7 @@ def _topk_pool_gradient(ctx: Any, g: Tensor | None, _: Any) -> tuple[Any, ...]:
     return torch.ops.harness.topk_pool_backward(g, ctx.saved_tensors[0], ctx.channels), None, None
 
 
-torch.library.register_autograd(
-    "harness::feature_pool", _feature_pool_gradient, setup_context=_keep, lib=_LIBRARY
-)
+torch.library.register_autograd("harness::feature_pool", _feature_pool_gradient, setup_context=_keep, lib=_LIBRARY)
 torch.library.register_autograd("harness::topk_pool", _topk_pool_gradient, setup_context=_keep, lib=_LIBRARY)
 
 

@@ -1,4 +1,4 @@
-"""The pooling operators among torch's: checks of operators, compile, export, vmap, autocast, and plain torch instead."""
+"""The pooling operators among torch's: opcheck, compile, export, vmap, autocast, and plain torch instead."""
 
 import os
 import subprocess
@@ -95,17 +95,21 @@ def test_what_is_chosen():
         use_kernels("auto")
 
 
-def test_one_warning_where_the_kernels_fail_and_the_same_values(monkeypatch):
+def test_one_warning_where_the_kernels_fail_and_the_same_values(monkeypatch, recwarn):
     x = torch.randn(2, 8, 5, 5)
     expected = both(x)
     monkeypatch.setitem(choice._state, "cpu", True)
-    monkeypatch.setattr("harness.layers.kernels.cpu.ready", lambda name, x: 1 / 0)
-    with pytest.warns(RuntimeWarning, match="plain torch takes over") as warned:
-        leaf = x.clone().requires_grad_()
+
+    def fails(*_):
+        raise OSError("no compiler")
+
+    monkeypatch.setattr("harness.layers.kernels.cpu.ready", fails)
+    leaf = x.clone().requires_grad_()
+    with pytest.warns(RuntimeWarning, match="no compiler.*plain torch takes over"):
         y = both(leaf)
-        y.sum().backward()
-        both(x)
-    assert len(warned) == 1
+    y.sum().backward()
+    both(x)
+    assert not [w for w in recwarn if "harness" in str(w.message)]
     assert torch.equal(y, expected)
     assert leaf.grad.sum() == y.numel()
 
