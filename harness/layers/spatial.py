@@ -8,11 +8,10 @@ along the channels with stride s would have them, are our reading of "a pooling 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 from harness.layers.compressor import reduced_channels
-from harness.layers.kernels import ops  # noqa: F401 defines torch.ops.harness
+from harness.layers.kernels import eager
 from harness.layers.kernels.choice import wanted
 from harness.layers.memory_format import check_maps, is_channels_last
 
@@ -41,7 +40,7 @@ def feature_pool(x: Tensor, stride: int, reduce: Reduction = "max") -> Tensor:
     n, c, h, w = x.shape
     groups = reduced_channels(c, stride)
     if wanted(x):
-        return torch.ops.harness.feature_pool(x, stride, reduce == "min")[0]  # type: ignore[no-any-return]
+        return eager.feature_pool(x, stride, reduce == "min")
     # Not amax and amin: these divide the gradient among equal values.
     if is_channels_last(x):
         grouped = x.permute(0, 2, 3, 1).view(n, h, w, groups, stride)

@@ -25,7 +25,7 @@ for _schema in (
     _LIBRARY.define(_schema, tags=(torch.Tag.pt2_compliant_tag, torch.Tag.needs_exact_strides))
 
 
-def _kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
+def kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
     """Return the kernel `name` for `x`, or None where plain torch must do."""
     if not wanted(x):
         return None
@@ -39,11 +39,11 @@ def _kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
     return function
 
 
-def _register(name: str, kernel: str, plain: Callable[..., Any], limit: Callable[..., bool]) -> None:
+def _register(name: str, name_of_kernel: str, plain: Callable[..., Any], limit: Callable[..., bool]) -> None:
     """Let an operator use its kernel where `limit` holds of its arguments."""
 
     def run(x: Tensor, *arguments: Any) -> Any:
-        function = _kernel(kernel, x) if limit(x, *arguments) else None
+        function = kernel(name_of_kernel, x) if limit(x, *arguments) else None
         return plain(x, *arguments) if function is None else function(x, *arguments)
 
     _LIBRARY.impl(name, run, "CompositeExplicitAutograd")
