@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def print_json(value: Any) -> None:
 
 def print_csv(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows as CSV on stdout."""
-    writer = csv.writer(click.get_text_stream("stdout"), lineterminator="\n")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(headers)
     writer.writerows(rows)
 
