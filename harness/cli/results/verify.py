@@ -45,7 +45,8 @@ def verify(
     found = look(sources)
     if fmt == "text":
         _print(found)
-    repeated, passed_over = [], {}
+    repeated: list[Repeated] = []
+    passed_over: dict[str, str] = {}
     if rerun is not None and not found.faults:
         repeated, passed_over = _rerun(rerun, seed, device, files, sources, fmt)
     if fmt == "json":
