@@ -22,8 +22,9 @@ MAY_IMPORT = {
     "report": {"store"},
     "execution": {"store", "training", "tasks", "cost", "models", "data", "layers"},
     "search": {"execution", "store"},
+    "bench": {"execution", "report", "store", "training", "tasks", "cost", "models", "data", "layers"},
     "python": {"execution", "report", "store", "data"},
-    "cli": {"execution", "search", "report", "store", "data", "cost", "models"},
+    "cli": {"execution", "search", "report", "bench", "store", "data", "cost", "models"},
 }
 OF_THE_PACKAGE = {"python"}  # what harness/__init__ gives by name
 FOR_EVERYBODY = {"spec", "torchvision_compat"}
@@ -90,7 +91,12 @@ def test_help_does_not_import_torch(words):
     assert "torch" not in _modules_after(_command(*words.split(), "--help"))
 
 
-def test_listing_results_does_not_import_torch(tmp_path):
+def test_listing_results_imports_nothing_heavy(tmp_path):
     db = tmp_path / "h.db"
     open_store(db).close()
-    assert "torch" not in _modules_after(_command("results", "list", "--db", str(db)))
+    heavy = {"torch", "numpy", "pandas", "pyarrow", "pydantic", "rich"}
+    assert not heavy & _modules_after(_command("results", "list", "--db", str(db)))
+
+
+def test_a_user_of_the_library_gets_sqlite_utils_as_it_is():
+    assert "numpy" in _modules_after("import harness.store.connection")

@@ -7,6 +7,9 @@ import click
 
 import harness
 from harness.spec.errors import HarnessError
+from harness.store.quick import import_quickly
+
+_WITH_STORE = frozenset({"run", "search", "report", "results", "doctor"})
 
 
 class OneLineError(click.ClickException):
@@ -27,6 +30,7 @@ class LazyGroup(click.Group):
         "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),
         "doctor": ("harness.cli.doctor", "doctor", "Look at versions, devices, data and store; make one trial twice."),
         "model": ("harness.cli.model", "model", "List models and the sites where compressors can stand."),
+        "bench": ("harness.cli.bench", "bench", "Measure speed: operators, epochs, the harness around them."),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -38,6 +42,8 @@ class LazyGroup(click.Group):
         if cmd_name not in self.lazy:
             return super().get_command(ctx, cmd_name)
         module, name, _ = self.lazy[cmd_name]
+        if cmd_name in _WITH_STORE:
+            import_quickly()
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 

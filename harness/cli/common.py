@@ -1,6 +1,9 @@
 """Options and output that several commands share."""
 
+import csv
 import json
+import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,19 @@ db_option = click.option(
     show_default=True,
     show_envvar=True,
     help="The results database.",
+)
+
+sources_option = click.option(
+    "--db",
+    "--from",
+    "sources",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    default=[DEFAULT_DB],
+    envvar="HARNESS_DB",
+    show_default=True,
+    show_envvar=True,
+    help="The results database, or published files (*.jsonl), or folders of them.",
 )
 
 set_option = click.option(
@@ -76,6 +92,18 @@ def parse_reasons(text: str) -> frozenset[str]:
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_csv(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as CSV on stdout."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(headers)
+    writer.writerows(rows)
+
+
+def json_number(value: float | None) -> float | str | None:
+    """Return a number as JSON can hold it: "nan", "inf" and "-inf" as texts."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -97,6 +97,44 @@ def tables(
                 click.echo(out / f"{name}.{_ENDINGS[fmt]}")
 
 
+@report.command()
+@click.option(
+    "--from",
+    "sources",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    envvar="HARNESS_DB",
+    default=[DEFAULT_DB],
+    show_default=True,
+    help="A database, or published files (*.jsonl), or folders of them.",
+)
+@click.option("--format", "fmt", type=click.Choice(["md", "json"]), default="md", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write this file instead of printing.")
+def findings(sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:
+    """Print what came of the paper's claims, and where the paper disagrees with itself.
+
+    \b
+    harness report findings --from results/published
+    harness report findings --from results/published --out reports/findings.md
+    """
+    from harness.report.claims import load_claims
+    from harness.report.findings import findings as found_of
+    from harness.report.findings_document import findings_json, findings_markdown
+    from harness.report.misprints import load_misprints
+    from harness.spec.files import atomic_write
+    from harness.store.merge import open_results
+    from harness.store.queries import curve, snapshot
+
+    with open_results(sources) as store:
+        found = found_of(snapshot(store), load_claims(), partial(curve, store))
+    text = (findings_json if fmt == "json" else findings_markdown)(found, load_misprints())
+    if out is None:
+        click.echo(text.rstrip("\n"))
+    else:
+        atomic_write(out, text)
+        click.echo(out)
+
+
 def _is_filled(document: "Document") -> bool:
     """Return whether any run or timing stands in it: counts alone are no result."""
     return any(cell.ours is not None and cell.runs for cell in document.cells)

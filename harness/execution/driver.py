@@ -50,12 +50,14 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         recover(store, options.artifacts)
         planned = plan(studies, snapshot(store), options.artifacts, options.retry)
         check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
-        register(store, studies)
         jobs = [make_job(run, studies, options) for run in planned.of("left")[: options.limit]]
         summary = Summary(planned)
-        if jobs:
+        if not jobs:
+            register(store, studies)
+        else:
             threads = max(job.request.execution.threads for job in jobs)
             with LocalExecutor(min(options.jobs, len(jobs)), threads) as executor:
+                register(store, studies)  # counts costs while the executor gets ready
                 _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)
     return summary
@@ -138,6 +140,7 @@ def make_request(
             device=options.device,
             threads=options.threads_for(study),
             memory_format=study.execution.memory_format,
+            kernels=study.execution.kernels,
             compile=study.execution.compile,
             capture=study.execution.capture,
             deterministic=study.execution.deterministic,

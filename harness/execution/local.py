@@ -1,6 +1,7 @@
-"""The local executor: attempts in spawned worker processes of this machine, a fresh one for each.
+"""The local executor: attempts in worker processes of this machine, a fresh one for each.
 
-So an attempt runs the code that its digest names, and its peak of memory is its own.
+So an attempt runs the code that its digest names, and its peak of memory is its own. Workers are forked off a small
+server that has imported torch and nothing of ours, which takes two seconds, once for all of them instead of for each.
 
 A worker that dies takes nothing along but its own attempt. Workers ignore Ctrl-C: it is the driver that asks them, by a
 file in the attempt's folder, to end at a checkpoint. A worker whose driver dies ends within a second.
@@ -12,18 +13,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Protocol, Self
 
 from pebble import ProcessExpired, concurrent
 
-_WATCH_EVERY_S = 0.2
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_PRELOADED = ("torch", "pydantic")
 _PATIENCE_S = 10.0  # a worker that does not end when it is asked to is killed after three seconds
 
 
@@ -57,7 +60,7 @@ class LocalExecutor:
     def __init__(self, slots: int, threads: int) -> None:
         self.slots = slots
         self._threads = threads
-        self._context = multiprocessing.get_context("spawn")
+        self._context = _context(threads)
         self._running: dict[Future[str], Path] = {}
 
     def __enter__(self) -> Self:
@@ -76,7 +79,7 @@ class LocalExecutor:
         """Begin the attempt whose request lies in `folder`, in a process of its own."""
         start = concurrent.process(name=_name(folder), timeout=timeout_s, context=self._context)  # type: ignore[call-overload]
         with _interruptions_blocked(), _main_hidden():
-            future = start(_work)(str(folder), self._threads, os.getpid())
+            future = start(_work)(str(folder), self._threads, dict(os.environ))
         self._running[future] = folder
 
     def wait(self, timeout_s: float) -> Sequence[Ended]:
@@ -101,6 +104,7 @@ def in_worker() -> bool:
 
 
 _NAMED = "attempt "
+_INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 def _name(folder: Path) -> str:
@@ -120,14 +124,52 @@ def _ended(future: "Future[str]", folder: Path) -> Ended:
     return Ended(folder, "failed", " ".join(f"{type(error).__name__}: {error}".split()))
 
 
+_server_threads: int | None = None  # of the one server that Python keeps a process; None before it was started
+
+
+def _context(threads: int) -> BaseContext:
+    """Return how workers with so many threads are started: forked off the server, or else each anew.
+
+    Libraries that the server has loaded counted their threads then: it serves those who want as many.
+    """
+    global _server_threads  # noqa: PLW0603 - it is Python that has one server a process
+    if "forkserver" not in multiprocessing.get_all_start_methods() or _server_threads not in {None, threads}:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    if _server_threads is None:
+        context.set_forkserver_preload(list(_PRELOADED))
+        with _interruptions_blocked(), _threads_set(threads):
+            forkserver.ensure_running()
+        _server_threads = threads
+    return context
+
+
+@contextmanager
+def _threads_set(threads: int) -> Iterator[None]:
+    """Let a process that is started in the block see so many threads."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 @contextmanager
 def _interruptions_blocked() -> Iterator[None]:
-    """Start a process that never sees Ctrl-C, not even before it can say so itself; ours comes after the block."""
+    """Start a process that is not ended by what a terminal or a cluster sends to the whole group.
+
+    Not even before it can say so itself; ours comes after the block.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # the first process that is spawned starts it, which would end the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    resource_tracker.ensure_running()  # the first process that is started starts it, which would end the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
     try:
         yield
     finally:
@@ -148,18 +190,21 @@ def _main_hidden() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _prepare_worker(threads: int) -> None:
-    """Make a fresh worker leave Ctrl-C to the driver, and fix its threads before any library counts the cores."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal and a cluster send these to the whole group
+def _prepare_worker(threads: int, environment: Mapping[str, str]) -> None:
+    """Make a fresh worker leave Ctrl-C to the driver, with its environment of now, and fix its threads."""
+    for number in _INTERRUPTIONS:
         signal.signal(number, signal.SIG_IGN)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTIONS)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
 
 
-def _work(folder: str, threads: int, driver: int) -> str:
-    """Make an attempt in this process, a fresh worker, for as long as the process `driver` lives."""
-    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
-    _prepare_worker(threads)
+def _work(folder: str, threads: int, environment: Mapping[str, str]) -> str:
+    """Make an attempt in this process, a fresh worker, for as long as its driver lives."""
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    _prepare_worker(threads, environment)
     from harness.training.attempt import run_attempt
 
     state = run_attempt(Path(folder))
@@ -167,8 +212,9 @@ def _work(folder: str, threads: int, driver: int) -> str:
     return state
 
 
-def _end_with(driver: int) -> None:
+def _end_with_driver() -> None:
     """End this process when its driver has died, from its first moment on."""
-    while os.getppid() == driver:
-        time.sleep(_WATCH_EVERY_S)
-    os._exit(1)
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        connection.wait([driver.sentinel])
+        os._exit(1)

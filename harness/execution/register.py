@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.data.locations import require
 from harness.execution.recover import now
 from harness.spec.errors import HarnessError
-from harness.spec.keys import KEY_SCHEME
+from harness.spec.keys import KEY_SCHEME, canonical_json
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
 from harness.store.connection import Store, open_memory, open_reader
@@ -32,17 +32,33 @@ def check_runnable(trials: Sequence[Trial], data_root: Path, device: str) -> Non
 def register(store: Store, studies: Sequence[Study]) -> None:
     """Write the studies with their trials and what these cost into the store; one that stands there as it is stays."""
     found = snapshot(store)
+    counted: dict[str, Mapping[str, float]] = {}  # networks that differ in their training alone are counted once
     for study in studies:
-        rows = _rows(study)
+        rows = rows_of(study)
         if not _stands(study, rows, found):
             add_study(store, name=study.name, spec_yaml=study.spec_yaml, created=now(), trials=rows)
-        for item in study.trials:
-            record = found.trials.get(item.trial.key)
-            if not item.trial.is_function and (record is None or not record.costs):
-                set_costs(store, item.trial.key, trial_costs(item.trial, study.plugin_folders))
+        todo = [item.trial for item in study.trials if _uncounted(item.trial, found)]
+        for trial in todo:
+            network = _network(trial, study)
+            if network not in counted:
+                counted[network] = trial_costs(trial, study.plugin_folders)
+        with store.writing():  # one transaction: each waits for the disk
+            for trial in todo:
+                set_costs(store, trial.key, counted[_network(trial, study)])
 
 
-def _rows(study: Study) -> list[StudyTrialRow]:
+def _uncounted(trial: Trial, found: Snapshot) -> bool:
+    record = found.trials.get(trial.key)
+    return not trial.is_function and (record is None or not record.costs)
+
+
+def _network(trial: Trial, study: Study) -> str:
+    """Return all that a network's costs follow from."""
+    return canonical_json([trial.config["model"], trial.config["compressors"], list(study.plugin_folders)])
+
+
+def rows_of(study: Study) -> list[StudyTrialRow]:
+    """Return the trials of a study as the store takes them."""
     return [
         StudyTrialRow(
             name=item.name,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.report.by_trial import of_trial
 from harness.report.match import (
     Candidate,
     Match,
@@ -24,6 +25,7 @@ from harness.report.table import Column, Row, Select, Table
 from harness.spec.errors import HarnessError
 from harness.store.records import AttemptRecord, Snapshot
 
+OURS = "a reconstruction, not compared with the paper's configuration; protocol"
 Expected = Mapping[str, Mapping[str, Any]]  # a row's label -> its resolved configuration
 
 
@@ -87,19 +89,37 @@ def find(
     device: str | None = None,
 ) -> list[Found]:
     """Return a table's cells with the attempts behind them; arguments as of `table_cells`."""
-    near = {row.label: _near(snapshot, table, row, expected) for row in table.rows}
+    near = _nearest(snapshot, table, expected)
     device = device or _newest_device(snapshot, near)
     how = select or table.select
     found = []
     for row in table.rows:
         for column in table.columns:
             if column.source == "result":
-                found.append(_result(snapshot, table, row, column, near[row.label], how))
+                found.append(_result(snapshot, table, row, column, near[row.label, column.key], how))
             elif column.source == "timing":
-                found.append(_time(snapshot, table, row, column, near[row.label], device))
+                found.append(_time(snapshot, table, row, column, near[row.label, column.key], device))
             else:
-                found.append(_count(snapshot, table, row, column, expected[row.label]))
+                found.append(
+                    _count(table, row, column, _counted(snapshot, table, row, expected, near[row.label, column.key]))
+                )
     return found
+
+
+def _nearest(snapshot: Snapshot, table: Table, expected: Expected) -> dict[tuple[str, str], list[Candidate]]:
+    """Return the trials that may stand in each cell, nearest first, by row and column."""
+    if table.match == "by trial":
+        return {(r.label, c.key): of_trial(snapshot, table, r, c) for r in table.rows for c in table.columns}
+    rows = {row.label: _near(snapshot, table, row, expected) for row in table.rows}
+    return {(label, column.key): near for label, near in rows.items() for column in table.columns}
+
+
+def _counted(snapshot: Snapshot, table: Table, row: Row, expected: Expected, near: list[Candidate]) -> list[Candidate]:
+    """Return the trials from which a row's counts follow."""
+    if table.match == "by trial":
+        return near
+    names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
+    return count_candidates(snapshot, expected[row.label], **names)
 
 
 def _near(snapshot: Snapshot, table: Table, row: Row, expected: Expected) -> list[Candidate]:
@@ -109,7 +129,7 @@ def _near(snapshot: Snapshot, table: Table, row: Row, expected: Expected) -> lis
     return candidates(snapshot, row, expected[row.label], **names)
 
 
-def _newest_device(snapshot: Snapshot, near: Mapping[str, list[Candidate]]) -> str | None:
+def _newest_device(snapshot: Snapshot, near: Mapping[tuple[str, str], list[Candidate]]) -> str | None:
     timings = [
         attempt
         for found in near.values()
@@ -124,11 +144,11 @@ def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: li
     seeds = table.seeds(row)
     by = column if row.select_by is None else table.column(row.select_by)
     for candidate in near:
-        deciding = _values(snapshot, candidate, seeds, by)
+        deciding = _values(snapshot, row, candidate, seeds, by)
         if all(value is None for value in deciding.values()):
             continue  # none of the stated runs is stored: the next nearest trial
         chosen = pick(deciding, by.better)
-        known = _values(snapshot, candidate, seeds, column)
+        known = _values(snapshot, row, candidate, seeds, column)
         ours = aggregate(known, how, column.better, chosen)
         if ours is None:
             break
@@ -154,9 +174,9 @@ def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: li
     return Found(_empty(table, row, column, how), column, row)
 
 
-def _values(snapshot: Snapshot, candidate: Candidate, seeds: tuple[int, ...], column: Column) -> Values:
-    key = candidate.trial.key
-    return values(snapshot, key, seeds, column.metric, column.evaluation, candidate.dataset)
+def _values(snapshot: Snapshot, row: Row, candidate: Candidate, seeds: tuple[int, ...], column: Column) -> Values:
+    dataset = column.evaluation.dataset or row.dataset or candidate.dataset
+    return values(snapshot, candidate.trial.key, seeds, column.metric, column.evaluation, dataset)
 
 
 def _gaps(known: Values) -> list[str]:
@@ -208,16 +228,16 @@ def _time(
     return Found(_empty(table, row, column, "newest"), column, row)
 
 
-def _count(snapshot: Snapshot, table: Table, row: Row, column: Column, config: Mapping[str, Any]) -> Found:
+def _count(table: Table, row: Row, column: Column, near: list[Candidate]) -> Found:
     """A count, rounded as it is printed."""
-    names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
-    for candidate in count_candidates(snapshot, config, **names):
+    for candidate in near:
         if column.metric not in candidate.trial.costs:
             continue
         ours = as_printed(in_unit(candidate.trial.costs[column.metric], column), column)
-        shown: dict[str, Any] = {"ours": ours, "values": (ours,), "match": "exact", "runs": 0, "select": None}
-        cell = _cell(table, row, column, candidate, **shown, device=None, remarks=[])
-        return Found(cell, column, row, candidate)
+        remarks = _remarks(candidate, table)
+        shown: dict[str, Any] = {"ours": ours, "values": (ours,), "match": candidate.match, "runs": 0, "select": None}
+        cell = _cell(table, row, column, candidate, **shown, device=None, remarks=remarks)
+        return Found(cell, column, row, candidate, remarks=tuple(remarks))
     return Found(_empty(table, row, column, None), column, row)
 
 
@@ -225,7 +245,7 @@ def _remarks(candidate: Candidate, table: Table) -> list[str]:
     """Say in what a configuration differs from what the table expects."""
     said = {
         "other-precision": f"other-precision: {candidate.trial.config.get('protocol', {}).get('precision')}",
-        "other-recipe": f"other-recipe: protocol {candidate.protocol}",
+        "other-recipe": f"other-recipe: {OURS if table.match == 'by trial' else 'protocol'} {candidate.protocol}",
         "stand-in": f"stand-in: trained on {candidate.dataset}, not {table.expect.dataset}",
     }
     return [text for difference, text in said.items() if difference in candidate.differences]
@@ -263,7 +283,7 @@ def _empty(table: Table, row: Row, column: Column, select: str | None) -> Cell:
         select=select,
         values=(None,) * len(table.seeds(row)) if column.source == "result" else (),
         protocol=table.expect.protocol_name or None,
-        dataset=table.expect.dataset,
+        dataset=column.evaluation.dataset or row.dataset or table.expect.dataset,
         device=None,
         note=None if printed is None else printed.note,
     )

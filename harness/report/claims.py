@@ -27,6 +27,7 @@ class Quantity(Part):
     source: Literal["result", "curve", "artifact", "timing", "cost"]
     name: str
     split: str | None = None  # of results and curves
+    where: dict[str, str | int | float] = Field(default_factory=dict)  # fills the braces of a trial's name
     unit: str
     of: str
 
@@ -57,6 +58,8 @@ class Family(Part):
     seeds_needed: int = Field(ge=MINIMUM_SEEDS)
     quantities: dict[str, Quantity]
     trials: dict[str, TrialName]
+    studies: tuple[str, ...] = ()  # that feed the claims beside the table's own; they may name further trials
+    sensitivity: str | None = None  # the study that varies a setting which the paper does not state
     claims: tuple[Claim, ...] = Field(min_length=1)
 
     @property
@@ -99,7 +102,7 @@ def _check_family(family: Family, path: tuple[str | int, ...]) -> None:
     """Refuse a trial that its table does not have, unknown words, and too few seeds ever to reject."""
     rows = {(row.trial.study, row.trial.name) for row in load_paper_table(family.table).rows}
     for name, trial in family.trials.items():
-        if (trial.study, trial.name) not in rows:
+        if (trial.study, trial.name) not in rows and trial.study not in family.studies:
             near = did_you_mean(trial.name, [row for _, row in rows])
             raise FieldError(
                 (*path, "trials", name),

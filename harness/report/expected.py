@@ -16,11 +16,14 @@ from harness.store.records import Snapshot
 def filled(table: Table, snapshot: Snapshot) -> tuple[Table, dict[str, Mapping[str, Any]], Sequence[Setting]]:
     """Return a table as its document needs it: with its rows' configurations and its protocol's settings.
 
-    A table by name has the rows that are stored, and no settings: it is beside no paper. Raises HarnessError where a
+    A table by name has the rows that are stored, and no settings: it is beside no paper. One by trial names
+    studies that need not exist yet, so nothing of it is resolved. Raises HarnessError where a
     row cannot be resolved.
     """
     if table.match == "by name":
         return (*by_name(table, snapshot), ())
+    if table.match == "by trial":
+        return table, {}, ()
     return table, expected_configs(table), expected_settings(table)
 
 

@@ -21,9 +21,8 @@ Values = Mapping[int, float | None]  # by seed
 def results(snapshot: Snapshot, attempt: AttemptRecord) -> dict[tuple[str, str], float]:
     """Return what is known of a run: its own results, then those of later evaluations of its weights."""
     merged: dict[tuple[str, str], float] = {}
-    for other in snapshot.attempts:
-        if other.kind == "evaluate" and other.state in {"done", "nan"} and other.weights_from == attempt.uid:
-            merged.update(other.results)
+    for other in snapshot.evaluated_later(attempt.uid):
+        merged.update(other.results)
     return {**merged, **attempt.results}
 
 

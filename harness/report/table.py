@@ -1,7 +1,9 @@
 """What a table is: columns, rows and the values that a paper prints, as data that a person writes in YAML.
 
 A table of a paper says what each row must be, configuration for configuration. A table of ours (`match: by name`) shows
-the trials of a study as the store has them. `table_file` reads both.
+the trials of a study as the store has them. A table of the paper with reconstructed networks (`match: by trial`)
+names a trial for each cell: the row's study and name, to which a column adds (`where: {task.sigma: 20}`). `table_file`
+reads all.
 """
 
 from typing import Any, Literal
@@ -32,6 +34,7 @@ class Evaluated(Part):
     """The evaluation that a column shows: a split of the table's dataset under a condition."""
 
     split: str = "test"
+    dataset: str | None = None  # the row's, else the table's, where left out
     condition: dict[str, Any] = Field(default_factory=lambda: dict(CLEAN))
 
 
@@ -43,6 +46,7 @@ class Column(Part):
     source: Source
     metric: str
     evaluation: Evaluated = Evaluated()
+    where: dict[str, str | int | float] = Field(default_factory=dict)  # by dotted path, in a table by trial
     unit: Unit
     format: NumberFormat
     rounding: Literal["round", "truncate"] = "round"
@@ -76,6 +80,7 @@ class RowEntry(Part):
     against: str | None = None  # the row that it is compared with over seeds; the table's baseline, where left out
     model: Named | None = None  # the table's, where left out
     compressors: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    dataset: str | None = None  # on which this row is evaluated; the table's, where left out
     select_by: str | None = None
     seeds: tuple[int, ...] | None = None  # the table's, where left out
     also: tuple[str, ...] = ()  # protocols by which a stored trial may stand here, marked other-recipe
@@ -93,7 +98,7 @@ class Expect(Part):
     """What the rows have in common: with a row's model and compressors this resolves to the configuration it must
     match.
 
-    A table by name needs task and dataset alone; its seeds are the study's, where left out.
+    A table by name needs task and dataset alone, one by trial seeds too; by name they are the study's, where left out.
     """
 
     task: str
@@ -120,7 +125,7 @@ class TableEntry(Part):
 
     table: int | str
     caption: str
-    match: Literal["by configuration", "by name"] = "by configuration"
+    match: Literal["by configuration", "by name", "by trial"] = "by configuration"
     study: str | None = None  # whose trials the rows are, by name
     baseline: str | None = None  # the row that the others are compared with over seeds; the first, where left out
     section: str | None = None

@@ -140,10 +140,12 @@ def _notes(
     """All that stands below the table but the footnotes, in reading order."""
     trained = sorted({str(config.get("data", {}).get("train")) for config in expected.values()})
     sizes = [f"{snapshot.datasets[f].images:,} images" for f in trained if f in snapshot.datasets]
-    about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})"
+    about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})" if trained else ""
     stated = table.expect.protocol
     used = sorted({_protocol(f.candidate) for f in found if f.candidate is not None and f.attempts})
-    yield Note(f"Data: {table.expect.dataset}{about}. Protocol: {_plain(stated) if stated else '; '.join(used)}.")
+    yield Note(
+        f"Data: {table.expect.dataset}{about}. Protocol: {_plain(stated) if stated else '; '.join(used) or NOTHING}."
+    )
     yield from _machines(table, found)
     yield from _selection(table, found, how)
     unstated = [s for s in settings if s.source != "stated"]

@@ -94,7 +94,7 @@ def _check(table: TableEntry) -> None:
                 ("rows", i, "select_by"),
                 f"'{row.select_by}' is no column of results{did_you_mean(row.select_by, results)}",
             )
-        if row.select_by is None and len(results) > 1:
+        if row.select_by is None and len(results) > 1 and table.match != "by trial":
             raise FieldError(("rows", i), f"row '{row.label}' has several columns of results and needs select_by")
         for written in _rows(table, i):
             _check_label(written.against, known, ("rows", i, "against"))
@@ -111,9 +111,12 @@ def _check_match(table: TableEntry) -> None:
                 if getattr(row, field):
                     raise FieldError(("rows", i, field), f"'{field}' does not go with match: by name")
         return
-    for field in ("model", "protocol", "seeds"):
+    for field in ("seeds",) if table.match == "by trial" else ("model", "protocol", "seeds"):
         if not getattr(table.expect, field):
             raise FieldError(("expect", field), f"'{field}' is missing: without match: by name a table says what it is")
+    for i, column in enumerate(table.columns):
+        if column.where and table.match != "by trial":
+            raise FieldError(("columns", i, "where"), "'where' goes with match: by trial")
     for i, row in enumerate(table.rows):
         if row.trial is None and table.study is None:
             raise FieldError(("rows", i, "trial"), "'trial' is missing: {study: NAME, name: NAME}")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -30,15 +31,11 @@ def found(what: str, about: Any, find: Callable[[], Any]) -> Any:
 
 
 def _from_disk(file: Path, find: Callable[[], Any]) -> Any:
-    try:
+    with suppress(OSError, ValueError):
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        pass
     result = find()
-    try:
+    with suppress(OSError):
         atomic_write(file, json.dumps(result))
-    except OSError:
-        pass
     return result
 
 

@@ -5,8 +5,8 @@
     dataset: {kind: "shapes:make", count: 100}           # a function in a file beside the study
     dataset: shapes                                      # an entry point of an installed package
 
-Paths lead from the study's folder, or where nothing is there, from the data root ($HARNESS_DATA). Own data are known by their contents alone: where they lie, how they are named and
-whose function gave them is in no key.
+Paths lead from the study's folder, or where nothing is there, from the data root ($HARNESS_DATA). Own data are known by
+their contents alone: where they lie, how they are named and whose function gave them is in no key.
 """
 
 import os

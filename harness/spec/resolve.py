@@ -181,8 +181,10 @@ def _recipe(protocol: Any, data: DatasetDeclaration) -> ResolvedProtocol:
     channels = data.input_shape[0]
     for name in ("mean", "deviation"):
         if len(getattr(recipe.settings.normalization, name)) != channels:
+            of_protocol = recipe.fields["normalization"].source != "set"  # the protocol's, not the study's
+            todo = f": write 'normalization: data' for that of '{data.name}'" if of_protocol else ""
             raise FieldError(
-                ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one a channel"
+                ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one a channel{todo}"
             )
     return recipe
 

@@ -3,11 +3,13 @@
 A `Snapshot` is everything that a table, a plan or an export needs, read in one transaction.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from harness.spec.attempt import Sample
+from harness.spec.attempt import ENDED_WELL, Sample
 from harness.spec.datasets import DatasetSplit
 
 
@@ -115,11 +117,32 @@ class Snapshot:
 
     def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
         """Return the accepted attempt of each of a trial's runs, by seed."""
-        return {a.seed: a for a in self.attempts if a.accepted and a.trial_key == trial_key}
+        return {a.seed: a for a in self._by_trial.get(trial_key, ()) if a.accepted}
+
+    def evaluated_later(self, uid: str) -> Sequence[AttemptRecord]:
+        """Return the `evaluate` attempts from the weights of an attempt that ended well, oldest first."""
+        return self._by_weights.get(uid, ())
+
+    @cached_property
+    def _by_trial(self) -> Mapping[str, Sequence[AttemptRecord]]:
+        return _grouped((a.trial_key, a) for a in self.attempts)
+
+    @cached_property
+    def _by_weights(self) -> Mapping[str, Sequence[AttemptRecord]]:
+        later = (a for a in self.attempts if a.kind == "evaluate" and a.state in ENDED_WELL)
+        return _grouped((a.weights_from, a) for a in later if a.weights_from is not None)
 
     def timings(self, trial_key: str) -> list[AttemptRecord]:
         """Return the finished timings of a trial, oldest first."""
-        return [a for a in self.attempts if a.kind == "timing" and a.state == "done" and a.trial_key == trial_key]
+        return [a for a in self._by_trial.get(trial_key, ()) if a.kind == "timing" and a.state == "done"]
+
+
+def _grouped(pairs: Iterable[tuple[str, AttemptRecord]]) -> Mapping[str, Sequence[AttemptRecord]]:
+    """Return attempts by key, each list in their order."""
+    groups: defaultdict[str, list[AttemptRecord]] = defaultdict(list)
+    for key, attempt in pairs:
+        groups[key].append(attempt)
+    return dict(groups)
 
 
 __all__ = [

@@ -23,7 +23,7 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     """
     if scheme != "xavier_uniform":
         raise ValueError(f"unknown initialisation '{scheme}'")
-    keeps = getattr(model, "keeps", frozenset())  # modules whose parameters come from a file
+    keeps: frozenset[str] = getattr(model, "keeps", frozenset())  # modules whose parameters come from a file
     for module_name, module in model.named_modules():
         if module_name in keeps or not list(module.parameters(recurse=False)):
             continue

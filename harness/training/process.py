@@ -10,16 +10,18 @@ from pathlib import Path
 
 import torch
 
+from harness.layers.kernels import use_kernels
 from harness.spec.attempt import STOP_FILE, Execution
 
 _POLL_S = 0.2
 
 
 def configure(execution: Execution) -> torch.device:
-    """Fix threads and determinism for this process, and return the device."""
+    """Fix threads, kernels and determinism for this process, and return the device."""
     torch.set_num_threads(execution.threads)
+    use_kernels(execution.kernels)
     _keep_memory()
-    torch.use_deterministic_algorithms(execution.deterministic)
+    _set_deterministic(execution)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a seventh of the time
     device = torch.device(execution.device)
     if device.type == "cuda":
@@ -29,6 +31,17 @@ def configure(execution: Execution) -> torch.device:
         torch.backends.cudnn.deterministic = execution.deterministic
         torch.backends.cudnn.benchmark = not execution.deterministic
     return device
+
+
+def _set_deterministic(execution: Execution) -> None:
+    """Do as `torch.use_deterministic_algorithms`, which also imports the compiler to tell it: two seconds.
+
+    So only where something is compiled; what does not is told by the same flag of torch.
+    """
+    if execution.compile:
+        torch.use_deterministic_algorithms(execution.deterministic)
+    else:
+        torch._C._set_deterministic_algorithms(execution.deterministic, warn_only=False)  # noqa: SLF001
 
 
 def _keep_memory() -> None:

@@ -21,6 +21,20 @@ def call(tmp_path, monkeypatch):
     return lambda *words: CliRunner().invoke(main, ["report", "tables", *map(str, words)])
 
 
+@pytest.mark.parametrize("kind", ["md", "latex", "csv", "json"])
+@pytest.mark.parametrize("number", range(1, 9))
+def test_every_table_of_the_paper_is_shown_of_an_empty_store(call, tmp_path, number, kind):
+    open_store(tmp_path / "empty.db").close()
+    result = call("--table", number, "--from", "empty.db", "--format", kind)
+    assert result.exit_code == 0, result.output
+    assert result.stdout
+    if kind == "json":
+        cells = json.loads(result.stdout)
+        assert len(cells) == {1: 35, 2: 30, 3: 30, 4: 15, 5: 24, 6: 50, 7: 12, 8: 10}[number]
+        assert sum(cell["paper"] is None for cell in cells) == {7: 3, 8: 2}.get(number, 0)
+        assert {(cell["ours"], cell["match"]) for cell in cells} == {(None, None)}
+
+
 @pytest.mark.parametrize("number", [2, 3])
 def test_a_paper_table_of_which_nothing_is_stored_shows_the_papers_values(call, number):
     cells = json.loads(call("--table", number, "--from", PUBLISHED, "--format", "json").stdout)
@@ -39,7 +53,8 @@ def test_all_of_an_empty_store_says_so(call, tmp_path):
     open_store(tmp_path / "empty.db").close()
     result = call("--table", "all", "--from", "empty.db")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "nothing is stored of the tables table1, table2, table3, cifar-small, rivals\n"
+    names = ", ".join(f"table{n}" for n in range(1, 9))
+    assert result.stderr == f"nothing is stored of the tables {names}, cifar-small, rivals\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`harness results`: what is stored, one run of it, and how it leaves and enters the store."""
+"""`harness results list` and `show`: what is stored, and all of one attempt."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +10,10 @@ from harness.cli.common import db_option, format_option, print_json, print_table
 from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
-    from harness.store.records import AttemptRecord, Snapshot
+    from harness.store.records import Snapshot
 
 
-@click.group()
-def results() -> None:
-    """Look at, export and merge stored results."""
-
-
-@results.command("list")
+@click.command("list")
 @click.option("--study", metavar="NAME", help="Only runs of this study.")
 @click.option("--all", "every", is_flag=True, help="Every attempt, also those that do not count.")
 @format_option("text", "json")
@@ -48,22 +43,24 @@ def list_results(study: str | None, every: bool, fmt: str, db: Path) -> None:
         click.echo("\n* not an accepted training run")
 
 
-@results.command()
+@click.command()
 @click.argument("uid", metavar="ATTEMPT")
 @format_option("text", "json")
 @db_option
 def show(uid: str, fmt: str, db: Path) -> None:
-    """Print everything about ATTEMPT, named by the first digits of its uid.
+    """Print everything about ATTEMPT, named by the first digits of its uid or as STUDY:TRIAL:SEED.
 
     \b
     harness results show 3f2a
+    harness results show quickstart:Baseline:0
     """
     from harness.store.connection import open_reader
+    from harness.store.find import find_attempt
     from harness.store.queries import artifacts, snapshot
 
     with open_reader(db) as store:
         found = snapshot(store)
-        attempt = _find(found, uid)
+        attempt = find_attempt(found, uid)
         files = artifacts(store, attempt.uid)
     trial = found.trials[attempt.trial_key]
     places = [f"{p.study}: {p.name}" for p in found.study_trials if p.trial_key == attempt.trial_key]
@@ -96,48 +93,6 @@ def show(uid: str, fmt: str, db: Path) -> None:
         _print_detail(name, value, 0)
 
 
-@results.command()
-@click.option("--study", "studies", metavar="NAME", multiple=True, help="Only these studies  [default: all]")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
-@db_option
-def export(studies: tuple[str, ...], out: Path, db: Path) -> None:
-    """Write the attempts that count as JSON lines, with their maps beside, named by SHA-256.
-
-    \b
-    harness results export --study mnist --out results/published/mnist.jsonl
-    """
-    from harness.store.artifacts import copy_artifacts
-    from harness.store.connection import open_reader
-    from harness.store.export import published_lines, write_jsonl
-
-    with open_reader(db) as store:
-        lines = list(published_lines(store, studies=studies or None))
-    count = write_jsonl(lines, out)
-    copied = copy_artifacts(lines, db.resolve().parent / "artifacts", out.parent / "artifacts", kinds={"maps"})
-    click.echo(f"{out}: {count} attempts; {copied} artifacts beside it")
-
-
-@results.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="FILE...")
-@db_option
-def merge(files: tuple[Path, ...], db: Path) -> None:
-    """Take published lines (*.jsonl), or other databases, into the store. Twice is the same as once.
-
-    \b
-    harness results merge results/published/mnist.jsonl
-    """
-    from harness.store.connection import open_store
-    from harness.store.lock import driver_lock
-    from harness.store.merge import merge_jsonl, merge_store
-
-    with driver_lock(db), open_store(db) as store:
-        for file in files:
-            inner = sorted(file.glob("*.jsonl")) if file.is_dir() else [file]
-            for path in inner:
-                done = merge_jsonl(store, path) if path.suffix == ".jsonl" else merge_store(store, path)
-                click.echo(f"{path}: {done.added} attempts taken in, {done.known} known")
-
-
 def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[str, Any]]:
     places: dict[str, tuple[str, str]] = {}
     for place in found.study_trials:
@@ -166,14 +121,6 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
             "started": attempt.started,
             "ended": attempt.ended,
         }
-
-
-def _find(found: "Snapshot", uid: str) -> "AttemptRecord":
-    matches = [attempt for attempt in found.attempts if attempt.uid.startswith(uid)]
-    if len(matches) != 1:
-        how_many = f"{len(matches)} attempts begin" if matches else "no attempt begins"
-        raise HarnessError(f"{how_many} with '{uid}'; 'harness results list --all' lists them")
-    return matches[0]
 
 
 def _where(found: "Snapshot", key: str) -> str:

@@ -1,0 +1,100 @@
+"""What all benchmarks share: timing candidates in turn, medians and ratios, the machine, and the file of a benchmark.
+
+Machines drift, so what is compared is timed in turn, call by call, and only ratios within one process are published.
+"""
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from harness.spec.files import atomic_write
+
+Clock = Callable[[], float]
+BENCHMARKS = ("ops", "epoch", "overhead", "store", "startup")
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of each call, in order."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The median of the calls."""
+        return median(self.seconds)
+
+
+def timed(work: Callable[[], object], clock: Clock = time.perf_counter) -> tuple[float, object]:
+    """Return the seconds of one call, and what it returned: it is let go of after the clock was read."""
+    started = clock()
+    kept = work()
+    return clock() - started, kept
+
+
+def in_turn(
+    candidates: Mapping[str, Callable[[], object]],
+    repetitions: int,
+    *,
+    warm_up: int = 1,
+    clock: Clock = time.perf_counter,
+) -> dict[str, Timed]:
+    """Time candidates strictly in turn, a call of each after a call of each, after `warm_up` such rounds."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for number in range(warm_up + repetitions):
+        for name, work in candidates.items():
+            spent, _ = timed(work, clock)
+            if number >= warm_up:
+                seconds[name].append(spent)
+    return {name: Timed(tuple(values)) for name, values in seconds.items()}
+
+
+def use_threads(threads: int) -> int:
+    """Let torch use so many threads; return how many."""
+    import torch
+
+    torch.set_num_threads(threads)
+    return threads
+
+
+def machine(threads: int | None = None) -> dict[str, Any]:
+    """Return what a figure depends on: processor, cores, threads, versions, date. Nothing of the machine's owner."""
+    import torch
+
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": threads or torch.get_num_threads(),
+        "gpu": gpu,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], threads: int | None = None) -> Path:
+    """Write a benchmark's rows with the machine and the command that made them; return the file."""
+    command = " ".join(["harness", *sys.argv[1:]])
+    found = {"benchmark": name, "command": command, "machine": machine(threads), "rows": list(rows)}
+    path = folder / f"{name}.json"
+    atomic_write(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

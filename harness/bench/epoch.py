@@ -1,0 +1,177 @@
+"""`harness bench epoch`: one epoch by the harness and by the loop that people usually write, in turn.
+
+Same network, same start, same data, same recipe but for the order of the images, same machine and threads; reading the
+data and building the networks is not timed. The usual loop is `harness.bench.usual`, always in fp32; ours is in the
+precision that was asked for, and the row names it.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+import torch
+
+from harness.bench.usual import usual_dataset, usual_epoch
+from harness.data.dataset import load_dataset
+from harness.spec.attempt import AttemptRequest, Execution
+from harness.spec.resolve import resolve_trial
+from harness.training.checkpoint import Progress
+from harness.training.loop import Batches
+from harness.training.process import configure, synchronise
+from harness.training.setup import Setup, set_up, training
+
+_FP4 = {"conv2": {"kind": "spatial", "stride": 4}}
+CASES: Mapping[str, Mapping[str, Any]] = {
+    "mnist": {"dataset": "mnist", "model": "mnist_cnn", "protocol": "mnist-paper", "compressors": {}},
+    "mnist-pooled": {"dataset": "mnist", "model": "mnist_cnn", "protocol": "mnist-paper", "compressors": _FP4},
+    "cifar": {"dataset": "cifar10", "model": "vgg16", "protocol": "cifar-paper", "compressors": {}},
+    "digits": {"dataset": "digits", "model": "mnist_cnn", "protocol": "digits-quick", "compressors": {}},
+}
+
+
+@dataclass(frozen=True)
+class EpochOptions:
+    """How epochs are compared. `images` None: all of them."""
+
+    data_root: Path
+    device: str = "cpu"
+    threads: int = 1
+    precision: str = "fp32"
+    workers: int = 2
+    rounds: int = 1
+    images: int | None = None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch: seconds, images, accuracy on the test set after it."""
+
+    seconds: float
+    images: int
+    accuracy: float
+
+
+def bench_epoch(case: str, options: EpochOptions, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Return a row for each loop; epochs are timed in turn, `rounds` of each, every one from the same start."""
+    found: dict[str, list[Epoch]] = {"harness": [], "usual": []}
+    loops = {"harness": _ours, "usual": _usual}
+    for number in range(options.rounds):
+        for name, loop in loops.items():
+            epoch = loop(case, options)
+            say(f"{case}, {name}, round {number + 1}: {epoch.seconds:.1f} s, accuracy {epoch.accuracy:.4f}")
+            found[name].append(epoch)
+    return rows(case, options, found)
+
+
+def rows(case: str, options: EpochOptions, found: Mapping[str, list[Epoch]]) -> list[dict[str, Any]]:
+    """Return the medians of both loops; ratio: images a second over the usual loop's."""
+    speed = {name: median(e.images / e.seconds for e in epochs) for name, epochs in found.items()}
+    return [
+        {
+            "case": case,
+            "loop": name,
+            "precision": options.precision if name == "harness" else "fp32",
+            "device": options.device,
+            "threads": options.threads,
+            "workers": 0 if name == "harness" else options.workers,
+            "images": epochs[0].images,
+            "seconds": median(e.seconds for e in epochs),
+            "images_per_s": speed[name],
+            "ratio": speed[name] / speed["usual"],
+            "accuracy": median(e.accuracy for e in epochs),
+        }
+        for name, epochs in found.items()
+    ]
+
+
+def _request(case: str, options: EpochOptions, precision: str) -> AttemptRequest:
+    named = dict(CASES[case])
+    trial = resolve_trial(
+        task="classification", **{**named, "protocol": {"kind": named["protocol"], "precision": precision}}
+    )
+    execution = Execution(device=options.device, threads=options.threads)
+    return AttemptRequest(
+        uuid4().hex, "train", trial.key, trial.config, 0, trial.data, (), execution, "/none", str(options.data_root)
+    )
+
+
+def _ours(case: str, options: EpochOptions) -> Epoch:
+    request = _request(case, options, options.precision)
+    device = configure(request.execution)
+    setup = set_up(request, device)
+    session = training(setup, request, Progress())
+    images = _images(setup, options)
+    session.batches = Batches.of(request.config["protocol"], images)
+    session.model.train()
+    session.step(session.batches.batch(session.begin_epoch(0), 0), 0, 0)  # what is done once, on either side
+    setup, session = _again(request, device)
+    session.batches = Batches.of(request.config["protocol"], images)
+    session.model.train()
+    synchronise(device)
+    started = time.perf_counter()
+    order = session.begin_epoch(0)
+    for number in range(session.batches.an_epoch):
+        session.step(session.batches.batch(order, number), 0, number)
+    synchronise(device)
+    seconds = time.perf_counter() - started
+    trained = session.batches.an_epoch * session.batches.batch_size
+    return Epoch(seconds, min(images, trained), _accuracy(setup))
+
+
+def _again(request: AttemptRequest, device: torch.device) -> Any:
+    setup = set_up(request, device)
+    return setup, training(setup, request, Progress())
+
+
+def _usual(case: str, options: EpochOptions) -> Epoch:
+    request = _request(case, options, "fp32")
+    device = configure(replace(request.execution, deterministic=False))
+    setup, protocol = set_up(request, device), request.config["protocol"]
+    images = _images(setup, options)
+    augmentation = protocol["augmentation"]
+    dataset = usual_dataset(
+        load_dataset(request.datasets[0], options.data_root)["train"],
+        protocol["normalization"]["mean"],
+        protocol["normalization"]["deviation"],
+        augmentation["padding"] if isinstance(augmentation, Mapping) else None,
+    )
+    optimizer = _usual_optimizer(setup, protocol["optimizer"])
+    synchronise(device)
+    started = time.perf_counter()
+    usual_epoch(
+        setup.model,
+        dataset,
+        optimizer=optimizer,
+        images=images,
+        batch_size=protocol["batch_size"],
+        workers=options.workers,
+        device=device,
+    )
+    synchronise(device)
+    return Epoch(time.perf_counter() - started, images, _accuracy(setup))
+
+
+def _usual_optimizer(setup: Setup, options: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """Return torch's optimiser as people make it: nothing of how it is carried out is said."""
+    rate, decay = options["learning_rate"], options.get("weight_decay", 0.0)
+    if options["kind"] == "adam":
+        return torch.optim.Adam(setup.model.parameters(), lr=rate, weight_decay=decay)
+    return torch.optim.SGD(
+        setup.model.parameters(),
+        lr=rate,
+        momentum=options.get("momentum", 0.0),
+        nesterov=options.get("nesterov", False),
+        weight_decay=decay,
+    )
+
+
+def _images(setup: Setup, options: EpochOptions) -> int:
+    return min(options.images or len(setup.task.train), len(setup.task.train))
+
+
+def _accuracy(setup: Setup) -> float:
+    return setup.task.evaluate(setup.model.eval(), setup.task.observed).accuracy

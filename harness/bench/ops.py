@@ -1,0 +1,197 @@
+"""`harness bench ops`: pooling across channels in every form that people write it, beside a copy of the tensor.
+
+Each form alternates strictly with `clone()` over three buffers, call by call; outputs are allocated anew as in
+training, and every call goes through the differentiable function with its graph. The unit is the copy, so that
+figures of two machines can be compared: ratio_to_clone; ratio_to_bytes holds the time against that of moving the bytes
+that must move (input, output and positions of one byte each, and back) at the bandwidth of the copy.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import reduce
+from itertools import count
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from harness.bench.clock import Clock, in_turn
+from harness.layers import feature_pool, topk_pool
+
+Form = Callable[[Tensor, int], Tensor]  # (N, C, H, W), stride → (N, C/s, H, W)
+Op = Literal["spatial", "topk"]
+SHAPES = ((100, 32, 28, 28), (250, 64, 16, 16), (250, 256, 4, 4), (32, 256, 56, 56))
+QUICK_SHAPES = ((10, 32, 14, 14),)
+STRIDES, LAYOUTS, PASSES = (2, 4), ("nchw", "nhwc"), ("forward", "forward+backward")
+REPETITIONS, QUICK_REPETITIONS, BUFFERS = 20, 3, 3
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+JSON_FIELDS = ("op", "impl", "shape", "stride", "layout", "dtype", "pass", "seconds", "ratio_to_clone")
+
+
+@dataclass(frozen=True)
+class OpCase:
+    """One tensor and what is done to it."""
+
+    op: Op
+    shape: tuple[int, int, int, int]
+    stride: int
+    layout: str
+    dtype: str
+    device: str
+    both: str  # "forward" or "forward+backward"
+
+
+@dataclass(frozen=True)
+class OpRow:
+    """One form of one case: the median of its calls, and what that is of other times."""
+
+    case: OpCase
+    impl: str
+    seconds: float
+    clone_seconds: float
+    best_other: float | None = None  # seconds of the fastest form but this one
+
+    @property
+    def ratio_to_clone(self) -> float:
+        """Return the time in copies of the tensor."""
+        return self.seconds / self.clone_seconds
+
+    @property
+    def ratio_to_best(self) -> float | None:
+        """Return the time over that of the best other form: below 1 this one is faster."""
+        return None if self.best_other is None else self.seconds / self.best_other
+
+    @property
+    def ratio_to_bytes(self) -> float:
+        """Return the time over that of moving what must be moved, as fast as the copy moves its bytes."""
+        return self.ratio_to_clone * 2 / _moved(self.case)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row with the names of `--format json`, and the other two ratios."""
+        case = asdict(self.case)
+        case["pass"] = case.pop("both")
+        case["shape"] = list(self.case.shape)
+        ratios = {name: getattr(self, name) for name in ("ratio_to_clone", "ratio_to_best", "ratio_to_bytes")}
+        return {**case, "impl": self.impl, "seconds": self.seconds, **ratios}
+
+
+def _moved(case: OpCase) -> float:
+    """Return the bytes that must move, in sizes of the input: read, write a part, and its positions; and back."""
+    part = 1 / case.stride
+    positions = part / torch.empty((), dtype=DTYPES[case.dtype]).element_size()
+    forward = 1 + part + positions
+    return forward if case.both == "forward" else 2 * forward
+
+
+def _slices(x: Tensor, stride: int) -> Tensor:
+    return reduce(torch.maximum, [x[:, first::stride] for first in range(stride)])
+
+
+def _grouped(x: Tensor, stride: int) -> Tensor:
+    return torch.unflatten(x, 1, (x.shape[1] // stride, stride))  # (N, C/s, s, H, W)
+
+
+def _pool1d(x: Tensor, stride: int) -> Tensor:
+    n, c, h, w = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(n * h * w, 1, c)
+    return F.max_pool1d(rows, stride).view(n, h, w, c // stride).permute(0, 3, 1, 2).contiguous()
+
+
+FORMS: dict[Op, dict[str, Form]] = {
+    "spatial": {
+        "harness": feature_pool,
+        "amax": lambda x, s: _grouped(x, s).amax(2),
+        "max": lambda x, s: _grouped(x, s).max(2).values,
+        "max_pool3d": lambda x, s: F.max_pool3d(x.unsqueeze(1), (s, 1, 1)).squeeze(1),
+        "max_pool1d": _pool1d,
+        "slices": _slices,
+    },
+    "topk": {
+        "harness": lambda x, s: topk_pool(x, x.shape[1] // s),
+        "topk": lambda x, s: x.topk(x.shape[1] // s, dim=1).values,
+        "sort": lambda x, s: x.sort(dim=1, descending=True).values[:, : x.shape[1] // s].contiguous(),
+    },
+}
+
+
+def cases(
+    shapes: Sequence[tuple[int, int, int, int]],
+    strides: Sequence[int],
+    layouts: Sequence[str],
+    dtypes: Sequence[str],
+    device: str,
+) -> Iterator[OpCase]:
+    """Yield every combination whose stride divides the channels."""
+    for shape in shapes:
+        for stride in strides:
+            if shape[1] % stride:
+                continue
+            for layout in layouts:
+                for dtype in dtypes:
+                    for op in FORMS:
+                        for both in PASSES:
+                            yield OpCase(op, shape, stride, layout, dtype, device, both)
+
+
+def bench_case(
+    case: OpCase, repetitions: int, left_out: Callable[[str], None], clock: Clock = time.perf_counter
+) -> list[OpRow]:
+    """Time every form of a case; one that torch does not have for the dtype or device is left out, and said so."""
+    buffers = _buffers(case)
+    rows = []
+    for name, form in FORMS[case.op].items():
+        try:
+            rows.append(_row(case, name, form, buffers, repetitions, clock))
+        except RuntimeError as error:  # e.g. "max_pool1d" not implemented for 'Half'
+            left_out(f"{case.op} {name}, {case.dtype} on {case.device}: {str(error).splitlines()[0]}")
+    return compared(rows)
+
+
+def compared(rows: Iterable[OpRow]) -> list[OpRow]:
+    """Return the rows of one case, each with the best of the others."""
+    rows = list(rows)
+    return [
+        replace(row, best_other=min((other.seconds for other in rows if other is not row), default=None))
+        for row in rows
+    ]
+
+
+def _row(case: OpCase, name: str, form: Form, buffers: Sequence[Tensor], repetitions: int, clock: Clock) -> OpRow:
+    turn = count()
+    gradient = torch.ones_like(form(buffers[0].detach(), case.stride))
+
+    def pool() -> object:
+        x = buffers[next(turn) % BUFFERS]
+        x.grad = None
+        y = form(x, case.stride)
+        if case.both != "forward":
+            y.backward(gradient)  # type: ignore[no-untyped-call]
+        _synchronise(case.device)
+        return y
+
+    def clone() -> object:
+        kept = buffers[next(turn) % BUFFERS].detach().clone()
+        _synchronise(case.device)
+        return kept
+
+    found = in_turn({"clone": clone, "pool": pool}, repetitions, warm_up=BUFFERS, clock=clock)
+    for buffer in buffers:
+        buffer.grad = None
+    return OpRow(case, name, found["pool"].median, found["clone"].median)
+
+
+def _buffers(case: OpCase) -> list[Tensor]:
+    form = torch.channels_last if case.layout == "nhwc" else torch.contiguous_format
+    generator = torch.Generator().manual_seed(0)
+    made = []
+    for _ in range(BUFFERS):
+        x = torch.randn(case.shape, generator=generator).to(case.device, DTYPES[case.dtype])
+        made.append(x.contiguous(memory_format=form).requires_grad_())
+    return made
+
+
+def _synchronise(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()

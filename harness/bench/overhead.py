@@ -1,0 +1,158 @@
+"""`harness bench overhead`: a grid through the driver against the same work with nothing around it.
+
+Both sides are whole commands, from the start of the process to its end: `harness run grid` with its store, curves and
+checkpoints for `runs` seeds, and `python -m harness.bench.bare` once a seed, as a person's own loop over a script. How
+much work a run is follows from a first bare run of a little of it, scaled to the seconds that were asked for.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.bench.bare import run as function
+from harness.spec.attempt import AttemptRequest, Execution
+from harness.spec.study import Study, load_study
+
+_MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
+_PROBE_ROUNDS = 40
+
+
+class Task(Protocol):
+    """Work in both forms. `amount` is in units of the task: rounds, epochs."""
+
+    def probe(self) -> float:
+        """Return the seconds of one unit."""
+
+    def study(self, amount: int, seeds: int) -> str:
+        """Return the study's text."""
+
+    def bare(self, study: Study, amount: int, seed: int, folder: Path) -> list[str]:
+        """Return the arguments of `harness.bench.bare` for a seed."""
+
+
+@dataclass(frozen=True)
+class FunctionTask:
+    """`task: function`: `harness.bench.bare.run`."""
+
+    threads: int
+
+    def probe(self) -> float:
+        """Return the seconds of one round."""
+        from harness.bench.bare import Nothing
+
+        function(Nothing(0), rounds=2)
+        started = time.perf_counter()
+        function(Nothing(0), rounds=_PROBE_ROUNDS)
+        return (time.perf_counter() - started) / _PROBE_ROUNDS
+
+    def study(self, amount: int, seeds: int) -> str:
+        """Return the study's text."""
+        return (
+            f"study: overhead\ntask: function\ntarget: overhead_work.py:run\nseeds: {list(range(seeds))}\n"
+            f"execution: {{threads: {self.threads}}}\nmetrics: {{spread: maximize}}\n"
+            f"trials:\n  - name: work\n    arguments: {{rounds: {amount}}}\n"
+        )
+
+    def bare(self, study: Study, amount: int, seed: int, folder: Path) -> list[str]:  # noqa: ARG002 - of a task
+        """Return the arguments for a seed."""
+        return ["function", str(amount), str(seed)]
+
+
+@dataclass(frozen=True)
+class ClassificationTask:
+    """Training the MNIST network, on digits or MNIST."""
+
+    threads: int
+    data_root: Path
+    dataset: str = "digits"
+
+    def probe(self) -> float:
+        """Return the seconds of one epoch, from a bare run of one and one of two."""
+        with tempfile.TemporaryDirectory() as text:
+            folder = Path(text)
+            seconds = []
+            for epochs in (1, 2):
+                study = _written(self.study(epochs, 1), folder)
+                seconds.append(_seconds([_bare(self, study, epochs, 0, folder)], self.threads))
+        return max(seconds[1] - seconds[0], 0.01)
+
+    def study(self, amount: int, seeds: int) -> str:
+        """Return the study's text."""
+        protocol = {"digits": "digits-quick", "mnist": "mnist-paper"}[self.dataset]
+        return (
+            f"study: overhead\ntask: classification\ndataset: {self.dataset}\nmodel: mnist_cnn\n"
+            f"protocol: {{kind: {protocol}, epochs: {amount}}}\nseeds: {list(range(seeds))}\n"
+            f"execution: {{threads: {self.threads}}}\ntrials:\n  - name: Baseline\n"
+        )
+
+    def bare(self, study: Study, amount: int, seed: int, folder: Path) -> list[str]:  # noqa: ARG002 - of a task
+        """Write the request of a seed, and return the arguments for it."""
+        trial = study.trials[0].trial
+        request = AttemptRequest(
+            "bare", "train", trial.key, trial.config, seed, trial.data, (), Execution(threads=self.threads), "/none",
+            str(self.data_root),
+        )  # fmt: skip
+        path = folder / f"request-{seed}.json"
+        path.write_text(request.to_json(), encoding="utf-8")
+        return ["classification", str(path)]
+
+
+def bench_overhead(
+    name: str, task: Task, *, seconds: float, runs: int, threads: int, data_root: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return both sides' seconds for `runs` runs of about `seconds` each, and what the grid's are over the bare."""
+    amount = max(1, round(seconds / task.probe()))
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        study = _written(task.study(amount, runs), folder)
+        say(f"{name}: {runs} runs of about {seconds:g} s, bare")
+        bare = _seconds([_bare(task, study, amount, seed, folder) for seed in range(runs)], threads)
+        say(f"{name}: the same through the driver")
+        more = {"HARNESS_DATA": str(data_root), "HARNESS_DB": str(folder / "results" / "harness.db")}
+        command = [sys.executable, "-c", _MAIN, "run", "grid", str(folder / "study.yml"), "--device", "cpu"]
+        grid = _seconds([command], threads, more)
+    return row(name, runs, amount, bare, grid)
+
+
+def row(name: str, runs: int, amount: int, bare: float, grid: float) -> dict[str, Any]:
+    """Return the row of a task."""
+    return {
+        "task": name,
+        "runs": runs,
+        "amount": amount,
+        "bare_seconds": bare,
+        "grid_seconds": grid,
+        "seconds_a_run_more": (grid - bare) / runs,
+        "overhead": grid / bare - 1,
+    }
+
+
+def _written(text: str, folder: Path) -> Study:
+    """Write a study with the function's file beside it, and load it."""
+    import harness.bench.bare as work
+
+    (folder / "overhead_work.py").write_text(Path(str(work.__file__)).read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "study.yml").write_text(text, encoding="utf-8")
+    return load_study(folder / "study.yml")
+
+
+def _bare(task: Task, study: Study, amount: int, seed: int, folder: Path) -> list[str]:
+    return [sys.executable, "-m", "harness.bench.bare", *task.bare(study, amount, seed, folder)]
+
+
+def _seconds(commands: Sequence[Sequence[str]], threads: int, more: Mapping[str, str] | None = None) -> float:
+    """Return the seconds of commands one after another."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    environment = {**os.environ, **dict.fromkeys(names, str(threads)), **(more or {})}
+    started = time.perf_counter()
+    for command in commands:
+        subprocess.run(  # noqa: S603 - our own command
+            command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+    return time.perf_counter() - started

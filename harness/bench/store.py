@@ -1,0 +1,138 @@
+"""`harness bench store`: thousands of runs written, merged, planned and rendered.
+
+By default 1,000 trials × 5 seeds × 200 points of a curve: 5,000 runs and 1,000,000 rows of metrics. The attempts are
+made up; all that is measured is the store, the plan and the report. Nothing of it needs torch.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.bench.clock import timed
+from harness.execution.plan import plan
+from harness.execution.register import rows_of, stored
+from harness.report import render, study_document
+from harness.spec.attempt import AttemptRequest, AttemptResult, Execution, Measure, Point, ResultValue
+from harness.spec.code import attempt_digest
+from harness.spec.study import Study, load_study
+from harness.store.connection import Store, open_store
+from harness.store.export import published_lines, write_jsonl
+from harness.store.merge import merge_jsonl
+from harness.store.queries import snapshot
+from harness.store.writer import add_study, finish_attempt, start_attempt
+
+if TYPE_CHECKING:
+    from harness.spec.resolve import Trial
+
+_STUDY = """\
+study: bench-store
+task: classification
+dataset: digits
+model: mnist_cnn
+protocol: digits-quick
+seeds: {seeds}
+trials:
+  - name: "learning rate {{protocol.optimizer.learning_rate}}"
+    grid: {{protocol.optimizer.learning_rate: {rates}}}
+"""
+_TIME = "2026-01-01T00:00:00.000+00:00"
+
+
+@dataclass(frozen=True)
+class StoreRow:
+    """One step: what was done, how much of it, in how many seconds."""
+
+    step: str
+    runs: int
+    metric_rows: int
+    seconds: float
+
+
+def bench_store(trials: int, seeds: int, metrics: int, say: Callable[[str], None]) -> list[StoreRow]:
+    """Time each step once, over a store in a folder of its own, on the disk where temporary files lie."""
+    rows: list[StoreRow] = []
+
+    def step(name: str, work: Callable[[], object]) -> object:
+        say(name)
+        seconds, kept = timed(work)
+        rows.append(StoreRow(name, trials * seeds, trials * seeds * metrics, seconds))
+        return kept
+
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        file = folder / "bench.yml"
+        rates = [round(0.0001 * (number + 1), 4) for number in range(trials)]
+        file.write_text(_STUDY.format(seeds=list(range(seeds)), rates=rates), encoding="utf-8")
+        study = load_study(file)
+        db, other, lines = folder / "a.db", folder / "b.db", folder / "a.jsonl"
+        step("write", lambda: _write(study, db, metrics))
+        step("export", lambda: _export(db, lines))
+        step("merge", lambda: _merge(other, lines))
+        step("plan", lambda: _plan(file, db, folder))
+        step("render", lambda: _render(db))
+    return rows
+
+
+def _write(study: Study, db: Path, metrics: int) -> None:
+    """Write the study and each attempt as the driver does: its start and its end are transactions of their own."""
+    with open_store(db) as store:
+        _add(store, study)
+        for item in study.trials:
+            digest = attempt_digest(item.trial.config, item.trial.data)
+            for seed in item.seeds:
+                request = _request(item.trial, seed, f"{item.position:06d}-{seed}")
+                start_attempt(store, request, exclusive=False, started=_TIME)
+                finish_attempt(store, _result(request, digest, metrics))
+
+
+def _add(store: Store, study: Study) -> None:
+    add_study(store, name=study.name, spec_yaml=study.spec_yaml, created=_TIME, trials=rows_of(study))
+
+
+def _request(trial: "Trial", seed: int, uid: str) -> AttemptRequest:
+    return AttemptRequest(
+        uid, "train", trial.key, trial.config, seed, trial.data, trial.evaluations, Execution(), "/none", "/none"
+    )
+
+
+def _result(request: AttemptRequest, digest: str, metrics: int) -> AttemptResult:
+    """Return a made-up result: a curve of `metrics` points, accuracy and loss, two measures."""
+    key = request.evaluations[0].key
+    curve = tuple(Point("train", "loss", 100 * (number + 1), 1 / (number + 1)) for number in range(metrics))
+    return AttemptResult(
+        request.uid,
+        "done",
+        _TIME,
+        _TIME,
+        asdict(request.execution),
+        {"device": "none", "python": "none", "torch": "none"},
+        digest,
+        curve=curve,
+        results=(ResultValue(key, "accuracy", 0.9 + request.seed / 100), ResultValue(key, "loss", 0.1)),
+        measures=(Measure("train_seconds", 1.0), Measure("images_per_s", 1000.0)),
+    )
+
+
+def _export(db: Path, lines: Path) -> None:
+    with open_store(db) as store:
+        write_jsonl(published_lines(store, studies=None), lines)
+
+
+def _merge(other: Path, lines: Path) -> None:
+    with open_store(other) as store:
+        merge_jsonl(store, lines)
+
+
+def _plan(file: Path, db: Path, folder: Path) -> None:
+    """Plan as `harness run grid` does, from the files: nothing may be left to do."""
+    planned = plan([load_study(file)], stored(db), folder / "artifacts")
+    left = len(planned.of("left")) + len(planned.of("held"))
+    if left:
+        raise AssertionError(f"{left} runs of the benchmark's own store are not done")
+
+
+def _render(db: Path) -> str:
+    with open_store(db) as store:
+        return render(study_document(snapshot(store), "bench-store"), "md")

@@ -1,0 +1,282 @@
+"""`harness bench`: how fast operators, an epoch, the harness around it and its store are on this machine."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.common import format_option, print_json, print_table
+from harness.spec.errors import HarnessError
+
+_FOLDER = Path("results/benchmarks")
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Store the figures in this folder, as NAME.json."
+)
+threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads  [default: all cores]")
+device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+precision_option = click.option(
+    "--precision", type=click.Choice(["fp32", "tf32", "bf16"]), default="fp32", show_default=True,
+    help="Of the harness's epoch; the usual loop's is fp32.",
+)  # fmt: skip
+
+
+@click.group()
+def bench() -> None:
+    """Measure speed: operators, epochs, the harness around them.
+
+    Ratios within one call are what counts; run on a machine that does nothing else.
+    """
+
+
+@bench.command()
+@click.option("--shape", "shapes", metavar="NxCxHxW", multiple=True, help="Tensors  [default: four of the networks']")
+@click.option("--stride", "strides", type=click.IntRange(min=1), multiple=True, help="Strides  [default: 2 and 4]")
+@click.option("--layout", "layouts", type=click.Choice(["nchw", "nhwc"]), multiple=True, help="[default: both]")
+@click.option("--dtype", "dtypes", type=click.Choice(["float32", "bfloat16", "float16"]), multiple=True,
+              help="[default: float32]")  # fmt: skip
+@device_option
+@threads_option
+@click.option("--quick", is_flag=True, help="A small tensor, three repetitions: whether it works, not how fast it is.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write a plot there (SVG).")
+@out_option
+@format_option("text", "json")
+def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    shapes: tuple[str, ...],
+    strides: tuple[int, ...],
+    layouts: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    device: str,
+    threads: int | None,
+    quick: bool,
+    plot: Path | None,
+    out: Path | None,
+    fmt: str,
+) -> None:
+    """Time pooling across channels in every form, each alternating with clone() of the tensor.
+
+    \b
+    harness bench ops --out results/benchmarks --plot reports/benchmarks-ops.svg
+    harness bench ops --shape 100x32x28x28 --stride 2 --layout nchw --format json
+    """
+    from harness.bench import ops as bench_ops
+    from harness.bench.ops_plot import write_plot
+
+    threads = _use_threads(threads)
+    default = bench_ops.QUICK_SHAPES if quick else bench_ops.SHAPES
+    repetitions = bench_ops.QUICK_REPETITIONS if quick else bench_ops.REPETITIONS
+    cases = bench_ops.cases(
+        [_shape(text) for text in shapes] or default,
+        strides or bench_ops.STRIDES,
+        layouts or bench_ops.LAYOUTS,
+        dtypes or ("float32",),
+        _device(device),
+    )
+    rows = [row.as_dict() for case in cases for row in bench_ops.bench_case(case, repetitions, _say)]
+    if not rows:
+        raise HarnessError("no stride divides the channels of these shapes: there is nothing to time")
+    if plot is not None:
+        write_plot(rows, plot)
+    _store("ops", rows, out, threads)
+    if fmt == "json":
+        print_json([{name: row[name] for name in bench_ops.JSON_FIELDS} for row in rows])
+        return
+    _print(rows, {
+        "op": "op", "shape": "shape", "stride": "s", "layout": "layout", "dtype": "dtype", "pass": "pass",
+        "impl": "impl", "seconds": "seconds", "ratio_to_clone": "/ clone", "ratio_to_best": "/ best other",
+        "ratio_to_bytes": "/ bytes",
+    })  # fmt: skip
+
+
+@bench.command()
+@click.option("--case", "cases", type=click.Choice(["mnist", "mnist-pooled", "cifar", "digits"]), multiple=True,
+              help="[default: mnist, mnist-pooled (spatial, s = 4) and cifar (VGG-16)]")  # fmt: skip
+@click.option("--images", type=click.IntRange(min=1), metavar="N", help="Only the first N training images.")
+@click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="Epochs of each loop.")
+@click.option(
+    "--workers", type=click.IntRange(min=0), default=2, show_default=True, help="num_workers of the usual loop."
+)
+@precision_option
+@device_option
+@threads_option
+@out_option
+@format_option("text", "json")
+def epoch(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    cases: tuple[str, ...],
+    images: int | None,
+    rounds: int,
+    workers: int,
+    precision: str,
+    device: str,
+    threads: int | None,
+    out: Path | None,
+    fmt: str,
+) -> None:
+    """Train one epoch by the harness and by the loop that people usually write, in turn.
+
+    \b
+    harness bench epoch --case mnist --case mnist-pooled --rounds 3 --out results/benchmarks
+    harness bench epoch --case cifar --images 5000
+    """
+    from harness.bench.epoch import EpochOptions, bench_epoch
+    from harness.data.locations import data_root
+
+    threads = _use_threads(threads)
+    options = EpochOptions(data_root(), _device(device), threads, precision, workers, rounds, images)
+    rows = [row for case in cases or ("mnist", "mnist-pooled", "cifar") for row in bench_epoch(case, options, _say)]
+    _store("epoch", rows, out, threads)
+    _show(rows, fmt)
+
+
+@bench.command()
+@click.option(
+    "--task", "tasks", type=click.Choice(["classification", "function"]), multiple=True, help="[default: both]"
+)
+@click.option("--dataset", type=click.Choice(["digits", "mnist"]), default="digits", show_default=True,
+              help="Of the classification.")  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.01), default=30.0, show_default=True, help="About so long a run."
+)
+@click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Seeds of each grid.")
+@threads_option
+@out_option
+@format_option("text", "json")
+def overhead(
+    tasks: tuple[str, ...],
+    dataset: str,
+    seconds: float,
+    runs: int,
+    threads: int | None,
+    out: Path | None,
+    fmt: str,
+) -> None:
+    """Run grids through the driver, and the same work with nothing around it.
+
+    \b
+    harness bench overhead --seconds 30 --runs 3 --out results/benchmarks
+    """
+    from harness.bench.overhead import ClassificationTask, FunctionTask, Task, bench_overhead
+    from harness.data.locations import data_root
+    from harness.execution.options import cores
+
+    threads = threads or cores()
+    known: dict[str, Task] = {
+        "classification": ClassificationTask(threads, data_root().resolve(), dataset),
+        "function": FunctionTask(threads),
+    }
+    rows = [
+        bench_overhead(
+            name, known[name], seconds=seconds, runs=runs, threads=threads, data_root=data_root().resolve(), say=_say
+        )
+        for name in tasks or known
+    ]
+    _store("overhead", rows, out, threads)
+    _show(rows, fmt)
+
+
+@bench.command()
+@click.option("--trials", type=click.IntRange(min=1), default=1000, show_default=True, help="Trials of the study.")
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds of each trial.")
+@click.option("--metrics", type=click.IntRange(min=1), default=200, show_default=True, help="Points of each curve.")
+@out_option
+@format_option("text", "json")
+def store(trials: int, seeds: int, metrics: int, out: Path | None, fmt: str) -> None:
+    """Write, export, merge, plan and render thousands of made-up runs.
+
+    \b
+    harness bench store --out results/benchmarks
+    """
+    from dataclasses import asdict
+
+    from harness.bench.store import bench_store
+
+    rows = [asdict(row) for row in bench_store(trials, seeds, metrics, _say)]
+    _store("store", rows, out, None)
+    _show(rows, fmt)
+
+
+@bench.command()
+@click.option("--repetitions", type=click.IntRange(min=1), default=5, show_default=True, help="Calls of each command.")
+@out_option
+@format_option("text", "json")
+def startup(repetitions: int, out: Path | None, fmt: str) -> None:
+    """Measure the processor time of `harness --help` and `harness results list`.
+
+    \b
+    harness bench startup --out results/benchmarks
+    """
+    from harness.bench.startup import bench_startup
+
+    rows = bench_startup(repetitions)
+    _store("startup", rows, out, None)
+    _show(rows, fmt)
+
+
+@bench.command()
+@click.option("--from", "folder", type=click.Path(path_type=Path, file_okay=False), default=_FOLDER, show_default=True,
+              help="Where the figures are stored.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there instead of printing.")
+def report(folder: Path, out: Path | None) -> None:
+    """Make the document of the stored figures, with machine and command of each.
+
+    \b
+    harness bench report --out reports/benchmarks.md
+    """
+    from harness.bench.report import benchmarks_document
+    from harness.spec.files import atomic_write
+
+    text = benchmarks_document(folder)
+    if out is None:
+        click.echo(text.rstrip("\n"))
+        return
+    atomic_write(out, text)
+    click.echo(out)
+
+
+def _shape(text: str) -> tuple[int, int, int, int]:
+    parts = text.replace("×", "x").split("x")
+    if len(parts) != 4 or not all(part.isdecimal() and int(part) for part in parts):
+        raise HarnessError(f"--shape is written NxCxHxW, e.g. 100x32x28x28, not '{text}'")
+    n, c, h, w = map(int, parts)
+    return n, c, h, w
+
+
+def _device(asked: str) -> str:
+    from harness.execution.device import choose_device
+
+    return choose_device(asked)
+
+
+def _use_threads(threads: int | None) -> int:
+    """Let torch use so many threads, by default a core each; return how many."""
+    from harness.bench.clock import use_threads
+    from harness.execution.options import cores
+
+    return use_threads(threads or cores())
+
+
+def _store(name: str, rows: Sequence[Mapping[str, Any]], out: Path | None, threads: int | None) -> None:
+    if out is not None:
+        from harness.bench.clock import write
+
+        _say(f"stored in {write(out, name, rows, threads)}")
+
+
+def _show(rows: Sequence[Mapping[str, Any]], fmt: str) -> None:
+    if fmt == "json":
+        print_json(rows)
+    else:
+        _print(rows, {name: name.replace("_", " ") for name in rows[0]})
+
+
+def _print(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    def text(value: Any) -> Any:
+        if isinstance(value, list):
+            return "×".join(map(str, value))
+        return float(f"{value:.4g}") if isinstance(value, float) else value
+
+    print_table(list(columns.values()), [[text(row[name]) for name in columns] for row in rows])
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

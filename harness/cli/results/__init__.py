@@ -1,0 +1,23 @@
+"""`harness results`: what is stored, how it leaves and enters the store, and whether it is whole."""
+
+import click
+
+from harness.cli.results.curve import curve
+from harness.cli.results.diff import diff
+from harness.cli.results.look import list_results, show
+from harness.cli.results.move import export, merge
+from harness.cli.results.query import query
+from harness.cli.results.verify import verify
+
+
+@click.group()
+def results() -> None:
+    """Look at, export and merge stored results.
+
+    \b
+    harness results list --study quickstart
+    """
+
+
+for _command in (list_results, show, diff, curve, query, export, merge, verify):
+    results.add_command(_command)

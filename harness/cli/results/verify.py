@@ -1,0 +1,142 @@
+"""`harness results verify`: whether what is stored is whole, and whether it comes out again."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.common import duration, format_option, json_number, load_studies, print_json, sources_option
+from harness.spec.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.execution.rerun import Drawn, Repeated
+    from harness.store.verify import Verified
+
+
+@click.command()
+@click.option("--rerun", type=click.IntRange(min=1), metavar="K", help="Repeat K runs, drawn by --seed, here.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
+@click.option("--device", help="Where to repeat runs: cpu, cuda or cuda:N  [default: where each was made]")
+@click.option("--study", "files", metavar="FILE", multiple=True, help="Where plug-ins and own data of runs are named.")
+@format_option("text", "json")
+@sources_option
+def verify(
+    rerun: int | None, seed: int, device: str | None, files: tuple[str, ...], fmt: str, sources: tuple[Path, ...]
+) -> None:
+    """Look whether what is stored is whole: the file, references, keys made anew, artifacts' checksums.
+
+    --rerun K then repeats K runs as they were made: the same bits, or the differences beside the spread over the
+    trial's seeds. A line a fault, and exit code 1 where there is one: a run that ends otherwise, whose bits differ
+    although code, device and versions are the same, or whose metric is more than 4 standard deviations over at least
+    3 seeds away.
+
+    \b
+    harness results verify
+    harness results verify --from results/published
+    harness results verify --rerun 2 --seed 7 --from results/published/mnist.jsonl
+    """
+    from harness.store.verify import verify as look
+
+    if rerun is None and (device or files):
+        raise HarnessError("--device and --study go with --rerun K")
+    found = look(sources)
+    if fmt == "text":
+        _print(found)
+    repeated: list[Repeated] = []
+    passed_over: dict[str, str] = {}
+    if rerun is not None and not found.faults:
+        repeated, passed_over = _rerun(rerun, seed, device, files, sources, fmt)
+    if fmt == "json":
+        print_json(
+            {
+                "faults": found.faults,
+                **{name: getattr(found, name) for name in ("trials", "attempts", "files", "elsewhere")},
+                "repeated": [_json(each) for each in repeated],
+                "passed_over": passed_over,
+            }
+        )
+    if found.faults or not all(each.well for each in repeated):
+        sys.exit(1)
+    if rerun is not None and not repeated:
+        raise HarnessError("none of the stored runs can be repeated here")
+
+
+def _print(found: "Verified") -> None:
+    for fault in found.faults:
+        click.echo(f"BAD  {fault}")
+    there = f"{found.trials} trials, {found.attempts} attempts, {found.files} artifacts"
+    elsewhere = f" ({found.elsewhere} more are not here)" if found.elsewhere else ""
+    click.echo(f"{'   ' if found.faults else 'ok '}  {there}{elsewhere}")
+
+
+def _rerun(
+    count: int, seed: int, device: str | None, files: Sequence[str], sources: Sequence[Path], fmt: str
+) -> "tuple[list[Repeated], dict[str, str]]":
+    """Repeat runs, and say each as it ends."""
+    from harness.data.locations import data_root
+    from harness.execution.rerun import draw, repeat
+    from harness.store.merge import open_results
+    from harness.store.queries import snapshot
+
+    studies = load_studies(files, [], None)
+    repeated = []
+    with open_results(sources) as store:
+        found = snapshot(store)
+        drawn = draw(found, count, seed, data_root=data_root(), device=device, studies=studies)
+        for label, reason in drawn.passed_over.items():
+            click.echo(f"passed over: {label}: {reason}", err=True)
+        for run in drawn.runs:
+            click.echo(f"repeating {run.label}, which took {_took(run)}", err=True)
+            repeated.append(repeat(store, found, run, data_root()))
+            if fmt == "text":
+                _print_repeated(repeated[-1])
+    return repeated, dict(drawn.passed_over)
+
+
+def _took(run: "Drawn") -> str:
+    begun, ended = run.attempt.started, run.attempt.ended
+    return duration((datetime.fromisoformat(str(ended)) - datetime.fromisoformat(begun)).total_seconds())
+
+
+def _print_repeated(run: "Repeated") -> None:
+    label, word = run.drawn.label, "ok " if run.well else "BAD"
+    if run.state != run.drawn.attempt.state:
+        reason = f": {run.error}" if run.error else ""
+        click.echo(f"{word}  {label}: ended {run.state}, was {run.drawn.attempt.state}{reason}")
+        return
+    if not run.differing:
+        click.echo(f"{word}  {label}: equal bits")
+        return
+    changed = ", ".join(f"{name} {one} → {other}" for name, (one, other) in run.changed.items())
+    click.echo(f"{word}  {label}: {', '.join(run.differing)} differ; {changed or 'nothing that was recorded changed'}")
+    for metric in run.metrics:
+        spread = "one seed, no spread" if metric.spread is None else f"{metric.spread:.3g} over {metric.seeds} seeds"
+        values = f"{metric.stored:.6g} stored, {metric.here:.6g} here, {metric.here - metric.stored:+.3g}"
+        click.echo(f"     {metric.metric}: {values}; spread {spread}")
+
+
+def _json(run: "Repeated") -> dict[str, Any]:
+    return {
+        "attempt": run.drawn.attempt.uid,
+        "run": run.drawn.label,
+        "well": run.well,
+        "state": run.state,
+        "error": run.error,
+        "equal_bits": run.state == run.drawn.attempt.state and not run.differing,
+        "differing": list(run.differing),
+        "changed": {name: {"stored": one, "here": other} for name, (one, other) in run.changed.items()},
+        "metrics": [
+            {
+                "metric": m.metric,
+                "stored": json_number(m.stored),
+                "here": json_number(m.here),
+                "difference": json_number(m.here - m.stored),
+                "spread": json_number(m.spread),
+                "seeds": m.seeds,
+            }
+            for m in run.metrics
+        ],
+    }

@@ -1,0 +1,248 @@
+"""Stored runs repeated on this machine, as `check` attempts in a folder that is thrown away: are the bits the same?
+
+Which runs is drawn by a seed, so that nobody picks them. A run is repeated as it was made: its configuration, seed,
+threads, memory format and device. What cannot be made here (data that are not here, another package's code, no GPU) is
+passed over, and said. Where the bits differ, the difference stands beside the spread over the trial's seeds.
+"""
+
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from statistics import stdev
+
+from harness.data.locations import require
+from harness.execution.device import choose_device
+from harness.execution.driver import make_request
+from harness.execution.local import LocalExecutor
+from harness.execution.options import Options
+from harness.spec.attempt import REQUEST_FILE, AttemptResult, EvaluationSpec, Execution, read_result, unflagged
+from harness.spec.compressors import COMPRESSORS
+from harness.spec.datasets import DATASETS, DatasetDeclaration
+from harness.spec.errors import HarnessError
+from harness.spec.files import atomic_write
+from harness.spec.models import MODELS
+from harness.spec.resolve import Trial
+from harness.spec.study import ExecutionOptions, Study
+from harness.store.connection import Store
+from harness.store.diff import Pairs, differing, flat
+from harness.store.find import metric_words
+from harness.store.queries import artifacts, curve, samples
+from harness.store.records import AttemptRecord, Snapshot
+
+TOO_FAR = 4.0
+"""Standard deviations over the seeds from which on a difference is a fault, where the seeds are three or more."""
+
+_OF_THE_MACHINE = frozenset({"host", "platform", "git_sha", "dirty", "packages.harness", "jobs", "checkpoint_every_s"})
+"""What may differ without any bit being another: our code is compared by its digest."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A run that is to be repeated, with all that it takes."""
+
+    attempt: AttemptRecord
+    label: str
+    trial: Trial
+    study: Study
+    execution: Execution
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A metric as it is stored and as it came out here; `spread`: the standard deviation over so many seeds."""
+
+    metric: str
+    stored: float
+    here: float
+    spread: float | None
+    seeds: int
+
+    @property
+    def too_far(self) -> bool:
+        """Whether the difference is no matter of chance."""
+        return self.seeds >= 3 and self.spread is not None and not abs(self.here - self.stored) <= TOO_FAR * self.spread
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """How a run came out here."""
+
+    drawn: Drawn
+    state: str
+    error: str | None = None
+    differing: tuple[str, ...] = ()  # of curve, metrics, images, files
+    changed: Pairs = field(default_factory=dict)  # circumstances: code, device, versions
+    metrics: tuple[Compared, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        """Whether it ended as it did, with the same bits or good reasons for others."""
+        if self.state != self.drawn.attempt.state:
+            return False
+        explained = bool(self.changed) or not self.drawn.execution.deterministic
+        return not self.differing or (explained and not any(metric.too_far for metric in self.metrics))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The runs that were drawn, and those that were drawn but cannot be made here, with the reason."""
+
+    runs: tuple[Drawn, ...]
+    passed_over: Mapping[str, str]
+
+
+def draw(
+    found: Snapshot, count: int, seed: int, *, data_root: Path, device: str | None, studies: Sequence[Study] = ()
+) -> Draw:
+    """Draw `count` of the accepted runs by a seed; `device` None takes each run's own.
+
+    `studies` give what a configuration alone does not tell: plug-ins, own data, own functions.
+    """
+    accepted = sorted((a for a in found.attempts if a.accepted), key=lambda a: (a.trial_key, a.seed))
+    random.Random(seed).shuffle(accepted)  # noqa: S311 - a draw that anyone can repeat
+    drawn: list[Drawn] = []
+    passed_over: dict[str, str] = {}
+    names = {place.trial_key: f"{place.study}: {place.name}" for place in found.study_trials}
+    for attempt in accepted:
+        if len(drawn) == count:
+            break
+        label = f"{names.get(attempt.trial_key, attempt.trial_key)}, seed {attempt.seed}"
+        try:
+            drawn.append(_drawn(found, attempt, label, data_root, device, studies))
+        except HarnessError as error:
+            passed_over[label] = str(error)
+    return Draw(tuple(drawn), passed_over)
+
+
+def repeat(store: Store, found: Snapshot, drawn: Drawn, data_root: Path) -> Repeated:
+    """Make a drawn run once more and compare what it brings with what is stored."""
+    with tempfile.TemporaryDirectory(prefix="harness-verify-") as folder:
+        options = Options(Path(folder) / "harness.db", data_root, drawn.execution.device)
+        result = _make(drawn, options)
+    if isinstance(result, str):
+        return Repeated(drawn, "lost", result)
+    if result.state != drawn.attempt.state:
+        return Repeated(drawn, result.state, result.error)
+    return Repeated(
+        drawn,
+        result.state,
+        differing=_differing(store, drawn.attempt, result),
+        changed=_changed(drawn.attempt, result),
+        metrics=_metrics(found, drawn.attempt, result),
+    )
+
+
+def _make(drawn: Drawn, options: Options) -> AttemptResult | str:
+    """Return what the attempt brought, or in words why it brought nothing."""
+    run = drawn.attempt
+    request = make_request(
+        "check", drawn.trial, run.seed, drawn.label, drawn.study, options, evaluations=drawn.trial.evaluations
+    )
+    request = replace(request, execution=drawn.execution)
+    folder = Path(request.folder)
+    atomic_write(folder / REQUEST_FILE, request.to_json())
+    with LocalExecutor(1, drawn.execution.threads) as executor:
+        executor.start(folder, None)
+        while not (ended := executor.wait(1.0)):
+            pass
+    return read_result(folder) or ended[0].error or "it left no result"
+
+
+def _drawn(
+    found: Snapshot, run: AttemptRecord, label: str, data_root: Path, device: str | None, studies: Sequence[Study]
+) -> Drawn:
+    """Return all that a run takes. Raises HarnessError where it cannot be made here."""
+    known = {item.trial.key: (item.trial, study) for study in studies for item in study.trials}
+    evaluations = _evaluations(found, run)
+    if run.trial_key in known:
+        trial, study = known[run.trial_key]
+    else:
+        study = Study("", "", (), ExecutionOptions(), "", "", ())
+        trial = _trial(found, run, evaluations)
+    for dataset in trial.data:
+        require(dataset, data_root)
+    recorded = {item.name: run.execution[item.name] for item in fields(Execution) if item.name in run.execution}
+    execution = replace(Execution(**recorded), device=choose_device(device or run.device), jobs=1)
+    return Drawn(run, label, replace(trial, evaluations=evaluations or trial.evaluations), study, execution)
+
+
+def _trial(found: Snapshot, run: AttemptRecord, evaluations: Sequence[EvaluationSpec]) -> Trial:
+    """Return the trial of a configuration in which all is ours. Raises HarnessError where something is not."""
+    config = found.trials[run.trial_key].config
+    if config["task"]["kind"] != "classification":
+        raise HarnessError("it is a function of somebody's: --study FILE tells where it lies")
+    foreign = [options["kind"] for options in config["compressors"].values() if options["kind"] not in COMPRESSORS]
+    if config["model"]["kind"] not in MODELS:
+        foreign.append(config["model"]["kind"])
+    if foreign:
+        raise HarnessError(f"'{foreign[0]}' is no part of the harness: --study FILE tells where it lies")
+    trained_on = _dataset(config["data"]["train"])
+    others = {_dataset(e.fingerprint).name: _dataset(e.fingerprint) for e in evaluations}
+    data = (trained_on, *(other for name, other in others.items() if name != trained_on.name))
+    return Trial(config=config, data=data, protocol=None, evaluations=tuple(evaluations), metrics={})
+
+
+def _dataset(fingerprint: str) -> DatasetDeclaration:
+    for dataset in DATASETS.values():
+        if fingerprint in {split.fingerprint for split in dataset.splits.values()}:
+            return dataset
+    raise HarnessError(f"its data ({fingerprint[:8]}…) are somebody's own: --study FILE tells where they lie")
+
+
+def _evaluations(found: Snapshot, run: AttemptRecord) -> tuple[EvaluationSpec, ...]:
+    """Return what a run was evaluated on."""
+    records = [found.evaluations[key] for key in dict.fromkeys(key for key, _ in run.results)]
+    return tuple(
+        EvaluationSpec(e.key, e.dataset, e.split, e.fingerprint, data.images, data.bytes, e.condition)
+        for e in records
+        for data in (found.datasets[e.fingerprint],)
+    )
+
+
+def _differing(store: Store, run: AttemptRecord, result: AttemptResult) -> tuple[str, ...]:
+    """Return what has other bits than what is stored."""
+    stored = {(s.evaluation, s.name): s for s in samples(store, run.uid)}
+    here = {(s.evaluation, s.name): s for s in result.samples}
+    points = sorted(result.curve, key=lambda p: (p.split, p.name, p.step))
+    compared = {
+        "curve": (list(curve(store, run.uid)), points),
+        "metrics": (_texts(run.results), _texts(_results(result))),
+        "images": (stored, {place: here[place] for place in here if place in stored}),
+        "files": tuple(
+            sorted((a.kind, a.sha256) for a in files) for files in (artifacts(store, run.uid), result.artifacts)
+        ),
+    }
+    return tuple(what for what, (one, other) in compared.items() if one != other)
+
+
+def _results(result: AttemptResult) -> dict[tuple[str, str], float]:
+    return {(value.evaluation, value.name): unflagged(value.value, value.flag) for value in result.results}
+
+
+def _texts(values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], str]:
+    """Return values so that nan is equal to nan."""
+    return {place: repr(float(value)) for place, value in values.items()}
+
+
+def _changed(run: AttemptRecord, result: AttemptResult) -> Pairs:
+    """Return the circumstances, of those that both recorded, which are not what they were."""
+    before = {"code": run.code_digest, **flat(run.environment), **flat(run.execution)}
+    now = {"code": result.code_digest, **flat(result.environment), **flat(result.execution)}
+    device = {"device": (run.environment.get("device"), result.environment.get("device"))}
+    both = (before.keys() & now.keys()) - _OF_THE_MACHINE - {"device"}
+    pairs = differing({name: before[name] for name in both}, {name: now[name] for name in both})
+    return {**pairs, **{name: pair for name, pair in device.items() if pair[0] != pair[1]}}
+
+
+def _metrics(found: Snapshot, run: AttemptRecord, result: AttemptResult) -> tuple[Compared, ...]:
+    here = _results(result)
+    siblings = found.runs(run.trial_key).values()
+    compared = []
+    for place, stored in run.results.items():
+        over_seeds = [each.results[place] for each in siblings if place in each.results]
+        spread = stdev(over_seeds) if len(over_seeds) > 1 else None
+        value = here.get(place, float("nan"))
+        compared.append(Compared(metric_words(found, place), stored, value, spread, len(over_seeds)))
+    return tuple(compared)

@@ -1,0 +1,204 @@
+"""Statistics of runs and of networks: one door to all of them. docs/statistics.md explains each.
+
+"These two methods differ" is about seeds: `sign_flip`, `mann_whitney`, `interval`, `bootstrap`. "These two networks
+differ" is about the images of one test set: `mcnemar`, `paired_bootstrap`, `binomial_error`. None of the one stands for
+the other. The exact tests of paired differences are in `statistics`; scipy does the rest.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from harness.report.statistics import (
+    ALPHA,
+    LEVEL,
+    deviation,
+    holm,
+    interval,
+    mcnemar,
+    mean,
+    sign_flip,
+    smallest_p,
+)
+
+RESAMPLES = 9_999
+
+
+@dataclass(frozen=True)
+class Test:
+    """The outcome of an exact test, with what it could have told at most."""
+
+    p: float
+    smallest_p: float  # that so many runs can give, whatever they show
+    alpha: float = ALPHA
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether any outcome of so many runs could be significant."""
+        return self.smallest_p < self.alpha
+
+    def __str__(self) -> str:
+        """Return p, or "too few runs to tell" with the smallest p that was attainable."""
+        if not self.can_tell:
+            return f"too few runs to tell (smallest attainable p {self.smallest_p:.2g})"
+        return f"p {self.p:.2g} (smallest attainable {self.smallest_p:.2g})"
+
+
+@dataclass(frozen=True)
+class BestOf:
+    """The best of k runs, and how far above one run's expectation it lies by being chosen."""
+
+    best: float
+    mean: float
+    expected_best: float  # of k runs drawn with replacement from these values
+    k: int
+
+    @property
+    def bias(self) -> float:
+        """Expected best of k minus the mean: what choosing alone adds."""
+        return self.expected_best - self.mean
+
+
+def best_of(values: Sequence[float], k: int) -> BestOf:
+    """Return the best (largest) of the values beside the expected maximum of k draws from them, with replacement.
+
+    With x sorted and n values, P(max <= x_i) = (i / n)^k, so the expected maximum is a weighted sum. Give the
+    negatives where lower is better. Raises ValueError for no values or k < 1.
+    """
+    if not values or k < 1:
+        raise ValueError("best_of needs a value and k of at least 1")
+    ordered, n = sorted(values), len(values)
+    weights = [above - below for below, above in pairwise((i / n) ** k for i in range(n + 1))]
+    expected = math.fsum(weight * value for weight, value in zip(weights, ordered, strict=True))
+    return BestOf(ordered[-1], math.fsum(ordered) / n, expected, k)
+
+
+def normal_bias(k: int) -> float:
+    """Return the expected maximum of k standard normal draws: the bias of best-of-k in standard deviations."""
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    if k == 1:
+        return 0.0
+    return float(quad(lambda x: x * k * norm.pdf(x) * norm.cdf(x) ** (k - 1), -9, 9)[0])
+
+
+def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
+    """Return the 95 % percentile bootstrap interval of the mean, the same for the same seed; None of one value.
+
+    Of few values it is too narrow: n values give no resample beyond their own range.
+    """
+    import numpy as np
+    from scipy.stats import bootstrap as resample
+
+    if len(values) < 2:
+        return None
+    if not all(map(math.isfinite, values)):
+        return math.nan, math.nan
+    found = resample(
+        (np.asarray(values),),
+        np.mean,
+        confidence_level=LEVEL,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def paired(differences: Sequence[float], alpha: float = ALPHA) -> Test:
+    """Return the two-sided exact sign-flip test of paired differences over seeds."""
+    return Test(sign_flip(differences), smallest_p(len(differences)), alpha)
+
+
+def paired_above(differences: Sequence[float], bound: float = 0.0, alpha: float = ALPHA) -> Test:
+    """Return the one-sided exact sign-flip test that differences lie above `bound`; p no smaller than 2^-n."""
+    above = [value - bound for value in differences]
+    p = one_sided(above)
+    return Test(p, 2.0 ** -len(above), alpha)
+
+
+def one_sided(differences: Sequence[float]) -> float:
+    """Return the share of all 2^n sign flips whose sum is at least that of the differences; nan where one is nan.
+
+    Exact and whole, as of `sign_flip`: a sum that differs by less than n billionths is the same.
+    """
+    from collections import Counter
+
+    from harness.report.statistics import DIGITS
+
+    if not all(map(math.isfinite, differences)):
+        return math.nan
+    whole = [round(value * 10**DIGITS) for value in differences]
+    sums = Counter({0: 1})
+    for step in whole:
+        following: Counter[int] = Counter()
+        for total, count in sums.items():
+            following[total + step] += count
+            following[total - step] += count
+        sums = following
+    seen = sum(whole) - len(whole)
+    return sum(count for total, count in sums.items() if total >= seen) / 2.0 ** len(whole)
+
+
+def mann_whitney(one: Sequence[float], other: Sequence[float], alpha: float = ALPHA) -> Test:
+    """Return the two-sided exact Mann-Whitney test of runs that share no seeds, ties included.
+
+    All ways to share the values out are counted, so n and m of at most about ten. No p is below 2 / C(n + m, n).
+    """
+    from scipy.stats import PermutationMethod, mannwhitneyu
+
+    ways = math.comb(len(one) + len(other), len(one))
+    smallest = min(1.0, 2 / ways)
+    if not all(map(math.isfinite, [*one, *other])):
+        return Test(math.nan, smallest, alpha)
+    if len(set(one) | set(other)) == len(one) + len(other):
+        p = mannwhitneyu(one, other, method="exact").pvalue
+    else:
+        p = mannwhitneyu(one, other, method=PermutationMethod(n_resamples=math.inf)).pvalue
+    return Test(float(p), smallest, alpha)
+
+
+def binomial_error(accuracy: float, images: int) -> float:
+    """Return the standard error of an accuracy (0 to 1) on so many test images: sqrt(a (1 - a) / n)."""
+    return math.sqrt(accuracy * (1 - accuracy) / images)
+
+
+def paired_bootstrap(one: Sequence[float], other: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean difference of two single networks over the same images, resampled.
+
+    One value an image of each (right or not, PSNR). It says nothing of other seeds of either method. Raises
+    ValueError where they are not of the same images.
+    """
+    return bootstrap([a - b for a, b in zip(one, other, strict=True)], seed)
+
+
+def so_few(seeds: int, tests: int = 1, alpha: float = ALPHA) -> str:
+    """Return a line for a plan: the smallest p of so many paired seeds, one-sided, after Holm over so many tests."""
+    least = min(1.0, tests * 2.0**-seeds)
+    verdict = "too few runs to tell" if least >= alpha else "enough to tell"
+    return f"{seeds} seeds, {tests} test{'s' if tests != 1 else ''}: smallest attainable p {least:.2g}, {verdict}"
+
+
+__all__ = [
+    "BestOf",
+    "Test",
+    "best_of",
+    "binomial_error",
+    "bootstrap",
+    "deviation",
+    "holm",
+    "interval",
+    "mann_whitney",
+    "mcnemar",
+    "mean",
+    "normal_bias",
+    "one_sided",
+    "paired",
+    "paired_above",
+    "paired_bootstrap",
+    "sign_flip",
+    "smallest_p",
+    "so_few",
+]

@@ -1,0 +1,191 @@
+"""In what two runs, two studies or two stores differ: configuration, environment, metrics.
+
+Two runs are compared value by value and bit by bit. Studies and stores are compared trial by trial, by the trials'
+names: what stands in one alone, whose configuration differs, the means of the metrics, and how many of the runs that
+both have (the same key and seed) have the same bits.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from harness.spec.attempt import Point, unflagged
+from harness.store.connection import Store
+from harness.store.find import metric_words, study_trials, values
+from harness.store.queries import curve, samples
+from harness.store.records import AttemptRecord, Snapshot
+
+Pairs = dict[str, tuple[Any, Any]]
+"""What differs, by dotted path or name; None where one side lacks it."""
+
+
+@dataclass(frozen=True)
+class RunDiff:
+    """In what two attempts differ."""
+
+    configuration: Pairs
+    environment: Pairs
+    metrics: Pairs  # all of them, also those that are equal
+    curve: str  # in words
+    images: Pairs  # metric → images whose values differ, of how many
+    same_bits: bool  # of metrics, curve and values of images; not of times
+
+
+def diff_runs(store: Store, found: Snapshot, a: AttemptRecord, b: AttemptRecord) -> RunDiff:
+    """Compare two attempts of a store."""
+    curves = curve(store, a.uid), curve(store, b.uid)
+    packed = [{(s.evaluation, s.name): s for s in samples(store, each.uid)} for each in (a, b)]
+    results = [{metric_words(found, place): value for place, value in values(found, x).items()} for x in (a, b)]
+    metrics = paired(*results)
+    return RunDiff(
+        configuration=differing(flat(found.trials[a.trial_key].config), flat(found.trials[b.trial_key].config)),
+        environment=differing(_circumstances(a), _circumstances(b)),
+        metrics={**metrics, **paired(a.measures, b.measures)},
+        curve=_curve_words(*curves),
+        images={
+            metric_words(found, place): (_differing_bits(packed[0][place].packed, packed[1][place].packed), one.count)
+            for place, one in packed[0].items()
+            if place in packed[1] and one.encoding == "bits" and one.count == packed[1][place].count
+        },
+        same_bits=all(_same(x, y) for x, y in metrics.values()) and curves[0] == curves[1] and packed[0] == packed[1],
+    )
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two studies or stores: its trials by what they are called, each with its accepted runs by seed."""
+
+    store: Store
+    found: Snapshot
+    trials: Mapping[str, str]  # name → key
+
+
+def study_side(store: Store, found: Snapshot, study: str) -> Side:
+    """Return a study as a side. Raises HarnessError where it is not stored."""
+    return Side(store, found, study_trials(found, study))
+
+
+def store_side(store: Store, found: Snapshot) -> Side:
+    """Return all of a store as a side; its trials are called "STUDY: NAME"."""
+    studies = dict.fromkeys(place.study for place in found.study_trials)
+    named = {f"{study}: {name}": key for study in studies for name, key in study_trials(found, study).items()}
+    alone = {key: key for key in found.trials if key not in named.values()}
+    return Side(store, found, {**named, **alone})
+
+
+@dataclass(frozen=True)
+class SidesDiff:
+    """In what two studies or two stores differ."""
+
+    only_a: list[str]
+    only_b: list[str]
+    configuration: dict[str, Pairs]  # by trial
+    environment: Pairs  # sorted texts of the values that occur, where these differ
+    metrics: list[dict[str, Any]]  # trial, metric, a, b, runs_a, runs_b: means over the accepted runs
+    common_runs: int
+    differing_runs: list[str] = field(default_factory=list)  # runs of both whose metrics have not the same bits
+
+
+def diff_sides(a: Side, b: Side) -> SidesDiff:
+    """Compare two studies or stores."""
+    both = [name for name in a.trials if name in b.trials]
+    configuration = {
+        name: differing(flat(a.found.trials[a.trials[name]].config), flat(b.found.trials[b.trials[name]].config))
+        for name in both
+    }
+    runs = {(key, seed) for key in a.trials.values() for seed in a.found.runs(key)}
+    common = sorted(run for run in runs if run[0] in b.trials.values() and run[1] in b.found.runs(run[0]))
+    names = {key: name for name, key in a.trials.items()}
+    return SidesDiff(
+        only_a=[name for name in a.trials if name not in b.trials],
+        only_b=[name for name in b.trials if name not in a.trials],
+        configuration={name: pairs for name, pairs in configuration.items() if pairs},
+        environment=differing(_occurring(a), _occurring(b)),
+        metrics=[row for name in both for row in _mean_rows(a, b, name)],
+        common_runs=len(common),
+        differing_runs=[f"{names[key]}, seed {seed}" for key, seed in common if not _same_run(a, b, key, seed)],
+    )
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested mappings by dotted path; an empty mapping is a leaf."""
+    leaves: dict[str, Any] = {}
+    for key, inner in value.items():
+        path = f"{prefix}{key}"
+        leaves.update(flat(inner, f"{path}.") if isinstance(inner, Mapping) and inner else {path: inner})
+    return leaves
+
+
+def paired(a: Mapping[str, Any], b: Mapping[str, Any]) -> Pairs:
+    """Return both sides' values by name."""
+    return {name: (a.get(name), b.get(name)) for name in sorted({*a, *b})}
+
+
+def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> Pairs:
+    """Return those of both sides' values that differ."""
+    return {name: pair for name, pair in paired(a, b).items() if pair[0] != pair[1] or (name in a) != (name in b)}
+
+
+def _circumstances(attempt: AttemptRecord) -> dict[str, Any]:
+    """Return where and how an attempt was made, flat."""
+    return {
+        "seed": attempt.seed,
+        "state": attempt.state,
+        "code_digest": attempt.code_digest,
+        **flat(attempt.environment),
+        **flat(attempt.execution, "execution."),
+    }
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two numbers are the same, nan as nan."""
+    return bool(one == other or (one != one and other != other))  # noqa: PLR0124
+
+
+def _curve_words(a: tuple[Point, ...], b: tuple[Point, ...]) -> str:
+    if a == b:
+        return f"the same {len(a)} points" if a else "none"
+    by_place = [{(p.step, p.split, p.name): (p.value, p.flag) for p in points} for points in (a, b)]
+    places = sorted(place for place in {*by_place[0], *by_place[1]} if by_place[0].get(place) != by_place[1].get(place))
+    step, split, name = places[0]
+    shown = [str(unflagged(*pair)) if (pair := side.get(places[0])) else "missing" for side in by_place]
+    return f"{len(places)} points differ, the first {split} {name} at step {step}: {shown[0]} and {shown[1]}"
+
+
+def _differing_bits(a: bytes, b: bytes) -> int:
+    return sum((x ^ y).bit_count() for x, y in zip(a, b, strict=True))
+
+
+def _accepted(side: Side) -> Iterable[AttemptRecord]:
+    for key in dict.fromkeys(side.trials.values()):
+        yield from side.found.runs(key).values()
+
+
+def _occurring(side: Side) -> dict[str, list[str]]:
+    """Return the values that the circumstances of a side's runs have, by name."""
+    occurring: dict[str, set[str]] = {}
+    for attempt in _accepted(side):
+        for name, value in _circumstances(attempt).items():
+            occurring.setdefault(name, set()).add(str(value))
+    return {name: sorted(texts) for name, texts in occurring.items() if name != "seed"}
+
+
+def _mean_rows(a: Side, b: Side, name: str) -> list[dict[str, Any]]:
+    means = []
+    for side in (a, b):
+        by_metric: dict[str, list[float]] = {}
+        for attempt in side.found.runs(side.trials[name]).values():
+            for place, value in values(side.found, attempt).items():
+                by_metric.setdefault(metric_words(side.found, place), []).append(value)
+        means.append({metric: (fmean(each), len(each)) for metric, each in by_metric.items()})
+    return [
+        {"trial": name, "metric": metric, "a": one and one[0], "b": other and other[0],
+         "runs_a": one[1] if one else 0, "runs_b": other[1] if other else 0}
+        for metric, (one, other) in paired(*means).items()
+    ]  # fmt: skip
+
+
+def _same_run(a: Side, b: Side, key: str, seed: int) -> bool:
+    one, other = (values(side.found, side.found.runs(key)[seed]) for side in (a, b))
+    return all(_same(x, y) for x, y in ((one.get(place), other.get(place)) for place in {*one, *other}))

@@ -1,0 +1,59 @@
+"""A stored attempt by what a person calls it: the first digits of its uid, or STUDY:TRIAL:SEED for one that counts."""
+
+from collections.abc import Mapping
+
+from harness.spec.errors import HarnessError, did_you_mean
+from harness.store.records import AttemptRecord, Snapshot
+
+
+def find_attempt(found: Snapshot, text: str) -> AttemptRecord:
+    """Return the attempt that `text` names. Raises HarnessError where it names none, or several."""
+    study, _, rest = text.partition(":")
+    if rest:
+        return _find_run(found, study, rest)
+    matches = [attempt for attempt in found.attempts if attempt.uid.startswith(text)]
+    if len(matches) != 1:
+        how_many = f"{len(matches)} attempts begin" if matches else "no attempt begins"
+        raise HarnessError(f"{how_many} with '{text}'; 'harness results list --all' lists them")
+    return matches[0]
+
+
+def study_trials(found: Snapshot, study: str) -> Mapping[str, str]:
+    """Return the key of each trial of a study by its name: of one name's several, the newest.
+
+    Raises HarnessError for a study that is not stored.
+    """
+    places = {place.name: place.trial_key for place in found.study_trials if place.study == study}
+    if not places:
+        known = {place.study for place in found.study_trials}
+        raise HarnessError(f"no study '{study}' is stored{did_you_mean(study, known)}")
+    return places
+
+
+def values(found: Snapshot, attempt: AttemptRecord) -> dict[tuple[str, str], float]:
+    """Return what an attempt, and later evaluations from its weights, found: (evaluation key, name) → value."""
+    later = found.evaluated_later(attempt.uid)
+    return {place: value for each in (*later, attempt) for place, value in each.results.items()}
+
+
+def metric_words(found: Snapshot, place: tuple[str, str]) -> str:
+    """Return a metric for people: "mnist/test accuracy", and its condition where it is not clean."""
+    key, name = place
+    evaluation = found.evaluations[key]
+    condition = {k: v for k, v in evaluation.condition.items() if (k, v) != ("kind", "clean")}
+    under = f" ({', '.join(f'{k} {v}' for k, v in sorted(condition.items()))})" if condition else ""
+    return f"{evaluation.dataset}/{evaluation.split} {name}{under}"
+
+
+def _find_run(found: Snapshot, study: str, rest: str) -> AttemptRecord:
+    name, _, seed = rest.rpartition(":")
+    if not name or not seed.isdecimal():
+        raise HarnessError(f"a run is written STUDY:TRIAL:SEED, not '{study}:{rest}'")
+    trials = study_trials(found, study)
+    if name not in trials:
+        raise HarnessError(f"study '{study}' has no trial '{name}'{did_you_mean(name, trials)}")
+    runs = found.runs(trials[name])
+    if int(seed) not in runs:
+        has = ", ".join(map(str, sorted(runs))) or "none"
+        raise HarnessError(f"'{study}:{name}' has no accepted run with seed {seed}; it has: {has}")
+    return runs[int(seed)]

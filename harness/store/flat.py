@@ -1,0 +1,121 @@
+"""What counts as plain rows, for other programs: runs, results, curves and measures, each a table of its own.
+
+Columns are called as those of `harness.load`'s frames. A trial that stands in several studies comes under the newest,
+unless studies are named.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from harness.spec.attempt import unflagged
+from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.files import atomic_open
+from harness.spec.keys import canonical_json
+from harness.store.connection import Store
+from harness.store.find import values
+from harness.store.queries import curve, snapshot
+from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord
+
+Rows = Literal["results", "runs", "curves", "measures"]
+ROWS: tuple[Rows, ...] = get_args(Rows)
+
+_RUN: dict[str, type] = {"study": str, "trial": str, "seed": int, "attempt": str}
+COLUMNS: Mapping[Rows, Mapping[str, type]] = {
+    "results": {**_RUN, "dataset": str, "split": str, "condition": str, "metric": str, "value": float},
+    "runs": {
+        **_RUN, "state": str, "key": str, "task": str, "model": str, "protocol": str, "device": str, "threads": int,
+        "started": str, "ended": str, "code": str, "config": str, "costs": str,
+    },
+    "curves": {**_RUN, "split": str, "metric": str, "step": int, "value": float},
+    "measures": {**_RUN, "kind": str, "device": str, "threads": int, "measure": str, "value": float},
+}  # fmt: skip
+"""The columns of each table with their types; `config` and `costs` are JSON."""
+
+
+def rows(store: Store, what: Rows, *, studies: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a table, by study, trial and seed. Raises HarnessError for a study that is not stored."""
+    found = snapshot(store)
+    names = {place.study for place in found.study_trials}
+    for wanted in studies or ():
+        if wanted not in names:
+            raise HarnessError(f"no study '{wanted}' in the store{did_you_mean(wanted, names)}")
+    places = {p.trial_key: p for p in found.study_trials if not studies or p.study in studies}
+    for place in sorted(places.values(), key=lambda p: (p.study, p.position, p.trial_key)):
+        for attempt in _attempts(found, place.trial_key, what):
+            for row in _rows_of(store, found, place, attempt, what):
+                yield (place.study, place.name, attempt.seed, attempt.uid, *row)
+
+
+def write_csv(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> int:
+    """Write rows as CSV with a header, all or nothing; nan and inf are written so. Return how many there were."""
+    count = 0
+    with atomic_open(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS[what])
+        for row in table:
+            writer.writerow(row)
+            count += 1
+        text.detach()
+    return count
+
+
+def write_parquet(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> int:
+    """Write rows as Parquet, all or nothing. Return how many there were. Raises HarnessError without pyarrow."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise HarnessError("Parquet needs pyarrow: pip install 'harness[parquet]'") from error
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    columns = COLUMNS[what]
+    read = list(table)
+    data = list(zip(*read, strict=True)) or [()] * len(columns)
+    fields = [pa.field(name, types[kind]) for name, kind in columns.items()]
+    arrays = [pa.array(column, field.type) for column, field in zip(data, fields, strict=True)]
+    with atomic_open(path) as file:
+        parquet.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), file)
+    return len(read)
+
+
+def _attempts(found: Snapshot, key: str, what: Rows) -> list[AttemptRecord]:
+    runs = found.runs(key)
+    return [runs[seed] for seed in sorted(runs)] + (found.timings(key) if what == "measures" else [])
+
+
+def _rows_of(
+    store: Store, found: Snapshot, place: StudyTrialRecord, attempt: AttemptRecord, what: Rows
+) -> Iterator[tuple[Any, ...]]:
+    """Yield an attempt's rows, after the columns that all tables begin with."""
+    if what == "results":
+        for (key, metric), value in sorted(values(found, attempt).items()):
+            evaluation = found.evaluations[key]
+            yield evaluation.dataset, evaluation.split, _condition(evaluation.condition), metric, value
+    elif what == "curves":
+        for point in curve(store, attempt.uid):
+            yield point.split, point.name, point.step, unflagged(point.value, point.flag)
+    elif what == "measures":
+        for name, value in attempt.measures.items():
+            yield attempt.kind, _device(attempt), attempt.threads, name, value
+    else:
+        trial = found.trials[attempt.trial_key]
+        config = trial.config
+        yield (
+            attempt.state, trial.key, config["task"]["kind"], config.get("model", {}).get("kind"), place.protocol_name,
+            _device(attempt), attempt.threads, attempt.started, attempt.ended, attempt.code_digest,
+            canonical_json(config), canonical_json(trial.costs),
+        )  # fmt: skip
+
+
+def _device(attempt: AttemptRecord) -> str:
+    return str(attempt.environment.get("device", attempt.device))
+
+
+def _condition(condition: Mapping[str, Any]) -> str:
+    """Return "clean", or a condition's kind with its options."""
+    options = [f"{name}={json.dumps(value)}" for name, value in condition.items() if name != "kind"]
+    return " ".join([str(condition.get("kind", "clean")), *options])

@@ -1,0 +1,94 @@
+"""Timing in turn and the arithmetic of ratios, with a clock that says what it is told."""
+
+import json
+
+import pytest
+
+from harness.bench.clock import Timed, in_turn, machine, timed, write
+from harness.bench.epoch import Epoch, EpochOptions, rows
+from harness.bench.ops import OpCase, OpRow, compared
+from harness.bench.overhead import row
+
+
+class FakeClock:
+    """A clock that moves when a candidate says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def takes(self, *seconds):
+        left = list(seconds)
+
+        def work():
+            self.now += left.pop(0)
+
+        return work
+
+
+def test_candidates_are_called_in_turn_and_the_warm_up_does_not_count():
+    clock, calls = FakeClock(), []
+
+    def candidate(name, *seconds):
+        work = clock.takes(*seconds)
+        return lambda: (calls.append(name), work())
+
+    found = in_turn({"a": candidate("a", 9, 1, 2, 6), "b": candidate("b", 9, 3, 3, 3)}, 3, clock=clock)
+    assert calls == ["a", "b"] * 4
+    assert found == {"a": Timed((1, 2, 6)), "b": Timed((3, 3, 3))}
+    assert found["a"].median == 2
+
+
+def test_what_a_call_returns_lives_until_the_clock_was_read():
+    clock = FakeClock()
+
+    class Kept:
+        def __del__(self):
+            clock.now += 100
+
+    assert timed(Kept, clock)[0] == 0
+
+
+CASE = OpCase("spatial", (2, 4, 3, 3), 2, "nchw", "float32", "cpu", "forward")
+
+
+def test_ratios_of_an_operator():
+    first, second, third = compared([OpRow(CASE, name, s, 2.0) for name, s in (("a", 3.0), ("b", 6.0), ("c", 12.0))])
+    assert [first.ratio_to_clone, second.ratio_to_clone, third.ratio_to_clone] == [1.5, 3.0, 6.0]
+    assert [first.ratio_to_best, second.ratio_to_best, third.ratio_to_best] == [0.5, 2.0, 4.0]
+    # it reads 1, writes 1/2, and 1/2 position of a quarter of the size; the copy moves 2 in 2 s
+    assert first.ratio_to_bytes == pytest.approx(3.0 / 1.625)
+
+
+def test_backward_moves_as_much_again():
+    both = OpCase(**{**CASE.__dict__, "both": "forward+backward"})
+    assert OpRow(both, "a", 6.5, 2.0).ratio_to_bytes == pytest.approx(2.0)
+
+
+def test_one_implementation_alone_has_no_other():
+    assert compared([OpRow(CASE, "a", 3.0, 2.0)])[0].ratio_to_best is None
+
+
+def test_epochs_are_compared_by_the_median_of_images_a_second(tmp_path):
+    ours = [Epoch(1.0, 100, 0.5), Epoch(2.0, 100, 0.6), Epoch(4.0, 100, 0.7)]
+    usual = [Epoch(4.0, 100, 0.5)] * 3
+    first, second = rows("digits", EpochOptions(tmp_path, precision="bf16"), {"harness": ours, "usual": usual})
+    assert (first["images_per_s"], first["ratio"], first["accuracy"], first["precision"]) == (50, 2.0, 0.6, "bf16")
+    assert (second["ratio"], second["precision"], second["workers"]) == (1.0, "fp32", 2)
+
+
+def test_overhead_is_what_the_grid_takes_more():
+    found = row("function", 2, 10, 50.0, 51.0)
+    assert found["overhead"] == pytest.approx(0.02)
+    assert found["seconds_a_run_more"] == 0.5
+
+
+def test_figures_are_stored_with_machine_and_command(tmp_path):
+    stored = json.loads(write(tmp_path, "ops", [{"a": 1}], threads=3).read_text())
+    assert stored["benchmark"] == "ops"
+    assert stored["rows"] == [{"a": 1}]
+    assert stored["command"].startswith("harness ")
+    assert stored["machine"]["threads"] == 3
+    assert set(machine()) == {"processor", "cores", "threads", "gpu", "python", "torch", "load", "date"}
