@@ -1,6 +1,7 @@
 """Options and output that several commands share."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -95,9 +96,9 @@ def print_json(value: Any) -> None:
 
 def print_csv(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows as CSV on stdout."""
-    writer = csv.writer(click.get_text_stream("stdout"), lineterminator="\n")
-    writer.writerow(headers)
-    writer.writerows(rows)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([headers, *rows])
+    click.echo(text.getvalue(), nl=False)
 
 
 def json_number(value: float | None) -> float | str | None:

@@ -210,7 +210,9 @@ def _differing(store: Store, run: AttemptRecord, result: AttemptResult) -> tuple
         "curve": (list(curve(store, run.uid)), points),
         "metrics": (_texts(run.results), _texts(_results(result))),
         "images": (stored, {place: here[place] for place in here if place in stored}),
-        "files": tuple(sorted((a.kind, a.sha256) for a in files) for files in (artifacts(store, run.uid), result.artifacts)),
+        "files": tuple(
+            sorted((a.kind, a.sha256) for a in files) for files in (artifacts(store, run.uid), result.artifacts)
+        ),
     }
     return tuple(what for what, (one, other) in compared.items() if one != other)
 

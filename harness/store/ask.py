@@ -11,9 +11,7 @@ from typing import Any
 from harness.spec.errors import HarnessError
 from harness.store.connection import Store
 
-_ALLOWED = frozenset(
-    {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
-)
+_ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 _PRAGMAS = frozenset({"table_info", "table_list", "index_list", "foreign_key_list"})
 
 
@@ -32,7 +30,9 @@ def ask(store: Store, sql: str) -> Answer:
     try:
         cursor = conn.execute(sql)
         if cursor.description is None:
-            raise HarnessError("that is no query: write SELECT … (`SELECT name, sql FROM sqlite_master` lists the tables)")
+            raise HarnessError(
+                "that is no query: write SELECT … (`SELECT name, sql FROM sqlite_master` lists the tables)"
+            )
         return Answer(tuple(column[0] for column in cursor.description), cursor.fetchall())
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) in {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY}:

@@ -1,4 +1,4 @@
-"""A stored attempt by what a person calls it: the first digits of its uid, or STUDY:TRIAL:SEED for a run that counts."""
+"""A stored attempt by what a person calls it: the first digits of its uid, or STUDY:TRIAL:SEED for a run."""
 
 from collections.abc import Mapping
 

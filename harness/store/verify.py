@@ -33,7 +33,7 @@ class Verified:
 
 
 def verify(sources: Sequence[Path]) -> Verified:
-    """Look at databases, published files and folders of these. Raises HarnessError where there is nothing to look at."""
+    """Look at databases, published files and folders of these. Raises HarnessError where there is nothing."""
     found = Verified()
     for source in sources:
         inside = sorted(source.glob("*.jsonl")) if source.is_dir() else [source]
@@ -98,7 +98,9 @@ def _trial_keys(conn: sqlite3.Connection) -> Iterator[str]:
 
 def _evaluation_keys(conn: sqlite3.Connection) -> Iterator[str]:
     """Make the evaluations' keys anew."""
-    rows = conn.execute("SELECT e.key, d.fingerprint, e.condition_json FROM evaluation e JOIN dataset d ON d.id = dataset_id")
+    rows = conn.execute(
+        "SELECT e.key, d.fingerprint, e.condition_json FROM evaluation e JOIN dataset d ON d.id = dataset_id"
+    )
     for key, fingerprint, condition in rows:
         if (right := evaluation_key(fingerprint, json.loads(condition))) != key:
             yield f"evaluation {key}: the key of its data and condition is {right}"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ def bars(values: Sequence[float], width: int) -> str:
     """Return values as at most `width` bars, each the mean of its share of them; a dot where there is no number."""
     count = min(width, len(values))
     edges = [number * len(values) // count for number in range(count + 1)]
-    means = [_mean(values[begin:end]) for begin, end in zip(edges, edges[1:], strict=False)]
+    means = [_mean(values[begin:end]) for begin, end in pairwise(edges)]
     known = [mean for mean in means if mean is not None]
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
     scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
