@@ -37,6 +37,7 @@ format: $(STAMP)
 tables: $(STAMP)
 	$(BIN)/harness report tables --table all --from results/published --out reports --format md --format latex --format csv
 	$(BIN)/harness report figures --from results/published --out reports/figures
+	$(BIN)/harness report findings --from results/published --out reports/findings.md
 	$(BIN)/harness report html --from results/published --out reports/index.html
 
 clean:

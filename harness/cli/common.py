@@ -1,9 +1,9 @@
 """Options and output that several commands share."""
 
 import csv
-import io
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,9 @@ def print_json(value: Any) -> None:
 
 def print_csv(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows as CSV on stdout."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([headers, *rows])
-    click.echo(text.getvalue(), nl=False)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(headers)
+    writer.writerows(rows)
 
 
 def json_number(value: float | None) -> float | str | None:

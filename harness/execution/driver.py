@@ -140,6 +140,7 @@ def make_request(
             device=options.device,
             threads=options.threads_for(study),
             memory_format=study.execution.memory_format,
+            kernels=study.execution.kernels,
             compile=study.execution.compile,
             capture=study.execution.capture,
             deterministic=study.execution.deterministic,

@@ -16,7 +16,7 @@ from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
 from harness.store.records import Snapshot
 
-_SETTINGS = ("deterministic", "memory_format", "compile", "capture")
+_SETTINGS = ("deterministic", "memory_format", "kernels", "compile", "capture")
 
 
 def run_timing(

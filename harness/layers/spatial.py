@@ -11,6 +11,8 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from harness.layers.compressor import reduced_channels
+from harness.layers.kernels import eager
+from harness.layers.kernels.choice import wanted
 from harness.layers.memory_format import check_maps, is_channels_last
 
 Reduction = Literal["max", "min"]
@@ -37,6 +39,8 @@ def feature_pool(x: Tensor, stride: int, reduce: Reduction = "max") -> Tensor:
     _check_reduction(reduce)
     n, c, h, w = x.shape
     groups = reduced_channels(c, stride)
+    if wanted(x):
+        return eager.feature_pool(x, stride, reduce == "min")
     # Not amax and amin: these divide the gradient among equal values.
     if is_channels_last(x):
         grouped = x.permute(0, 2, 3, 1).view(n, h, w, groups, stride)

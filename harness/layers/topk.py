@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.layers.compressor import reduced_channels
+from harness.layers.kernels import eager
+from harness.layers.kernels.choice import wanted
 from harness.layers.memory_format import check_maps, like_input
 
 
@@ -36,6 +38,8 @@ def topk_pool(x: Tensor, k: int, largest: bool = True) -> Tensor:
     check_maps(x, "topk_pool")
     if not 1 <= k <= x.shape[1]:
         raise ValueError(f"k is 1 to {x.shape[1]}, the number of channels, not {k}")
+    if wanted(x):
+        return eager.topk_pool(x, k, largest)
     last = x.permute(0, 2, 3, 1)  # (N, H, W, C): sorting runs of C is faster, also with the copy from NCHW
     # Not torch.topk: the positions that it gives for equal values are in no stated order.
     order = torch.sort(last.detach().contiguous(), dim=3, descending=largest, stable=True).indices

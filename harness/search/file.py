@@ -25,8 +25,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from harness.search.space import Space
 from harness.spec.checks import FieldError, validate
 from harness.spec.errors import HarnessError, SpecError, did_you_mean
+from harness.spec.foreign import declared_model
 from harness.spec.grid import Override
-from harness.spec.models import MODELS
 from harness.spec.resolve import named, resolve_trial
 from harness.spec.source import Source, YamlPath, read_source
 from harness.spec.study_file import ExecutionOptions, Part, Seed
@@ -141,9 +141,10 @@ def _space(file: _SearchFile, data: Mapping[str, Any], folders: Sequence[str]) -
     compressor = cast("dict[str, Any]", named(file.compressor))
     if "stride" in compressor:
         raise FieldError(("compressor", "stride"), "the stride is what is searched for: write strides: [2, 4] instead")
-    options = {name: value for name, value in base.config["model"].items() if name != "kind"}
-    declared = MODELS[base.config["model"]["kind"]]
-    known = declared.sites_of(declared.options.model_validate(options))
+    if base.is_function:
+        raise FieldError(("task",), "a function has no sites where something could stand: make a grid of its arguments")
+    declared = declared_model(base.config["model"], folders)
+    known = declared.sites
     for number, site in enumerate(file.sites or ()):
         if site not in known:
             raise FieldError(

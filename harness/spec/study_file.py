@@ -45,6 +45,7 @@ class ExecutionOptions(BaseModel):
     threads: Annotated[int, Field(ge=1, strict=True)] | None = None
     deterministic: Annotated[bool, Field(strict=True)] = True
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    kernels: Literal["auto", "torch"] = "auto"  # auto: fast kernels where they fit; torch: plain torch
     compile: Annotated[bool, Field(strict=True)] = False
     capture: Literal["auto", "off"] = "auto"  # auto: the training step as one CUDA graph, where there is a GPU
 

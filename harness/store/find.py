@@ -1,4 +1,4 @@
-"""A stored attempt by what a person calls it: the first digits of its uid, or STUDY:TRIAL:SEED for a run."""
+"""A stored attempt by what a person calls it: the first digits of its uid, or STUDY:TRIAL:SEED for one that counts."""
 
 from collections.abc import Mapping
 

@@ -5,12 +5,14 @@ device, and keeps the seconds only.
 """
 
 import math
+import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from harness.spec.attempt import AttemptRequest, Measure, ResultValue, State, flagged
@@ -21,7 +23,7 @@ from harness.training.checkpoint import compatible
 from harness.training.context import Context
 from harness.training.outcome import Outcome, measure
 from harness.training.process import StopFlag, synchronise
-from harness.training.streams import seed_libraries
+from harness.training.streams import seed_libraries, stream_seed
 
 OUTPUT_FILE = "output.txt"
 
@@ -36,7 +38,7 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
     if digest != task["code"]:
         raise HarnessError(f"the code of '{task['target']}' was edited since this was planned; run the study again")
     context = Context(request, stop, compatible(request, device))
-    seed_libraries(request.seed)
+    _seed_libraries(request.seed)
     started = time.perf_counter()
     with _output_kept(Path(request.folder) / OUTPUT_FILE):
         returned = target(context, **request.config["arguments"])
@@ -68,6 +70,13 @@ def _outcome(
         measures=() if context.resumed_from else (seconds,),  # of a part of the run alone it would mislead
         artifacts=artifacts,
     )
+
+
+def _seed_libraries(seed: int) -> None:
+    """Seed the generators that libraries draw from unasked: Python's, numpy's, torch's."""
+    random.seed(stream_seed(seed, "python"))
+    np.random.seed(stream_seed(seed, "numpy") % 2**32)  # noqa: NPY002 - it is this one that libraries use
+    seed_libraries(seed)
 
 
 @contextmanager

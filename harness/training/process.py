@@ -10,14 +10,16 @@ from pathlib import Path
 
 import torch
 
+from harness.layers.kernels import use_kernels
 from harness.spec.attempt import STOP_FILE, Execution
 
 _POLL_S = 0.2
 
 
 def configure(execution: Execution) -> torch.device:
-    """Fix threads and determinism for this process, and return the device."""
+    """Fix threads, kernels and determinism for this process, and return the device."""
     torch.set_num_threads(execution.threads)
+    use_kernels(execution.kernels)
     _keep_memory()
     _set_deterministic(execution)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a seventh of the time

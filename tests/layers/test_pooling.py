@@ -192,8 +192,8 @@ def test_the_saved_positions_of_topk_are_only_those_kept():
     kept: list[int] = []
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.dtype == torch.int64:
-            kept.append(tensor.untyped_storage().nbytes() // 8)
+        if tensor.dtype == torch.uint8:
+            kept.append(tensor.untyped_storage().nbytes())
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

@@ -30,7 +30,7 @@ def protocol(head, lines):
         ("digits\n", "{kind: mnist, x: 1}\n", 3, "unknown key 'x': the dataset 'mnist' has no options"),
         ("digits\n", "3\n", 3, "'dataset' must be a name or a mapping {kind: NAME, option: value}, not 3"),
         ("digits\n", "{x: 1}\n", 3, "a dataset is written NAME or {kind: NAME, option: value}, not {'x': 1}"),
-        ("mnist_cnn", "mnist_cn", 4, "unknown model 'mnist_cn'; did you mean 'mnist_cnn'?"),
+        ("mnist_cnn", "mnist_cn", 4, "unknown model 'mnist_cn'; did you mean 'mnist_cnn'? (or torchvision:NAME)"),
         ("mnist_cnn", "{kind: mnist_cnn, depth: 2}", 4, "unknown key 'depth'"),
         ("digits-quick", "digits-quik", 5, "unknown protocol 'digits-quik'; did you mean 'digits-quick'?"),
         (
@@ -174,7 +174,7 @@ def test_one_entry_says_its_compressors_in_one_way(refusal, head, one, compresso
 def test_width_where_nothing_can_be_narrowed(refusal, head, one, monkeypatch):
     old = MODELS["mnist_cnn"]
     fixed = ModelDeclaration(old.name, old.input_shape, 10, {"conv2": Site("conv2", 32, narrowable=False)}, old.code)
-    monkeypatch.setattr("harness.spec.resolve.MODELS", {"mnist_cnn": fixed})
+    monkeypatch.setattr("harness.spec.foreign.MODELS", {"mnist_cnn": fixed})
     assert refusal(head + one.replace("spatial", "width")) == (
         "s.yml:10: 'width' cannot stand at 'conv2': nothing before it can be narrowed alone"
     )
@@ -183,7 +183,7 @@ def test_width_where_nothing_can_be_narrowed(refusal, head, one, monkeypatch):
 def test_data_that_do_not_fit_the_model(refusal, head, one, monkeypatch):
     old = MODELS["mnist_cnn"]
     colour = ModelDeclaration("colour", (3, 32, 32), 100, old.sites, old.code)
-    monkeypatch.setattr("harness.spec.resolve.MODELS", {"colour": colour})
+    monkeypatch.setattr("harness.spec.foreign.MODELS", {"colour": colour})
     assert refusal(head.replace("mnist_cnn", "colour") + one) == (
         "s.yml:3: the model 'colour' takes 3×32×32 images of 100 classes, 'digits' has 1×28×28 of 10"
     )

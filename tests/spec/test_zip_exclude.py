@@ -85,7 +85,10 @@ def test_a_path_reaches_into_a_part_of_the_same_point(load, head, one):
         (
             ["zip: {evaluate: [[digits]]}"],
             11,
-            "'evaluate' leads nowhere; known: at, compressor, compressors, dataset, model, protocol, seeds, task",
+            (
+                "'evaluate' leads nowhere; "
+                "known: arguments, at, compressor, compressors, dataset, model, protocol, seeds, target, task"
+            ),
         ),
     ],
 )
@@ -224,7 +227,10 @@ def test_what_the_command_line_sets_comes_after(load, head, one):
         (
             ["grid: G", "exclude: [{name: A}]"],
             12,
-            "'name' leads nowhere; known: at, compressor, compressors, dataset, model, protocol, seeds, task",
+            (
+                "'name' leads nowhere; "
+                "known: arguments, at, compressor, compressors, dataset, model, protocol, seeds, target, task"
+            ),
         ),
         (["grid: G", "exclude: []"], 12, "'exclude' must not be empty"),
         (["grid: G", "exclude: [{}]"], 12, "an item of 'exclude' must not be empty"),

@@ -31,8 +31,7 @@ def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", db: Path) -
     """Write the attempts that count: as JSON lines to be published, or as rows of CSV or Parquet for other programs.
 
     JSON lines hold all of an attempt, and can be merged again; its maps are written beside, named by SHA-256. CSV and
-    Parquet hold one table: results (a row a metric of a run), runs, curves (a row a point) or measures (seconds,
-    bytes).
+    Parquet hold one table: results (a row a metric of a run), runs, curves (a row a point) or measures (seconds).
 
     \b
     harness results export --study mnist --out results/published/mnist.jsonl

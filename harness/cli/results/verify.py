@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--rerun", type=click.IntRange(min=1), metavar="K", help="Repeat K runs, drawn by --seed, on this machine."
-)
+@click.option("--rerun", type=click.IntRange(min=1), metavar="K", help="Repeat K runs, drawn by --seed, here.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
 @click.option("--device", help="Where to repeat runs: cpu, cuda or cuda:N  [default: where each was made]")
 @click.option("--study", "files", metavar="FILE", multiple=True, help="Where plug-ins and own data of runs are named.")
@@ -47,9 +45,10 @@ def verify(
     found = look(sources)
     if fmt == "text":
         _print(found)
-    repeated, passed_over = (
-        ([], {}) if rerun is None or found.faults else _rerun(rerun, seed, device, files, sources, fmt)
-    )
+    repeated: list[Repeated] = []
+    passed_over: dict[str, str] = {}
+    if rerun is not None and not found.faults:
+        repeated, passed_over = _rerun(rerun, seed, device, files, sources, fmt)
     if fmt == "json":
         print_json(
             {

@@ -1,0 +1,63 @@
+"""Which implementation a call gets: this process's setting, and what the tensor's dtype and device allow."""
+
+import warnings
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+KERNELS = ("auto", "torch")
+"""auto: a kernel wherever one fits; torch: plain torch."""
+
+_CPU_DTYPES = frozenset({torch.float32, torch.bfloat16})
+
+_state: dict[str, str | bool] = {
+    "selected": "auto",
+    "cpu": find_spec("numba") is not None and find_spec("llvmlite") is not None,
+}
+
+
+def use_kernels(name: str) -> None:
+    """Choose for this process: "auto" or "torch".
+
+    Raises:
+        ValueError: another word.
+    """
+    if name not in KERNELS:
+        raise ValueError(f"kernels is 'auto' or 'torch', not {name!r}")
+    _state["selected"] = name
+
+
+def selected_kernels() -> str:
+    """Return what `use_kernels` chose, "auto" at first."""
+    return str(_state["selected"])
+
+
+def wanted(x: Tensor) -> bool:
+    """Return whether the maps `x` go to a kernel."""
+    if _state["selected"] == "torch":
+        return False
+    return x.device.type == "cpu" and bool(_state["cpu"]) and x.dtype in _CPU_DTYPES and not _differentiated(x)
+
+
+def _differentiated(x: Tensor) -> bool:
+    """Return whether `torch.func.grad` and its like are at work, which torch does not let custom operators join."""
+    if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is None:  # noqa: SLF001
+        return False
+    while torch._C._functorch.is_functorch_wrapped_tensor(x):  # noqa: SLF001
+        if torch._C._functorch.is_gradtrackingtensor(x):  # noqa: SLF001
+            return True
+        x = torch._C._functorch.get_unwrapped(x)  # noqa: SLF001
+    return False
+
+
+def give_up(device: str, reason: Exception) -> None:
+    """Keep to plain torch on a device type from now on, and say so once."""
+    if _state[device]:
+        _state[device] = False
+        first = str(reason).partition("\n")[0]
+        warnings.warn(
+            f"harness: no pooling kernels on {device} ({type(reason).__name__}: {first}); plain torch takes over",
+            RuntimeWarning,
+            stacklevel=3,
+        )

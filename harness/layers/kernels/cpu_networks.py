@@ -1,0 +1,298 @@
+"""Sorting networks for the CPU: keys, sort16 and bitonic merges on vectors of pixels, for top-k.
+
+A key is a float64 that holds value and channel, so that one minimum and one maximum move both and ties have one order:
+2⁵² + (the fp32 value as an ordered integer) · 2¹⁶ + (2¹⁶ − 1 − channel). A larger key stands earlier: for the smallest
+values the ordered integer is complemented. NaN is above every number, either way; −0 counts as 0. Padding is 0.0.
+
+A row of keys is one vector, of `LANES64` pixels; rows lie one behind another. Arguments are addresses and counts.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from harness.layers.kernels.cpu_layout import LANES64
+from harness.layers.kernels.cpu_vectors import (
+    F64,
+    I16,
+    I32,
+    I64,
+    as_float,
+    constant,
+    load,
+    offset,
+    shuffled,
+    splat,
+    store,
+    vector,
+    void,
+)
+
+ROW_BYTES = 8 * LANES64
+_EXPONENT = 0x433 << 52  # of 2⁵²
+_LAST = 0xFFFF
+
+SORT16 = (
+    ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (10, 11), (12, 13), (14, 15)),
+    ((0, 2), (4, 6), (8, 10), (12, 14), (1, 3), (5, 7), (9, 11), (13, 15)),
+    ((0, 4), (8, 12), (1, 5), (9, 13), (2, 6), (10, 14), (3, 7), (11, 15)),
+    ((0, 8), (1, 9), (2, 10), (3, 11), (4, 12), (5, 13), (6, 14), (7, 15)),
+    ((5, 10), (6, 9), (3, 12), (13, 14), (4, 8), (7, 11), (1, 2)),
+    ((1, 4), (7, 13), (2, 8), (11, 14)),
+    ((2, 4), (5, 6), (9, 10), (11, 13), (3, 8), (7, 12)),
+    ((6, 8), (10, 12), (3, 5), (7, 9)),
+    ((3, 4), (5, 6), (7, 8), (9, 10), (11, 12)),
+    ((6, 7), (8, 9)),
+)
+"""Green's network of 60 comparisons."""
+
+
+def _row(builder: Any, rows: Any, number: int) -> Any:
+    return builder.add(rows, I64(number * ROW_BYTES))
+
+
+def _larger(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def _smaller(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+def _exchange(builder: Any, keys: list[Any], i: int, j: int) -> None:
+    keys[i], keys[j] = _larger(builder, keys[i], keys[j]), _smaller(builder, keys[i], keys[j])
+
+
+def _merge(builder: Any, keys: list[Any]) -> None:
+    """Sort a bitonic sequence, in place."""
+    half = len(keys) // 2
+    while half:
+        for i in range(len(keys)):
+            if not i & half:
+                _exchange(builder, keys, i, i + half)
+        half //= 2
+
+
+def _encode(builder: Any, bits: Any, field: Any, low: Any, special: Any) -> tuple[Any, Any]:
+    """Return the keys of maps' bits, and `special` with the lanes that hold NaN or −0 added."""
+    value = as_float(builder, bits, LANES64)
+    bits = builder.bitcast(value, vector(I32, LANES64))
+    nan = builder.fcmp_unordered("uno", value, value)
+    negative_zero = builder.icmp_unsigned("==", bits, constant(I32, LANES64, 1 << 31))
+    bits = builder.select(negative_zero, constant(I32, LANES64, 0), bits)
+    sign = builder.ashr(bits, constant(I32, LANES64, 31))
+    ordered = builder.xor(bits, builder.or_(sign, constant(I32, LANES64, 1 << 31)))
+    ordered = builder.select(nan, builder.not_(low), builder.xor(ordered, low))
+    high = builder.shl(builder.zext(ordered, vector(I64, LANES64)), constant(I64, LANES64, 16))
+    key = builder.bitcast(builder.or_(high, field), vector(F64, LANES64))
+    return key, builder.or_(special, builder.or_(nan, negative_zero))
+
+
+def _encode16(
+    builder: Any, rows: Sequence[Any], keys: Any, first: Any, count: Any, smallest: Any, special: Any
+) -> None:
+    """Write the sorted keys of up to 16 channels, of which the first is number `first`; rows from `count` on are pads.
+
+    `special` is the address of a 64-bit word that becomes nonzero where a NaN or a −0 is met.
+    """
+    low = splat(builder, builder.trunc(smallest, I32), LANES64)
+    top = builder.sub(I64(_EXPONENT + _LAST), first)
+    seen = ir.Constant(vector(ir.IntType(1), LANES64), [0] * LANES64)
+    made = []
+    for i, bits in enumerate(rows):
+        field = splat(builder, builder.sub(top, I64(i)), LANES64)
+        if count is None:
+            key, seen = _encode(builder, bits, field, low, seen)
+        else:
+            there = splat(builder, builder.icmp_signed("<", I64(i), count), LANES64)
+            key, met = _encode(builder, bits, field, low, ir.Constant(seen.type, [0] * LANES64))
+            key = builder.select(there, key, constant(F64, LANES64, 0.0))
+            seen = builder.or_(seen, builder.and_(met, there))
+        made.append(key)
+    for layer in SORT16:
+        for i, j in layer:
+            _exchange(builder, made, i, j)
+    for i, key in enumerate(made):
+        store(builder, key, _row(builder, keys, i))
+    mask = builder.zext(builder.bitcast(seen, ir.IntType(LANES64)), I64)
+    store(builder, builder.or_(load(builder, special, I64, 1), mask), special)
+
+
+@void("encode16_rows", 6)
+def encode16_rows(
+    builder: Any, element: Any, x: Any, step: Any, keys: Any, first: Any, smallest: Any, special: Any
+) -> None:
+    """Sort 16 whole channels whose pixels are neighbours in memory (NCHW), `step` bytes apart."""
+    rows = [load(builder, offset(builder, x, i, step), element, LANES64) for i in range(16)]
+    _encode16(builder, rows, keys, first, None, smallest, special)
+
+
+@void("encode16_partial", 6)
+def encode16_partial(
+    builder: Any, element: Any, x: Any, count: Any, keys: Any, first: Any, smallest: Any, special: Any
+) -> None:
+    """Sort `count` channels that were staged: 16 rows of `LANES64` values."""
+    step = I64(LANES64 * element.width // 8)
+    rows = [load(builder, offset(builder, x, i, step), element, LANES64) for i in range(16)]
+    _encode16(builder, rows, keys, first, count, smallest, special)
+
+
+def _as_fp32_bits(builder: Any, bits: Any) -> Any:
+    return builder.bitcast(as_float(builder, bits, LANES64), vector(I32, LANES64))
+
+
+def transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Transpose a square of `LANES64` vectors of `LANES64` elements by interleaving halves."""
+    half = LANES64 // 2
+    while half:
+        # Swap blocks of `half`: element j of row i with element j - half of row i + half.
+        low = [j if not j & half else LANES64 + (j & ~half) for j in range(LANES64)]
+        high = [j | half if not j & half else LANES64 + j for j in range(LANES64)]
+        rows = [
+            shuffled(builder, rows[i], rows[i + half], low)
+            if not i & half
+            else shuffled(builder, rows[i - half], rows[i], high)
+            for i in range(LANES64)
+        ]
+        half //= 2
+    return rows
+
+
+@void("encode16_pixels", 6)
+def encode16_pixels(
+    builder: Any, element: Any, x: Any, step: Any, keys: Any, first: Any, smallest: Any, special: Any
+) -> None:
+    """Sort 16 whole channels that are neighbours in memory (channels-last), pixels `step` bytes apart."""
+    rows: list[Any] = []
+    for block in range(0, 16, LANES64):
+        start = builder.add(x, I64(block * element.width // 8))
+        pixels = [load(builder, offset(builder, start, p, step), element, LANES64) for p in range(LANES64)]
+        rows += transposed(builder, [_as_fp32_bits(builder, bits) for bits in pixels])
+    _encode16(builder, rows, keys, first, None, smallest, special)
+
+
+def _merge_rows(count: int) -> Any:
+    """(keys, step): sort bitonic sequences of `count` rows, `step` bytes apart."""
+
+    @void(f"merge_rows_{count}", 2)
+    def emit(builder: Any, element: Any, keys: Any, step: Any) -> None:
+        where = [offset(builder, keys, i, step) for i in range(count)]
+        rows = [load(builder, address, F64, LANES64) for address in where]
+        _merge(builder, rows)
+        for address, row in zip(where, rows, strict=True):
+            store(builder, row, address)
+
+    return emit
+
+
+def _merge_top(count: int) -> Any:
+    """(a, b): a becomes the sorted `count` largest of the sorted sequences a and b."""
+
+    @void(f"merge_top_{count}", 2)
+    def emit(builder: Any, element: Any, a: Any, b: Any) -> None:
+        rows = [
+            _larger(
+                builder,
+                load(builder, _row(builder, a, i), F64, LANES64),
+                load(builder, _row(builder, b, count - 1 - i), F64, LANES64),
+            )
+            for i in range(count)
+        ]
+        _merge(builder, rows)
+        for i, row in enumerate(rows):
+            store(builder, row, _row(builder, a, i))
+
+    return emit
+
+
+merge2, merge4, merge8, merge16 = _merge_rows(2), _merge_rows(4), _merge_rows(8), _merge_rows(16)
+top1, top2, top4, top8, top16 = _merge_top(1), _merge_top(2), _merge_top(4), _merge_top(8), _merge_top(16)
+
+
+@void("cross", 2)
+def cross(builder: Any, element: Any, a: Any, b: Any) -> None:
+    """Leave the larger keys of two rows in a, the smaller ones in b."""
+    first, second = load(builder, a, F64, LANES64), load(builder, b, F64, LANES64)
+    store(builder, _larger(builder, first, second), a)
+    store(builder, _smaller(builder, first, second), b)
+
+
+@void("larger", 2)
+def larger(builder: Any, element: Any, a: Any, b: Any) -> None:
+    """Leave the larger keys of two rows in a."""
+    store(builder, _larger(builder, load(builder, a, F64, LANES64), load(builder, b, F64, LANES64)), a)
+
+
+@void("pad", 1)
+def pad(builder: Any, element: Any, a: Any) -> None:
+    """Make a row of padding."""
+    store(builder, constant(F64, LANES64, 0.0), a)
+
+
+def _decode(builder: Any, element: Any, key: Any, smallest: Any) -> tuple[Any, Any]:
+    """Return the maps' bits of keys, and the channels (16 bits)."""
+    bits = builder.bitcast(key, vector(I64, LANES64))
+    channel = builder.not_(builder.trunc(bits, vector(I16, LANES64)))
+    ordered = builder.trunc(builder.lshr(bits, constant(I64, LANES64, 16)), vector(I32, LANES64))
+    ordered = builder.xor(ordered, splat(builder, builder.trunc(smallest, I32), LANES64))
+    negative = builder.ashr(ordered, constant(I32, LANES64, 31))  # all ones: the value is not negative
+    value = builder.xor(ordered, builder.or_(builder.not_(negative), constant(I32, LANES64, 1 << 31)))
+    if element.width == 16:
+        value = builder.trunc(builder.lshr(value, constant(I32, LANES64, 16)), vector(I16, LANES64))
+    return value, channel
+
+
+def _narrowed(builder: Any, channel: Any, width: int) -> Any:
+    return builder.trunc(channel, vector(ir.IntType(width), LANES64)) if width < 16 else channel
+
+
+def _decode_row(width: int) -> Any:
+    """(keys, y, taken, smallest): one row's values and channels (of `width` bits), pixels neighbours in memory."""
+
+    @void(f"decode_row_{width}", 4)
+    def emit(builder: Any, element: Any, keys: Any, y: Any, taken: Any, smallest: Any) -> None:
+        value, channel = _decode(builder, element, load(builder, keys, F64, LANES64), smallest)
+        store(builder, value, y)
+        store(builder, _narrowed(builder, channel, width), taken)
+
+    return emit
+
+
+def _store_pixels(builder: Any, rows: list[Any], out: Any, step: Any) -> None:
+    """Store `LANES64` rows (maps) of as many integers (pixels): maps are neighbours, pixels `step` bytes apart."""
+    width = rows[0].type.element.width
+    if width == 32:
+        for p, pixel in enumerate(transposed(builder, rows)):
+            store(builder, pixel, offset(builder, out, p, step))
+        return
+    together = min(LANES64, 64 // width)  # maps that fill one word: cheaper than to shuffle what is small
+    words = vector(ir.IntType(together * width), LANES64)
+    for first in range(0, LANES64, together):
+        packed = builder.zext(rows[first], words)
+        for i in range(1, together):
+            wide = builder.zext(rows[first + i], words)
+            packed = builder.or_(packed, builder.shl(wide, constant(words.element, LANES64, i * width)))
+        start = builder.add(out, I64(first * width // 8))
+        for p in range(LANES64):
+            store(builder, builder.extract_element(packed, I32(p)), offset(builder, start, p, step))
+
+
+def _decode_pixels(width: int) -> Any:
+    """(keys, y, taken, step, smallest): `LANES64` rows, maps neighbours in memory, pixels `step` values apart."""
+
+    @void(f"decode_pixels_{width}", 5)
+    def emit(builder: Any, element: Any, keys: Any, y: Any, taken: Any, step: Any, smallest: Any) -> None:
+        values, channels = [], []
+        for i in range(LANES64):
+            value, channel = _decode(builder, element, load(builder, _row(builder, keys, i), F64, LANES64), smallest)
+            values.append(value)
+            channels.append(_narrowed(builder, channel, width))
+        _store_pixels(builder, values, y, builder.mul(step, I64(element.width // 8)))
+        _store_pixels(builder, channels, taken, builder.mul(step, I64(width // 8)))
+
+    return emit
+
+
+decode_row8, decode_row16 = _decode_row(8), _decode_row(16)
+decode_pixels8, decode_pixels16 = _decode_pixels(8), _decode_pixels(16)

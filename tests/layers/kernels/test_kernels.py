@@ -1,0 +1,169 @@
+"""The CPU kernels against plain torch: the same bits, gradients too, for any shape, layout and value."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.layers import feature_pool, topk_pool
+from harness.layers.kernels import use_kernels
+
+pytest.importorskip("numba")
+FORMATS = [torch.contiguous_format, torch.channels_last]
+DTYPES = [torch.float32, torch.bfloat16]
+SIZES = [(1, 1), (1, 3), (2, 2), (7, 5), (4, 4), (3, 3), (8, 6)]
+CHANNELS = [1, 2, 7, 16, 17, 24, 40, 96, 130]
+
+
+@pytest.fixture(autouse=True)
+def _auto():
+    use_kernels("auto")
+    yield
+    use_kernels("auto")
+
+
+def plain(pool, x):
+    use_kernels("torch")
+    try:
+        return pool(x)
+    finally:
+        use_kernels("auto")
+
+
+def maps(shape, dtype, memory_format, seed=0) -> torch.Tensor:
+    """Draw maps full of ties, NaN, infinities and both zeros."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(-9, 10, shape, generator=generator).to(dtype)
+    kind = torch.randint(0, 40, shape, generator=generator)
+    for number, value in enumerate((math.nan, -0.0, math.inf, -math.inf)):
+        x[kind == number] = value
+    return x.contiguous(memory_format=memory_format)
+
+
+def assert_same_bits(actual, expected):
+    """Equal to the bit, -0.0 and 0.0 apart; any NaN equals any."""
+    assert actual.dtype == expected.dtype
+    assert actual.shape == expected.shape
+    assert torch.equal(actual.isnan(), expected.isnan())
+    one, other = (torch.where(t.isnan(), 1, t) for t in (actual, expected))
+    assert torch.equal(one, other)
+    assert torch.equal(one.signbit(), other.signbit())
+
+
+def assert_like_plain_torch(pool, x):
+    """Check values, memory format and gradient of `pool` at `x` against plain torch."""
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    y, expected = pool(ours), plain(pool, theirs)
+    assert _from_kernel(y)
+    assert not _from_kernel(expected)
+    assert_same_bits(y, expected)
+    for form in FORMATS:
+        assert not y.numel() or y.is_contiguous(memory_format=form) == expected.is_contiguous(memory_format=form)
+    g = torch.arange(1, y.numel() + 1).reshape(y.shape).to(y.dtype)
+    y.backward(g)
+    expected.backward(g)
+    assert torch.equal(ours.grad, theirs.grad)
+
+
+def _from_kernel(y) -> bool:
+    """Return whether a function of ours is the last in the graph of `y`, and not torch's own."""
+    return type(y.grad_fn).__name__ in {"_FeaturePoolBackward", "_TopKPoolBackward"}
+
+
+@pytest.mark.parametrize("memory_format", FORMATS, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("reduce", ["max", "min"])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5, 8, 256])
+def test_spatial(stride, reduce, dtype, memory_format):
+    for h, w in SIZES:
+        x = maps((2, stride * 3, h, w), dtype, memory_format)
+        assert_like_plain_torch(lambda x: feature_pool(x, stride, reduce), x)
+
+
+@pytest.mark.parametrize("memory_format", FORMATS, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_topk(channels, largest, dtype, memory_format):
+    for h, w in SIZES:
+        x = maps((2, channels, h, w), dtype, memory_format)
+        for k in {1, 2, 3, channels // 3, channels // 2, channels} & set(range(1, channels + 1)):
+            assert_like_plain_torch(lambda x, k=k: topk_pool(x, k, largest), x)
+
+
+@pytest.mark.parametrize("channels", [256, 257, 600, 2048])
+@pytest.mark.parametrize("memory_format", FORMATS, ids=str)
+def test_many_channels(channels, memory_format):
+    x = maps((1, channels, 3, 3), torch.float32, memory_format)
+    for k in (1, channels // 4, channels // 2, channels):
+        assert_like_plain_torch(lambda x, k=k: topk_pool(x, k), x)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.integers(0, 3), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.integers(1, 6),
+    st.sampled_from([(dtype, form) for dtype in DTYPES for form in FORMATS]), st.booleans(), st.integers(0, 2**30),
+)  # fmt: skip
+def test_any_shape(n, channels, h, w, stride, kind, flag, seed):
+    dtype, memory_format = kind
+    x = maps((n, channels, h, w), dtype, memory_format, seed)
+    assert_like_plain_torch(lambda x: topk_pool(x, 1 + seed % channels, flag), x)
+    x = maps((n, channels * stride, h, w), dtype, memory_format, seed)
+    assert_like_plain_torch(lambda x: feature_pool(x, stride, "max" if flag else "min"), x)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [lambda x: x[:, :, 1:-1, ::2], lambda x: x.transpose(2, 3), lambda x: x[:1].expand(3, -1, -1, -1)],
+    ids=["crop", "transposed", "expanded"],
+)
+def test_views_and_gradients_of_any_stride(view):
+    for pool in (lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 3)):
+        x = torch.randn(2, 8, 6, 8, requires_grad=True)
+        y = pool(view(x))
+        y.sum().backward()  # a gradient that is one number, expanded
+        again = x.detach().clone().requires_grad_()
+        plain(pool, view(again)).sum().backward()
+        assert torch.equal(x.grad, again.grad)
+
+
+def test_gradients_are_those_of_finite_differences():
+    x = (torch.randperm(2 * 24 * 5 * 3).float() / 100).view(2, 24, 5, 3)
+    for pool in (lambda x: feature_pool(x, 4), lambda x: topk_pool(x, 7, largest=False)):
+        leaf = x.clone().requires_grad_()
+        direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+        weights = torch.randn(pool(x).shape, generator=torch.Generator().manual_seed(2))
+        (pool(leaf) * weights).sum().backward()
+        step = 1e-3
+        change = ((pool(x + step * direction) - pool(x - step * direction)) * weights).double().sum() / (2 * step)
+        torch.testing.assert_close((leaf.grad * direction).double().sum(), change, rtol=2e-3, atol=2e-2)
+
+
+def test_second_derivatives():
+    for pool in (lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 2)):
+        seconds = []
+        for run in (pool, lambda x, pool=pool: plain(pool, x)):
+            x = torch.arange(48.0).view(2, 6, 2, 2).requires_grad_()
+            (first,) = torch.autograd.grad(run(x).pow(3).sum(), x, create_graph=True)
+            seconds.append(torch.autograd.grad(first.square().sum(), x)[0])
+        assert torch.equal(*seconds)
+
+
+def test_the_number_of_threads_changes_no_bit():
+    x = torch.randn(9, 48, 19, 13)
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            leaf = x.clone().requires_grad_()
+            y = torch.cat([feature_pool(leaf, 3), topk_pool(leaf, 20)], 1)
+            y.square().sum().backward()
+            found.append((y.detach(), leaf.grad))
+    finally:
+        torch.set_num_threads(threads)
+    for y, gradient in found[1:]:
+        assert torch.equal(y, found[0][0])
+        assert torch.equal(gradient, found[0][1])

@@ -1,0 +1,140 @@
+"""The pooling operators among torch's: opcheck, compile, export, vmap, autocast, and plain torch instead."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.library import opcheck
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.layers import feature_pool, topk_pool
+from harness.layers.kernels import choice, selected_kernels, use_kernels
+
+pytest.importorskip("numba")
+FORMATS = [torch.contiguous_format, torch.channels_last]
+
+
+def both(x: torch.Tensor) -> torch.Tensor:
+    return topk_pool(feature_pool(x, 2, "min"), 2)
+
+
+class Both(torch.nn.Module):
+    def forward(self, x):
+        return both(x)
+
+
+@pytest.mark.parametrize("memory_format", FORMATS, ids=str)
+def test_opcheck(memory_format):
+    x = torch.randn(2, 8, 4, 6).contiguous(memory_format=memory_format)
+    operators = torch.ops.harness
+    for operator, back, arguments, more in (
+        (operators.feature_pool, operators.feature_pool_backward, (2, True), 2),
+        (operators.topk_pool, operators.topk_pool_backward, (3, True), 8),
+    ):
+        opcheck(operator.default, (x.clone().requires_grad_(), *arguments))
+        y, taken = operator(x, *arguments)
+        assert taken.dtype == torch.uint8
+        opcheck(back.default, (torch.randn_like(y).requires_grad_(), taken, more))
+
+
+@pytest.mark.parametrize("memory_format", FORMATS, ids=str)
+def test_compile_without_a_break_and_export(memory_format):
+    x = torch.randn(2, 8, 4, 6).contiguous(memory_format=memory_format)
+    compiled = torch.compile(both, fullgraph=True, backend="aot_eager")
+    gradients = []
+    for run in (both, compiled):
+        leaf = x.clone().requires_grad_()
+        y = run(leaf)
+        assert torch.equal(y, both(x))
+        y.square().sum().backward()
+        gradients.append(leaf.grad)
+    assert torch.equal(*gradients)
+    exported = torch.export.export(Both(), (x,))
+    assert "harness.topk_pool" in str(exported.graph)
+    assert torch.equal(exported.module()(x), both(x))
+
+
+def test_vmap_and_functional_gradients():
+    x = torch.randn(3, 2, 8, 4, 6)
+    assert torch.equal(torch.vmap(both)(x), torch.stack([both(one) for one in x]))
+    assert torch.equal(torch.vmap(both, in_dims=1)(x), torch.stack([both(one) for one in x.unbind(1)]))
+    gradients = torch.vmap(torch.func.grad(lambda one: both(one).square().sum()))(x)
+    for one, gradient in zip(x, gradients, strict=True):
+        leaf = one.clone().requires_grad_()
+        both(leaf).square().sum().backward()
+        assert torch.equal(gradient, leaf.grad)
+
+
+def test_autocast_and_flop_counters_leave_the_operators_alone():
+    convolution = torch.nn.Conv2d(3, 8, 3)
+    with torch.autocast("cpu", torch.bfloat16), FlopCounterMode(display=False) as counter:
+        maps = convolution(torch.randn(1, 3, 8, 8))
+        assert both(maps).dtype == torch.bfloat16
+        assert both(torch.randn(1, 8, 2, 2)).dtype == torch.float32
+    assert counter.get_total_flops() == 2 * 8 * 6 * 6 * 27
+
+
+def test_other_dtypes_are_plain_torchs_without_a_word(recwarn):
+    for dtype in (torch.float64, torch.float16):
+        x = torch.randn(2, 8, 3, 3).to(dtype).requires_grad_()
+        assert "TopKPool" not in type(both(x).grad_fn).__name__
+    assert not [w for w in recwarn if "harness" in str(w.message)]
+
+
+def test_what_is_chosen():
+    assert selected_kernels() == "auto"
+    with pytest.raises(ValueError, match="not 'fast'"):
+        use_kernels("fast")
+    use_kernels("torch")
+    try:
+        assert selected_kernels() == "torch"
+        assert "Pool" not in type(feature_pool(torch.ones(1, 2, 1, 1, requires_grad=True), 2).grad_fn).__name__
+    finally:
+        use_kernels("auto")
+
+
+def test_one_warning_where_the_kernels_fail_and_the_same_values(monkeypatch, recwarn):
+    x = torch.randn(2, 8, 5, 5)
+    expected = both(x)
+    monkeypatch.setitem(choice._state, "cpu", True)
+
+    def fails(*_):
+        raise OSError("no compiler")
+
+    monkeypatch.setattr("harness.layers.kernels.cpu.ready", fails)
+    leaf = x.clone().requires_grad_()
+    with pytest.warns(RuntimeWarning, match="no compiler.*plain torch takes over"):
+        y = both(leaf)
+    y.sum().backward()
+    both(x)
+    assert not [w for w in recwarn if "harness" in str(w.message)]
+    assert torch.equal(y, expected)
+    assert leaf.grad.sum() == y.numel()
+
+
+def test_stored_machine_code_needs_no_compiler(tmp_path):
+    """A second process finds what the first one compiled, and does not import numba."""
+    code = (
+        "import sys, torch; from harness.layers import feature_pool;"
+        "print(feature_pool(torch.arange(8.).view(1, 4, 1, 2), 2).sum().item(), 'numba' in sys.modules)"
+    )
+    both(torch.randn(1, 4, 2, 2))  # compiled by now
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["18.0", "False"]
+
+
+def test_a_read_only_install_still_has_kernels(tmp_path):
+    """Where nothing can be kept, machine code is made anew."""
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    code = (
+        "import torch; from harness.layers.kernels import cpu;"
+        "print(cpu.spatial_forward(torch.arange(8.).view(1, 4, 1, 2), 2, False)[0].sum().item())"
+    )
+    environment = {"HARNESS_KERNEL_CACHE": str(blocked / "below")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
+    assert done.stdout.split() == ["18.0"]

@@ -1,0 +1,163 @@
+"""Foreign networks in trials: sites, what starts equal, weights from a file, refusals in one line."""
+
+import json
+import sys
+from importlib import import_module
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.models.build import build_model
+from harness.spec.checks import FieldError
+from harness.spec.errors import HarnessError
+from harness.spec.resolve import resolve_trial
+from harness.torchvision_compat import import_torchvision
+from harness.training.initialise import initialise
+
+SPATIAL = {"kind": "spatial", "stride": 2}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("harness.spec.found._known", {})
+    return tmp_path / "cache"
+
+
+def resolve(model, compressors=None, data="cifar10", folders=()):
+    protocol = "cifar-fast" if data == "cifar10" else "digits-quick"
+    return resolve_trial(
+        task="classification",
+        dataset=data,
+        model=model,
+        compressors=compressors,
+        protocol=protocol,
+        plugin_folders=folders,
+    )
+
+
+def network(model, compressors=None, data="cifar10", folders=()):
+    trial = resolve(model, compressors, data, folders)
+    torch.manual_seed(0)
+    made = build_model(trial.config, folders, trial.files)
+    initialise(made, "xavier_uniform", 0)
+    return made
+
+
+def test_parameters_that_both_have_at_one_shape_start_equal():
+    plain = dict(network("torchvision:resnet18").named_parameters())
+    pooled = dict(network("torchvision:resnet18", {"layer1": SPATIAL}).named_parameters())
+    assert [*plain] == [*pooled]
+    assert {n for n in plain if plain[n].shape != pooled[n].shape} == {
+        "network.layer2.0.conv1.weight",
+        "network.layer2.0.downsample.0.weight",
+    }
+    assert all(torch.equal(plain[n], pooled[n]) for n in plain if plain[n].shape == pooled[n].shape)
+
+
+def test_a_grey_image_is_repeated_and_what_is_observed_has_its_shape():
+    made = network("torchvision:squeezenet1_1", data="digits").eval()
+    seen = made.features(torch.randn(2, 1, 28, 28))
+    assert seen.maps.shape == (2, 128, 3, 3)
+    assert seen.hidden.shape == (2, 128)
+    assert seen.logits.shape == (2, 10)
+
+
+def test_what_is_hidden_is_what_the_last_linear_layer_reads():
+    made = network("torchvision:resnet18", {"layer1": SPATIAL}).eval()
+    seen = made.features(torch.randn(2, 3, 32, 32))
+    torch.testing.assert_close(seen.logits, made.network.fc(seen.hidden))
+
+
+@pytest.mark.parametrize("loses", ["slice", "fresh"])
+def test_weights_of_a_file_are_not_initialised_again(tmp_path, loses):
+    import_torchvision()
+    torch.manual_seed(5)
+    old = import_module("torchvision.models").resnet18(num_classes=7)
+    torch.save(old.state_dict(), tmp_path / "w.pt")
+    model = {"kind": "torchvision:resnet18", "weights": "w.pt", "loses": loses}
+    trial = resolve(model, {"layer1": SPATIAL}, folders=(str(tmp_path),))
+    assert len(trial.config["model"]["weights"]) == 64
+    assert trial.files[trial.config["model"]["weights"]] == str(tmp_path / "w.pt")
+    made = network(model, {"layer1": SPATIAL}, folders=(str(tmp_path),)).network
+    assert torch.equal(made.layer3[0].conv1.weight, old.layer3[0].conv1.weight)
+    sliced = torch.equal(made.layer2[0].conv1.weight, old.layer2[0].conv1.weight[:, ::2])
+    assert sliced == (loses == "slice")
+    assert made.fc.out_features == 10
+    (tmp_path / "w.pt").write_bytes(b"another")
+    with pytest.raises(HarnessError, match="has changed since this was planned"):
+        build_model(trial.config, (), trial.files)
+
+
+@pytest.mark.parametrize(
+    ("model", "compressors", "message"),
+    [
+        ("torchvision:resnet1", None, "did you mean 'resnet18'"),
+        ("torchvision:inception_v3", None, "it does not run on"),
+        ({"kind": "torchvision:resnet18", "foo": 1}, None, "unexpected keyword argument 'foo'"),
+        ({"kind": "torchvision:resnet18", "num_classes": 3}, None, "follows from the dataset"),
+        ({"kind": "torchvision:resnet18", "weights": "no.pt"}, None, "there is no file 'no.pt'"),
+        ("torchvision:resnet18", {"layer1.0": SPATIAL}, "unknown site 'layer1.0'"),
+        ("torchvision:resnet18", {"conv1": SPATIAL}, "unknown site 'conv1'"),
+    ],
+)
+def test_refused_in_one_line(model, compressors, message):
+    with pytest.raises(FieldError, match=message) as caught:
+        resolve(model, compressors)
+    assert "\n" not in str(caught.value)
+
+
+def test_compressors_that_cannot_stand_together_are_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setattr("harness.models.foreign.insert_after", _refusing)
+    with pytest.raises(FieldError, match="'torchvision:squeezenet1_1': not beside another") as caught:
+        resolve("torchvision:squeezenet1_1", {"features.3": SPATIAL})
+    assert caught.value.path == ("compressors",)
+
+
+def _refusing(*_, **__):
+    raise HarnessError("not beside another")
+
+
+PLUGIN = """
+from torch import nn
+
+def small(width=8, num_classes=3):
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 4, 3), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(4, num_classes))
+"""
+
+
+def test_any_callable_that_returns_a_module_is_a_model(tmp_path):
+    (tmp_path / "own_net_a.py").write_text(PLUGIN, encoding="utf-8")
+    folders = (str(tmp_path),)
+    model = {"kind": "own_net_a:small", "width": 6}
+    trial = resolve(model, {"1": SPATIAL}, folders=folders)
+    assert trial.config["model"]["width"] == 6
+    made = network(model, {"1": SPATIAL}, folders=folders)
+    assert made.network[2].in_channels == 3
+    assert made(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+    before = trial.key
+    (tmp_path / "own_net_a.py").write_text(PLUGIN.replace("4, 3)", "4, 5)"), encoding="utf-8")
+    assert resolve(model, {"1": SPATIAL}, folders=folders).key != before
+    sys.modules.pop("own_net_a", None)
+
+
+def test_what_was_found_is_kept(own_cache, monkeypatch):
+    resolve("torchvision:squeezenet1_1")
+    assert list((own_cache / "harness" / "networks").glob("*.json"))
+    monkeypatch.setattr("harness.spec.found._known", {})
+    monkeypatch.setattr("harness.models.foreign.describe", lambda *_: pytest.fail("looked again"))
+    resolve("torchvision:squeezenet1_1")
+
+
+def test_model_sites_prints_what_is_saved():
+    command = ["model", "sites", "torchvision:squeezenet1_1", "--input-shape", "3,64,64", "--format", "json"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert len(rows) > 4
+    assert set(rows[0]) == {"path", "channels", "parameters_saved", "macs_saved"}
+    fire = next(row for row in rows if row["path"] == "features.3")  # 128 channels, read by a 1×1 to 16
+    assert (fire["channels"], fire["parameters_saved"]) == (128, 64 * 16)
