@@ -25,12 +25,13 @@ class LazyGroup(click.Group):
         "run": ("harness.cli.run", "run", "Run studies: grids, timings."),
         "search": ("harness.cli.search", "search", "Search with Optuna: where compressors stand."),
         "report": ("harness.cli.report", "report", "Make tables, figures and a page from stored results."),
-        "results": ("harness.cli.results", "results", "Look at, export and merge stored results."),
+        "results": ("harness.cli.results", "results", "Look at, compare, export, merge and verify stored results."),
         "cost": ("harness.cli.cost", "cost", "Count what the networks of STUDY files cost."),
         "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),
         "doctor": ("harness.cli.doctor", "doctor", "Look at versions, devices, data and store; make one trial twice."),
         "model": ("harness.cli.model", "model", "List models and the sites where compressors can stand."),
         "bench": ("harness.cli.bench", "bench", "Measure speed: operators, epochs, the harness around them."),
+        "completion": ("harness.cli.completion", "completion", "Print the lines that make a shell complete commands."),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -26,6 +26,9 @@ def bench() -> None:
     """Measure speed: operators, epochs, the harness around them.
 
     Ratios within one call are what counts; run on a machine that does nothing else.
+
+    \b
+    harness bench store
     """
 
 

@@ -17,7 +17,11 @@ _SHOWN = 10  # names of classes
 
 @click.group()
 def data() -> None:
-    """List, download, import and verify datasets (below $HARNESS_DATA, or ~/.cache/harness/data)."""
+    """List, download, import and verify datasets (below $HARNESS_DATA, or ~/.cache/harness/data).
+
+    \b
+    harness data list
+    """
 
 
 @data.command("list")

@@ -8,7 +8,11 @@ from harness.spec.errors import HarnessError, did_you_mean
 
 @click.group()
 def model() -> None:
-    """List models and the sites where compressors can stand."""
+    """List models and the sites where compressors can stand.
+
+    \b
+    harness model list
+    """
 
 
 @model.command("list")

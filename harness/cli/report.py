@@ -23,7 +23,11 @@ _ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
 @click.group()
 def report() -> None:
-    """Make tables, figures and a page from stored results."""
+    """Make tables, figures and a page from stored results.
+
+    \b
+    harness report tables --study quickstart
+    """
 
 
 report.add_command(figures)

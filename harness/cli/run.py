@@ -38,7 +38,11 @@ limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="RUNS
 
 @click.group()
 def run() -> None:
-    """Run studies: grids, timings."""
+    """Run studies: grids, timings.
+
+    \b
+    harness run grid ablations/quickstart.yml
+    """
 
 
 @run.command()

@@ -25,7 +25,11 @@ _WHY = {
 
 @click.group()
 def search() -> None:
-    """Search with Optuna: where compressors stand."""
+    """Search with Optuna: where compressors stand.
+
+    \b
+    harness search placement ablations/cifar-search.yml --trials 40
+    """
 
 
 @search.command()

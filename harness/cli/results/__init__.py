@@ -7,17 +7,18 @@ from harness.cli.results.diff import diff
 from harness.cli.results.look import list_results, show
 from harness.cli.results.move import export, merge
 from harness.cli.results.query import query
+from harness.cli.results.serve import serve
 from harness.cli.results.verify import verify
 
 
 @click.group()
 def results() -> None:
-    """Look at, export and merge stored results.
+    """Look at, compare, export, merge and verify stored results.
 
     \b
     harness results list --study quickstart
     """
 
 
-for _command in (list_results, show, diff, curve, query, export, merge, verify):
+for _command in (list_results, show, diff, curve, query, export, merge, verify, serve):
     results.add_command(_command)

@@ -1,0 +1,75 @@
+"""`harness results serve`: a store in the browser, by datasette; a search, by Optuna's dashboard."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from harness.cli.common import sources_option
+from harness.spec.errors import HarnessError
+
+
+@click.command()
+@click.option("--search", "search_file", metavar="FILE", help="Optuna's dashboard of this search instead.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0: to everybody.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="The port; 0: any.")
+@click.option("--open", "opens", is_flag=True, help="Open a browser.")
+@click.option("--get", "path", metavar="PATH", help="Print what stands at PATH and end, without a server.")
+@sources_option
+def serve(
+    search_file: str | None, host: str, port: int, opens: bool, path: str | None, sources: tuple[Path, ...]
+) -> None:
+    """Look at results in the browser: tables with their descriptions, facets, and queries that are asked often.
+
+    It only reads, also while a study runs. Needs the extra `dash` (pip install 'harness[dash]').
+
+    \b
+    harness results serve --open
+    harness results serve --from results/published
+    harness results serve --search ablations/cifar-search.yml
+    harness results serve --get /harness/v_run.json
+    """
+    if search_file is not None:
+        _serve_search(search_file, host, port, opens, path, sources)
+        return
+    try:
+        from datasette.cli import cli as datasette
+    except ImportError as error:
+        raise HarnessError("datasette is not installed: pip install 'harness[dash]'") from error
+    from harness.store.browse import browsable
+
+    with browsable(sources) as (database, metadata):
+        how = (
+            ["--get", path]
+            if path is not None
+            else ["--host", host, "--port", str(port), *(["--open"] if opens else [])]
+        )
+        datasette.main(["serve", str(database), "--metadata", str(metadata), *how], standalone_mode=False)
+
+
+def _serve_search(file: str, host: str, port: int, opens: bool, path: str | None, sources: tuple[Path, ...]) -> None:
+    from harness.data.locations import data_root
+    from harness.execution.options import Options
+    from harness.search.book import Book
+    from harness.search.dashboard import dashboard, get
+    from harness.search.file import load_search
+    from harness.store.merge import open_results
+
+    search = load_search(file)
+    with ExitStack() as stack:
+        store = stack.enter_context(open_results(sources))
+        app = dashboard(Book(search, store, Options(db=sources[0], data_root=data_root())))
+        if path is not None:
+            click.echo(get(app, path))
+            return
+        from wsgiref.simple_server import make_server
+
+        server = stack.enter_context(make_server(host, port, app))
+        address = f"http://{host}:{server.server_port}/dashboard/"
+        click.echo(f"Optuna's dashboard of '{search.name}': {address}  (Ctrl-C ends it)")
+        if opens:
+            click.launch(address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            click.echo("")

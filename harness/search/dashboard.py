@@ -1,0 +1,80 @@
+"""What a search has found, for Optuna's dashboard: a study in memory, made from the store at each start."""
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from harness.search.book import Book
+from harness.search.space import words
+from harness.spec.errors import HarnessError
+
+App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+_STATES = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
+
+
+def dashboard(book: Book) -> App:
+    """Return the dashboard of a search as a WSGI application. Raises HarnessError where it is not installed."""
+    try:
+        from optuna_dashboard import wsgi
+    except ImportError as error:
+        raise HarnessError("Optuna's dashboard is not installed: pip install 'harness[dash]'") from error
+    app: App = wsgi(study(book))
+    return app
+
+
+def study(book: Book) -> optuna.storages.InMemoryStorage:
+    """Return Optuna's storage of one study: each known outcome of the search as a trial."""
+    book.open()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.InMemoryStorage()
+    search = book.search
+    made = optuna.create_study(
+        study_name=search.name,
+        storage=storage,
+        directions=[StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE][: len(search.objectives)],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        made.set_metric_names(list(search.objectives))
+    choices = {site: optuna.distributions.CategoricalDistribution(c) for site, c in search.space.choices.items()}
+    for placement in book.outcomes:
+        made.add_trial(_trial(book, placement, choices))
+    return storage
+
+
+def get(app: App, path: str) -> bytes:
+    """Return what an application answers to a GET of `path`. Raises HarnessError for anything but 200."""
+    said: list[str] = []
+    environ: dict[str, Any] = {}
+    place, _, query = path.partition("?")
+    setup_testing_defaults(environ)
+    environ.update(PATH_INFO=place, QUERY_STRING=query)
+    body = b"".join(app(environ, lambda status, _headers, _error=None: said.append(status)))
+    if not said or not said[0].startswith("200"):
+        raise HarnessError(f"{path}: {said[0] if said else 'no answer'}")
+    return body
+
+
+def _trial(book: Book, placement: Any, choices: Mapping[str, Any]) -> FrozenTrial:
+    outcome = book.outcomes[placement]
+    state = _STATES.get(outcome.state, TrialState.COMPLETE)
+    strides: dict[str, int | None] = {**dict.fromkeys(choices), **dict(placement)}
+    return create_trial(
+        state=state,
+        values=list(book.objectives(placement)) if state == TrialState.COMPLETE else None,
+        params=strides,
+        distributions=dict(choices),
+        user_attrs={
+            "placement": words(placement),
+            "key": book.search.space.trial(placement).key,
+            "attempts": list(outcome.attempts),
+            "diverged": outcome.state == "nan",
+        },
+        intermediate_values=dict(enumerate(outcome.epochs, 1)),
+    )

@@ -1,0 +1,174 @@
+"""What the tables and their columns mean, and queries that people ask: what datasette shows, and docs/results.md.
+
+A column is described once where it means the same in every table.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+TABLES: Mapping[str, str] = {
+    "study": "A study file, as it was last run",
+    "study_trial": "A trial's place in a study",
+    "trial": "What is trained: a resolved configuration, known by its key",
+    "run": "A trial with a seed",
+    "attempt": "One try at a run; a run counts by its accepted attempt (v_run)",
+    "evaluation": "A split of a dataset under a condition, on which runs are tested",
+    "dataset": "A split of a dataset, known by its contents",
+    "env": "On what attempts ran: device, versions, the state of the code",
+    "metric": "Points of curves",
+    "result": "Final metrics",
+    "measure": "What attempts cost: seconds, bytes",
+    "sample": "One value an image, packed",
+    "cost": "What a trial's network costs: parameters, variables, weights, macs, paper_flops",
+    "artifact": "Files that attempts left, below artifacts/UID beside the database",
+    "v_run": "Runs with their accepted attempt and its results, a row a result",
+    "v_time": "Times that were measured alone on an idle machine (harness run timing)",
+}
+
+_EVERYWHERE: Mapping[str, str] = {
+    "id": "Number within this database; another database has others",
+    "study_id": "The study",
+    "trial_id": "The trial",
+    "run_id": "The run",
+    "dataset_id": "The split",
+    "evaluation_id": "The evaluation",
+    "attempt_id": "The attempt",
+    "env_id": "On what it ran",
+    "value": "The number; NULL where flag says what it was",
+    "flag": "ok, nan, inf or -inf: SQLite has no such numbers",
+    "seed": "The seed of all of the run's generators",
+    "name": "What it is called",
+    "kind": "train, evaluate, timing or check; of an artifact: weights, maps, …",
+    "state": "running, done, nan, failed, oom, timeout, pruned, interrupted or lost",
+    "device": "cpu or cuda:N; of an environment, the model of the device",
+    "threads": "Threads of the worker",
+    "exclusive": "1 where it ran alone on the device",
+    "started": "ISO 8601, UTC",
+    "ended": "ISO 8601, UTC",
+    "task": "classification or function",
+    "model": "The network's name",
+    "split": "train, validation or test; test[:2000] is its first 2,000 images",
+    "key": "Hash of the configuration (of a trial) or of data and condition (of an evaluation)",
+    "key_scheme": "Version of what a key is made of",
+    "trial_key": "The trial's key",
+    "created": "When the study was last run with this text",
+    "spec_yaml": "The study file's text, with the files that it includes",
+    "spec_sha": "SHA-256 of the text",
+    "position": "Place in the study file, from 0",
+    "seeds_json": "The seeds that the study asks for",
+    "protocol_name": "The protocol that the study names",
+    "added": "When the trial last stood in the study",
+    "config_json": "The resolved configuration, canonical JSON",
+    "fingerprint": "Hash of the split's contents",
+    "images": "How many images",
+    "bytes": "Bytes of the pixels, or of the file",
+    "condition_json": "Under what it is tested, as JSON",
+    "sha": "SHA-256 of the environment",
+    "git_sha": "Commit of the code",
+    "dirty": "1 where the code differed from the commit",
+    "host": "Name of the machine; never published",
+    "driver": "Version of the GPU's driver",
+    "python": "Version of Python",
+    "torch": "Version of torch",
+    "packages_json": "Other versions, as JSON",
+    "uid": "The attempt's name everywhere",
+    "weights_from": "uid of the attempt whose weights are evaluated",
+    "resumed_from": "uid of the attempt whose checkpoint was gone on with",
+    "supersedes": "uid of the attempt that no longer counts",
+    "execution_json": "How it was carried out, as JSON",
+    "code_digest": "Digest of the code that it ran",
+    "error_kind": "Class of the error",
+    "error": "The error in a line",
+    "step": "Training steps so far",
+    "count": "How many values",
+    "encoding": "bits (numpy.packbits) or float32",
+    "packed": "The values",
+    "path": "Path within the attempt's folder",
+    "sha256": "SHA-256 of the file",
+    "attempt": "uid of the attempt",
+    "result_from": "uid of the attempt that the result is of: the accepted one or a later evaluation of its weights",
+    "dataset": "The dataset's name",
+    "evaluation_key": "The evaluation's key",
+    "condition": "Under what it is tested, as JSON",
+    "device_model": "Model of the device",
+    "execution": "How it was carried out, as JSON",
+}
+
+_FACETS: Mapping[str, list[str]] = {
+    "attempt": ["kind", "state", "device"],
+    "trial": ["task", "model"],
+    "v_run": ["model", "dataset", "split", "name", "state"],
+    "v_time": ["model", "device_model", "name"],
+    "metric": ["split", "name"],
+    "artifact": ["kind"],
+}
+
+QUERIES: Mapping[str, tuple[str, str]] = {
+    "results_by_trial": (
+        "Each trial of the studies with the mean, least and greatest of its results over the seeds",
+        """SELECT s.name AS study, st.name AS trial, v.dataset, v.split, v.condition, v.name AS metric,
+    count(*) AS runs, avg(v.value) AS mean, min(v.value) AS least, max(v.value) AS greatest
+FROM study_trial st JOIN study s ON s.id = st.study_id JOIN trial t ON t.id = st.trial_id
+JOIN v_run v ON v.trial_key = t.key
+WHERE v.name IS NOT NULL
+GROUP BY s.name, st.position, st.name, v.evaluation_key, v.name
+ORDER BY s.name, st.position, v.name""",
+    ),
+    "accuracy_and_costs": (
+        "Accuracy beside parameters and multiply-accumulates: what a Pareto front is made of",
+        """SELECT st.name AS trial, v.model, avg(v.value) AS accuracy, count(DISTINCT v.seed) AS runs,
+    p.value AS parameters, m.value AS macs
+FROM v_run v JOIN trial t ON t.key = v.trial_key
+JOIN study_trial st ON st.trial_id = t.id
+LEFT JOIN cost p ON p.trial_id = t.id AND p.name = 'parameters'
+LEFT JOIN cost m ON m.trial_id = t.id AND m.name = 'macs'
+WHERE v.name = 'accuracy' AND v.split = 'test'
+GROUP BY st.study_id, t.id ORDER BY accuracy DESC""",
+    ),
+    "curve": (
+        "The points of one attempt's curves; :attempt is its uid or how that begins",
+        """SELECT m.split, m.name, m.step, m.value, m.flag
+FROM metric m JOIN attempt a ON a.id = m.attempt_id
+WHERE length(:attempt) > 0 AND a.uid LIKE :attempt || '%'
+ORDER BY m.split, m.name, m.step""",
+    ),
+    "did_not_end_well": (
+        "Attempts that failed, ran out of memory or time, or were lost, the newest first",
+        """SELECT a.uid, st.name AS trial, r.seed, a.kind, a.state, a.error_kind, a.error, a.started
+FROM attempt a JOIN run r ON r.id = a.run_id
+LEFT JOIN study_trial st ON st.trial_id = r.trial_id
+WHERE a.state IN ('failed', 'oom', 'timeout', 'lost') ORDER BY a.started DESC""",
+    ),
+    "times": (
+        "Seconds an epoch by trial, device and threads",
+        """SELECT st.name AS trial, v.device_model, v.threads, v.name AS measure, avg(v.value) AS seconds,
+    count(*) AS timings
+FROM v_time v JOIN trial t ON t.key = v.trial_key JOIN study_trial st ON st.trial_id = t.id
+WHERE v.name IN ('train_s_per_epoch', 'test_s')
+GROUP BY st.study_id, t.id, v.device_model, v.threads, v.name ORDER BY st.study_id, st.position""",
+    ),
+}
+"""Title and text of the canned queries by name."""
+
+
+def metadata(database: str, columns: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return datasette's metadata for a store that it calls `database`; `columns` are those of each of its tables."""
+    tables: dict[str, dict[str, Any]] = {
+        table: {
+            "description": text,
+            "columns": {name: _EVERYWHERE[name] for name in columns[table]},
+            **({"facets": _FACETS[table]} if table in _FACETS else {}),
+        }
+        for table, text in TABLES.items()
+    }
+    tables["_sqlite_migrations"] = {"hidden": True}
+    return {
+        "title": "Results of harness",
+        "description": "Start at v_run, or at a query.",
+        "databases": {
+            database: {
+                "tables": tables,
+                "queries": {name: {"title": title, "sql": sql} for name, (title, sql) in QUERIES.items()},
+            }
+        },
+    }
