@@ -1,5 +1,6 @@
 """`harness report html`: one page of everything that is stored."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,7 +27,7 @@ from harness.store.place import DEFAULT_DB
     help="The file to write.",
 )
 def html(sources: tuple[Path, ...], out: Path) -> None:
-    """Write one HTML file that opens without a network: tables, curves, costs, figures, every run.
+    """Write one HTML file that opens without a network: tables, findings, curves, costs, every run.
 
     Needs neither torch nor data. The same results give the same bytes.
 
@@ -34,12 +35,18 @@ def html(sources: tuple[Path, ...], out: Path) -> None:
     harness report html --from results/published
     harness report html --from results/harness.db --out /tmp/report.html
     """
+    from harness.report.claims import load_claims
     from harness.report.figures.results import Results
-    from harness.report.html import render_page
+    from harness.report.findings import findings
+    from harness.report.html import on_the_page, render_page
+    from harness.report.misprints import load_misprints
     from harness.spec.files import atomic_write
     from harness.store.merge import open_results
+    from harness.store.queries import curve
 
     with open_results(sources) as store:
-        page = render_page(Results(store, sources))
+        results = Results(store, sources)
+        decided = findings(results.snapshot, load_claims(), partial(curve, store))
+        page = render_page(results, on_the_page(decided, load_misprints()))
     atomic_write(out, page)
     click.echo(f"{out} ({len(page.encode()) / 1e6:.2f} MB)")

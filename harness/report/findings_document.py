@@ -27,7 +27,7 @@ def findings_markdown(found: Sequence[Finding], misprints: Sequence[Misprint]) -
     for table, section in dict.fromkeys((f.table, f.section) for f in found):
         lines += [f"## Section {section}, Table {table}", ""]
         for finding in (f for f in found if f.table == table):
-            lines += [f"- **{finding.verdict}** ({finding.id}): {escape(finding.reading)}", f"  {_figures(finding)}"]
+            lines += [f"- **{finding.verdict}** ({finding.id}): {escape(finding.reading)}", f"  {evidence(finding)}"]
         lines.append("")
     lines += ["## Where the paper disagrees with itself or with the works it cites", ""]
     lines += [line for entry in misprints if entry.kind != "inference" for line in _entry(entry)]
@@ -42,7 +42,8 @@ def _counted(found: Sequence[Finding]) -> str:
     return f"{len(found)} claims: {each}."
 
 
-def _figures(finding: Finding) -> str:
+def evidence(finding: Finding) -> str:
+    """Return on what a verdict rests, in a sentence."""
     parts = [escape(finding.why)]
     if finding.effect is not None:
         parts.append(f"effect {finding.effect:.4g} (smallest that matters {finding.needed:.4g})")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.report.by_trial import of_trial
 from harness.report.expected import expected_configs
 from harness.report.match import candidates
 from harness.report.selection import results as known_results
@@ -57,11 +58,16 @@ class Score:
 def table_groups(snapshot: Snapshot, table: Table | None = None) -> list[Group]:
     """Return the trials of a table's rows (Table 1, where none is given) of which a run is stored, by their labels."""
     table = table or load_paper_table(1)
-    expected = expected_configs(table)
+    named = table.match == "by trial"
+    expected = {} if named else expected_configs(table)
     names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
     groups = []
     for row in table.rows:
-        for candidate in candidates(snapshot, row, expected[row.label], **names):
+        if named:
+            found = of_trial(snapshot, table, row, table.columns[0])
+        else:
+            found = candidates(snapshot, row, expected[row.label], **names)
+        for candidate in found:
             runs = _in_order(snapshot.runs(candidate.trial.key))
             if runs:
                 remark = None if candidate.match == "exact" else candidate.match

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.report.findings import Finding as Decided
+from harness.report.findings_document import evidence
+from harness.report.misprints import Misprint
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -21,3 +25,19 @@ def grouped(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
     for finding in findings:
         groups.setdefault(finding.group, []).append(finding)
     return list(groups.items())
+
+
+def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> list[Finding]:
+    """Return the claims by section, then where the paper disagrees, and inferences under a heading of their own."""
+    claims = [
+        Finding(f"Section {f.section}, Table {f.table}", f.reading, f.verdict, evidence(f), (f"“{f.quote}”",))
+        for f in decided
+    ]
+    return [*claims, *(_entry(entry) for entry in sorted(misprints, key=lambda e: e.kind == "inference"))]
+
+
+def _entry(entry: Misprint) -> Finding:
+    group = "Inferences" if entry.kind == "inference" else "Where the paper disagrees with itself or with what it cites"
+    checks = (f"{check.expression} gives {str(check.value).lower()}" for check in entry.checks)
+    places = (f"{place.where}: “{place.says}”" for place in entry.places)
+    return Finding(group, f"{entry.number} ({entry.kind})", "", entry.text, (*checks, *places))
