@@ -70,7 +70,9 @@ def test_the_example_killed_in_the_middle_goes_on_and_gives_its_table(lab, wait_
     assert sorted(lab.states()) == ["done"] * 6 + ["lost"]
     assert lab.query("SELECT count(*) FROM attempt WHERE resumed_from IS NOT NULL") == [(1,)]
     shown = lab.run(*table).out
-    rows = re.findall(r"^\| (\w+) +\| 2 of 2 \| +\**0\.\d{4} ± 0\.\d{4} \(n = 2, best 0\.\d{4}\)\** \|$", shown, re.M)
+    rows = re.findall(
+        r"^\| (\w+) +\| 2 of 2 \| +\**0\.\d{4} ± 0\.\d{4} \(n = 2, best 0\.\d{4}\)\** \|$", shown, re.MULTILINE
+    )
     assert rows == ["spatial", "topk", "conv1x1"]
     assert "**0." in shown  # the best of the column
     assert "Function: train.py:run. Seeds: 0, 1." in shown
@@ -134,7 +136,8 @@ def test_edited_failed_and_published(slow, here):
     assert "2 attempts taken in, 0 known" in here("results", "merge", "out/slow.jsonl", "--db", "other/h.db")
     assert "0 attempts taken in, 2 known" in here("results", "merge", "out/slow.jsonl", "--db", "other/h.db")
     listed = [
-        json.loads(here("results", "list", "--format", "json", "--db", db)) for db in ("results/harness.db", "other/h.db")
+        json.loads(here("results", "list", "--format", "json", "--db", db))
+        for db in ("results/harness.db", "other/h.db")
     ]
     assert listed[0] == listed[1]
     assert [row["values"].keys() >= {"accuracy", "made", "run_s"} for row in listed[0]] == [True, True]

@@ -67,7 +67,9 @@ def test_an_empty_store_has_all_columns(tmp_path, monkeypatch):
     for name, columns in (("runs", RUNS), ("results", RESULTS), ("curves", CURVES)):
         frame = getattr(results, name)()
         assert (len(frame), list(frame.columns)) == (0, list(columns))
-        assert [str(kind) for kind in frame.dtypes] == [str(pd.Series([], dtype=kind).dtype) for kind in columns.values()]
+        assert [str(kind) for kind in frame.dtypes] == [
+            str(pd.Series([], dtype=kind).dtype) for kind in columns.values()
+        ]
 
 
 def test_what_is_not_there(tmp_path, published):

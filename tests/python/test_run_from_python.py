@@ -86,7 +86,7 @@ def test_options_that_cannot_be(folder, options, message):
         ({"target": "duble.py:run"}, "study: target: cannot import 'duble' of 'duble:run'"),
         ({"metrics": {"y": "smaller"}}, "study: metrics.y: 'y' is to maximize or to minimize, not 'smaller'"),
         ({"seeds": [float("nan")]}, "study: seeds[0]: nan is no plain value"),
-        ({"target": lambda context: {}}, "study: target: a worker process cannot import '<lambda>' from here"),
+        ({"target": lambda _context: {}}, "study: target: a worker process cannot import '<lambda>' from here"),
     ],
 )
 def test_mappings_that_cannot_be(changed, message):

@@ -69,7 +69,12 @@ def test_what_it_imports_from_its_folder_counts(load, tmp_path):
     ("old", "new", "line", "message"),
     [
         ("target: train.py:run\n", "", 6, "'target' is missing: write FILE.py:FUNCTION or package.module:function"),
-        ("train.py:run", "train.py", 3, "'target' must not be 'train.py': write FILE.py:FUNCTION or package.module:fun"),
+        (
+            "train.py:run",
+            "train.py",
+            3,
+            "'target' must not be 'train.py': write FILE.py:FUNCTION or package.module:fun",
+        ),
         ("train.py:run", "trian.py:run", 3, "cannot import 'trian' of 'trian:run': there is no such module in"),
         ("train.py:run", "train.py:runs", 3, "cannot import 'train': RuntimeError: a study is read without importing"),
         ("epochs: 3}", "epoch: 3}", 8, "unknown argument 'epoch'; did you mean 'epochs'? (of train.py:run)"),
@@ -101,7 +106,7 @@ def test_what_is_refused(load, old, new, line, message):
     ],
 )
 def test_what_is_no_function_of_a_context(load, definition, message):
-    with pytest.raises(HarnessError, match="own.yml") as caught:
+    with pytest.raises(HarnessError, match=r"own\.yml") as caught:
         load(code=definition)
     assert message in str(caught.value)
 

@@ -32,7 +32,8 @@ def run(context, *, upto=3, fails_at=None, stops_at=None, metric=0.5):
                 time.sleep(0.01)
             return None
     print("counted", upto)
-    return {"accuracy": metric, "steps": upto - done, "draws": random.random() + np.random.rand() + float(torch.rand(1))}
+    draws = random.random() + np.random.rand() + float(torch.rand(1))
+    return {"accuracy": metric, "steps": upto - done, "draws": draws}
 """
 
 
@@ -166,7 +167,9 @@ def test_code_that_was_edited_after_it_was_planned(ask, tmp_path):
     (tmp_path / "own.py").write_text(edits.replace("1", "2"))
     (folder / "result.json").unlink()
     run_attempt(folder)
-    assert read_result(folder).error == "the code of 'own.py:run' was edited since this was planned; run the study again"
+    assert (
+        read_result(folder).error == "the code of 'own.py:run' was edited since this was planned; run the study again"
+    )
 
 
 FILES = """
@@ -193,7 +196,8 @@ import pickle
 def run(context, *, out):
     order = [context.rng("order", epoch).permutation(5).tolist() for epoch in range(2)]
     noise = context.generator("noise").initial_seed()
-    given = (context.seed, context.device, context.threads, context.precision, context.config["arguments"], order, noise)
+    arguments = context.config["arguments"]
+    given = (context.seed, context.device, context.threads, context.precision, arguments, order, noise)
     with open(out, "wb") as file:
         pickle.dump(given, file)
     return {"accuracy": 1}
