@@ -13,6 +13,7 @@ from statistics import median
 from harness.report.statistics import mean
 from harness.report.table import Better, Evaluated, Select
 from harness.spec.datasets import DATASETS
+from harness.spec.function import RETURNED
 from harness.store.records import AttemptRecord, Snapshot
 
 Values = Mapping[int, float | None]  # by seed
@@ -43,7 +44,12 @@ def values(
 
 
 def evaluation_keys(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]:
-    """Return the keys of an evaluation: by contents, where the dataset is one of ours, else by its name."""
+    """Return the keys of an evaluation: by contents, where the dataset is one of ours, else by its name.
+
+    What functions return is one evaluation, whatever split and condition a column names.
+    """
+    if dataset == RETURNED.dataset:
+        return {RETURNED.key}
     declared = DATASETS.get(dataset)
     split = None if declared is None else declared.splits.get(on.split)
     return {

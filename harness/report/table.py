@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.report._yaml import Part
+from harness.spec.function import RETURNED
 
 CLEAN = {"kind": "clean"}  # the condition of an evaluation that changes nothing
 Select = Literal["best", "mean", "median"]
@@ -102,7 +103,7 @@ class Expect(Part):
     """
 
     task: str
-    dataset: str
+    dataset: str = RETURNED.dataset  # must be said of all but functions, whose data are their own
     model: Named | None = None
     protocol: Named | None = None
     seeds: tuple[int, ...] = ()

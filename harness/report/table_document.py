@@ -16,6 +16,7 @@ from harness.report.statistics import mean
 from harness.report.statistics_table import statistics_tables
 from harness.report.table import Select, Table
 from harness.spec.errors import HarnessError
+from harness.spec.function import RETURNED
 from harness.spec.protocol import resolve_protocol
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 
@@ -143,8 +144,10 @@ def _notes(
     about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})" if trained else ""
     stated = table.expect.protocol
     used = sorted({_protocol(f.candidate) for f in found if f.candidate is not None and f.attempts})
+    protocol = _plain(stated) if stated else "; ".join(used) or NOTHING
+    of_functions = table.expect.dataset == RETURNED.dataset
     yield Note(
-        f"Data: {table.expect.dataset}{about}. Protocol: {_plain(stated) if stated else '; '.join(used) or NOTHING}."
+        f"Function: {protocol}." if of_functions else f"Data: {table.expect.dataset}{about}. Protocol: {protocol}."
     )
     yield from _machines(table, found)
     yield from _selection(table, found, how)

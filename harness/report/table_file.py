@@ -10,6 +10,7 @@ from harness.report._yaml import load
 from harness.report.table import Row, RowEntry, Table, TableEntry, TrialName
 from harness.spec.checks import FieldError
 from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.function import RETURNED
 
 PAPER = Path(__file__).parent / "paper"
 OURS = Path(__file__).parent / "ours"
@@ -78,6 +79,7 @@ def _check(table: TableEntry) -> None:
     """Raise FieldError where a table contradicts itself: names twice, an unknown column, a text that is not
     its value.
     """
+    _check_data(table)
     _check_match(table)
     _unique("columns", "key", [(i, column.key) for i, column in enumerate(table.columns)])
     labels = [(i, row.label) for i in range(len(table.rows)) for row in _rows(table, i)]
@@ -99,6 +101,14 @@ def _check(table: TableEntry) -> None:
         for written in _rows(table, i):
             _check_label(written.against, known, ("rows", i, "against"))
         _check_printed(table, i)
+
+
+def _check_data(table: TableEntry) -> None:
+    """Refuse data beside a function, and none beside another task."""
+    function = table.expect.task == "function"
+    if function != (table.expect.dataset == RETURNED.dataset):
+        said = "a function's data are its own: leave 'dataset' out" if function else "'dataset' is missing"
+        raise FieldError(("expect", "dataset"), said)
 
 
 def _check_match(table: TableEntry) -> None:

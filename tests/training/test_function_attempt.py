@@ -196,8 +196,8 @@ import pickle
 def run(context, *, out):
     order = [context.rng("order", epoch).permutation(5).tolist() for epoch in range(2)]
     noise = context.generator("noise").initial_seed()
-    given = (context.seed, context.device, context.threads, context.precision, context.config["arguments"])
-    given += (order, noise)
+    arguments = context.config["arguments"]
+    given = (context.seed, context.device, context.threads, context.precision, arguments, order, noise)
     with open(out, "wb") as file:
         pickle.dump(given, file)
     return {"accuracy": 1}
