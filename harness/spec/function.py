@@ -48,7 +48,7 @@ def resolve_function(
     """
     reference = _reference(target)
     digest, signature = _read_target(reference, folders)
-    if metrics is None:
+    if metrics is None and task["kind"] != "function":  # a package's task may say them itself
         metrics = getattr(load_target(reference, folders)[0], "metrics", None)
     config_task: dict[str, Any] = {"kind": "function", "target": reference, "code": digest, **_task_options(task)}
     return Trial(

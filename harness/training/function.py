@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.spec.attempt import AttemptRequest, Measure, ResultValue, State, flagged
+from harness.spec.attempt import CURVE_FILE, AttemptRequest, Measure, ResultValue, State, flagged
 from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED, load_target, returned_metrics
 from harness.spec.trial import Direction
@@ -46,6 +46,7 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
     seconds = measure("run_s", time.perf_counter() - started)
     if request.kind == "timing":
         context.drop_checkpoints()
+        (Path(request.folder) / CURVE_FILE).unlink(missing_ok=True)
         return Outcome(state="interrupted" if returned is None and stop else "done", measures=(seconds,))
     return _outcome(context, returned, stop, request.options.get("metrics", {}), seconds)
 

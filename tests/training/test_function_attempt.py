@@ -1,0 +1,225 @@
+"""Attempts at a person's own function, in this process: what it is given, what it may return, and going on."""
+
+import json
+import pickle
+from uuid import uuid4
+
+import pytest
+
+from harness.spec.attempt import CHECKPOINT_FOLDER, REQUEST_FILE, AttemptRequest, Execution, read_result
+from harness.spec.function import RETURNED
+from harness.spec.resolve import resolve_trial
+from harness.training.attempt import run_attempt
+
+COUNTS = """
+import random
+import time
+import numpy as np
+import torch
+
+def run(context, *, upto=3, fails_at=None, stops_at=None, metric=0.5):
+    done = 0
+    if folder := context.resume():
+        done = int((folder / "count").read_text())
+    for step in range(done, upto):
+        if step == fails_at:
+            raise ValueError("as asked\\nfor")
+        context.report(step, loss=1 / (1 + step), split="train")
+        with context.checkpoint("count") as file:
+            file.write(str(step + 1).encode())
+        if step == stops_at:
+            while not context.should_stop():
+                time.sleep(0.01)
+            return None
+    print("counted", upto)
+    draws = random.random() + np.random.rand() + float(torch.rand(1))
+    return {"accuracy": metric, "steps": upto - done, "draws": draws}
+"""
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Return a function that makes an attempt at the `run` of some code and returns its result."""
+
+    def make(code, *, kind="train", seed=0, resume=None, stop=False, threads=1, **arguments):
+        (tmp_path / "own.py").write_text(code)
+        trial = resolve_trial(
+            task="function",
+            target="own.py:run",
+            arguments=arguments,
+            metrics={"accuracy": "maximize"},
+            plugin_folders=[str(tmp_path)],
+        )
+        uid = uuid4().hex
+        folder = tmp_path / uid
+        folder.mkdir()
+        request = AttemptRequest(
+            uid=uid,
+            kind=kind,
+            trial_key=trial.key,
+            config=trial.config,
+            seed=seed,
+            datasets=(),
+            evaluations=trial.evaluations,
+            execution=Execution(threads=threads),
+            folder=str(folder),
+            data_root=str(tmp_path),
+            plugin_paths=(str(tmp_path),),
+            resume_from=resume,
+            resume_folder=str(tmp_path / resume) if resume else None,
+            options={"metrics": dict(trial.metrics)},
+        )
+        (folder / REQUEST_FILE).write_text(request.to_json())
+        if stop:
+            (folder / "stop").touch()
+        run_attempt(folder)
+        return read_result(folder)
+
+    return make
+
+
+def values(result):
+    return {value.name: value.value for value in result.results}
+
+
+def test_what_it_returns_and_reports(ask, tmp_path):
+    result = ask(COUNTS)
+    assert (result.state, result.error) == ("done", None)
+    assert {value.evaluation for value in result.results} == {RETURNED.key}
+    assert (values(result)["accuracy"], values(result)["steps"]) == (0.5, 3)
+    assert [(p.split, p.name, p.step, p.value) for p in result.curve] == [
+        ("train", "loss", step, 1 / (1 + step)) for step in range(3)
+    ]
+    assert {measure.name for measure in result.measures} >= {"run_s"}
+    folder = tmp_path / result.uid
+    assert (folder / "output.txt").read_text() == "counted 3\n"
+    assert not (folder / CHECKPOINT_FOLDER).exists()
+
+
+def test_libraries_draw_by_the_seed_alone(ask):
+    draws = [values(ask(COUNTS, seed=seed, upto=upto))["draws"] for seed, upto in ((0, 1), (0, 2), (1, 1))]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_it_goes_on_where_it_was_stopped(ask, tmp_path):
+    first = ask(COUNTS, upto=4, stops_at=1, stop=True)
+    assert (first.state, first.results, len(first.curve)) == ("interrupted", (), 2)
+    second = ask(COUNTS, upto=4, stops_at=1, resume=first.uid)  # from step 2 on
+    assert (second.state, second.resumed_from, values(second)["steps"]) == ("done", first.uid, 2)
+    assert [p.step for p in second.curve] == [0, 1, 2, 3]
+    assert "run_s" not in {measure.name for measure in second.measures}
+    assert not (tmp_path / first.uid / CHECKPOINT_FOLDER).exists()
+
+
+def test_with_other_threads_it_starts_afresh(ask):
+    first = ask(COUNTS, upto=4, stops_at=1, stop=True)
+    second = ask(COUNTS, upto=4, stops_at=1, resume=first.uid, threads=2, stop=True)
+    assert (second.state, second.resumed_from, [p.step for p in second.curve]) == ("interrupted", None, [0, 1])
+
+
+def test_a_failure_keeps_its_last_line_and_its_trace(ask, tmp_path):
+    result = ask(COUNTS, fails_at=1)
+    assert (result.state, result.error_kind, result.error) == ("failed", "ValueError", "as asked for")
+    assert 'raise ValueError("as asked' in (tmp_path / result.uid / "log.txt").read_text()
+
+
+def returning(expression):
+    return f"def run(context):\n    return {expression}\n"
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("None", "the function returned nothing, not its metrics: return {'accuracy': 0.93}"),
+        ("0.93", "the function returned a float, not its metrics: return {'accuracy': 0.93}"),
+        ("{'acuracy': 1}", "the function did not return the metric 'accuracy'; did you mean 'acuracy'?"),
+        ("{'accuracy': 'high'}", "the function returned a str for 'accuracy': a number is wanted"),
+        ("{'accuracy': None}", "the function returned nothing for 'accuracy': a number is wanted"),
+    ],
+)
+def test_returns_that_are_no_metrics(ask, returned, message):
+    result = ask(returning(returned))
+    assert (result.state, result.error) == ("failed", message)
+
+
+def test_nan_is_a_result_and_so_is_infinity(ask):
+    result = ask(returning("{'accuracy': float('nan'), 'other': float('inf')}"))
+    assert result.state == "nan"
+    assert {(v.name, v.value, v.flag) for v in result.results} == {("accuracy", None, "nan"), ("other", None, "inf")}
+    assert ask(returning("{'accuracy': 1, 'other': float('nan')}")).state == "done"
+
+
+def test_running_out_of_memory(ask):
+    assert ask("def run(context):\n    raise MemoryError\n").state == "oom"
+
+
+def test_a_timing_keeps_the_seconds_alone(ask, tmp_path):
+    result = ask(COUNTS, kind="timing")
+    assert (result.state, result.results, result.curve) == ("done", (), ())
+    assert "run_s" in {measure.name for measure in result.measures}
+    assert not (tmp_path / result.uid / CHECKPOINT_FOLDER).exists()
+
+
+def test_code_that_was_edited_after_it_was_planned(ask, tmp_path):
+    edits = "def run(context):\n    return {'accuracy': 1}\n"
+    planned = ask(edits)
+    folder = tmp_path / planned.uid
+    (tmp_path / "own.py").write_text(edits.replace("1", "2"))
+    (folder / "result.json").unlink()
+    run_attempt(folder)
+    assert (
+        read_result(folder).error == "the code of 'own.py:run' was edited since this was planned; run the study again"
+    )
+
+
+FILES = """
+from pathlib import Path
+
+def run(context, *, path):
+    Path(path).write_text("here")
+    context.save("note", path)
+    (context.checkpoints / "half").write_text("x")
+    return {"accuracy": context.seed_for("a") != context.seed_for("b")}
+"""
+
+
+def test_files_are_kept_with_their_digest(ask, tmp_path):
+    result = ask(FILES, path=str(tmp_path / "elsewhere.txt"))
+    (kept,) = result.artifacts
+    assert (kept.kind, kept.path, kept.bytes) == ("note", "files/elsewhere.txt", 4)
+    assert (tmp_path / result.uid / kept.path).read_text() == "here"
+
+
+GIVEN = """
+import pickle
+
+def run(context, *, out):
+    order = [context.rng("order", epoch).permutation(5).tolist() for epoch in range(2)]
+    noise = context.generator("noise").initial_seed()
+    given = (context.seed, context.device, context.threads, context.precision, context.config["arguments"])
+    given += (order, noise)
+    with open(out, "wb") as file:
+        pickle.dump(given, file)
+    return {"accuracy": 1}
+"""
+
+
+def test_what_its_context_tells(ask, tmp_path):
+    out = tmp_path / "given.pkl"
+    assert ask(GIVEN, out=str(out), seed=7).state == "done"
+    seed, device, threads, precision, arguments, order, noise = pickle.loads(out.read_bytes())  # noqa: S301
+    assert (seed, device, threads, precision, arguments) == (7, "cpu", 1, "fp32", {"out": str(out)})
+    assert order[0] != order[1]
+    assert ask(GIVEN, out=str(out), seed=7).state == "done"
+    assert pickle.loads(out.read_bytes())[5:] == (order, noise)  # noqa: S301
+
+
+@pytest.mark.parametrize("step", ["-1", "1.5", "True", "'a'"])
+def test_a_step_is_a_whole_number(ask, step):
+    result = ask(f"def run(context):\n    context.report({step}, loss=1)\n    return {{'accuracy': 1}}\n")
+    assert result.error.startswith("report takes a step, a whole number from 0")
+
+
+def test_progress_is_told(ask, tmp_path):
+    result = ask(COUNTS)
+    assert json.loads((tmp_path / result.uid / "progress.json").read_text()) == {"step": 0, "metrics": {"loss": 1.0}}
