@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.common import format_option
 from harness.cli.report_figures import figures
 from harness.cli.report_html import html
-from harness.cli.common import format_option
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.store.place import DEFAULT_DB
 
