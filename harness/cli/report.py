@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.common import format_option
 from harness.cli.report_figures import figures
 from harness.cli.report_html import html
 from harness.spec.errors import HarnessError, did_you_mean
@@ -112,7 +113,7 @@ def tables(
     show_default=True,
     help="A database, or published files (*.jsonl), or folders of them.",
 )
-@click.option("--format", "fmt", type=click.Choice(["md", "json"]), default="md", show_default=True)
+@format_option("md", "json")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write this file instead of printing.")
 def findings(sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:
     """Print what came of the paper's claims, and where the paper disagrees with itself.

@@ -130,6 +130,17 @@ def _links(conn: sqlite3.Connection) -> Iterator[str]:
             yield f"attempt {uid}: {column} names {'itself' if same_run else f'{other}, which is of another run'}"
 
 
+def _numbers(conn: sqlite3.Connection) -> Iterator[str]:
+    """Look whether each number goes with its flag, which SQLite does not check in tables without row ids."""
+    for table in ("metric", "result", "measure"):
+        rows = conn.execute(
+            f"""SELECT a.uid, x.name, x.value, x.flag FROM {table} x JOIN attempt a ON a.id = x.attempt_id
+            WHERE (x.flag = 'ok') <> (x.value IS NOT NULL) ORDER BY a.uid, x.name"""  # noqa: S608 - a name of ours
+        )
+        for uid, name, value, flag in rows:
+            yield f"attempt {uid}: {table} '{name}': the value {value} does not go with the flag {flag}"
+
+
 def _samples(conn: sqlite3.Connection) -> Iterator[str]:
     """Look at the lengths of the values of images."""
     rows = conn.execute(
@@ -152,6 +163,7 @@ _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the evaluations": _evaluation_keys,
     "the studies": _studies,
     "the attempts": _links,
+    "the numbers": _numbers,
     "the values of images": _samples,
 }
 

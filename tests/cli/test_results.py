@@ -1,0 +1,206 @@
+"""`harness results`: what differs, curves, questions, exports, verification, the browser's view; shells."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.cli.results.curve import bars
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED = ROOT / "results" / "published" / "mnist.jsonl"
+FROM = ("--from", PUBLISHED)
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_DB", raising=False)
+
+    def invoke(*arguments, **how):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments], **how)
+
+    return invoke
+
+
+def test_two_runs_differ_in_their_seed_alone(call):
+    names = ("mnist:Baseline:0", "mnist:Baseline:1")
+    found = json.loads(call("results", "diff", *names, *FROM, "--format", "json").stdout)
+    assert found["kind"] == "run"
+    assert found["configuration"] == {}
+    assert found["environment"] == {"seed": {"a": 0, "b": 1}}
+    accuracy = found["metrics"]["mnist/test accuracy"]
+    assert accuracy["difference"] == accuracy["b"] - accuracy["a"] != 0
+    assert 0 < found["images"]["mnist/test correct"]["differing"] < 10_000
+    assert found["same_bits"] is False
+    text = call("results", "diff", *names, *FROM).stdout
+    assert "configuration: the same" in text
+    assert "points differ, the first " in text
+
+
+def test_a_trial_beside_another_differs_in_its_compressor(call):
+    text = call("results", "diff", "mnist:Feature pooling (top-k), 50%:0", "mnist:Baseline:0", *FROM).stdout
+    assert "compressors.conv2.kind" in text
+
+
+def test_a_store_beside_itself_differs_in_nothing(call):
+    found = json.loads(call("results", "diff", PUBLISHED, PUBLISHED.parent, "--format", "json").stdout)
+    assert found["kind"] == "store"
+    assert found["only_a"] == []
+    assert any(name.startswith("cifar-small") for name in found["only_b"])
+    assert found["runs"]["common"] == 14
+    assert found["runs"]["differing"] == []
+    text = call("results", "diff", "mnist", "mnist", *FROM).stdout
+    assert "runs of both: 14, 14 of them with the same metrics" in text
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        ("mnist", "mnist:Baseline:0", "'mnist' is a study and 'mnist:Baseline:0' is none"),
+        (PUBLISHED, "mnist", "is a file and 'mnist' is none"),
+        ("mnist:Baselin:0", "mnist:Baseline:0", "has no trial 'Baselin'; did you mean 'Baseline'"),
+        ("zzzz", "mnist:Baseline:0", "no attempt begins with 'zzzz'"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(call, a, b, words):
+    result = call("results", "diff", a, b, *FROM)
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert words in line
+
+
+def test_curves_in_three_forms(call):
+    arguments = ("results", "curve", "mnist:Baseline:0", "--split", "test", *FROM)
+    text = call(*arguments).stdout
+    assert "600–3000" in text
+    assert "▁" in text
+    assert "█" in text
+    points = json.loads(call(*arguments, "--format", "json").stdout)
+    assert [p["step"] for p in points if p["metric"] == "accuracy"] == [600, 1200, 1800, 2400, 3000]
+    rows = list(csv.DictReader(io.StringIO(call(*arguments, "--format", "csv").stdout)))
+    assert [float(row["value"]) for row in rows] == [p["value"] for p in points]
+    none = call("results", "curve", "mnist:Baseline:0", "--metric", "accurracy", *FROM)
+    assert none.exit_code == 2
+    assert "no such points are stored" in none.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "shown"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7], 8, "▁▂▃▄▅▆▇█"),
+        ([0, 0, 7, 7], 2, "▁█"),
+        ([3, 3], 8, "▁▁"),
+        ([0, float("nan"), 7], 3, "▁·█"),
+        ([float("inf")], 3, "·"),
+        ([0, float("nan"), 7, 7], 2, "▁█"),
+    ],
+)
+def test_bars_are_means_and_dots_are_no_numbers(values, width, shown):
+    assert bars(values, width) == shown
+
+
+def test_a_question_in_three_forms_and_a_change_refused(call):
+    sql = "SELECT seed, value FROM v_run WHERE name = 'accuracy' ORDER BY value DESC LIMIT 2"
+    rows = json.loads(call("results", "query", sql, *FROM, "--format", "json").stdout)
+    assert [set(row) for row in rows] == [{"seed", "value"}] * 2
+    assert call("results", "query", sql, *FROM, "--format", "csv").stdout.startswith("seed,value\n")
+    assert f"{rows[0]['value']:g}" in call("results", "query", sql, *FROM).stdout
+    packed = call("results", "query", "SELECT x'00ff' AS packed, 9e999 AS much", *FROM, "--format", "json").stdout
+    assert json.loads(packed) == [{"packed": "00ff", "much": "inf"}]
+    refused = call("results", "query", "DELETE FROM trial", *FROM)
+    assert refused.exit_code == 2
+    assert refused.stderr == ("Error: a query may only read (not authorized): results change by run and merge alone\n")
+
+
+def test_exports_by_the_ending_of_the_file(call, tmp_path):
+    assert call("results", "merge", PUBLISHED, "--db", "h.db").exit_code == 0
+    for name, said in (("a.csv", "28 rows of results"), ("b.jsonl", "21 attempts")):
+        assert said in call("results", "export", "--out", name, "--db", "h.db").stdout
+    assert (tmp_path / "b.jsonl").read_bytes() == PUBLISHED.read_bytes()
+    assert (tmp_path / "a.csv").read_text().count("\n") == 29
+    wrong = call("results", "export", "--out", "c.jsonl", "--rows", "runs", "--db", "h.db")
+    assert (wrong.exit_code, (tmp_path / "c.jsonl").exists()) == (2, False)
+
+
+def test_what_is_published_is_whole(call):
+    result = call("results", "verify", "--from", PUBLISHED.parent, "--format", "json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["faults"] == []
+    assert found["files"] > 0
+
+
+def test_a_fault_is_a_line_and_exit_code_1(call, tmp_path):
+    copy = tmp_path / "broken.jsonl"
+    copy.write_text(PUBLISHED.read_text().replace('"epochs":5', '"epochs":6', 1))
+    result = call("results", "verify", "--from", copy)
+    assert result.exit_code == 1
+    bad = [line for line in result.stdout.splitlines() if line.startswith("BAD")]
+    assert len(bad) == 1
+    assert "broken.jsonl:1: " in bad[0]
+    assert call("results", "verify", "--from", "none.db").exit_code == 2
+
+
+def test_a_store_in_the_browser_without_a_server(call):
+    pytest.importorskip("datasette")
+    arguments = [sys.executable, "-c", "import sys; from harness.cli import main; main()", "results", "serve"]
+
+    def get(path):
+        done = subprocess.run(
+            [*arguments, "--from", str(PUBLISHED), "--get", path], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    page = get("/results/v_run?_facet=name")
+    assert "Runs with their accepted attempt" in page
+    assert "The seed of all of the run" in page
+    rows = json.loads(get("/results/results_by_trial.json?_shape=array"))
+    assert {row["study"] for row in rows} == {"mnist"}
+    assert all(row["least"] <= row["mean"] <= row["greatest"] for row in rows)
+
+
+@pytest.mark.parametrize(("module", "arguments"), [("datasette.cli", []), ("optuna_dashboard", ["--search", "SEARCH"])])
+def test_without_the_extra_one_line_says_what_to_install(call, monkeypatch, module, arguments):
+    monkeypatch.setitem(sys.modules, module, None)
+    search = ROOT / "ablations" / "cifar-search.yml"
+    result = call("results", "serve", *[search if a == "SEARCH" else a for a in arguments], *FROM)
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "pip install 'harness[dash]'" in line
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_each_shell(call, shell):
+    result = call("completion", shell)
+    assert result.exit_code == 0
+    assert "_HARNESS_COMPLETE" in result.stdout
+
+
+def test_bash_takes_the_completion(call):
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash here")
+    script = call("completion", "bash").stdout + "\ncomplete -p harness\n"
+    done = subprocess.run([bash, "--norc", "-c", script], capture_output=True, text=True, check=False)
+    assert "_harness_completion harness" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("harness resu", "results"), ("harness results ver", "verify"), ("harness results verify --re", "--rerun")],
+)
+def test_commands_and_options_are_completed(call, words, completed):
+    environment = {
+        "_HARNESS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)
+    }  # fmt: skip
+    result = call(prog_name="harness", env=environment)
+    assert f"plain,{completed}" in result.stdout.splitlines()

@@ -1,0 +1,137 @@
+"""Stored runs repeated here: equal bits, what differs beside the spread, and what cannot be made here."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from harness.execution.rerun import Compared, Repeated, draw
+from harness.spec.study import load_study
+from harness.store.connection import open_reader, open_store
+from harness.store.merge import open_results
+from harness.store.queries import snapshot
+
+OWN = """\
+study: own
+task: function
+target: fn.py:run
+seeds: [0]
+metrics: {score: maximize}
+trials:
+  - name: one
+"""
+
+
+@pytest.fixture
+def published(study_file):
+    with open_results(study_file("mnist").parents[1] / "results" / "published" / "mnist.jsonl") as store:
+        yield snapshot(store)
+
+
+@pytest.fixture
+def with_data(monkeypatch):
+    monkeypatch.setattr("harness.execution.rerun.require", lambda *_: None)
+
+
+def test_a_draw_is_that_of_its_seed(published, with_data, tmp_path):
+    def drawn(count, seed):
+        return [run.attempt.uid for run in draw(published, count, seed, data_root=tmp_path, device=None).runs]
+
+    assert drawn(3, 1) == drawn(3, 1)
+    assert drawn(2, 1) == drawn(3, 1)[:2]
+    assert len({tuple(drawn(3, seed)) for seed in range(5)}) > 1
+    accepted = {attempt.uid for attempt in published.attempts if attempt.accepted}
+    assert set(drawn(99, 0)) == accepted
+
+
+def test_a_run_is_drawn_as_it_was_made(published, with_data, tmp_path):
+    (run,) = draw(published, 1, 0, data_root=tmp_path, device=None).runs
+    assert run.execution.threads == run.attempt.threads
+    assert run.execution.device == run.attempt.device == "cpu"
+    assert run.trial.key == run.attempt.trial_key
+    assert [e.key for e in run.trial.evaluations] == list(dict.fromkeys(key for key, _ in run.attempt.results))
+    assert [d.name for d in run.trial.data] == ["mnist"]
+
+
+def test_what_cannot_be_made_here_is_passed_over_with_its_reason(published, tmp_path):
+    found = draw(published, 2, 0, data_root=tmp_path, device=None)
+    assert found.runs == ()
+    assert len(found.passed_over) == 14
+    assert all("mnist" in reason for reason in found.passed_over.values())
+
+
+def test_without_the_gpu_a_run_made_on_one_is_passed_over(published, with_data, tmp_path):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    attempts = tuple(replace(attempt, device="cuda:0") for attempt in published.attempts)
+    found = draw(replace(published, attempts=attempts), 1, 0, data_root=tmp_path, device=None)
+    assert found.runs == ()
+    assert all("there is no cuda:0 here" in reason for reason in found.passed_over.values())
+
+
+@pytest.fixture
+def drawn(published, with_data, tmp_path):
+    (run,) = draw(published, 1, 0, data_root=tmp_path, device=None).runs
+    return run
+
+
+def metric(here, seeds=3):
+    return Compared("mnist/test accuracy", 0.98, here, 0.001, seeds)
+
+
+@pytest.mark.parametrize(
+    ("well", "fields"),
+    [
+        (True, {}),
+        (False, {"state": "nan"}),
+        (False, {"differing": ("curve",)}),  # though nothing has changed
+        (True, {"differing": ("curve",), "changed": {"torch": ("2.12", "2.13")}, "metrics": (metric(0.9765),)}),
+        (False, {"differing": ("curve",), "changed": {"torch": ("2.12", "2.13")}, "metrics": (metric(0.9755),)}),
+        (True, {"differing": ("curve",), "changed": {"code": ("a", "b")}, "metrics": (metric(0.5, seeds=2),)}),
+        (False, {"differing": ("metrics",), "changed": {"code": ("a", "b")}, "metrics": (metric(math.nan),)}),
+    ],
+)
+def test_what_is_a_fault(drawn, well, fields):
+    assert Repeated(drawn, **{"state": "done", **fields}).well is well
+
+
+def test_a_stored_run_comes_out_again_and_a_false_one_does_not(lab):
+    (lab.folder / "fn.py").write_text(
+        "def run(context):\n"
+        "    value = float(context.rng('data').random())\n"
+        "    context.report(1, score=value)\n"
+        "    return {'score': value}\n"
+    )
+    (lab.folder / "study.yml").write_text(OWN)
+    assert lab.grid("--threads", "1").code == 0
+    alone = lab.run("results", "verify", "--rerun", "1")
+    assert (alone.code, "none of the stored runs can be repeated here" in alone.err) == (2, True)
+    assert "--study FILE tells where it lies" in alone.err
+    verify = ("results", "verify", "--rerun", "1", "--study", "study.yml", "--format", "json")
+    whole = lab.run(*verify)
+    assert whole.code == 0, whole.err
+    (repeated,) = json.loads(whole.out)["repeated"]
+    assert repeated["equal_bits"]
+    with open_store(lab.db) as store, store.writing() as conn:
+        conn.execute("UPDATE result SET value = value + 0.25")
+    false = lab.run(*verify)
+    assert false.code == 1
+    (repeated,) = json.loads(false.out)["repeated"]
+    assert (repeated["differing"], repeated["changed"], repeated["well"]) == (["metrics"], {}, False)
+    assert repeated["metrics"][0]["difference"] == pytest.approx(-0.25)
+    assert lab.states() == ["done"], "nothing is written into the store"
+
+
+@pytest.mark.slow
+def test_a_network_comes_out_again(lab):
+    lab.study()
+    assert lab.grid("--only", "Second").code == 0
+    ended = lab.run("results", "verify", "--rerun", "5")
+    assert ended.code == 0, ended.err
+    assert "tiny: Second, seed 0: equal bits" in ended.out
+    with open_reader(lab.db) as store:
+        study = load_study(lab.folder / "study.yml")
+        found = draw(snapshot(store), 5, 0, data_root=lab.folder, device="cpu", studies=[study])
+    assert [run.study.name for run in found.runs] == ["tiny"]
