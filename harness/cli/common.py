@@ -81,12 +81,9 @@ def load_studies(files: Sequence[str], overrides: Sequence[str], only: str | Non
 
 def parse_reasons(text: str) -> frozenset[str]:
     """Return the reasons that --retry names. Raises HarnessError for an unknown one."""
-    from harness.execution.plan import HELD
+    from harness.execution.plan import held_reasons
 
-    reasons = frozenset(part.strip() for part in text.split(",") if part.strip())
-    for reason in sorted(reasons - set(HELD)):
-        raise HarnessError(f"--retry: unknown reason '{reason}'{did_you_mean(reason, HELD)}")
-    return reasons
+    return held_reasons(text.split(","), "--retry")
 
 
 def print_json(value: Any) -> None:

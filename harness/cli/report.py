@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import format_option
+from harness.cli.common import format_option, sources_option
 from harness.cli.report_figures import figures
 from harness.cli.report_html import html
 from harness.spec.errors import HarnessError, did_you_mean
-from harness.store.place import DEFAULT_DB
 
 if TYPE_CHECKING:
     from harness.report import Document, Table
@@ -48,16 +47,7 @@ report.add_command(html)
     "--format", "formats", type=click.Choice(list(_ENDINGS)), multiple=True, help="md (default), latex, csv, json."
 )
 @click.option("--select", type=click.Choice(["best", "mean", "median"]), help="Instead of the table's own selection.")
-@click.option(
-    "--from",
-    "sources",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    envvar="HARNESS_DB",
-    default=[DEFAULT_DB],
-    show_default=True,
-    help="A database, or published files (*.jsonl), or folders of them.",
-)
+@sources_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write files there instead of printing.")
 def tables(
     wanted: str | None,
@@ -103,16 +93,7 @@ def tables(
 
 
 @report.command()
-@click.option(
-    "--from",
-    "sources",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    envvar="HARNESS_DB",
-    default=[DEFAULT_DB],
-    show_default=True,
-    help="A database, or published files (*.jsonl), or folders of them.",
-)
+@sources_option
 @format_option("md", "json")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write this file instead of printing.")
 def findings(sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:

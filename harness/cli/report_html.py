@@ -5,20 +5,11 @@ from pathlib import Path
 
 import click
 
-from harness.store.place import DEFAULT_DB
+from harness.cli.common import sources_option
 
 
 @click.command()
-@click.option(
-    "--from",
-    "sources",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    envvar="HARNESS_DB",
-    default=[DEFAULT_DB],
-    show_default=True,
-    help="A database, or published files (*.jsonl), or folders of them.",
-)
+@sources_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 from harness.spec.attempt import WEIGHTS_FILE, EvaluationSpec, has_checkpoint
 from harness.spec.code import attempt_digest
+from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
 from harness.store.records import AttemptRecord, Snapshot
@@ -22,6 +23,14 @@ Held = Literal["failed", "oom", "timeout", "stale", "weights"]
 HELD: tuple[Held, ...] = get_args(Held)
 HELD_FOR_FAILING: frozenset[str] = frozenset({"failed", "oom", "timeout"})
 _GONE_ON_WITH = frozenset({"interrupted", "lost", "pruned"})
+
+
+def held_reasons(words: Iterable[str], said: str) -> frozenset[str]:
+    """Return reasons for which runs are held. Raises HarnessError for an unknown one; `said` is where it was given."""
+    reasons = frozenset(word.strip() for word in words if word.strip())
+    for reason in sorted(reasons - set(HELD)):
+        raise HarnessError(f"{said}: unknown reason '{reason}'{did_you_mean(reason, HELD)}")
+    return reasons
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from harness.execution.driver import run_grid
 from harness.execution.lines import Lines
 from harness.execution.local import in_worker
 from harness.execution.options import Options, Summary
-from harness.execution.plan import HELD
+from harness.execution.plan import held_reasons
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.grid import Override
 from harness.spec.study import Study, load_study
@@ -125,7 +125,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         jobs=_count("jobs", jobs),
         threads=None if threads is None else _count("threads", threads),
         limit=None if limit is None else _count("limit", limit),
-        retry=_reasons(retry),
+        retry=held_reasons(retry.split(",") if isinstance(retry, str) else retry, "retry"),
         fail_fast=fail_fast,
         timeout_s=timeout,
     )
@@ -158,13 +158,6 @@ def _count(name: str, value: int) -> int:
     if type(value) is not int or value < 1:
         raise HarnessError(f"{name} must be a whole number from 1, not {value!r}")
     return value
-
-
-def _reasons(retry: str | Iterable[str]) -> frozenset[str]:
-    wanted = frozenset(retry.replace(" ", "").split(",") if isinstance(retry, str) else retry) - {""}
-    for reason in sorted(wanted - set(HELD)):
-        raise HarnessError(f"retry: unknown reason '{reason}'{did_you_mean(reason, HELD)}")
-    return wanted
 
 
 def _summary(study: Study, db: Path, summary: Summary) -> RunSummary:
