@@ -122,6 +122,11 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
 @set_option
 @click.option("--again", is_flag=True, help="Time also what was timed before.")
 @click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Epochs to time.")
+@click.option(
+    "--kernels",
+    type=click.Choice(["auto", "torch"]),
+    help="torch: plain torch's operators in the paper's order  [default: as the study says, else auto]",
+)
 @click.option("--at-most", type=float, default=600, show_default=True, metavar="SECONDS", help="A trial, at most.")
 @db_option
 def timing(  # noqa: PLR0913, PLR0917 - as above
@@ -133,23 +138,26 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
     overrides: tuple[str, ...],
     again: bool,
     epochs: int,
+    kernels: str | None,
     at_most: float,
     db: Path,
 ) -> None:
     """Measure seconds an epoch and seconds a test for the trials in FILEs, one at a time on an idle machine.
 
-    50 steps of warm-up, then the epochs, then the whole test set three times; medians and spread are stored.
+    50 steps of warm-up, then the epochs, then the whole test set three times; medians and spread are stored. Timings
+    with `--kernels torch` are kept beside the others, never in their place.
 
     \b
     harness run timing ablations/mnist.yml
+    harness run timing ablations/mnist.yml --kernels torch
     """
     from harness.cli.display import display
     from harness.data.locations import data_root
     from harness.execution.device import choose_device
     from harness.execution.options import Options
-    from harness.execution.timing import load_per_core, run_timing
+    from harness.execution.timing import composed, load_per_core, run_timing
 
-    studies = load_studies(files, overrides, only)
+    studies = [composed(study, kernels) for study in load_studies(files, overrides, only)]
     load = load_per_core()
     if load is not None and load > 0.25:
         click.echo(f"this machine is not idle (load {load:.2f} a core): the times will be too long", err=True)
@@ -194,7 +202,8 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
 
     def calibrate(trial: "Trial") -> float:
         study = study_of[trial.key]
-        return seconds_per_image(trial.config, study.plugin_folders, options.device, options.threads_for(study))
+        threads = options.threads_for(study)
+        return seconds_per_image(trial.config, study.plugin_folders, options.device, threads, macs.get(trial.key))
 
     macs = {key: counts["macs"] for key, counts in costs.items() if counts}
     estimator = Estimator(found, macs, calibrate, options.device)

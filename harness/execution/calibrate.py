@@ -7,12 +7,16 @@ from typing import Any, cast
 from harness.spec.models import ModelDeclaration
 
 _STEPS = 3  # after one of warm-up
-_IMAGES_ON_CPU = 16  # a GPU gets a whole batch, or launching its kernels would be what is measured
+_IMAGES_ON_CPU = 16  # at least, where a batch has so many; a GPU gets a whole batch, or it is launches that are timed
+_MACS_ON_CPU = 2e9  # and as many more as this allows: reading the weights of a large layer is shared by a batch
 
 
-def seconds_per_image(config: Mapping[str, Any], plugin_folders: tuple[str, ...], device: str, threads: int) -> float:
+def seconds_per_image(
+    config: Mapping[str, Any], plugin_folders: tuple[str, ...], device: str, threads: int, macs: float | None
+) -> float:
     """Return the seconds of training on one image: forward and backward on noise, in the trial's precision.
 
+    `macs` is what an image costs forward, None where that is not known.
     The shortest of a few steps, so it is rough; data, optimiser, observation and capture are not in it.
     """
     import torch
@@ -24,7 +28,9 @@ def seconds_per_image(config: Mapping[str, Any], plugin_folders: tuple[str, ...]
     where, before = torch.device(device), torch.get_num_threads()
     precision = config["protocol"]["precision"]
     use_precision(precision, where)
-    count = _IMAGES_ON_CPU if where.type == "cpu" else int(config["protocol"]["batch_size"])
+    count = int(config["protocol"]["batch_size"])
+    if where.type == "cpu":
+        count = min(count, max(_IMAGES_ON_CPU, int(_MACS_ON_CPU / macs) if macs else 0))
     torch.set_num_threads(threads)
     try:
         with torch.random.fork_rng(devices=[]):

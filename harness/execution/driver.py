@@ -141,6 +141,7 @@ def make_request(
             threads=options.threads_for(study),
             memory_format=study.execution.memory_format,
             kernels=study.execution.kernels,
+            order=study.execution.order,
             compile=study.execution.compile,
             capture=study.execution.capture,
             deterministic=study.execution.deterministic,

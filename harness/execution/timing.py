@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.execution.driver import Job, make_request, run_jobs
 from harness.execution.local import LocalExecutor
@@ -16,7 +17,7 @@ from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
 from harness.store.records import Snapshot
 
-_SETTINGS = ("deterministic", "memory_format", "kernels", "compile", "capture")
+_SETTINGS = ("deterministic", "memory_format", "kernels", "order", "compile", "capture")
 
 
 def run_timing(
@@ -54,6 +55,14 @@ def run_timing(
         threads = max(job.request.execution.threads for job in jobs.values())
         with LocalExecutor(1, threads) as executor:
             return run_jobs(list(jobs.values())[: options.limit], store, executor, options, display)
+
+
+def composed(study: Study, kernels: str | None) -> Study:
+    """Return a study with other kernels, plain torch's ("torch") in the order that the paper writes; None: as it is."""
+    if kernels is None:
+        return study
+    order = "as_written" if kernels == "torch" else "auto"
+    return replace(study, execution=study.execution.model_copy(update={"kernels": kernels, "order": order}))
 
 
 def _timed(item: StudyTrial, study: Study, options: Options, found: Snapshot) -> bool:

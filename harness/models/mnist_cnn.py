@@ -45,7 +45,7 @@ class MnistCnn(nn.Module):
         super().__init__()
         self.options = options or ModelOptions()
         check_sites(self.declaration, self.options, compressors)
-        standing = Standing.of(compressors.get("conv2"), self.declaration.sites["conv2"].channels)
+        standing = Standing.of(compressors.get("conv2"), self.declaration.sites["conv2"].channels, after=("relu",))
         self.compressors = nn.ModuleDict()
         if standing.layer is not None:
             self.compressors["conv2"] = standing.layer

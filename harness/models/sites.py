@@ -1,6 +1,10 @@
-"""Whether compressors can stand where a model is asked to put them."""
+"""Whether compressors can stand where a model is asked to put them, and in which order a site is computed.
 
-from collections.abc import Mapping
+Where a compressor commutes with all that it stands behind (ReLU, max-pooling), a network may pool the channels first,
+and do the rest on 1/stride of the maps. Values are equal; so are gradients, but where max-pooling meets equal values.
+"""
+
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -8,6 +12,22 @@ from torch import nn
 from harness.layers.compressor import Compressor, place_of
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.models import ModelDeclaration, ModelOptions
+
+ORDERS = ("auto", "as_written")
+"""auto: channels first where that commutes; as_written: everything where the paper has it."""
+
+_order = {"chosen": "as_written"}
+
+
+def use_order(name: str) -> None:
+    """Choose for the networks that this process builds from now on: "as_written", at first, or "auto".
+
+    Raises:
+        ValueError: another word.
+    """
+    if name not in ORDERS:
+        raise ValueError(f"order is 'auto' or 'as_written', not {name!r}")
+    _order["chosen"] = name
 
 
 def check_sites(declaration: ModelDeclaration, options: ModelOptions, compressors: Mapping[str, Compressor]) -> None:
@@ -39,25 +59,25 @@ class Standing:
     Not a module: the layer is kept by the model, under a name of the model's choice.
     """
 
-    made: int  # by the convolution before the site
-    activated: int  # channels that the activation sees
+    made: int  # channels, by the convolution before the site
     read: int  # by the next layer
     before_relu: nn.Module | None = None
     behind: nn.Module | None = None
 
     @classmethod
-    def of(cls, compressor: Compressor | None, channels: int) -> "Standing":
-        """Return what a compressor puts at a site of `channels` channels."""
+    def of(cls, compressor: Compressor | None, channels: int, after: Collection[str]) -> "Standing":
+        """Return what a compressor puts at a site of `channels` channels, behind `after`: "relu", "max_pool"."""
         if compressor is None:
-            return cls(channels, channels, channels)
+            return cls(channels, channels)
         made, read, layer = (
             compressor.conv_channels(channels),
             compressor.out_channels(channels),
             compressor.layer(channels),
         )
-        if place_of(compressor) == "before_relu":
-            return cls(made, read, read, before_relu=layer)
-        return cls(made, made, read, behind=layer)
+        first = _order["chosen"] == "auto" and compressor.commutes_with.issuperset(after)
+        if first or place_of(compressor) == "before_relu":
+            return cls(made, read, before_relu=layer)
+        return cls(made, read, behind=layer)
 
     @property
     def layer(self) -> nn.Module | None:

@@ -80,8 +80,11 @@ class Vgg16(nn.Module):
         channels = self.declaration.input_shape[0]
         for number, (full, depth) in enumerate(zip(VGG16_CHANNELS, DEPTHS, strict=True), 1):
             width = self.options.channels(full)
-            standing = Standing.of(compressors.get(f"conv{number}"), width)
-            block = Block(channels, width, depth, standing, pool=number < len(DEPTHS))
+            pool = number < len(DEPTHS)
+            standing = Standing.of(
+                compressors.get(f"conv{number}"), width, after=("relu", "max_pool") if pool else ("relu",)
+            )
+            block = Block(channels, width, depth, standing, pool=pool)
             self.add_module(f"conv{number}", block)
             channels = standing.read
         self.fc = nn.Linear(channels * 2 * 2, self.declaration.classes)

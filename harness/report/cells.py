@@ -211,6 +211,14 @@ def _time(
             on = "" if table.device is None else f"; the paper's on {table.device}"
             remarks.append(f"other-device: measured on {device_of(newest)}{on}")
         ours = in_unit(newest.measures[column.metric], column)
+        plain = [
+            attempt
+            for attempt in clean_timings(snapshot, candidate.trial.key, "paper")
+            if column.metric in attempt.measures and device_of(attempt) == device_of(newest)
+        ]
+        if plain:
+            theirs = in_unit(max(plain, key=lambda a: (a.started, a.uid)).measures[column.metric], column)
+            remarks.append(f"{theirs:.3g} by plain torch in the paper's order")
         cell = _cell(
             table,
             row,

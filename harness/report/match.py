@@ -120,20 +120,24 @@ def _model_words(name: str) -> list[str]:
     return [word for word in name.lower().split() if word not in {"nvidia", "geforce", "amd", "intel"}]
 
 
-def is_default(attempt: AttemptRecord) -> bool:
-    """Return whether an attempt's execution is the default one, device and threads aside.
+Composition = Literal["ours", "paper"]
+"""ours: our kernels, channels first where that commutes; paper: plain torch's operators in the paper's order."""
 
-    Plain torch's kernels were the default once, and give the same values: both count.
+
+def composition(attempt: AttemptRecord) -> Composition | None:
+    """Return how an attempt composed its network, None where neither as we do by default nor as the paper does.
+
+    Device and threads aside, everything else of its execution must be the default. Before there was an order to
+    choose, networks were computed as written.
     """
     default = Execution()
     fields = ("memory_format", "compile", "capture", "deterministic")
-    if attempt.execution.get("kernels", default.kernels) not in {"auto", "torch"}:
-        return False
-    return all(attempt.execution.get(name, getattr(default, name)) == getattr(default, name) for name in fields)
+    if any(attempt.execution.get(name, getattr(default, name)) != getattr(default, name) for name in fields):
+        return None
+    parts = attempt.execution.get("kernels", "torch"), attempt.execution.get("order", "as_written")
+    return {("auto", "auto"): "ours", ("torch", "as_written"): "paper"}.get(parts)  # type: ignore[return-value]
 
 
-def clean_timings(snapshot: Snapshot, trial_key: str) -> list[AttemptRecord]:
-    """Return a trial's timings that may stand in a table: alone on the device, default execution; oldest
-    first.
-    """
-    return [a for a in snapshot.timings(trial_key) if a.exclusive and is_default(a)]
+def clean_timings(snapshot: Snapshot, trial_key: str, composed: Composition = "ours") -> list[AttemptRecord]:
+    """Return a trial's timings that may stand in a table: alone on the device, composed so; oldest first."""
+    return [a for a in snapshot.timings(trial_key) if a.exclusive and composition(a) == composed]

@@ -59,6 +59,7 @@ class Execution:
     threads: int = 1
     memory_format: str = "auto"  # auto, contiguous, channels_last
     kernels: str = "auto"  # auto: fast kernels where they fit; torch: plain torch
+    order: str = "auto"  # auto: channels pooled before what that commutes with; as_written: as the paper writes it
     compile: bool = False
     capture: str = "auto"  # auto: the training step as a CUDA graph on a GPU; off: call by call
     deterministic: bool = True

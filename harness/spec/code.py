@@ -19,8 +19,11 @@ _TRAINING = {kind: f"harness.training.{kind}" for kind in ("train", "evaluate", 
 _FUNCTION = "harness.training.function"
 
 
-_GPU_ONLY = frozenset({"harness.training.capture"})
+_GPU_ONLY = frozenset({"harness.training.capture", "harness.layers.kernels.cuda"})
 """Modules that an attempt on a CPU never runs."""
+
+_FOREIGN_ONLY = frozenset({"harness.models.foreign"})
+"""Modules that an attempt on a network of ours never runs."""
 
 
 def attempt_digest(
@@ -33,6 +36,8 @@ def attempt_digest(
     attempts on a GPU ("cuda:0") alone.
     """
     without = frozenset[str]() if device.startswith("cuda") else _GPU_ONLY
+    if config.get("model", {}).get("kind") in MODELS:
+        without |= _FOREIGN_ONLY
     if config["task"]["kind"] == "function":
         return _digest((_FUNCTION,), without)
     modules = {

@@ -46,6 +46,7 @@ class ExecutionOptions(BaseModel):
     deterministic: Annotated[bool, Field(strict=True)] = True
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     kernels: Literal["auto", "torch"] = "auto"  # auto: fast kernels where they fit; torch: plain torch
+    order: Literal["auto", "as_written"] = "auto"  # auto: channels first where that commutes
     compile: Annotated[bool, Field(strict=True)] = False
     capture: Literal["auto", "off"] = "auto"  # auto: the training step as one CUDA graph, where there is a GPU
 

@@ -50,6 +50,7 @@ def compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]:
         "threads": execution.threads,
         "memory_format": execution.memory_format,
         "kernels": execution.kernels,
+        "order": execution.order,
         "compile": execution.compile,
         "capture": execution.capture,
         "deterministic": execution.deterministic,

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from harness.layers.kernels import use_kernels
+from harness.models.sites import use_order
 from harness.spec.attempt import STOP_FILE, Execution
 
 _POLL_S = 0.2
@@ -20,6 +21,7 @@ def configure(execution: Execution) -> torch.device:
     """Fix threads, kernels and determinism for this process, and return the device."""
     torch.set_num_threads(execution.threads)
     use_kernels(execution.kernels)
+    use_order(execution.order)
     _keep_memory()
     _set_deterministic(execution)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a seventh of the time

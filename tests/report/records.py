@@ -44,7 +44,7 @@ def attempt(uid, config, seed, kind="train", **changes):
         "device": "cpu",
         "threads": 1,
         "exclusive": kind == "timing",
-        "execution": {"device": "cpu", "threads": 1},
+        "execution": {"device": "cpu", "threads": 1, "kernels": "auto", "order": "auto"},
         "environment": {"device": "Test CPU"},
         "code_digest": "c0de",
         "started": f"2020-01-01T00:00:{len(uid):02}Z",

@@ -185,6 +185,16 @@ def test_times_are_the_newest_timing_of_default_execution():
     assert cell(stored, "testing time").ours == 0.6
 
 
+def test_a_time_in_the_papers_composition_stands_beside_ours():
+    plain = {"kernels": "torch", "order": "as_written"}
+    runs = [timing("t", CONFIG, 5.0), timing("p", CONFIG, 9.0, execution=plain)]
+    elsewhere = timing("q", CONFIG, 20.0, execution=plain, environment={"device": "Other CPU"})
+    found = cell(snapshot([entry(SPATIAL)], [*runs, elsewhere]), "training time")
+    assert found.ours == 5.0
+    assert "9 by plain torch in the paper's order" in found.note
+    assert "paper's order" not in cell(snapshot([entry(SPATIAL)], [runs[0], elsewhere]), "training time").note
+
+
 def test_times_are_of_one_device():
     gpu = {"environment": {"device": "NVIDIA GeForce GTX 1070"}}
     baseline = CONFIGS["Baseline"]

@@ -9,11 +9,15 @@ from torch import Tensor
 KERNELS = ("auto", "torch")
 """auto: a kernel wherever one fits; torch: plain torch."""
 
-_CPU_DTYPES = frozenset({torch.float32, torch.bfloat16})
+_DTYPES = {
+    "cpu": frozenset({torch.float32, torch.bfloat16}),
+    "cuda": frozenset({torch.float32, torch.bfloat16, torch.float16}),
+}
 
 _state: dict[str, str | bool] = {
     "selected": "auto",
     "cpu": find_spec("numba") is not None and find_spec("llvmlite") is not None,
+    "cuda": find_spec("triton") is not None,
 }
 
 
@@ -37,7 +41,8 @@ def wanted(x: Tensor) -> bool:
     """Return whether the maps `x` go to a kernel."""
     if _state["selected"] == "torch":
         return False
-    return x.device.type == "cpu" and bool(_state["cpu"]) and x.dtype in _CPU_DTYPES and not _differentiated(x)
+    device = x.device.type
+    return bool(_state.get(device)) and x.dtype in _DTYPES[device] and not _differentiated(x)
 
 
 def _differentiated(x: Tensor) -> bool:

@@ -30,11 +30,13 @@ def kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
     if not wanted(x):
         return None
     try:
-        from harness.layers.kernels import cpu
-
-        function: Callable[..., Any] = cpu.ready(name, x)
+        if x.is_cuda:
+            from harness.layers.kernels.cuda import ready
+        else:
+            from harness.layers.kernels.cpu import ready
+        function: Callable[..., Any] = ready(name, x)
     except Exception as reason:  # noqa: BLE001 a compiler may fail in any way; plain torch is always there
-        give_up("cpu", reason)
+        give_up(x.device.type, reason)
         return None
     return function
 

@@ -1,0 +1,85 @@
+"""Channels first, or as the paper writes it: the same values, and the same gradients where no values are equal."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from harness.layers.compressor import Compressor
+from harness.layers.maxout import Maxout
+from harness.layers.spatial import Spatial
+from harness.layers.topk import TopK
+from harness.models.mnist_cnn import MnistCnn
+from harness.models.sites import Standing, use_order
+from harness.models.vgg16 import Vgg16
+from harness.spec.models import WidthOptions
+
+
+@pytest.fixture(autouse=True)
+def as_written_again() -> Iterator[None]:
+    yield
+    use_order("as_written")
+
+
+def made(order: str, network: type, *arguments: object) -> torch.nn.Module:
+    use_order(order)
+    torch.manual_seed(3)
+    built = network(*arguments)
+    for module in built.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.bias)  # else half of the values are of one sign by construction
+    return built
+
+
+@pytest.mark.parametrize("compressor", [Spatial(2), Spatial(4), Spatial(2, "min"), TopK(2), TopK(4, False)])
+def test_mnist_gives_the_same_values_and_gradients(compressor: Compressor) -> None:
+    first, written = (made(order, MnistCnn, {"conv2": compressor}) for order in ("auto", "as_written"))
+    images = torch.randn(3, 1, 28, 28)
+    for network in (first, written):
+        network(images).logsumexp(1).sum().backward()
+    assert torch.equal(first(images), written(images))
+    assert list(first.state_dict()) == list(written.state_dict())
+    for (name, a), (_, b) in zip(first.named_parameters(), written.named_parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad), name  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("site", ["conv1", "conv5"])
+@pytest.mark.parametrize("compressor", [Spatial(2), TopK(2)])
+def test_vgg_gives_the_same_values_and_gradients(site: str, compressor: Compressor) -> None:
+    arguments = {site: compressor}, WidthOptions(width=0.125)
+    first, written = (made(order, Vgg16, *arguments).double() for order in ("auto", "as_written"))
+    images = torch.randn(4, 3, 32, 32, dtype=torch.float64)
+    out = [network(images) for network in (first, written)]
+    assert torch.equal(*out)
+    for logits in out:
+        (logits * torch.arange(10)).sum().backward()
+    for (name, a), (_, b) in zip(first.named_parameters(), written.named_parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("compressor", "after", "moves"),
+    [
+        (Spatial(2), ("relu", "max_pool"), True),
+        (Spatial(2, "min"), ("relu", "max_pool"), False),
+        (Spatial(2, "min"), ("relu",), True),
+        (TopK(2), ("relu", "max_pool"), False),
+        (TopK(2), ("relu",), True),
+    ],
+)
+def test_only_what_commutes_with_all_moves(compressor: Compressor, after: tuple[str, ...], moves: bool) -> None:
+    use_order("auto")
+    assert (Standing.of(compressor, 8, after).before_relu is not None) is moves
+    use_order("as_written")
+    assert Standing.of(compressor, 8, after).before_relu is None
+
+
+def test_what_a_compressor_asks_for_itself_is_kept_in_any_order() -> None:
+    for order in ("auto", "as_written"):
+        use_order(order)
+        assert Standing.of(Maxout(2), 8, ("relu",)).layer is not None
+
+
+def test_another_word_is_refused() -> None:
+    with pytest.raises(ValueError, match="order is 'auto' or 'as_written', not 'paper'"):
+        use_order("paper")
