@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from harness.layers.build import build_compressor
 from harness.layers.insert.place import insert_after
@@ -180,8 +181,19 @@ def on_meta(make: Any) -> nn.Module:
         with torch.device("meta"):
             return cast("nn.Module", make())
     except (RuntimeError, NotImplementedError):
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _Uninitialised():
             return cast("nn.Module", make()).to("meta")
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Parameters get no values, which would take their time and memory: functions that write into one do nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        writes = name.endswith("_") and not name.startswith("__") and name != "requires_grad_"
+        if writes and args and isinstance(args[0], nn.Parameter):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _shape(model: Mapping[str, Any]) -> tuple[int, int, int]:

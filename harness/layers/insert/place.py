@@ -1,20 +1,21 @@
 """`insert_after`: a compressor behind a module of any network, and all that reads its channels made to fit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import get_args
 
 from torch import nn
 
 from harness.layers.compressor import Compressor, place_of
+from harness.layers.insert.attempt import Insertion, apart, attempt
 from harness.layers.insert.axis import Reduction
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.install import install
-from harness.layers.insert.network import Network, record_modes
+from harness.layers.insert.network import Network
 from harness.layers.insert.plan import Plan, make_plan
 from harness.layers.insert.rewire import Weights, rewire
-from harness.layers.insert.trace import Trace
-from harness.layers.insert.twin import first_line, meta_twin
+from harness.layers.insert.twin import first_line
 from harness.layers.random_channel import RandomChannel2d
 from harness.spec.errors import HarnessError, did_you_mean
 
@@ -52,21 +53,69 @@ def insert_after(
     Raises:
         HarnessError: one line with what stands in the way, and where.
     """
+    return _insert(model, {path: compressor}, input_shape, weights, copy=copy)
+
+
+def insert_together(
+    model: nn.Module,
+    compressors: Mapping[str, Compressor],
+    *,
+    input_shape: Sequence[int],
+    weights: Weights = "slice",
+    copy: bool = True,
+) -> nn.Module:
+    """Put compressors behind modules that have nothing to do with each other: no layer reads the channels of two.
+
+    The same as calling `insert_after` for one after the other, which may stand anywhere, but the model is traced once.
+
+    Args:
+        model: as for `insert_after`, like all that follows.
+        compressors: by path.
+        input_shape: of one input, (C, H, W).
+        weights: of the layers that lose channels.
+        copy: leave `model` as it is.
+
+    Raises:
+        HarnessError: one line with what stands in the way, and where; or two of them change the same layer.
+    """
+    return _insert(model, compressors, input_shape, weights, copy=copy)
+
+
+def _insert(
+    model: nn.Module, compressors: Mapping[str, Compressor], input_shape: Sequence[int], weights: Weights, *, copy: bool
+) -> nn.Module:
     if weights not in get_args(Weights):
         raise HarnessError(f"weights are 'slice', 'fold' or 'fresh', not {weights!r}")
-    try:
-        path = _own_path(model, path)
+    at = {_own_path(model, path): compressor for path, compressor in compressors.items()}
+    with _refusing(at):
         network = Network.of(model, input_shape)
+    insertions = [_insertion(network, model, path, compressor) for path, compressor in at.items()]
+    with _refusing(at):
+        if len(apart(insertions)) > 1:
+            raise RefusalError("two of them change the same layer")
+        attempt(network, insertions, input_shape)
+        changed = _copy(model) if copy else model
+        for insertion in insertions:
+            rewire(changed, insertion.plan.changes, insertion.reduction, weights)
+            install(changed, insertion.plan.at, insertion.layer)
+    return changed
+
+
+@contextmanager
+def _refusing(paths: Iterable[str]) -> Iterator[None]:
+    try:
+        yield
+    except RefusalError as refusal:
+        where = " and ".join(f"'{path}'" for path in paths)
+        raise HarnessError(f"no compressor can stand behind {where}: {refusal}") from refusal
+
+
+def _insertion(network: Network, model: nn.Module, path: str, compressor: Compressor) -> Insertion:
+    with _refusing([path]):
         plan = _plan_for(network, path, compressor)
         layer = _layer_for(compressor, model, plan)
-        reduction = Reduction(plan.channels, _kept(layer, plan.channels, compressor.out_channels(plan.channels)))
-        _try(network, plan, layer, reduction, input_shape)
-        changed = _copy(model) if copy else model
-        rewire(changed, plan.changes, reduction, weights)
-        install(changed, plan.at, layer)
-    except RefusalError as refusal:
-        raise HarnessError(f"no compressor can stand behind '{path}': {refusal}") from refusal
-    return changed
+        kept = _kept(layer, plan.channels, compressor.out_channels(plan.channels))
+        return Insertion(plan, layer, Reduction(plan.channels, kept))
 
 
 def _copy(model: nn.Module) -> nn.Module:
@@ -117,31 +166,3 @@ def _kept(layer: nn.Module, channels: int, groups: int) -> tuple[int, ...]:
     if isinstance(layer, RandomChannel2d) and not layer.index.is_meta:
         return tuple(layer.index.tolist())
     return tuple(range(0, channels, channels // groups))
-
-
-def _try(network: Network, plan: Plan, layer: nn.Module, reduction: Reduction, input_shape: Sequence[int]) -> None:
-    """Change the twin and run it: it must do the same steps in both modes, and return the same shapes.
-
-    Raises:
-        RefusalError: it does not.
-    """
-    rewire(network.twin, plan.changes, reduction, "slice")
-    own = install(network.twin, plan.at, meta_twin(layer))
-    try:
-        traces = record_modes(network.twin, input_shape)
-    except RefusalError as refusal:
-        raise RefusalError(f"with fewer channels the model does not run, {refusal}") from refusal
-    for before, after in zip(network.traces, traces, strict=True):
-        if _steps(before, own) != _steps(after, own):
-            raise RefusalError("with fewer channels the model does something else")
-        if [value.shape for value in before.outputs] != [value.shape for value in after.outputs]:
-            raise RefusalError("with fewer channels the model returns another shape")
-
-
-def _steps(trace: Trace, own: str) -> list[tuple[str, str, str]]:
-    """Return the kinds, names and places of all steps but those of the module at `own`."""
-    return [
-        (step.kind, step.name, step.inside)
-        for step in trace.steps
-        if not any(f"{path}.".startswith(f"{own}.") for path in (step.inside, step.name))
-    ]
