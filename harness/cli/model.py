@@ -82,7 +82,7 @@ def _foreign_sites(
     from harness.spec.torchvision_models import torchvision_name
 
     torchvision_name(name)
-    found = site_costs(foreign_on_meta({"kind": name, "classes": classes}), shape, stride)
+    found = site_costs(foreign_on_meta({"kind": name, "classes": classes, "input_shape": shape}), shape, stride)
     rows = [
         {
             "path": site.path,

@@ -89,7 +89,7 @@ def _swept(name: str, shape: tuple[int, int, int], stride: int, tell: Callable[[
     from harness.models.site_costs import foreign_on_meta, site_costs
     from harness.spec.torchvision_models import TORCHVISION
 
-    network = foreign_on_meta({"kind": f"{TORCHVISION}{name}", "classes": 1000})
+    network = foreign_on_meta({"kind": f"{TORCHVISION}{name}", "classes": 1000, "input_shape": shape})
     row: dict[str, Any] = {"model": name, "parameters": sum(p.numel() for p in network.parameters()), "macs": None}
     try:
         found = site_costs(network, shape, stride)

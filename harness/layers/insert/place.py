@@ -1,14 +1,13 @@
 """`insert_after`: a compressor behind a module of any network, and all that reads its channels made to fit."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import get_args
 
 from torch import nn
 
 from harness.layers.compressor import Compressor, place_of
-from harness.layers.insert.attempt import Insertion, apart, attempt
+from harness.layers.insert.attempt import Insertion, attempt
 from harness.layers.insert.axis import Reduction
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.install import install
@@ -53,69 +52,21 @@ def insert_after(
     Raises:
         HarnessError: one line with what stands in the way, and where.
     """
-    return _insert(model, {path: compressor}, input_shape, weights, copy=copy)
-
-
-def insert_together(
-    model: nn.Module,
-    compressors: Mapping[str, Compressor],
-    *,
-    input_shape: Sequence[int],
-    weights: Weights = "slice",
-    copy: bool = True,
-) -> nn.Module:
-    """Put compressors behind modules that have nothing to do with each other: no layer reads the channels of two.
-
-    The same as calling `insert_after` for one after the other, which may stand anywhere, but the model is traced once.
-
-    Args:
-        model: as for `insert_after`, like all that follows.
-        compressors: by path.
-        input_shape: of one input, (C, H, W).
-        weights: of the layers that lose channels.
-        copy: leave `model` as it is.
-
-    Raises:
-        HarnessError: one line with what stands in the way, and where; or two of them change the same layer.
-    """
-    return _insert(model, compressors, input_shape, weights, copy=copy)
-
-
-def _insert(
-    model: nn.Module, compressors: Mapping[str, Compressor], input_shape: Sequence[int], weights: Weights, *, copy: bool
-) -> nn.Module:
     if weights not in get_args(Weights):
         raise HarnessError(f"weights are 'slice', 'fold' or 'fresh', not {weights!r}")
-    at = {_own_path(model, path): compressor for path, compressor in compressors.items()}
-    with _refusing(at):
-        network = Network.of(model, input_shape)
-    insertions = [_insertion(network, model, path, compressor) for path, compressor in at.items()]
-    with _refusing(at):
-        if len(apart(insertions)) > 1:
-            raise RefusalError("two of them change the same layer")
-        attempt(network, insertions, input_shape)
-        changed = _copy(model) if copy else model
-        for insertion in insertions:
-            rewire(changed, insertion.plan.changes, insertion.reduction, weights)
-            install(changed, insertion.plan.at, insertion.layer)
-    return changed
-
-
-@contextmanager
-def _refusing(paths: Iterable[str]) -> Iterator[None]:
     try:
-        yield
-    except RefusalError as refusal:
-        where = " and ".join(f"'{path}'" for path in paths)
-        raise HarnessError(f"no compressor can stand behind {where}: {refusal}") from refusal
-
-
-def _insertion(network: Network, model: nn.Module, path: str, compressor: Compressor) -> Insertion:
-    with _refusing([path]):
+        path = _own_path(model, path)
+        network = Network.of(model, input_shape)
         plan = _plan_for(network, path, compressor)
         layer = _layer_for(compressor, model, plan)
-        kept = _kept(layer, plan.channels, compressor.out_channels(plan.channels))
-        return Insertion(plan, layer, Reduction(plan.channels, kept))
+        reduction = Reduction(plan.channels, _kept(layer, plan.channels, compressor.out_channels(plan.channels)))
+        attempt(network, [Insertion(plan, layer, reduction)], input_shape)
+        changed = _copy(model) if copy else model
+        rewire(changed, plan.changes, reduction, weights)
+        install(changed, plan.at, layer)
+    except RefusalError as refusal:
+        raise HarnessError(f"no compressor can stand behind '{path}': {refusal}") from refusal
+    return changed
 
 
 def _copy(model: nn.Module) -> nn.Module:
