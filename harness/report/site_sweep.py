@@ -1,4 +1,4 @@
-"""The document of `harness model sweep`: where feature pooling can stand in torchvision's networks, and what it saves."""
+"""The document of `harness model sweep`: where in torchvision's networks feature pooling can stand, and what it saves."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,8 +31,8 @@ Made by `{command}` with torchvision {torchvision} and torch {torch}; do not edi
 Feature pooling with stride {stride} behind every module of torchvision's {models} classification networks, for images
 of {shape} and 1,000 classes. In each network every module is either a site, where a compressor can stand
 ([how that is found](insert.md)), or refused for a reason. No weights are made: each site was tried on torch's meta
-device, in training and in evaluation, as many sites at a time as have no layer in common. The changed network did the
-same steps, returned the same shapes, and cost what it did less what is said here.
+device, in training and in evaluation, as many sites at a time as have nothing to do with each other. The changed
+network did the same steps, returned the same shapes, and cost what it did less what is said here.
 
 **{sites} sites in {with_sites} of {models} networks, {wrong}; {refused} other modules refused, each in one line.**
 

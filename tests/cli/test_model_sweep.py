@@ -1,4 +1,4 @@
-"""`harness model sweep` and `harness model sites`: what is saved, as counted on the changed network; and the document."""
+"""`harness model sweep` and `sites`: what is saved, as counted on the changed network; and the document."""
 
 import json
 from importlib import metadata

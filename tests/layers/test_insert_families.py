@@ -1,7 +1,7 @@
-"""Feature pooling at every listed site of one small network of each of torchvision's families, run forward and backward.
+"""Feature pooling at every listed site of one small network of each of torchvision's families, forward and backward.
 
 Small: few blocks, narrow where the constructor lets them be, and images as small as the architecture takes. Every kind
-of block and connection of the family is there. Several sites that have no layer in common are pooled in one pass.
+of block and connection of the family is there. Several sites that have nothing to do with each other are pooled in one pass.
 """
 
 import copy
@@ -194,5 +194,7 @@ def test_that_is_what_insert_after_does(family):
     install(by_hand, insertion.plan.at, insertion.layer)
     inserted = insert_after(model, insertion.path, Spatial(2), input_shape=shape)
     assert [*inserted.state_dict()] == [*by_hand.state_dict()]
-    assert all(torch.equal(a, b) for a, b in zip(inserted.state_dict().values(), by_hand.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(inserted.state_dict().values(), by_hand.state_dict().values(), strict=True)
+    )
     assert str(inserted) == str(by_hand)

@@ -43,9 +43,7 @@ class Axis:
     def entries_of_site(self) -> Tensor:
         """Return which entries are the site's: bool (size,), on the CPU."""
         sizes = [run.size * self.channels if run.of_site else run.size for run in self.runs]
-        return torch.cat(
-            [torch.full((n,), run.of_site, device="cpu") for n, run in zip(sizes, self.runs, strict=True)]
-        )
+        return torch.cat([torch.full((n,), run.of_site, device="cpu") for n, run in zip(sizes, self.runs, strict=True)])
 
     def among(self, left: Tensor) -> "Axis":
         """Return the axis when of the entries from elsewhere those alone are there for which `left` (size,) is true."""
