@@ -6,7 +6,7 @@ from typing import Any
 
 _KINDS = (
     ("its channels meet others in a sum, as an identity shortcut", r" combines its channels with as many"),
-    ("others' channels are multiplied by its own (squeeze and excitation)", r" multiplies its channels by as many"),
+    ("its channels are multiplied by as many others (squeeze and excitation, layer scale)", r" multiplies its channels by as many"),
     ("a grouped convolution reads it", r" is a grouped convolution "),
     (
         "its channels lie or go along another dimension (transformers)",
@@ -50,7 +50,7 @@ _REASONS = """\
 
 ## Why the others are refused
 
-{maps} of the refused modules return maps in a pass, the others do not ({no_maps}).
+{no_maps} of the refused modules return no maps, or are not called. What keeps a compressor from the other {maps}, too:
 
 | because | modules | networks | for example |
 |---|--:|--:|---|
