@@ -139,14 +139,14 @@ def _context(threads: int) -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     if _server_threads is None:
         context.set_forkserver_preload(list(_PRELOADED))
-        with _interruptions_blocked(), _environment_set(threads):
+        with _interruptions_blocked(), worker_environment(threads):
             forkserver.ensure_running()
         _server_threads = threads
     return context
 
 
 @contextmanager
-def _environment_set(threads: int) -> Iterator[None]:
+def worker_environment(threads: int) -> Iterator[None]:
     """Let a process that is started in the block see so many threads, and torch's large tensors lie on huge pages."""
     before = {name: os.environ.get(name) for name in (*_THREADS, _HUGE_PAGES)}
     os.environ.update(dict.fromkeys(_THREADS, str(threads)))
