@@ -91,6 +91,11 @@ def _read_target(reference: str, folders: Sequence[str]) -> tuple[str, inspect.S
     return digest, signature
 
 
+def target_signature(reference: str, folders: Sequence[str]) -> inspect.Signature:
+    """Return a function's signature, its context among the parameters. Raises FieldError where there is none."""
+    return _read_target(reference, folders)[1]
+
+
 def _as_plugin(reference: str, folders: Sequence[str]) -> tuple[str, list[str]]:
     """Return `module:name` and where to look for it: beside the study, or in the folder that the file's path names."""
     file, _, name = reference.rpartition(":")
