@@ -10,7 +10,7 @@ from harness.report.cells import Expected, Found, find
 from harness.report.compare import Samples, with_statistics
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
 from harness.report.match import Candidate, device_of
-from harness.report.printing import NOTHING, difference, printed
+from harness.report.printing import NOTHING, difference, in_words, printed
 from harness.report.provenance import code_remarks, short, threads_of
 from harness.report.statistics import mean
 from harness.report.statistics_table import statistics_tables
@@ -144,7 +144,7 @@ def _notes(
     about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})" if trained else ""
     stated = table.expect.protocol
     used = sorted({_protocol(f.candidate) for f in found if f.candidate is not None and f.attempts})
-    protocol = _plain(stated) if stated else "; ".join(used) or NOTHING
+    protocol = in_words(stated) if stated else "; ".join(used) or NOTHING
     of_functions = table.expect.dataset == RETURNED.dataset
     yield Note(
         f"Function: {protocol}." if of_functions else f"Data: {table.expect.dataset}{about}. Protocol: {protocol}."
@@ -155,7 +155,7 @@ def _notes(
     if unstated:
         yield Note(
             f"Settings of {table.expect.protocol_name} that the paper does not state:",
-            tuple(f"{s.field}: {_plain(s.value)} ({s.source}; {s.where})" for s in unstated),
+            tuple(f"{s.field}: {in_words(s.value)} ({s.source}; {s.where})" for s in unstated),
         )
     columns = tuple(f"{column.label}: {column.note}" for column in table.columns if column.note)
     if columns:
@@ -173,17 +173,8 @@ def _protocol(candidate: Candidate) -> str:
         named = resolve_protocol({"kind": candidate.protocol}).canonical()
     except HarnessError:
         return candidate.protocol
-    changed = [f"{field} {_plain(value)}" for field, value in sorted(ours.items()) if named.get(field) != value]
+    changed = [f"{field} {in_words(value)}" for field, value in sorted(ours.items()) if named.get(field) != value]
     return f"{candidate.protocol} ({', '.join(changed)})" if changed else candidate.protocol
-
-
-def _plain(value: object) -> str:
-    """Return a setting's value in words: {kind: sgd, learning_rate: 0.05} as "sgd, learning_rate 0.05"."""
-    if isinstance(value, Mapping):
-        return ", ".join(_plain(v) if k == "kind" else f"{k} {_plain(v)}" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return " ".join(_plain(item) for item in value)
-    return str(value)
 
 
 def _machines(table: Table, found: Sequence[Found]) -> Iterable[Note]:
