@@ -4,11 +4,13 @@ yet evaluated. `claim` says what one is, `paper/claims.yml` what each test is.
 
 import itertools
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from harness.report._yaml import load
+from harness.report.arithmetic import paper_table
 from harness.report.claim import Claim, ClaimEntry, Claims, ClaimsEntry, Family, FamilyEntry, Quantity, Untested, Word
-from harness.report.table_file import PAPER, load_paper_table
+from harness.report.table_file import PAPER
 from harness.spec.checks import FieldError
 from harness.spec.errors import did_you_mean
 
@@ -18,11 +20,20 @@ _Path = tuple[str | int, ...]
 _FILLED = ("id", "title", "reading", "quantity")
 
 
-def load_claims(path: str | Path = PAPER / "claims.yml") -> Claims:
-    """Return the claims; SpecError, one line with file and line, where they contradict themselves or their
-    tables.
+def load_claims(path: str | Path | None = None) -> Claims:
+    """Return the claims of a file, or the paper's, which are read once; SpecError, one line with file and line, where
+    they contradict themselves or their tables.
     """
-    entry = load(Path(path), ClaimsEntry, _check)
+    return _papers() if path is None else _read(Path(path))
+
+
+@cache
+def _papers() -> Claims:
+    return _read(PAPER / "claims.yml")
+
+
+def _read(path: Path) -> Claims:
+    entry = load(path, ClaimsEntry, _check)
     return Claims(families=tuple(_family(family, i) for i, family in enumerate(entry.families)), untested=entry.untested)
 
 
@@ -88,7 +99,7 @@ def _check_family(family: FamilyEntry, path: _Path) -> None:
     """Refuse a trial that its table does not have, and unknown words."""
     rows = set()
     if family.table is not None:
-        rows = {(row.trial.study, row.trial.name) for row in load_paper_table(family.table).rows}
+        rows = {(row.trial.study, row.trial.name) for row in paper_table(family.table).rows}
     elif not family.about:
         raise FieldError((*path, "about"), "'about' is missing: claims without a table say what they are on")
     for name, trial in family.trials.items():

@@ -174,13 +174,6 @@ def paired_bootstrap(one: Sequence[float], other: Sequence[float], seed: int = 0
     return bootstrap([a - b for a, b in zip(one, other, strict=True)], seed)
 
 
-def so_few(seeds: int, tests: int = 1, alpha: float = ALPHA) -> str:
-    """Return a line for a plan: the smallest p of so many paired seeds, one-sided, after Holm over so many tests."""
-    least = min(1.0, tests * 2.0**-seeds)
-    verdict = "too few runs to tell" if least >= alpha else "enough to tell"
-    return f"{seeds} seeds, {tests} test{'s' if tests != 1 else ''}: smallest attainable p {least:.2g}, {verdict}"
-
-
 __all__ = [
     "BestOf",
     "Test",
@@ -200,5 +193,4 @@ __all__ = [
     "paired_bootstrap",
     "sign_flip",
     "smallest_p",
-    "so_few",
 ]
