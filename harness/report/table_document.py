@@ -15,6 +15,7 @@ from harness.report.provenance import code_remarks, short, threads_of
 from harness.report.statistics import mean
 from harness.report.statistics_table import statistics_tables
 from harness.report.table import Select, Table
+from harness.report.uncertainty import accuracy_notes, choosing_notes
 from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED
 from harness.spec.protocol import resolve_protocol
@@ -150,7 +151,7 @@ def _notes(
         f"Function: {protocol}." if of_functions else f"Data: {table.expect.dataset}{about}. Protocol: {protocol}."
     )
     yield from _machines(table, found)
-    yield from _selection(table, found, how)
+    yield from _selection(snapshot, table, found, how)
     unstated = [s for s in settings if s.source != "stated"]
     if unstated:
         yield Note(
@@ -201,7 +202,7 @@ def _spread(found: Found) -> Iterable[str]:
             yield f"{found.row.label}, {found.column.label}: {least} to {most}"
 
 
-def _selection(table: Table, found: Sequence[Found], how: Select) -> Iterable[Note]:
+def _selection(snapshot: Snapshot, table: Table, found: Sequence[Found], how: Select) -> Iterable[Note]:
     """Which runs are shown, what that does to the numbers, and every run's value."""
     results = [f for f in found if f.column.source == "result"]
     if not results:
@@ -216,6 +217,8 @@ def _selection(table: Table, found: Sequence[Found], how: Select) -> Iterable[No
             f" The best of {size} is a biased estimate: chosen on the data that it reports, it lies above"
             " what a run is expected to reach."
         )
+        text = " ".join([text, *choosing_notes(snapshot, found, len(stated))])
+    text = " ".join([text, *accuracy_notes(snapshot, found)])
     lines = tuple(_all_seeds(f, table) for f in results if f.cell.ours is not None)
     yield Note(text)
     if lines:
