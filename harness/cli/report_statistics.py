@@ -13,6 +13,7 @@ from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.report.comparison import Interval, Methods, Networks, Spread
+    from harness.report.row_statistics import RowStatistics
     from harness.report.stats import Test
     from harness.store.connection import Store
     from harness.store.records import AttemptRecord, Snapshot
@@ -42,8 +43,7 @@ def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
     with open_results(sources) as store:
         rows = row_statistics(snapshot(store), wanted)
     if fmt == "json":
-        print_json([{**asdict(row), "spread": _spread_json(row.spread), "against": row.against,
-                     "compared": None if row.compared is None else _methods_json(row.compared)} for row in rows])  # fmt: skip
+        print_json([_row_json(row) for row in rows])
         return
     if not rows:
         click.echo(f"no run of table {wanted.table} is stored; --from names other results")
@@ -163,7 +163,11 @@ def _print_methods(compared: Mapping[str, "Methods"], names: Sequence[str], fmt:
             ["", "seeds", "mean", "sd", "t", "bootstrap", "best", "best of two"],
             [[side, len(s.seeds), *_spread_texts(s)] for side, s in (("A", found.a), ("B", found.b))],
         )
-        pairs = f"paired by seed, {len(found.shared)} pairs" if found.shared else "not paired: other seeds, protocol or data"
+        pairs = (
+            f"paired by seed, {len(found.shared)} pairs"
+            if found.shared
+            else "not paired: other seeds, protocol or data"
+        )
         click.echo(f"B − A: {found.difference:+.4g}, 95% {_interval(found.student_95)} (t),"
                    f" {_interval(found.bootstrap_95)} (bootstrap); {pairs}")  # fmt: skip
         click.echo(f"sign flips, paired: {_test(found.sign_flip)}")
@@ -172,9 +176,13 @@ def _print_methods(compared: Mapping[str, "Methods"], names: Sequence[str], fmt:
 
 def _print_networks(compared: Mapping[str, "Networks"], uids: Sequence[str], fmt: str) -> None:
     if fmt == "json":
-        print_json({"kind": "networks", "a": uids[0], "b": uids[1], "metrics": {w: asdict(n) for w, n in compared.items()}})
+        print_json(
+            {"kind": "networks", "a": uids[0], "b": uids[1], "metrics": {w: asdict(n) for w, n in compared.items()}}
+        )
         return
-    click.echo(f"A {uids[0]}\nB {uids[1]}\nTwo networks, over the images of one test set. Not whether two methods differ.")
+    click.echo(
+        f"A {uids[0]}\nB {uids[1]}\nTwo networks, over the images of one test set. Not whether two methods differ."
+    )
     for words, n in compared.items():
         errors = [f" ± {error:.2g}" if error is not None else "" for error in (n.error_a, n.error_b)]
         click.echo(f"\n{words}, {n.images:,} images")
@@ -184,16 +192,25 @@ def _print_networks(compared: Mapping[str, "Networks"], uids: Sequence[str], fmt
             click.echo(f"McNemar: p {n.mcnemar:.2g}; right in A alone {n.only_a:,}, in B alone {n.only_b:,}")
 
 
+def _row_json(row: "RowStatistics") -> dict[str, Any]:
+    compared = None if row.compared is None else _methods_json(row.compared)
+    return {**asdict(row), "spread": _spread_json(row.spread), "compared": compared}
+
+
 def _methods_json(found: "Methods") -> dict[str, Any]:
     tests = {
-        name: None if test is None else {"p": json_number(test.p), "smallest_p": test.smallest_p, "can_tell": test.can_tell}
+        name: None
+        if test is None
+        else {"p": json_number(test.p), "smallest_p": test.smallest_p, "can_tell": test.can_tell}
         for name, test in (("sign_flip", found.sign_flip), ("mann_whitney", found.mann_whitney))
     }
     return {**asdict(found), "a": _spread_json(found.a), "b": _spread_json(found.b), **tests}
 
 
 def _spread_json(spread: "Spread") -> dict[str, Any]:
-    numbers = {name: json_number(value) if not isinstance(value, tuple) else value for name, value in asdict(spread).items()}
+    numbers = {
+        name: json_number(value) if not isinstance(value, tuple) else value for name, value in asdict(spread).items()
+    }
     return {**numbers, "bias_of_two": spread.bias_of_two}
 
 

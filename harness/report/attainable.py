@@ -56,12 +56,13 @@ def attainable(study: str, seeds: Sequence[Sequence[int]]) -> list[Attainable]:
 
 
 def in_a_line(found: Sequence[Attainable]) -> str:
-    """Return "10 seeds: the smallest p that paired sign-flips can give is 0.00098, after Holm over 22 claims … 0.021"."""
+    """Return "9 seeds: the smallest p that paired sign-flips can give is 0.002, after Holm over 22 claims … 0.043"."""
     first = found[0]
     count = "1 seed" if first.seeds == 1 else f"{first.seeds} seeds"
     two_sided = "two-sided " if first.sides == 2 else ""
     each = ", over ".join(f"{a.tests} {a.of} {p_text(a.p_holm)}" for a in found)
-    line = f"{count}: the smallest {two_sided}p that paired sign-flips can give is {p_text(first.p)}, after Holm over {each}"
+    line = f"{count}: the smallest {two_sided}p that paired sign-flips can give is {p_text(first.p)}"
+    line += f", after Holm over {each}"
     short = [a for a in found if a.p_holm >= a.alpha]
     if not short:
         return line

@@ -76,7 +76,11 @@ def rule(claim: Claim, alpha: float) -> str:
     if claim.test != "sign_flip":
         what = "the count" if claim.test == "arithmetic" else "the medians of two timings on one device"
         within = f"within a factor of {effect}" if claim.scale == "ratio" else f"within {effect}"
-        bound = within if claim.hypothesis == "equivalence" else f"at {'most' if claim.direction == 'less' else 'least'} {effect}"
+        bound = (
+            within
+            if claim.hypothesis == "equivalence"
+            else f"at {'most' if claim.direction == 'less' else 'least'} {effect}"
+        )
         return f"{what}, as a {claim.scale}, {bound}; no test of chance"
     kind = {"superiority": "above no difference, and a mean of at least", "non_inferiority": "not worse by",
             "equivalence": "within, either way,"}  # fmt: skip

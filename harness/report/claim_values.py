@@ -1,4 +1,4 @@
-"""What is stored of a claim's trials, as one number a run: results, the numbers behind the paper's figures, times, counts.
+"""What is stored of a claim's trials, as one number a run: results, numbers behind the figures, times, counts.
 
 `paper/claims.yml` says of each quantity what it is; those of curves and maps are computed as for the figures.
 """
@@ -53,7 +53,7 @@ class Stored:
         return {(record.study, record.name): record.trial_key for record in self.snapshot.study_trials}
 
     def keys(self, family: Family, quantity: Quantity) -> dict[str, str | None]:
-        """Return the key of each of a family's trials: as a study that feeds the claims calls it, else its own study."""
+        """Return the key of each of a family's trials, as a study that feeds the claims calls it, else its own."""
         found: dict[str, str | None] = {}
         for name, wanted in family.trials.items():
             said = filled(wanted.name, quantity)
@@ -198,7 +198,7 @@ def _until(series: "Series", step: int) -> "Series":
 
 
 def _same_seeds(family: Family, claim: Claim, sides: Sequence[Values]) -> tuple[Values, Values | None]:
-    """Return both sides by seed, the one value of a constant trial at each seed of the other; None where there is one."""
+    """Return both sides by seed, a constant trial's one value at each seed of the other; None of a side alone."""
     if len(sides) == 1:
         return sides[0], None
     one, other = sides

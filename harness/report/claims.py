@@ -34,7 +34,9 @@ def _papers() -> Claims:
 
 def _read(path: Path) -> Claims:
     entry = load(path, ClaimsEntry, _check)
-    return Claims(families=tuple(_family(family, i) for i, family in enumerate(entry.families)), untested=entry.untested)
+    return Claims(
+        families=tuple(_family(family, i) for i, family in enumerate(entry.families)), untested=entry.untested
+    )
 
 
 def _family(entry: FamilyEntry, i: int) -> Family:
@@ -105,7 +107,9 @@ def _check_family(family: FamilyEntry, path: _Path) -> None:
     for name, trial in family.trials.items():
         if (trial.study, trial.name) not in rows and trial.study not in family.studies:
             near = did_you_mean(trial.name, [row for _, row in rows])
-            said = "'studies' does not name the study of" if family.table is None else f"table {family.table} has no trial"
+            said = (
+                "'studies' does not name the study of" if family.table is None else f"table {family.table} has no trial"
+            )
             raise FieldError((*path, "trials", name), f"{said} '{trial.study}/{trial.name}'{near}")
     for name in family.constant:
         _check_known(name, family.trials, "trial", (*path, "constant"))

@@ -1,4 +1,4 @@
-"""Two methods over their seeds, or two single networks over the images of one test set: never one in place of the other.
+"""Two methods over their seeds, or two networks over the images of one test set: never one in place of the other.
 
 Methods: means with Student's and bootstrap intervals, the exact sign-flip test where runs are paired by seed, the exact
 Mann-Whitney test where they need not be. Networks: McNemar's exact test and a paired bootstrap over images. `stats` has
@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from harness.report.stats import (
     Test,
@@ -124,17 +123,25 @@ def networks(a: Sample, b: Sample) -> Networks:
         return Networks(a.count, one, other, None, None, other - one, near)
     only_a = sum(x > y for x, y in zip(ours, theirs, strict=True))
     only_b = sum(y > x for x, y in zip(ours, theirs, strict=True))
-    errors = [binomial_error(accuracy, a.count) for accuracy in (one, other)]
     return Networks(
-        a.count, one, other, *errors, other - one, near, only_a, only_b, mcnemar(only_a, only_b)
-    )  # fmt: skip
+        images=a.count,
+        a=one,
+        b=other,
+        error_a=binomial_error(one, a.count),
+        error_b=binomial_error(other, a.count),
+        difference=other - one,
+        bootstrap_95=near,
+        only_a=only_a,
+        only_b=only_b,
+        mcnemar=mcnemar(only_a, only_b),
+    )
 
 
 def unpacked(sample: Sample) -> Sequence[float]:
     """Return a value an image: 0 or 1 of bits, numbers of float32."""
     import numpy as np
 
-    packed = np.frombuffer(sample.packed, dtype=np.uint8 if sample.encoding == "bits" else np.dtype("<f4"))
-    values: Any = np.unpackbits(packed)[: sample.count] if sample.encoding == "bits" else packed
-    found: list[float] = values.astype(float).tolist()
-    return found
+    if sample.encoding == "bits":
+        bits = np.unpackbits(np.frombuffer(sample.packed, dtype=np.uint8))[: sample.count]
+        return [float(bit) for bit in bits]
+    return [float(value) for value in np.frombuffer(sample.packed, dtype="<f4")]

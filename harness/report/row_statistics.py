@@ -1,5 +1,5 @@
-"""The statistics of a table's results, row by row, for `harness report statistics`: the numbers of the small tables under a
-table, with bootstrap intervals, what the better of two runs is expected to be, and unpaired tests beside paired ones.
+"""The statistics of a table's results, row by row, for `harness report statistics`: those of the small tables under it,
+with bootstrap intervals, what the better of two runs is expected to be, and unpaired tests beside paired ones.
 """
 
 from collections.abc import Sequence

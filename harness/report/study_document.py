@@ -247,9 +247,7 @@ def _notes(
     return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs))]
 
 
-def _accuracy_notes(
-    snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]
-) -> Iterable[str]:
+def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]) -> Iterable[str]:
     """Yield what one accuracy's standard error is on each test set."""
     for metric in metrics:
         images = images_of(snapshot, metric.evaluation.key)

@@ -3,7 +3,7 @@ know below it.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.report.cells import Expected, Found, find

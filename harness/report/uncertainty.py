@@ -1,4 +1,4 @@
-"""What stands under a table on how far its numbers can be trusted: what choosing the best of k runs adds to them, and the
+"""What stands under a table on how far its numbers can be trusted: what choosing the best of k runs adds, and the
 binomial standard error of an accuracy on its test set.
 """
 
@@ -24,7 +24,9 @@ class Choosing:
 
     k: int
     bias: float
-    interval: tuple[float, float] | None  # 95 %, rows resampled, or the runs of the only one; None where it has no spread
+    interval: (
+        tuple[float, float] | None
+    )  # 95 %, rows resampled, or the runs of the only one; None where it has no spread
     rows: int
     runs: int
 
@@ -41,7 +43,7 @@ def choosing(rows: Iterable[Sequence[float]], k: int, better: Better = "higher")
 
 
 def choosing_notes(snapshot: Snapshot, found: Sequence[Found], k: int) -> Iterable[str]:
-    """Yield a sentence for each unit of a table's results: what the best of k adds, from all stored seeds of its trials."""
+    """Yield what the best of k adds, a sentence for each unit of a table's results, from all stored seeds."""
     by: dict[tuple[str, Better], list[list[float]]] = {}
     formats: dict[tuple[str, Better], Column] = {}
     for each in found:
@@ -91,8 +93,8 @@ def accuracy_notes(snapshot: Snapshot, found: Sequence[Found]) -> Iterable[str]:
         sizes = {images_of(snapshot, key) for key in keys} - {None}
         if len(sizes) == 1 and each.column.unit in {"fraction", "percent"}:
             by.setdefault((sizes.pop() or 0, each.column.unit), []).append(shown)
-    for (images, unit), shown in by.items():
-        yield accuracy_note([value / (100 if unit == "percent" else 1) for value in shown], images)
+    for (images, unit), accuracies in by.items():
+        yield accuracy_note([value / (100 if unit == "percent" else 1) for value in accuracies], images)
 
 
 def images_of(snapshot: Snapshot, evaluation: str) -> int | None:
@@ -109,6 +111,6 @@ def accuracy_note(accuracies: Sequence[float], images: int) -> str:
     of = f"{100 * low:.1f}%" if f"{low:.3f}" == f"{high:.3f}" else f"{100 * low:.1f}% to {100 * high:.1f}%"
     size = f"±{errors[0]}" if errors[0] == errors[1] else f"±{errors[0]} to ±{errors[1]}"
     return (
-        f"On {images:,} test images the binomial standard error of an accuracy of {of} is {size} percentage points: of one"
-        " network, however often it is tested."
+        f"On {images:,} test images the binomial standard error of an accuracy of {of} is {size} percentage points: of"
+        " one network, however often it is tested."
     )

@@ -79,7 +79,9 @@ def test_a_dry_run_prints_every_trial_and_makes_nothing(call, study_file, tmp_pa
     assert "7 trials, 14 runs: 0 done, 14 left, 0 held; time left: " in result.stdout
     assert "on cpu, roughly, from steps timed just now" in result.stdout
     last = result.stdout.splitlines()[-1]
-    assert last.startswith("2 seeds: the smallest p that paired sign-flips can give is 0.25, after Holm over 22 claims (Table 1) 1")
+    assert last.startswith(
+        "2 seeds: the smallest p that paired sign-flips can give is 0.25, after Holm over 22 claims (Table 1) 1"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

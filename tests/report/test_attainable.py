@@ -4,7 +4,9 @@ import pytest
 
 from harness.report.attainable import Attainable, as_fields, attainable, in_a_line
 
-LINE = "{} the smallest p that paired sign-flips can give is {}, after Holm over 22 claims (Table 1) {}, over 9 claims {}"
+LINE = (
+    "{} the smallest p that paired sign-flips can give is {}, after Holm over 22 claims (Table 1) {}, over 9 claims {}"
+)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +19,11 @@ LINE = "{} the smallest p that paired sign-flips can give is {}, after Holm over
             LINE.format("8 seeds:", "0.0039", "0.086", "(Figs. 4 to 6) 0.035")
             + ": too few runs to tell all, 9 seeds would be enough",
         ),
-        (2, LINE.format("2 seeds:", "0.25", "1", "(Figs. 4 to 6) 1") + ": too few runs to tell, 9 seeds would be enough"),
+        (
+            2,
+            LINE.format("2 seeds:", "0.25", "1", "(Figs. 4 to 6) 1")
+            + ": too few runs to tell, 9 seeds would be enough",
+        ),
     ],
 )
 def test_a_study_of_claims(seeds, words):

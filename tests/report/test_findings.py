@@ -8,9 +8,9 @@ import pytest
 from records import entry, snapshot, table1, timing, train
 
 from harness.report.arithmetic import evaluate
-from harness.report.claims import load_claims
 from harness.report.claim_tests import p_fails, p_holds, points, rule
 from harness.report.claim_values import Stored, of_curve
+from harness.report.claims import load_claims
 from harness.report.expected import expected_configs
 from harness.report.figures.results import Maps, Series
 from harness.report.findings import findings
@@ -153,14 +153,19 @@ def test_a_claim_on_one_trial_is_held_against_nothing():
 def test_a_trial_without_seeds_stands_against_each_and_a_margin_is_a_difference_of_differences():
     family = next(f for f in load_claims().families if f.table == 6)
     claims = {c.id: c for c in family.claims}
-    psnr = {("2FP", 20): {0: 31.0, 1: 32.0}, ("2FP", 60): {0: 27.0, 1: 28.5}, ("BM3D", 20): {0: 30.0}, ("BM3D", 60): {0: 25.0}}
+    psnr = {
+        ("2FP", 20): {0: 31.0, 1: 32.0},
+        ("2FP", 60): {0: 27.0, 1: 28.5},
+        ("BM3D", 20): {0: 30.0},
+        ("BM3D", 60): {0: 25.0},
+    }
 
     class Given(Stored):
         def keys(self, _, quantity):
             return {name: f"{name} {quantity.where['task.sigma']}" for name in ("2FP", "BM3D")}
 
-        def _values(self, family, name, word, key, keys):
-            return psnr[name, int(key.split()[-1])]
+        def _values(self, *words):
+            return psnr[words[1], int(words[3].split()[-1])]
 
     stored = Given(snapshot([], []), lambda _: (), lambda _: None)
     one = stored.measure(family, claims["bsd500-2fp-beats-bm3d-20"])

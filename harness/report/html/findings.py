@@ -31,9 +31,12 @@ def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> li
     """Return the claims by section, then where the paper disagrees, and inferences under a heading of their own."""
     claims = [
         Finding(
-            heading_of(f), f.title, f.verdict, evidence(f),
+            heading_of(f),
+            f.title,
+            f.verdict,
+            evidence(f),
             (f"“{f.quote}”, §{f.place}", f.reading, f"Measured: {f.quantity}", f"Rule: {f.rule}"),
-        )  # fmt: skip
+        )
         for f in decided
     ]
     return [*claims, *(_entry(entry) for entry in sorted(misprints, key=lambda e: e.kind == "inference"))]
