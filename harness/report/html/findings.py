@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.report.findings import Finding as Decided
-from harness.report.findings_document import evidence
+from harness.report.findings_document import evidence, heading_of
 from harness.report.misprints import Misprint
 
 
@@ -30,7 +30,13 @@ def grouped(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
 def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> list[Finding]:
     """Return the claims by section, then where the paper disagrees, and inferences under a heading of their own."""
     claims = [
-        Finding(f"Section {f.section}, Table {f.table}", f.reading, f.verdict, evidence(f), (f"“{f.quote}”",))
+        Finding(
+            heading_of(f),
+            f.title,
+            f.verdict,
+            evidence(f),
+            (f"“{f.quote}”, §{f.place}", f.reading, f"Measured: {f.quantity}", f"Rule: {f.rule}"),
+        )
         for f in decided
     ]
     return [*claims, *(_entry(entry) for entry in sorted(misprints, key=lambda e: e.kind == "inference"))]
