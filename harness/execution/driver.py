@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from harness.execution.local import Ended, Executor, LocalExecutor
+from harness.execution.local import FOR_FUNCTIONS, FOR_TRAINING, Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import now, recover
@@ -56,7 +56,9 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
             register(store, studies)
         else:
             threads = max(job.request.execution.threads for job in jobs)
-            with LocalExecutor(min(options.jobs, len(jobs)), threads) as executor:
+            functions = all(job.request.config["task"]["kind"] == "function" for job in jobs)
+            preload = FOR_FUNCTIONS if functions else FOR_TRAINING
+            with LocalExecutor(min(options.jobs, len(jobs)), threads, preload) as executor:
                 register(store, studies)  # counts costs while the executor gets ready
                 _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)

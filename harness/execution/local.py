@@ -1,7 +1,8 @@
 """The local executor: attempts in worker processes of this machine, a fresh one for each.
 
 So an attempt runs the code that its digest names, and its peak of memory is its own. Workers are forked off a small
-server that has imported torch and nothing of ours, which takes two seconds, once for all of them instead of for each.
+server that has imported torch, with what its optimisers import when they are first made, and nothing of ours: four
+seconds, once for all of them instead of for each.
 
 A worker that dies takes nothing along but its own attempt. Workers ignore Ctrl-C: it is the driver that asks them, by a
 file in the attempt's folder, to end at a checkpoint. A worker whose driver dies ends within a second.
@@ -27,7 +28,8 @@ from pebble import ProcessExpired, concurrent
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of torch: a tenth of a step's time on the CPU where gradients are large
-_PRELOADED = ("torch", "pydantic")
+FOR_FUNCTIONS = ("torch", "pydantic")
+FOR_TRAINING = (*FOR_FUNCTIONS, "torch._dynamo")  # every optimiser of torch's imports it
 _PATIENCE_S = 10.0  # a worker that does not end when it is asked to is killed after three seconds
 
 
@@ -56,12 +58,15 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Attempts in up to `slots` worker processes of this machine, with so many threads each."""
+    """Attempts in up to `slots` worker processes of this machine, with so many threads each.
 
-    def __init__(self, slots: int, threads: int) -> None:
+    `preload` are the modules that they find imported, where this is the first executor of the process.
+    """
+
+    def __init__(self, slots: int, threads: int, preload: Sequence[str] = FOR_TRAINING) -> None:
         self.slots = slots
         self._threads = threads
-        self._context = _context(threads)
+        self._context = _context(threads, preload)
         self._running: dict[Future[str], Path] = {}
 
     def __enter__(self) -> Self:
@@ -128,7 +133,7 @@ def _ended(future: "Future[str]", folder: Path) -> Ended:
 _server_threads: int | None = None  # of the one server that Python keeps a process; None before it was started
 
 
-def _context(threads: int) -> BaseContext:
+def _context(threads: int, preload: Sequence[str]) -> BaseContext:
     """Return how workers with so many threads are started: forked off the server, or else each anew.
 
     Libraries that the server has loaded counted their threads then: it serves those who want as many.
@@ -138,7 +143,7 @@ def _context(threads: int) -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     if _server_threads is None:
-        context.set_forkserver_preload(list(_PRELOADED))
+        context.set_forkserver_preload(list(preload))
         with _interruptions_blocked(), _environment_set(threads):
             forkserver.ensure_running()
         _server_threads = threads
