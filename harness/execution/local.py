@@ -29,7 +29,7 @@ from pebble import ProcessExpired, concurrent
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of torch: a tenth of a step's time on the CPU where gradients are large
 LIGHT = ("pydantic.types", "ruamel.yaml", "importlib.metadata")
-WITH_TORCH = (*LIGHT, "torch")
+WITH_TORCH = (*LIGHT, "torch", "torch._dynamo")  # the last is imported by every optimiser of torch
 _PATIENCE_S = 10.0  # a worker that does not end when it is asked to is killed after three seconds
 
 
