@@ -54,15 +54,17 @@ def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: 
     \b
     harness model sites mnist_cnn
     harness model sites torchvision:resnet50 --stride 2
+    harness model sites net.py:Net --input-shape 1,28,28 --classes 10
     """
     from harness.spec.models import MODELS
+    from harness.spec.plugins import is_plugin
     from harness.spec.torchvision_models import TORCHVISION
 
-    if name.startswith(TORCHVISION):
+    if is_plugin(name):
         _foreign_sites(name, stride, _shape(input_shape), classes, with_refused, fmt)
         return
     if name not in MODELS:
-        raise HarnessError(f"unknown model '{name}'{did_you_mean(name, MODELS)} (or {TORCHVISION}NAME)")
+        raise HarnessError(f"unknown model '{name}'{did_you_mean(name, MODELS)} (or {TORCHVISION}NAME, FILE.py:NAME)")
     found = MODELS[name].sites.values()
     if fmt == "json":
         print_json([{"path": s.name, "channels": s.channels, "narrowable": s.narrowable} for s in found])
@@ -85,10 +87,15 @@ def _foreign_sites(
 ) -> None:
     from harness.cost.count import count
     from harness.models.site_costs import changed_at_sites, foreign_on_meta, refused
-    from harness.spec.torchvision_models import torchvision_name
+    from harness.spec.plugins import load_plugin
+    from harness.spec.torchvision_models import TORCHVISION, torchvision_name
 
-    torchvision_name(name)
-    network = foreign_on_meta({"kind": name, "classes": classes})
+    model, folders = {"kind": name, "classes": classes}, ["."]
+    if name.startswith(TORCHVISION):
+        torchvision_name(name)
+    else:
+        model["code"] = load_plugin(name, folders)[1]
+    network = foreign_on_meta(model, folders)
     plain = count(network, shape)
     rows, no = [], dict(refused(network, shape)) if with_refused else {}
     for site in changed_at_sites(network, shape, stride):

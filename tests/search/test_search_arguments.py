@@ -187,7 +187,8 @@ def test_a_bad_point_is_ended_when_it_is_worse_than_the_median(own):
 
 
 def _local(slots, threads):
-    from harness.execution.local import LIGHT, LocalExecutor
+    from harness.execution.libraries import LIGHT
+    from harness.execution.local import LocalExecutor
 
     return LocalExecutor(slots, threads, LIGHT)
 
