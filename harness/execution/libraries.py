@@ -11,7 +11,7 @@ from harness.spec.plugins import imports_of
 LIGHT = ("pebble", "pydantic.types", "ruamel.yaml", "importlib.metadata", "difflib")
 WITH_TORCH = (*LIGHT, "torch")
 _FORKABLE = frozenset({"numpy", "scipy", "sklearn", "torch"})
-_WAKES_TORCH = frozenset({"harness", "torch", "torchvision"})
+_WAKES_TORCH = ("torch", "torchvision", "harness.layers")
 
 
 def libraries_of(trials: Iterable[tuple[Mapping[str, Any], Sequence[str]]]) -> Sequence[str]:
@@ -22,7 +22,7 @@ def libraries_of(trials: Iterable[tuple[Mapping[str, Any], Sequence[str]]]) -> S
     wanted = dict.fromkeys(LIGHT)
     for task, folders in {(_target(config), tuple(folders)) for config, folders in trials}:
         names = {"torch"} if task is None else imports_of(task, folders)
-        if any(_top(name) in _WAKES_TORCH for name in names):
+        if any(f"{name}.".startswith(f"{waker}.") for name in names for waker in _WAKES_TORCH):
             wanted["torch"] = None
         wanted |= dict.fromkeys(sorted(name for name in names if _top(name) in _FORKABLE))
     return tuple(wanted)
