@@ -141,14 +141,19 @@ def epoch(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     "--seconds", type=click.FloatRange(min=0.01), default=30.0, show_default=True, help="About so long a run."
 )
 @click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Seeds of each grid.")
+@click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="Both sides in turn so often.")
+@click.option("--work", type=click.Choice(["compute", "wait"]), default="compute", show_default=True,
+              help="Of the function; waiting is measured on a busy machine too.")  # fmt: skip
 @threads_option
 @out_option
 @format_option("text", "json")
-def overhead(
+def overhead(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
     tasks: tuple[str, ...],
     dataset: str,
     seconds: float,
     runs: int,
+    rounds: int,
+    work: str,
     threads: int | None,
     out: Path | None,
     fmt: str,
@@ -157,19 +162,25 @@ def overhead(
 
     \b
     harness bench overhead --seconds 30 --runs 3 --out results/benchmarks
+    harness bench overhead --task function --work wait --rounds 3
     """
-    from harness.bench.overhead import ClassificationTask, FunctionTask, Task, bench_overhead
+    from harness.bench.overhead import ClassificationTask, Extent, FunctionTask, Task, bench_overhead
     from harness.data.locations import data_root
     from harness.execution.options import cores
 
     threads = threads or cores()
     known: dict[str, Task] = {
         "classification": ClassificationTask(threads, data_root().resolve(), dataset),
-        "function": FunctionTask(threads),
+        "function": FunctionTask(threads, 0.05 if work == "wait" else 0.0),
     }
     rows = [
         bench_overhead(
-            name, known[name], seconds=seconds, runs=runs, threads=threads, data_root=data_root().resolve(), say=_say
+            name,
+            known[name],
+            Extent(seconds, runs, rounds),
+            threads=threads,
+            data_root=data_root().resolve(),
+            say=_say,
         )
         for name in tasks or known
     ]

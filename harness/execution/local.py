@@ -2,7 +2,7 @@
 
 So an attempt runs the code that its digest names, and its peak of memory is its own. Workers are forked off a small
 server that has imported what others made and nothing of ours: torch, which takes two seconds, once for all of them
-instead of for each; where only functions of a person's own are called, no torch.
+instead of for each; for functions of a person's own no torch, where they do not import it.
 
 A worker that dies takes nothing along but its own attempt. Workers ignore Ctrl-C: it is the driver that asks them, by a
 file in the attempt's folder, to end at a checkpoint. A worker whose driver dies ends within a second.
@@ -26,10 +26,10 @@ from typing import Protocol, Self
 
 from pebble import ProcessExpired, concurrent
 
+from harness.execution.libraries import WITH_TORCH
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of torch: a tenth of a step's time on the CPU where gradients are large
-LIGHT = ("pydantic.types", "ruamel.yaml", "importlib.metadata")
-WITH_TORCH = (*LIGHT, "torch", "torch._dynamo")  # the last is imported by every optimiser of torch
 _PATIENCE_S = 10.0  # a worker that does not end when it is asked to is killed after three seconds
 
 
@@ -130,28 +130,28 @@ def _ended(future: "Future[str]", folder: Path) -> Ended:
     return Ended(folder, "failed", " ".join(f"{type(error).__name__}: {error}".split()))
 
 
-_server: tuple[int, frozenset[str]] | None = None
-"""Threads and libraries of the one server that Python keeps a process; None before it was started."""
+_server: tuple[int, bool] | None = None
+"""Threads of the one server that Python keeps a process, and whether it has torch; None before it was started."""
 
 
 def _context(threads: int, libraries: Sequence[str]) -> BaseContext:
     """Return how workers with so many threads are started: forked off the server, or else each anew.
 
-    Libraries that the server has loaded counted their threads then: it serves those who want as many, and who need
-    nothing that it has not loaded.
+    Libraries that the server has loaded counted their threads then: it serves those who want as many, and no torch
+    where it has none.
     """
     global _server  # noqa: PLW0603 - it is Python that has one server a process
-    wanted = threads, frozenset(libraries)
+    torch = "torch" in libraries
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    if _server is not None and not (_server[0] == threads and wanted[1] <= _server[1]):
+    if _server is not None and (_server[0] != threads or (torch and not _server[1])):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     if _server is None:
         context.set_forkserver_preload(list(libraries))
         with _interruptions_blocked(), worker_environment(threads):
             forkserver.ensure_running()
-        _server = wanted
+        _server = threads, torch
     return context
 
 

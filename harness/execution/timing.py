@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.execution.driver import Job, libraries_of, make_request, run_jobs
+from harness.execution.driver import Job, make_request, run_jobs
+from harness.execution.libraries import libraries_of
 from harness.execution.local import LocalExecutor
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
@@ -53,7 +54,7 @@ def run_timing(
         if not jobs:
             return Summary(Plan(()))
         threads = max(job.request.execution.threads for job in jobs.values())
-        libraries = libraries_of(job.request.config for job in jobs.values())
+        libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs.values())
         with LocalExecutor(1, threads, libraries) as executor:
             return run_jobs(list(jobs.values())[: options.limit], store, executor, options, display)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from harness.execution.driver import Listed, libraries_of, make_job, run_feed
+from harness.execution.driver import Listed, make_job, run_feed
+from harness.execution.libraries import libraries_of
 from harness.execution.local import Executor, LocalExecutor
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
@@ -64,7 +65,8 @@ def run_search(
         raise HarnessError(f"--confirm needs fresh seeds: {known[0]} is one of the search's own {list(search.seeds)}")
     budget = trials or (int(search.space.size) if search.sampler == "brute" else BUDGET)
     base = [search.space.sample]
-    executors = executors or partial(LocalExecutor, libraries=libraries_of(trial.config for trial in base))
+    libraries = libraries_of((trial.config, search.space.plugin_folders) for trial in base)
+    executors = executors or partial(LocalExecutor, libraries=libraries)
     if not options.db.exists():  # nothing is made for what cannot run
         check_runnable(base, options.data_root, options.device)
     with driver_lock(options.db), open_store(options.db) as store:

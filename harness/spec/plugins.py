@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from harness.spec.checks import FieldError
-from harness.spec.digests import find_module, plugin_digest, plugin_modules
+from harness.spec.digests import find_module, plugin_digest, plugin_imports, plugin_modules
 from harness.spec.errors import HarnessError, did_you_mean
 
 _loaded: dict[str, tuple[Path, str]] = {}
@@ -116,6 +116,12 @@ def code_of(kind: str, folders: Sequence[str]) -> tuple[str, ast.Module]:
         return plugin_digest(module_name, root), ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError) as error:
         raise _not_imported(module_name, error) from error
+
+
+def imports_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
+    """Return every name that a plug-in's code imports, or may, without importing it."""
+    root, module_name, _ = find_plugin(kind, folders)
+    return plugin_imports(module_name, root)
 
 
 def _not_imported(module: str, error: Exception) -> FieldError:

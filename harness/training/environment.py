@@ -115,11 +115,16 @@ def _fixed() -> dict[str, Any]:
 
 
 def _git() -> tuple[str | None, bool | None]:
-    """Return the commit of the checkout that this code lies in and whether tracked files differ from it."""
-    folder = Path(__file__).resolve().parent
+    """Return the commit of the checkout that our code lies in and whether files of it differ from that; else None.
+
+    An installed package may lie in somebody's repository, in a virtual environment: that is not its commit.
+    """
+    package = Path(__file__).resolve().parents[1]
+    if not (package.parent / ".git").exists():
+        return None, None
     try:
         answers = [
-            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603, S607
+            subprocess.run(["git", *words], cwd=package, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603, S607
             for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no", "--", "."))
         ]
     except (OSError, subprocess.SubprocessError):

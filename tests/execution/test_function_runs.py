@@ -61,7 +61,8 @@ def test_the_second_example_of_the_readme_is_this_one_and_has_thirty_lines():
     assert sum(len(text.splitlines()) for text in (files["train.py"], files["own.yml"], commands)) <= 30
 
 
-def test_the_example_killed_in_the_middle_goes_on_and_gives_its_table(lab, wait_until):
+def test_the_example_killed_in_the_middle_goes_on_and_gives_its_table(lab, wait_until, installed):
+    lab.environment["PYTHONPATH"] = str(installed)  # the wheel, not the checkout
     write(lab, "train.py", "own.yml")
     run, table = (line.split()[1:] for line in blocks()[1].splitlines())
     process = lab.start(*run, "--threads", 1)

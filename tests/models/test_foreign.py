@@ -149,6 +149,26 @@ def test_any_callable_that_returns_a_module_is_a_model(tmp_path, kind):
     sys.modules.pop("own_net_a", None)
 
 
+def test_model_sites_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net_c.py").write_text(PLUGIN, encoding="utf-8")
+    command = [
+        "model",
+        "sites",
+        "own_net_c.py:small",
+        "--input-shape",
+        "3,32,32",
+        "--classes",
+        "10",
+        "--format",
+        "json",
+    ]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    saved = 4 * 9 * 4  # of 4 filters of 3 × 3, half of 8 channels
+    assert {row["path"]: row["parameters_saved"] for row in json.loads(done.stdout)}["1"] == saved
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FieldError, match=r"there is no file own_net_b\.py for 'own_net_b\.py:small' in "):
         resolve("own_net_b.py:small", folders=(str(tmp_path),))

@@ -176,6 +176,31 @@ def test_what_diverged_is_a_result_and_never_the_best(own):
     assert [c.words for c in result.front] == ["width=30"]
 
 
+def test_where_all_diverged_the_sampler_is_told_of_failures_and_the_dashboard_shows_them(own):
+    pytest.importorskip("optuna_dashboard")
+    settings = ("space={arguments.width: [13]}", "seeds=[0]")
+    assert own.run(*settings).counts == {"nan": 1}
+    (trial,) = _dashboard(own, *settings)
+    assert (trial["state"], trial["params"][0]["param_external_value"]) == ("Fail", "13")
+
+
+def test_the_dashboard_has_the_values_of_both_metrics(own):
+    pytest.importorskip("optuna_dashboard")
+    settings = ("objectives=[loss, size]", "seeds=[0]", "space={arguments.width: {low: 20, high: 21}}")
+    own.run(*settings)
+    values = [[float(value) for value in trial["values"]] for trial in _dashboard(own, *settings)]
+    assert sorted(values) == [[pytest.approx(0.4), 20.0], [pytest.approx(1.4), 21.0]]
+
+
+def _dashboard(own, *settings):
+    from harness.search.book import Book
+    from harness.search.dashboard import dashboard, get
+
+    with open_reader(own.db) as store:
+        app = dashboard(Book(own.load(*settings), store, Options(own.db, own.folder, threads=1)))
+    return json.loads(get(app, "/api/studies/0?after=0"))["trials"]
+
+
 def test_a_bad_point_is_ended_when_it_is_worse_than_the_median(own):
     settings = ("pruner=median", "seeds=[0]", "arguments.steps=4")
     assert own.run(*settings, trials=5).counts == {"value": 5}
@@ -187,7 +212,8 @@ def test_a_bad_point_is_ended_when_it_is_worse_than_the_median(own):
 
 
 def _local(slots, threads):
-    from harness.execution.local import LIGHT, LocalExecutor
+    from harness.execution.libraries import LIGHT
+    from harness.execution.local import LocalExecutor
 
     return LocalExecutor(slots, threads, LIGHT)
 
