@@ -3,6 +3,8 @@
 import click
 
 from harness.cli.common import format_option, print_json, print_table
+from harness.cli.model_sweep import sweep
+from harness.cli.shapes import parse_shape
 from harness.spec.errors import HarnessError, did_you_mean
 
 
@@ -13,6 +15,9 @@ def model() -> None:
     \b
     harness model list
     """
+
+
+model.add_command(sweep)
 
 
 @model.command("list")
@@ -49,7 +54,7 @@ def list_models(fmt: str) -> None:
 def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: bool, fmt: str) -> None:
     """Print the sites of MODEL, each named by the module behind which it stands.
 
-    At each site of a foreign network feature pooling is tried, and what it saves is counted.
+    What feature pooling saves at each site of a foreign network is counted from the layers that would change.
 
     \b
     harness model sites mnist_cnn
@@ -59,7 +64,7 @@ def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: 
     from harness.spec.torchvision_models import TORCHVISION
 
     if name.startswith(TORCHVISION):
-        _foreign_sites(name, stride, _shape(input_shape), classes, with_refused, fmt)
+        _foreign_sites(name, stride, parse_shape(input_shape), classes, with_refused, fmt)
         return
     if name not in MODELS:
         raise HarnessError(f"unknown model '{name}'{did_you_mean(name, MODELS)} (or {TORCHVISION}NAME)")
@@ -70,35 +75,24 @@ def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: 
         print_table(["site", "channels", "'width' possible"], [[s.name, s.channels, s.narrowable] for s in found])
 
 
-def _shape(text: str) -> tuple[int, int, int]:
-    try:
-        channels, height, width = (int(part) for part in text.split(","))
-    except ValueError:
-        raise HarnessError(f"--input-shape is written C,H,W, as 3,224,224, not '{text}'") from None
-    if min(channels, height, width) < 1:
-        raise HarnessError(f"--input-shape: sizes are at least 1, not '{text}'")
-    return channels, height, width
-
-
 def _foreign_sites(
     name: str, stride: int, shape: tuple[int, int, int], classes: int, with_refused: bool, fmt: str
 ) -> None:
-    from harness.cost.count import count
-    from harness.models.site_costs import changed_at_sites, foreign_on_meta, refused
+    from harness.models.site_costs import foreign_on_meta, site_costs
     from harness.spec.torchvision_models import torchvision_name
 
     torchvision_name(name)
-    network = foreign_on_meta({"kind": name, "classes": classes})
-    plain = count(network, shape)
-    rows, no = [], dict(refused(network, shape)) if with_refused else {}
-    for site in changed_at_sites(network, shape, stride):
-        if site.network is None:
-            no[site.path] = site.reason
-            continue
-        left = count(site.network, shape)
-        saved = {"parameters_saved": plain.parameters - left.parameters, "macs_saved": plain.macs - left.macs}
-        rows.append({"path": site.path, "channels": site.channels, **saved})
-    reasons = [{"path": path, "reason": reason} for path, reason in no.items()] if with_refused else []
+    found = site_costs(foreign_on_meta({"kind": name, "classes": classes, "input_shape": shape}), shape, stride)
+    rows = [
+        {
+            "path": site.path,
+            "channels": site.channels,
+            "parameters_saved": site.saved.parameters,
+            "macs_saved": site.saved.macs,
+        }
+        for site in found.sites
+    ]
+    reasons = [{"path": path, "reason": reason} for path, reason in found.refused.items()] if with_refused else []
     if fmt == "json":
         print_json([*rows, *reasons])
         return

@@ -5,14 +5,14 @@ import logging
 import signal
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from harness.execution.local import Ended, Executor, LocalExecutor
+from harness.execution.local import LIGHT, WITH_TORCH, Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import now, recover
@@ -56,11 +56,17 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
             register(store, studies)
         else:
             threads = max(job.request.execution.threads for job in jobs)
-            with LocalExecutor(min(options.jobs, len(jobs)), threads) as executor:
+            trials = [job.request.config for job in jobs]
+            with LocalExecutor(min(options.jobs, len(jobs)), threads, libraries_of(trials)) as executor:
                 register(store, studies)  # counts costs while the executor gets ready
                 _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)
     return summary
+
+
+def libraries_of(trials: Iterable[Mapping[str, Any]]) -> Sequence[str]:
+    """Return what workers will import of what others made, by the configurations of their trials."""
+    return LIGHT if all(config["task"]["kind"] == "function" for config in trials) else WITH_TORCH
 
 
 @dataclass(frozen=True)

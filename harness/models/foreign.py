@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from harness.layers.build import build_compressor
 from harness.layers.insert.place import insert_after
@@ -32,7 +33,7 @@ _COLOURS = 3
 class Activations(NamedTuple):
     """What a forward pass shows to those who observe it."""
 
-    maps: Tensor  # (N, C, H, W): the last that a layer returns with H·W > 1
+    maps: Tensor  # (N, C, H, W): the last that a module reads or returns, H·W > 1
     hidden: Tensor  # (N, D): what the last linear layer reads; without one, the maps' means
     logits: Tensor  # (N, classes)
 
@@ -57,20 +58,45 @@ class ForeignNetwork(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> Activations:
-        """Return maps, last hidden layer and logits of images (N, C, H, W), from one pass."""
-        maps: list[Tensor] = []
-        hidden: list[Tensor] = []
+        """Return maps, last hidden layer and logits of images (N, C, H, W), from one pass.
 
-        def look(module: nn.Module, args: Any, output: Any) -> None:
-            if isinstance(module, nn.Linear):
-                hidden[:] = [args[0]]
-            if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
-                maps[:] = [output]
-
+        Tensors (N, H, W, C), as transformers have them on the way, are no maps (`_Observer`).
+        """
+        look = _Observer()
         with _watching(self.network, look):
             logits = self(x)
-        seen = maps[0] if maps else logits[:, :, None, None]
-        return Activations(seen, hidden[0].flatten(1) if hidden else seen.mean((2, 3)), logits)
+        seen = logits[:, :, None, None] if look.maps is None else look.maps
+        return Activations(seen, seen.mean((2, 3)) if look.hidden is None else look.hidden.flatten(1), logits)
+
+
+class _Observer:
+    """Forward hook of modules without children: keeps the last maps, and what the last linear layer reads.
+
+    Dimension 3 holds the channels of what linear layers and layer normalisation read and return, and of a tensor with
+    as many entries there as the last layer with weights made, but another number in dimension 1.
+    """
+
+    def __init__(self) -> None:
+        self.maps: Tensor | None = None
+        self.hidden: Tensor | None = None
+        self._made: int | None = None
+
+    def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
+        linear = isinstance(module, nn.Linear)
+        if linear:
+            self.hidden = args[0]
+        along_the_last = linear or type(module).forward is nn.LayerNorm.forward
+        if not along_the_last and args:
+            self._look(args[0])
+        if next(module.parameters(), None) is not None and isinstance(output, Tensor):
+            self._made = output.shape[-1 if along_the_last else 1]
+        if not along_the_last:
+            self._look(output)
+
+    def _look(self, tensor: Any) -> None:
+        if isinstance(tensor, Tensor) and tensor.ndim == 4 and tensor.shape[2] * tensor.shape[3] > 1:
+            channels_last = tensor.shape[1] != self._made and tensor.shape[3] == self._made
+            self.maps = self.maps if channels_last else tensor
 
 
 @contextmanager
@@ -130,6 +156,7 @@ def make_network(model: Mapping[str, Any], folders: Sequence[Any] = ()) -> nn.Mo
             import_torchvision()
             builder = getattr(import_module("torchvision.models"), name)
             options = {"weights": None, "num_classes": model["classes"], **_WITHOUT_AUXILIARY.get(name, {}), **options}
+            options = {**_sized(name, model), **options}
             if name in _WITHOUT_AUXILIARY:
                 options.setdefault("init_weights", False)  # a protocol initialises
             network = builder(**options)
@@ -144,6 +171,16 @@ def make_network(model: Mapping[str, Any], folders: Sequence[Any] = ()) -> nn.Mo
     if not isinstance(network, nn.Module):
         raise HarnessError(f"'{kind}' returns {type(network).__name__}, not a torch.nn.Module")
     return network
+
+
+def _sized(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of torchvision's networks that are made for one size of images."""
+    if "input_shape" not in model:
+        return {}
+    _, height, width = model["input_shape"]
+    if name.startswith("vit_"):
+        return {"image_size": height}
+    return {"input_size": (height, width)} if name.startswith("maxvit_") else {}
 
 
 def describe(model: Mapping[str, Any], folders: Sequence[str]) -> list[list[Any]]:
@@ -180,8 +217,19 @@ def on_meta(make: Any) -> nn.Module:
         with torch.device("meta"):
             return cast("nn.Module", make())
     except (RuntimeError, NotImplementedError):
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _Uninitialised():
             return cast("nn.Module", make()).to("meta")
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Parameters get no values, which would take their time and memory: functions that write into one do nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        writes = name.endswith("_") and not name.startswith("__") and name != "requires_grad_"
+        if writes and args and isinstance(args[0], nn.Parameter):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _shape(model: Mapping[str, Any]) -> tuple[int, int, int]:

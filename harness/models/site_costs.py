@@ -1,48 +1,92 @@
-"""What a compressor saves at each site of a foreign network, found by putting one there on the meta device."""
+"""What a network costs, and what feature pooling saves at each of its sites, from one trace on the meta device."""
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
-from harness.layers.insert.place import insert_after
-from harness.layers.insert.sites import list_sites, refused_sites
+from harness.layers.insert.attempt import Insertion, attempts
+from harness.layers.insert.errors import RefusalError
+from harness.layers.insert.network import Network
+from harness.layers.insert.rewire import check_fits
+from harness.layers.insert.saving import Saving, macs_of_layers, saving
+from harness.layers.insert.sites import Survey
 from harness.layers.spatial import Spatial
 from harness.models.foreign import make_network, on_meta
-from harness.spec.errors import HarnessError
 
 
 @dataclass(frozen=True)
-class Changed:
-    """A site with the network that has feature pooling there, or why there is none."""
+class SiteCost:
+    """What feature pooling saves behind a module."""
 
     path: str
     channels: int
-    network: nn.Module | None
-    reason: str = ""
+    saved: Saving
 
 
-def foreign_on_meta(model: Mapping[str, Any], folders: Sequence[str] = ()) -> nn.Module:
+@dataclass(frozen=True)
+class SiteCosts:
+    """A network's sites with what feature pooling of one stride saves there, and where it cannot stand, and why."""
+
+    survey: Survey
+    stride: int
+    sites: tuple[SiteCost, ...]
+    refused: dict[str, str]
+
+    def wrong(self) -> Iterator[str]:
+        """Try feature pooling at every site and count the changed network; yield a line for each that is not right.
+
+        As many sites at a time as have no layer in common: the changed network must do the same steps and return the
+        same shapes, in training and in evaluation, and cost what it did less what the sites save.
+        """
+        plans = self.survey.sites
+        insertions = {s.path: _pooled(self.survey, s.path, self.stride) for s in self.sites}
+        paths = {id(plans[path]): path for path in insertions}
+        saved = {site.path: site.saved for site in self.sites}
+        plain = _costs(self.survey.network)
+        for tried, outcome in attempts(self.survey.network, insertions.values(), self.survey.input_shape):
+            at = [paths[id(insertion.plan)] for insertion in tried]
+            if isinstance(outcome, str):
+                yield f"'{at[0]}' does not work: {outcome}"
+                continue
+            expected = Saving(*(sum(counts) for counts in zip(*(saved[path] for path in at), strict=True)))
+            left = _costs(outcome)
+            found = Saving(plain.parameters - left.parameters, plain.macs - left.macs)
+            if found != expected:
+                yield f"at {', '.join(at)} there is saved {found}, not {expected}"
+
+
+def foreign_on_meta(model: Mapping[str, object], folders: Sequence[str] = ()) -> nn.Module:
     """Return a foreign network on the meta device, in evaluation mode."""
     return on_meta(lambda: make_network(model, folders)).eval()
 
 
-def changed_at_sites(network: nn.Module, shape: Sequence[int], stride: int) -> Iterator[Changed]:
-    """Yield each listed site of a network on the meta device with feature pooling at it."""
-    for site in list_sites(network, shape):
-        if site.channels % stride:
-            yield Changed(site.path, site.channels, None, f"{stride} does not divide its {site.channels} channels")
-            continue
+def site_costs(model: nn.Module, input_shape: Sequence[int], stride: int) -> SiteCosts:
+    """Return what feature pooling with `stride` saves at each site of a network, for inputs of `input_shape` (C, H, W).
+
+    Raises:
+        HarnessError: the network does not run on the meta device.
+    """
+    survey = Survey.of(model, input_shape)
+    sites, refused = [], dict(survey.refused)
+    for path, plan in survey.sites.items():
+        groups, rest = divmod(plan.channels, stride)
         try:
-            changed = insert_after(copy.deepcopy(network), site.path, Spatial(stride), input_shape=shape, copy=False)
-        except HarnessError as error:
-            yield Changed(site.path, site.channels, None, str(error).partition("': ")[2])
+            if rest:
+                raise RefusalError(f"{stride} does not divide its {plan.channels} channels")
+            check_fits(survey.network, plan.changes, groups)
+        except RefusalError as refusal:
+            refused[path] = str(refusal)
             continue
-        yield Changed(site.path, site.channels, changed)
+        sites.append(SiteCost(path, plan.channels, saving(survey.network, plan, groups)))
+    return SiteCosts(survey, stride, tuple(sites), refused)
 
 
-def refused(network: nn.Module, shape: Sequence[int]) -> dict[str, str]:
-    """Return why no compressor can stand behind each of the other modules."""
-    return refused_sites(network, shape)
+def _pooled(survey: Survey, path: str, stride: int) -> Insertion:
+    plan = survey.sites[path]
+    return Insertion.plain(plan, Spatial(stride).layer(plan.channels), stride)
+
+
+def _costs(network: Network) -> Saving:
+    trainable = sum(p.numel() for p in network.twin.parameters() if p.requires_grad)
+    return Saving(trainable, macs_of_layers(network))

@@ -127,6 +127,14 @@ def test_ctrl_c_ends_at_a_checkpoint_and_the_curve_has_every_step_once(slow, wai
     ) == [(200, 0, 199, sum(step * step for step in range(200)))]
 
 
+def test_a_worker_for_functions_has_not_imported_torch(lab):
+    code = "import sys\n\ndef run(context):\n    return {'accuracy': 'torch' not in sys.modules}\n"
+    (lab.folder / "slow.py").write_text(code)
+    (lab.folder / "study.yml").write_text(STUDY)
+    assert lab.grid().code == 0
+    assert lab.query("SELECT value FROM result WHERE name = 'accuracy'") == [(1,), (1,)]
+
+
 def test_edited_failed_and_published(slow, here):
     fast = ("--set", "arguments.steps=2", "--set", "arguments.seconds=0")
     assert slow.grid(*fast).code == 0

@@ -138,17 +138,51 @@ def test_what_a_compressor_asks_too_much_is_refused(model, path, compressor, mes
     assert str(raised.value).startswith(expected)
 
 
-def test_sizes_that_are_written_into_the_code_are_found_when_the_changed_network_runs():
-    net = Net(lambda n, s, x: n.fc(s.view(2, 8 * 64)), fc=nn.Linear(512, 2))
-    assert [site.path for site in list_sites(net, SHAPE)] == ["site"]
-    with pytest.raises(HarnessError, match="with fewer channels the model does not run, in 'forward': shape"):
-        insert_after(net, "site", Spatial(2), input_shape=SHAPE)
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (
+            Net(lambda n, s, x: n.fc(s.view(2, 8 * 64)), fc=nn.Linear(512, 2)),
+            "with fewer channels the model does not run, in 'forward': shape",
+        ),
+        (
+            Net(lambda n, s, x: n.reader(s.relu() if s.shape[1] > 4 else s.tanh())),
+            "with fewer channels the model does something else",
+        ),
+        (
+            Net(lambda n, s, x: n.reader(s.relu() if n.reader.weight.size(1) > 4 else s.tanh())),
+            "with fewer channels the model does something else",
+        ),
+        (nn.Sequential(nn.Conv2d(3, 1, 1), nn.Conv2d(1, 2, 1)), "its one channel cannot become fewer"),
+        (
+            nn.Sequential(nn.Conv2d(3, 8, 1), nn.GroupNorm(8, 8), nn.Conv2d(8, 2, 1)),
+            "'1' has 8 groups, which do not divide 1 channels",
+        ),
+    ],
+)
+def test_what_shows_only_with_fewer_channels_is_refused_and_not_listed(model, reason):
+    path = "site" if isinstance(model, Net) else "0"
+    assert path not in {site.path for site in list_sites(model, SHAPE)}
+    assert refused_sites(model, SHAPE)[path].startswith(reason)
+    if reason.startswith("with fewer"):
+        with pytest.raises(HarnessError) as raised:
+            insert_after(model, path, Spatial(2), input_shape=SHAPE)
+        assert str(raised.value).startswith(f"no compressor can stand behind '{path}': {reason}")
 
 
-def test_another_way_with_fewer_channels_is_refused():
-    net = Net(lambda n, s, x: n.reader(s.relu() if s.shape[1] > 4 else s.tanh()))
-    with pytest.raises(HarnessError, match="with fewer channels the model does something else"):
-        insert_after(net, "site", Spatial(2), input_shape=SHAPE)
+def test_a_stride_that_groups_allow_is_enough_to_be_listed():
+    model = nn.Sequential(nn.Conv2d(3, 12, 1), nn.GroupNorm(4, 12), nn.Conv2d(12, 2, 1))
+    assert "0" in {site.path for site in list_sites(model, SHAPE)}
+    insert_after(model, "0", Spatial(3), input_shape=SHAPE)
+    with pytest.raises(HarnessError, match="'1' has 4 groups, which do not divide 6 channels"):
+        insert_after(model, "0", Spatial(2), input_shape=SHAPE)
+
+
+def test_sizes_that_are_asked_for_and_do_not_matter_leave_a_site_listed():
+    net = Net(lambda n, s, x: n.fc(s.view(s.shape[0], s.shape[1] * 64)), fc=nn.Linear(512, 2))
+    (site,) = list_sites(net, SHAPE)
+    assert (site.path, site.narrowable) == ("site", True)
+    insert_after(net, "site", Width(2), input_shape=SHAPE)
 
 
 def test_a_near_name_is_proposed_and_wrong_words_are_refused():
@@ -177,6 +211,8 @@ def test_a_model_that_needs_values_is_refused(model, reason):
 
 def test_two_compressors_at_one_place_are_refused():
     once = insert_after(SOUND, "2", Spatial(2), input_shape=SHAPE)
+    assert "2" not in {site.path for site in list_sites(once, SHAPE)}
+    assert refused_sites(once, SHAPE)["2"] == "something named 'inserted' stands there already"
     with pytest.raises(HarnessError, match="something named 'inserted' stands there already"):
         insert_after(once, "2", Spatial(2), input_shape=SHAPE)
     with pytest.raises(HarnessError, match=r"'view' in '2\.inserted' gives its channels another shape"):

@@ -3,5 +3,6 @@
 What happens, a file a step: `trace` runs a twin of the network without storage (`twin`) and records what it computes;
 `follow` finds every layer that reads the site's channels, by the rules of `operations` and `layers`, over which an
 `axis` travels; `chain` looks the other way, for the convolution that makes the channels; `plan` decides what is to
-change, `rewire` changes the layers, and `install` makes the compressor stand there. `place` does all of it.
+change, `rewire` changes the layers, and `install` makes the compressor stand there. `attempt` does so in the twin, and
+looks whether it still does the same. `place` does all of it; `sites` asks for all modules, and `saving` counts.
 """

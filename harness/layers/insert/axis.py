@@ -36,6 +36,10 @@ class Axis:
         """Entries of the dimension, before anything is reduced."""
         return sum(run.size * self.channels if run.of_site else run.size for run in self.runs)
 
+    def left(self, groups: int) -> int:
+        """Return how many entries there are when of the site's channels `groups` are left."""
+        return sum(run.size * groups if run.of_site else run.size for run in self.runs)
+
     def times(self, count: int) -> "Axis":
         """Return the axis on which every entry has become `count` neighbouring ones."""
         return Axis(self.channels, tuple(Run(run.of_site, run.size * count) for run in self.runs))

@@ -1,6 +1,7 @@
 """From a site's channels to every layer that has to change with them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from torch import nn
@@ -10,14 +11,27 @@ from harness.layers.insert.chain import maker_of
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.layers import Change, Tracked, pass_layer
 from harness.layers.insert.network import Network
-from harness.layers.insert.operations import GateError, pass_function
+from harness.layers.insert.operations import GateError, pass_function, writes_sizes
 from harness.layers.insert.trace import Step, Trace, Value
 
 Changes = dict[str, Change]
 
 
-def follow(network: Network, trace: Trace, start: Value, maker: Step | None) -> Changes:
-    """Return the layers that change when the channels of `start` become fewer, in the order of their calls.
+@dataclass(frozen=True)
+class Followed:
+    """The layers that change with a site's channels in one trace, in the order of their calls.
+
+    `certain`: no Python code asks for the sizes of a tensor with these channels, nor of a parameter, and no call on
+    the way has sizes written in it. Then the network with fewer channels does the same steps, whatever it is; else
+    it must be tried.
+    """
+
+    changes: Changes
+    certain: bool
+
+
+def follow(network: Network, trace: Trace, start: Value, maker: Step | None) -> Followed:
+    """Return the layers that change when the channels of `start` become fewer.
 
     Where the channels are multiplied by as many that were computed from them (squeeze and excitation), the layer that
     makes these is narrowed as well.
@@ -47,7 +61,7 @@ def follow(network: Network, trace: Trace, start: Value, maker: Step | None) -> 
             starts[out] = Tracked(len(out.shape) - 1 if linear else 1, gate.axis)
             makes[gate_maker.name] = gate.axis
             continue
-        return _with_makers(network, trace, changes, makes)
+        return Followed(_with_makers(network, trace, changes, makes), follower.certain)
 
 
 def merge(network: Network, found: Mapping[int, Changes]) -> Changes:
@@ -77,6 +91,7 @@ class _Follower:
         self._starts = starts
         self._changes: Changes = {}
         self._calls: dict[str, int] = {}
+        self.certain = not trace.asks_parameters
 
     def run(self) -> Changes:
         for value, tracked in self._starts.items():
@@ -98,6 +113,7 @@ class _Follower:
         if len(value.shape) <= tracked.dim or value.shape[tracked.dim] != tracked.axis.size:
             raise RefusalError(f"its channels cannot be told in a tensor of shape {value.shape}")
         self._tracked[value] = tracked
+        self.certain = self.certain and value not in self._trace.asked
         for step in self._trace.users[value]:
             heappush(self._waiting, step.index)
 
@@ -108,6 +124,7 @@ class _Follower:
         elif step.kind == "layer":
             self._layer(step)
         else:
+            self.certain = self.certain and not writes_sizes(step)
             for value, tracked in zip(step.outputs, pass_function(step, self._tracked), strict=True):
                 self._reach(value, tracked)
 

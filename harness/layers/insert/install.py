@@ -1,6 +1,7 @@
 """Making a compressor's layer stand behind a module, without a new name for anything that was there before."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -8,6 +9,40 @@ from harness.layers.insert.errors import RefusalError
 
 NAME = "inserted"
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Whose child of which name a compressor's layer becomes, and what calls it."""
+
+    owner: str
+    name: str
+    called_by: Literal["sequential", "hook of the owner", "hook of the module"]
+
+    @property
+    def path(self) -> str:
+        """The path that the layer has there."""
+        return f"{self.owner}.{self.name}".lstrip(".")
+
+
+def place_behind(model: nn.Module, path: str) -> Place:
+    """Return where a layer behind the module at `path` is kept.
+
+    Raises:
+        RefusalError: there is a compressor already, or only containers are around it.
+    """
+    module = model.get_submodule(path)
+    if type(module).forward is nn.Sequential.forward:
+        place = Place(path, NAME, "sequential")
+    elif not isinstance(module, _CONTAINERS):
+        place = Place(path, NAME, "hook of the owner")
+    else:
+        owner = _owner_around(model, path)
+        name = f"{path.removeprefix(owner).strip('.').replace('.', '_')}_{NAME}"
+        place = Place(owner, name, "hook of the module")
+    if hasattr(model.get_submodule(place.owner), place.name):
+        raise RefusalError(f"something named '{place.name}' stands there already")
+    return place
 
 
 def install(model: nn.Module, path: str, layer: nn.Module) -> str:
@@ -20,19 +55,13 @@ def install(model: nn.Module, path: str, layer: nn.Module) -> str:
     Raises:
         RefusalError: there is a compressor already, or only containers are around it.
     """
-    module = model.get_submodule(path)
-    if type(module).forward is nn.Sequential.forward:
-        _add(module, NAME, layer)
-        return f"{path}.{NAME}"
-    if not isinstance(module, _CONTAINERS):
-        _add(module, NAME, layer)
-        module.register_forward_hook(call_child)
-        return f"{path}.{NAME}"
-    owner = _owner_around(model, path)
-    name = f"{path.removeprefix(owner).strip('.').replace('.', '_')}_{NAME}"
-    _add(model.get_submodule(owner), name, layer)
-    module.register_forward_hook(_Call(layer))
-    return f"{owner}.{name}".lstrip(".")
+    place = place_behind(model, path)
+    model.get_submodule(place.owner).add_module(place.name, layer)
+    if place.called_by == "hook of the owner":
+        model.get_submodule(path).register_forward_hook(call_child)
+    elif place.called_by == "hook of the module":
+        model.get_submodule(path).register_forward_hook(_Call(layer))
+    return place.path
 
 
 def call_child(module: nn.Module, args: Any, output: Tensor) -> Tensor:  # noqa: ARG001
@@ -59,8 +88,3 @@ def _owner_around(model: nn.Module, path: str) -> str:
             return path
     raise RefusalError("it is a container with a forward of its own, in containers alone")
 
-
-def _add(owner: nn.Module, name: str, layer: nn.Module) -> None:
-    if hasattr(owner, name):
-        raise RefusalError(f"something named '{name}' stands there already")
-    owner.add_module(name, layer)

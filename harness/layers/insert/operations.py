@@ -44,6 +44,7 @@ _REDUCING = frozenset({"mean", "sum", "amax", "amin", "max", "min", "var", "std"
 _JOINING = frozenset({"cat", "concat", "concatenate"})
 _SPLITTING = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind", "narrow", "select"})
 _MOVING = frozenset({"permute", "transpose", "movedim", "moveaxis", "swapaxes", "T", "mT", "t"})
+_WITH_SIZES = frozenset({"view", "reshape", "unflatten", "expand", "interpolate", "upsample"})
 _NEW = frozenset({"new_empty", "new_zeros", "new_ones", "new_full", "new_tensor"})
 
 
@@ -58,6 +59,11 @@ class GateError(Exception):
 def plain_name(step: Step) -> str:
     """Return the name of a step's function without underscores at its ends."""
     return step.name.strip("_")
+
+
+def writes_sizes(step: Step) -> bool:
+    """Return whether a call of a function has sizes among its arguments, which may have been meant for all channels."""
+    return plain_name(step) in _WITH_SIZES | _NEW
 
 
 def pass_function(step: Step, tracked: Mapping[Value, Tracked]) -> list[Tracked | None]:

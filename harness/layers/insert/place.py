@@ -7,14 +7,14 @@ from typing import get_args
 from torch import nn
 
 from harness.layers.compressor import Compressor, place_of
+from harness.layers.insert.attempt import Insertion, attempt
 from harness.layers.insert.axis import Reduction
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.install import install
-from harness.layers.insert.network import Network, record_modes
+from harness.layers.insert.network import Network
 from harness.layers.insert.plan import Plan, make_plan
 from harness.layers.insert.rewire import Weights, rewire
-from harness.layers.insert.trace import Trace
-from harness.layers.insert.twin import first_line, meta_twin
+from harness.layers.insert.twin import first_line
 from harness.layers.random_channel import RandomChannel2d
 from harness.spec.errors import HarnessError, did_you_mean
 
@@ -60,7 +60,7 @@ def insert_after(
         plan = _plan_for(network, path, compressor)
         layer = _layer_for(compressor, model, plan)
         reduction = Reduction(plan.channels, _kept(layer, plan.channels, compressor.out_channels(plan.channels)))
-        _try(network, plan, layer, reduction, input_shape)
+        attempt(network, [Insertion(plan, layer, reduction)], input_shape)
         changed = _copy(model) if copy else model
         rewire(changed, plan.changes, reduction, weights)
         install(changed, plan.at, layer)
@@ -117,31 +117,3 @@ def _kept(layer: nn.Module, channels: int, groups: int) -> tuple[int, ...]:
     if isinstance(layer, RandomChannel2d) and not layer.index.is_meta:
         return tuple(layer.index.tolist())
     return tuple(range(0, channels, channels // groups))
-
-
-def _try(network: Network, plan: Plan, layer: nn.Module, reduction: Reduction, input_shape: Sequence[int]) -> None:
-    """Change the twin and run it: it must do the same steps in both modes, and return the same shapes.
-
-    Raises:
-        RefusalError: it does not.
-    """
-    rewire(network.twin, plan.changes, reduction, "slice")
-    own = install(network.twin, plan.at, meta_twin(layer))
-    try:
-        traces = record_modes(network.twin, input_shape)
-    except RefusalError as refusal:
-        raise RefusalError(f"with fewer channels the model does not run, {refusal}") from refusal
-    for before, after in zip(network.traces, traces, strict=True):
-        if _steps(before, own) != _steps(after, own):
-            raise RefusalError("with fewer channels the model does something else")
-        if [value.shape for value in before.outputs] != [value.shape for value in after.outputs]:
-            raise RefusalError("with fewer channels the model returns another shape")
-
-
-def _steps(trace: Trace, own: str) -> list[tuple[str, str, str]]:
-    """Return the kinds, names and places of all steps but those of the module at `own`."""
-    return [
-        (step.kind, step.name, step.inside)
-        for step in trace.steps
-        if not any(f"{path}.".startswith(f"{own}.") for path in (step.inside, step.name))
-    ]

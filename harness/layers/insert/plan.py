@@ -4,20 +4,24 @@ from dataclasses import dataclass
 
 from harness.layers.insert.chain import before_activation, maker_of
 from harness.layers.insert.errors import RefusalError
-from harness.layers.insert.follow import Changes, follow, merge
+from harness.layers.insert.follow import Changes, Followed, follow, merge
 from harness.layers.insert.network import Network
 from harness.layers.insert.trace import Step
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Behind which module a compressor's layer stands, how many channels there are, and which layers change."""
+    """Behind which module a compressor's layer stands, how many channels there are, and which layers change.
+
+    `certain`: the network with fewer channels need not be tried (`follow.Followed`).
+    """
 
     at: str
     channels: int
     height: int
     width: int
     changes: Changes
+    certain: bool
 
 
 def make_plan(network: Network, path: str, *, before_relu: bool = False, narrow: bool = False) -> Plan:
@@ -40,7 +44,7 @@ def make_plan(network: Network, path: str, *, before_relu: bool = False, narrow:
             raise RefusalError("training and evaluation have other activations before its end")
         (path,) = ends
     exits = _find_exits(network, path)
-    changes: dict[int, Changes] = {}
+    found: dict[int, Followed] = {}
     for position, leaving in exits.items():
         trace, out = network.traces[position], leaving.outputs[0]
         maker = None
@@ -48,12 +52,12 @@ def make_plan(network: Network, path: str, *, before_relu: bool = False, narrow:
             maker = maker_of(network, trace, out)
             if maker is None:
                 raise RefusalError("no plain convolution makes its channels for it alone, which could make fewer")
-        changes[position] = follow(network, trace, out if maker is None else maker.outputs[0], maker)
-    merged = merge(network, changes)
+        found[position] = follow(network, trace, out if maker is None else maker.outputs[0], maker)
+    merged = merge(network, {position: followed.changes for position, followed in found.items()})
     if not any(change.reads for change in merged.values()):
         raise RefusalError("no convolution and no linear layer reads its channels")
     channels, height, width = next(iter(exits.values())).outputs[0].shape[1:]
-    return Plan(path, channels, height, width, merged)
+    return Plan(path, channels, height, width, merged, all(followed.certain for followed in found.values()))
 
 
 def _find_exits(network: Network, path: str) -> dict[int, Step]:

@@ -10,6 +10,7 @@ from harness.layers.insert.axis import Axis, Reduction
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.follow import Changes
 from harness.layers.insert.layers import BATCH_NORMS, CONVOLUTIONS, INSTANCE_NORMS, TRANSPOSED, Change
+from harness.layers.insert.network import Network
 from harness.layers.memory_format import like_input
 
 Weights = Literal["slice", "fold", "fresh"]
@@ -34,6 +35,21 @@ def rewire(model: nn.Module, changes: Changes, reduction: Reduction, weights: We
                 raise RefusalError(f"'{path}' {refusal}") from refusal
         if weights == "fresh":
             cast("Any", module).reset_parameters()
+
+
+def check_fits(network: Network, changes: Changes, groups: int) -> None:
+    """Raise RefusalError unless group normalisation can do with `groups` of the site's channels."""
+    for path, change in changes.items():
+        if change.each is not None:
+            try:
+                _check_groups(network.modules[path], change.each.left(groups))
+            except RefusalError as refusal:
+                raise RefusalError(f"'{path}' {refusal}") from refusal
+
+
+def _check_groups(module: nn.Module, channels: int) -> None:
+    if isinstance(module, nn.GroupNorm) and channels % module.num_groups:
+        raise RefusalError(f"has {module.num_groups} groups, which do not divide {channels} channels")
 
 
 def _narrow(module: nn.Module, change: Change, reduction: Reduction, *, fold: bool) -> None:
@@ -75,8 +91,7 @@ def _narrow_each(module: nn.Module, axis: Axis, reduction: Reduction) -> None:
     elif isinstance(module, (*BATCH_NORMS, *INSTANCE_NORMS)):
         module.num_features = count
     elif isinstance(module, nn.GroupNorm):
-        if count % module.num_groups:
-            raise RefusalError(f"has {module.num_groups} groups, which do not divide {count} channels")
+        _check_groups(module, count)
         module.num_channels = count
     elif isinstance(module, nn.PReLU):
         module.num_parameters = count

@@ -1,14 +1,22 @@
 """Where in a network a compressor can stand, and why not elsewhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import nn
 
+from harness.layers.insert.attempt import Insertion, attempts
 from harness.layers.insert.errors import RefusalError
+from harness.layers.insert.install import place_behind
 from harness.layers.insert.network import Network
 from harness.layers.insert.plan import Plan, make_plan
+from harness.layers.insert.rewire import check_fits
+from harness.layers.spatial import Spatial
 from harness.spec.errors import HarnessError
+
+Found = dict[str, Plan | str]
+"""What a compressor behind each path needs, or why it cannot stand there."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,9 @@ class SiteInfo:
 def list_sites(model: nn.Module, input_shape: Sequence[int]) -> list[SiteInfo]:
     """Return the modules behind which `insert_after` can put a compressor, in the order of `named_modules`.
 
+    The model is traced once. Where that leaves it open whether it works with fewer channels, because sizes are asked
+    for or written into the code, feature pooling is tried with the smallest stride that can be.
+
     Args:
         model: takes one tensor (N, *input_shape); is left as it is.
         input_shape: of one input, (C, H, W).
@@ -35,9 +46,23 @@ def list_sites(model: nn.Module, input_shape: Sequence[int]) -> list[SiteInfo]:
     Raises:
         HarnessError: the model does not run on the meta device, as where control flow depends on values.
     """
-    network = _look_at(model, input_shape)
-    plans = {path: _plan_or_reason(network, path) for path in network.modules if path}
-    return [_describe(network, path, plan) for path, plan in plans.items() if isinstance(plan, Plan)]
+    survey = Survey.of(model, input_shape)
+    sites = survey.sites
+    narrowed = survey.look(sites, narrow=True)
+    before = survey.look(sites, before_relu=True)
+    return [
+        SiteInfo(
+            path,
+            type(survey.network.modules[path]).__name__,
+            plan.channels,
+            plan.height,
+            plan.width,
+            isinstance(narrowed[path], Plan),
+            ahead.at if isinstance(ahead := before[path], Plan) else None,
+            tuple(plan.changes),
+        )
+        for path, plan in sites.items()
+    ]
 
 
 def refused_sites(model: nn.Module, input_shape: Sequence[int]) -> dict[str, str]:
@@ -46,38 +71,88 @@ def refused_sites(model: nn.Module, input_shape: Sequence[int]) -> dict[str, str
     Raises:
         HarnessError: the model does not run on the meta device.
     """
-    network = _look_at(model, input_shape)
-    reasons = {path: _plan_or_reason(network, path) for path in network.modules if path}
-    return {path: reason for path, reason in reasons.items() if isinstance(reason, str)}
+    return Survey.of(model, input_shape).refused
 
 
-def _look_at(model: nn.Module, input_shape: Sequence[int]) -> Network:
+@dataclass(frozen=True)
+class Survey:
+    """A network, traced once, and what was found behind its modules."""
+
+    network: Network
+    input_shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, model: nn.Module, input_shape: Sequence[int]) -> "Survey":
+        """Look at `model` for inputs (N, *input_shape).
+
+        Raises:
+            HarnessError: it does not run on the meta device.
+        """
+        try:
+            return cls(Network.of(model, input_shape), tuple(input_shape))
+        except RefusalError as refusal:
+            raise HarnessError(str(refusal)) from refusal
+
+    @cached_property
+    def found(self) -> Found:
+        """What is behind each module."""
+        return self.look(path for path in self.network.modules if path)
+
+    @cached_property
+    def sites(self) -> dict[str, Plan]:
+        """What a compressor needs behind the modules where one can stand."""
+        return {path: plan for path, plan in self.found.items() if isinstance(plan, Plan)}
+
+    @cached_property
+    def refused(self) -> dict[str, str]:
+        """Why none can stand behind the others."""
+        return {path: reason for path, reason in self.found.items() if isinstance(reason, str)}
+
+    def look(self, paths: Iterable[str], *, before_relu: bool = False, narrow: bool = False) -> Found:
+        """Return what a compressor needs behind each of `paths`, arguments as for `make_plan`."""
+
+        def plan(path: str) -> Plan:
+            made = make_plan(self.network, path, before_relu=before_relu, narrow=narrow)
+            place_behind(self.network.twin, made.at)
+            smallest_stride(self.network, made)
+            return made
+
+        found = {path: _or_reason(plan, path) for path in paths}
+        doubtful = {path: made for path, made in found.items() if isinstance(made, Plan) and not made.certain}
+        return {**found, **self._failing(doubtful, narrow=narrow)}
+
+    def _failing(self, plans: Mapping[str, Plan], *, narrow: bool) -> dict[str, str]:
+        insertions = {path: self._smallest(plan, narrow=narrow) for path, plan in plans.items()}
+        failing = {}
+        for tried, outcome in attempts(self.network, insertions.values(), self.input_shape):
+            if isinstance(outcome, str):
+                failing[next(path for path, insertion in insertions.items() if insertion is tried[0])] = outcome
+        return failing
+
+    def _smallest(self, plan: Plan, *, narrow: bool) -> Insertion:
+        stride = smallest_stride(self.network, plan)
+        return Insertion.plain(plan, nn.Identity() if narrow else Spatial(stride).layer(plan.channels), stride)
+
+
+def smallest_stride(network: Network, plan: Plan) -> int:
+    """Return the smallest stride above 1 that a compressor can have.
+
+    Raises:
+        RefusalError: none can be.
+    """
+    reason = RefusalError("its one channel cannot become fewer")
+    for stride in (s for s in range(2, plan.channels + 1) if plan.channels % s == 0):
+        try:
+            check_fits(network, plan.changes, plan.channels // stride)
+        except RefusalError as refusal:
+            reason = refusal
+            continue
+        return stride
+    raise reason
+
+
+def _or_reason(plan: Callable[[str], Plan], path: str) -> Plan | str:
     try:
-        return Network.of(model, input_shape)
-    except RefusalError as refusal:
-        raise HarnessError(str(refusal)) from refusal
-
-
-def _plan_or_reason(network: Network, path: str) -> Plan | str:
-    return _or_reason(lambda: make_plan(network, path))
-
-
-def _or_reason(make: Callable[[], Plan]) -> Plan | str:
-    try:
-        return make()
+        return plan(path)
     except RefusalError as refusal:
         return str(refusal)
-
-
-def _describe(network: Network, path: str, plan: Plan) -> SiteInfo:
-    before = _or_reason(lambda: make_plan(network, path, before_relu=True))
-    return SiteInfo(
-        path,
-        type(network.modules[path]).__name__,
-        plan.channels,
-        plan.height,
-        plan.width,
-        isinstance(_or_reason(lambda: make_plan(network, path, narrow=True)), Plan),
-        before.at if isinstance(before, Plan) else None,
-        tuple(plan.changes),
-    )

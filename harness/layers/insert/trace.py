@@ -18,9 +18,13 @@ from torch.overrides import TorchFunctionMode
 
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.layers import is_layer
-from harness.layers.insert.twin import first_line
+from harness.layers.insert.twin import first_line, quick_norms
 
 BATCH = 2
+_TELLS_NO_SIZE = frozenset(
+    "dim ndimension ndim dtype device layout requires_grad grad_fn is_leaf is_floating_point is_complex is_cuda is_cpu "
+    "is_mps is_meta is_sparse is_quantized is_nested is_contiguous is_inference is_neg is_conj element_size".split()
+)
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -57,6 +61,7 @@ class Trace:
 
     steps: tuple[Step, ...]
     outputs: tuple[Value, ...]
+    asked: frozenset[Value]  # whose sizes (or anything but its dtype, device, number of dimensions) Python code asked
 
     @cached_property
     def makers(self) -> dict[Value, Step]:
@@ -75,6 +80,11 @@ class Trace:
     def has_one_reader(self, value: Value) -> bool:
         """Return whether one step alone reads a value, which is no output of the model."""
         return len(self.users[value]) == 1 and value not in self.outputs
+
+    @cached_property
+    def asks_parameters(self) -> bool:
+        """Whether Python code outside of layers asked for the size of a parameter or buffer, of whatever layer."""
+        return any(value not in self.makers and value.number for value in self.asked)  # the input has number 0
 
     @cached_property
     def exits(self) -> dict[str, list[Step]]:
@@ -107,11 +117,13 @@ def record(model: nn.Module, input_shape: Sequence[int], *, training: bool) -> T
     x = torch.empty((BATCH, *input_shape), device="meta", dtype=dtype)
     recorder = _Recorder()
     try:
-        with recorder.on(model), torch.no_grad(), torch.device("meta"), recorder:
+        with quick_norms(model), recorder.on(model), torch.no_grad(), torch.device("meta"), recorder:
+            recorder.know(x)
             result = model(x)
     except _FAILURES as error:
         raise RefusalError(f"in '{recorder.inside or 'forward'}': {first_line(error)}") from error
-    return Trace(tuple(recorder.steps), tuple(recorder.values_in(result)))
+    outputs = tuple(recorder.values_in(result))
+    return Trace(tuple(recorder.steps), outputs, frozenset(recorder.asked))
 
 
 class _Recorder(TorchFunctionMode):
@@ -120,8 +132,10 @@ class _Recorder(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[Step] = []
+        self.asked: set[Value] = set()
         self._stack: list[str] = []
         self._in_layer = False
+        self._unseen = False  # while hooks of the recorder itself look at tensors
         self._values: dict[int, tuple[Tensor, Value]] = {}  # the tensor is kept, so that its id stays its own
         self._count = 0
 
@@ -138,7 +152,7 @@ class _Recorder(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if self._in_layer:
+        if self._in_layer or self._unseen:
             return func(*args, **kwargs)
         seen_args, seen_kwargs = self._seen(args), self._seen(kwargs)  # before a function that writes into them
         result = func(*args, **kwargs)
@@ -146,7 +160,13 @@ class _Recorder(TorchFunctionMode):
         changed = args[0] if name == "__setitem__" else result
         if any(True for _ in _tensors_in(changed)):
             self._add("function", name, seen_args, seen_kwargs, changed)
+        elif name not in _TELLS_NO_SIZE:
+            self.asked.update(_values_in(seen_args))
         return result
+
+    def know(self, tensor: Tensor) -> None:
+        """Give a tensor that no step makes its value before anything reads it."""
+        self._new(tensor)
 
     @contextmanager
     def on(self, model: nn.Module) -> Iterator[None]:
@@ -177,9 +197,9 @@ class _Recorder(TorchFunctionMode):
                 return output
             left = output
             if isinstance(output, Tensor):
-                self._in_layer = True
+                self._unseen = True
                 left = output.view_as(output)
-                self._in_layer = False
+                self._unseen = False
             self._add("exit", path, (self._seen(output),), {}, left if isinstance(output, Tensor) else ())
             return left
 
@@ -195,7 +215,9 @@ class _Recorder(TorchFunctionMode):
         self.steps.append(Step(len(self.steps), kind, name, self.inside, args, kwargs, inputs, outputs))
 
     def _new(self, tensor: Tensor) -> Value:
+        before, self._unseen = self._unseen, True
         value = Value(self._count, tuple(tensor.shape))
+        self._unseen = before
         self._count += 1
         self._values[id(tensor)] = (tensor, value)
         return value

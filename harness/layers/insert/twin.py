@@ -1,11 +1,15 @@
 """A network's twin on the meta device: the same modules and shapes, no values and no storage."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from harness.layers.insert.errors import RefusalError
+from harness.layers.insert.layers import BATCH_NORMS, is_layer
 
 
 def meta_twin(model: nn.Module) -> nn.Module:
@@ -33,6 +37,30 @@ def _empty(tensor: Tensor) -> Tensor:
         raise RefusalError("the model has lazy layers; run it once before")
     empty = torch.empty_like(tensor, device="meta", requires_grad=False)
     return nn.Parameter(empty, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+
+
+@contextmanager
+def quick_norms(twin: nn.Module) -> Iterator[None]:
+    """Let batch normalisation on the meta device check shapes and no more: torch's own takes most of a run there."""
+    norms = [module for module in twin.modules() if isinstance(module, BATCH_NORMS) and is_layer(module)]
+    for norm in norms:
+        norm.__dict__["forward"] = partial(_normalised, norm)
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.__dict__["forward"]
+
+
+def _normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Return an empty tensor of the shape of `x`, where batch normalisation would accept it."""
+    norm._check_input_dim(x)  # noqa: SLF001
+    for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        if tensor is not None and tensor.shape != x.shape[1:2]:
+            raise ValueError(f"batch normalisation of {tensor.shape[0]} channels does not take {x.shape[1]}")
+    if norm.training and x.numel() == x.shape[1]:
+        raise ValueError(f"batch normalisation needs more than 1 value per channel when training, not {tuple(x.shape)}")
+    return torch.empty_like(x)
 
 
 def first_line(error: BaseException) -> str:
