@@ -38,7 +38,7 @@ def findings_markdown(
     for heading in dict.fromkeys(map(heading_of, found)):
         lines += [f"## {escape(heading)}", ""]
         for finding in (f for f in found if heading_of(f) == heading):
-            lines += [f"- **{finding.verdict}**: {escape(finding.title)} ({finding.id})"]
+            lines += [f"- **{verdict_of(finding)}**: {escape(finding.title)} ({finding.id})"]
             lines += [f"  {escape(evidence(finding))}", f"  {escape(finding.reading)} (§{finding.place})"]
         lines.append("")
     if untested:
@@ -60,6 +60,13 @@ def heading_of(finding: Finding) -> str:
 def depends_on(finding: Finding) -> str | None:
     """Return "depends on: …" where another value of a setting that the paper does not state reverses the claim."""
     return str(finding.sensitivity) if finding.sensitivity is not None and finding.sensitivity.flips else None
+
+
+def verdict_of(finding: Finding) -> str:
+    """Return a verdict, with the setting that would turn it: "supported (depends on optimiser)"."""
+    if finding.sensitivity is None or not finding.sensitivity.flips:
+        return finding.verdict
+    return f"{finding.verdict} (depends on {finding.sensitivity.setting})"
 
 
 def _counted(found: Sequence[Finding]) -> str:

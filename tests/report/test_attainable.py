@@ -1,5 +1,7 @@
 """What so many seeds can tell before anything has run."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.report.attainable import Attainable, as_fields, attainable, in_a_line
@@ -28,6 +30,11 @@ LINE = (
 )
 def test_a_study_of_claims(seeds, words):
     assert in_a_line(attainable("claims-mnist", [range(seeds)] * 7)) == words
+
+
+def test_the_document_shows_what_a_dry_run_prints():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    assert in_a_line(attainable("claims-mnist", [range(9)] * 7)) in text
 
 
 def test_any_other_study_is_a_table_of_rows():

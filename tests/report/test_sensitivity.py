@@ -7,6 +7,7 @@ from harness.report.claims import load_claims
 from harness.report.expected import expected_configs
 from harness.report.findings import findings
 from harness.report.findings_document import depends_on, findings_markdown
+from harness.report.html import on_the_page
 from harness.spec.study import load_study
 from harness.store.records import EvaluationRecord
 
@@ -57,7 +58,9 @@ def test_a_claim_that_another_optimiser_turns_depends_on_it():
     assert found.sensitivity.seeds == (1, 2, 1, 1)
     text = findings_markdown([found], [])
     assert "1 of them depend on a setting that the paper does not state." in text
+    assert "- **undecided (depends on optimiser)**: Spatial pooling at 50% is more accurate" in text
     assert "depends on: optimiser (holds under" in text
+    assert on_the_page([found], [])[0].verdict == "undecided (depends on optimiser)"
 
 
 def test_a_claim_that_no_optimiser_turns_says_so_and_depends_on_nothing():

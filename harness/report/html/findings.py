@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.report.findings import Finding as Decided
-from harness.report.findings_document import evidence, heading_of
+from harness.report.findings_document import evidence, heading_of, verdict_of
 from harness.report.misprints import Misprint
 
 
@@ -33,7 +33,7 @@ def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> li
         Finding(
             heading_of(f),
             f.title,
-            f.verdict,
+            verdict_of(f),
             evidence(f),
             (f"“{f.quote}”, §{f.place}", f.reading, f"Measured: {f.quantity}", f"Rule: {f.rule}"),
         )
