@@ -10,6 +10,7 @@ import click
 from harness.cli.common import format_option, sources_option
 from harness.cli.report_figures import figures
 from harness.cli.report_html import html
+from harness.cli.report_include import include
 from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def report() -> None:
 
 report.add_command(figures)
 report.add_command(html)
+report.add_command(include)
 
 
 @report.command()

@@ -60,7 +60,7 @@ def test_every_step_is_taken_with_the_rate_of_its_schedule(ask, monkeypatch):
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
 def cycled(ask, request):
-    """A recipe in a precision for a network of one channel (a CPU without bf16 is slow at it), and its whole training."""
+    """A recipe in a precision for a network of one channel (bf16 is slow on many CPUs), and its whole training."""
     recipe = {
         "compressors": {"conv2": {"kind": "width", "stride": 32}},
         "epochs": 2,
