@@ -150,17 +150,6 @@ def test_table_1_without_torch(table_1):
     assert json.loads(done.stdout) == table_1
 
 
-def test_reports_are_what_the_published_results_give(tmp_path):
-    formats = [word for fmt in ("md", "latex", "csv") for word in ("--format", fmt)]
-    _tables("--table", "all", "--from", PUBLISHED, "--out", tmp_path, *formats)
-    written = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    findings = CliRunner().invoke(main, ["report", "findings", "--from", str(PUBLISHED)])
-    written["findings.md"] = findings.stdout
-    of_tables = [file for file in (ROOT / "reports").iterdir() if file.suffix in {".md", ".tex", ".csv"}]
-    committed = {file.name: file.read_text() for file in of_tables if file.name != "figures.md"}
-    assert committed == written
-
-
 def test_the_readme_shows_what_the_reports_say():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert included(readme, ROOT) == readme, "make tables, or: harness report include README.md"
