@@ -22,9 +22,7 @@ from harness.spec.errors import HarnessError, did_you_mean
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the document of the table here.")
 @format_option("text", "json")
 @click.pass_context
-def sweep(
-    context: click.Context, stride: int, input_shape: str, only: str | None, out: Path | None, fmt: str
-) -> None:
+def sweep(context: click.Context, stride: int, input_shape: str, only: str | None, out: Path | None, fmt: str) -> None:
     """Try feature pooling at every site of torchvision's classification models, and count what it saves.
 
     Nothing is trained and no weights are made. Each network is traced once; then each of its sites is tried, as many at

@@ -11,6 +11,7 @@ from harness.cli.common import format_option, sources_option
 from harness.cli.report_figures import figures
 from harness.cli.report_html import html
 from harness.cli.report_statistics import compare, statistics
+from harness.cli.report_include import include
 from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ report.add_command(figures)
 report.add_command(html)
 report.add_command(statistics)
 report.add_command(compare)
+report.add_command(include)
 
 
 @report.command()

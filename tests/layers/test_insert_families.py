@@ -194,5 +194,7 @@ def test_that_is_what_insert_after_does(family):
     install(by_hand, insertion.plan.at, insertion.layer)
     inserted = insert_after(model, path, Spatial(2), input_shape=shape)
     assert [*inserted.state_dict()] == [*by_hand.state_dict()]
-    assert all(torch.equal(a, b) for a, b in zip(inserted.state_dict().values(), by_hand.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(inserted.state_dict().values(), by_hand.state_dict().values(), strict=True)
+    )
     assert str(inserted) == str(by_hand)

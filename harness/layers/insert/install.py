@@ -87,4 +87,3 @@ def _owner_around(model: nn.Module, path: str) -> str:
         if not isinstance(model.get_submodule(path), _CONTAINERS):
             return path
     raise RefusalError("it is a container with a forward of its own, in containers alone")
-

@@ -47,8 +47,10 @@ def same(found: Tensor, expected: Tensor) -> bool:
     if not found.is_floating_point():
         return torch.equal(found, expected)
     one, other = (torch.where(t.isnan(), 1, t) for t in (found, expected))
-    return torch.equal(found.isnan(), expected.isnan()) and torch.equal(one.signbit(), other.signbit()) and torch.equal(
-        one, other
+    return (
+        torch.equal(found.isnan(), expected.isnan())
+        and torch.equal(one.signbit(), other.signbit())
+        and torch.equal(one, other)
     )
 
 
