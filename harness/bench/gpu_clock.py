@@ -16,7 +16,7 @@ def timed_on(device: str, work: Callable[[], object]) -> tuple[float, object]:
     """Return the GPU's seconds for one call, and what it returned: it is let go of after the clock was read."""
     with torch.cuda.device(device):
         started, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        torch.cuda._sleep(_WAIT_CYCLES)  # noqa: SLF001
+        torch.cuda._sleep(_WAIT_CYCLES)  # type: ignore[no-untyped-call]  # noqa: SLF001
         started.record()
         kept = work()
         ended.record()
