@@ -2,7 +2,6 @@
 
 Nobody can promise that a compiler and a card of tomorrow do what these did, so the first use of a kernel in a process,
 for each dtype and layout, is a comparison with plain torch on small maps (`cuda_check`): what differs is not used.
-Above `MOST_CHANNELS` the forward pass of top-k is plain torch's, whose sort is made for long rows.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from torch import Tensor
 from harness.layers.kernels import cuda_check, cuda_spatial, cuda_topk, reference
 from harness.layers.memory_format import is_channels_last
 
-MOST_CHANNELS = 256
 _WIDE_FROM = 2**31 - 2**20  # values from which offsets need 64 bits; a program may reach past the end
 _BITS = {4: torch.int32, 2: torch.int16}
 _INFINITY = {torch.float32: 0x7F800000, torch.bfloat16: 0x7F80, torch.float16: 0x7C00}
@@ -94,8 +92,6 @@ def spatial_backward(g: Tensor, taken: Tensor, stride: int) -> Tensor:
 def topk_forward(x: Tensor, k: int, largest: bool) -> tuple[Tensor, Tensor]:
     """Return the k values (N, k, H, W) and their channels, as bytes up to 256 channels, else 16 bits."""
     channels = x.shape[1]
-    if channels > MOST_CHANNELS:
-        return reference.topk_pool(x, k, largest)
     last = is_channels_last(x)
     x = _dense(x, last)
     y, taken = _empty(x, k, x.dtype, last), _empty(x, k, reference.position_dtype(channels), last)
@@ -104,7 +100,7 @@ def topk_forward(x: Tensor, k: int, largest: bool) -> tuple[Tensor, Tensor]:
     pixels = _pixels(x, last)
     total = x.numel() // channels
     tile = topk_tile(channels, k, x.element_size(), neighbours=pixels == 1)
-    kernel = cuda_topk.forward[(triton.cdiv(total, tile["P"]),)]
+    kernel = cuda_topk.forward[(triton.cdiv(total, 2 ** tile["LOG_P"]),)]
     with _device(x):
         kernel(
             _bits(x), _bits(y), taken, total, pixels, C=channels, K=k, INF=_INFINITY[x.dtype], SMALLEST=not largest,
@@ -115,13 +111,13 @@ def topk_forward(x: Tensor, k: int, largest: bool) -> tuple[Tensor, Tensor]:
 
 def topk_tile(channels: int, k: int, element_bytes: int, *, neighbours: bool) -> dict[str, int]:
     """Return how pixels and channels are dealt out to lanes: `neighbours` are channels side by side in memory."""
-    c2 = max(2, triton.next_power_of_2(channels))
-    words = c2 * element_bytes // 2  # registers of a pixel
+    log_c, log_k = (max(1, (number - 1).bit_length()) for number in (channels, k))
+    words = 2**log_c * element_bytes // 2  # registers of a pixel
     vector = gcd(channels, _VECTOR // element_bytes) if neighbours else 1
-    lanes = max(words // _WORDS, min(2, c2 // vector) if neighbours else 1)
-    warps = _WARPS if words <= _WORDS // 2 else 1  # more than a warp only where none would share a pixel
-    k2 = max(2, triton.next_power_of_2(k))
-    return {"C2": c2, "K2": k2, "P": 32 // lanes * warps, "L": lanes, "V": vector, "num_warps": warps}
+    lanes = max(words // _WORDS, min(2, 2**log_c // vector) if neighbours else 1)
+    warps = _WARPS if words <= _WORDS // 2 else 1  # several only where lanes of one do not share their pixels
+    log_p = (32 // lanes * warps).bit_length() - 1
+    return {"LOG_C": log_c, "LOG_K": log_k, "LOG_P": log_p, "L": lanes, "V": vector, "num_warps": warps}
 
 
 def topk_backward(g: Tensor, taken: Tensor, channels: int) -> Tensor:

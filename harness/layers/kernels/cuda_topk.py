@@ -3,8 +3,8 @@
 A value and its channel become one word: the value's place in the order of numbers, then the channel counted from the
 last, so that of equal values the lower channel is larger, then the sign of a zero. These words are sorted in registers,
 the C of a pixel over `L` lanes of one warp, and say all of the result but the bits of a NaN, which are read again.
-fp32 has words of 64 bits, bf16 and fp16 of 32. `C2` and `K2` are powers of two; channels that are not there get the
-lowest word.
+fp32 has words of 64 bits, bf16 and fp16 of 32. The sizes of the sort are powers of two, given by their logarithms;
+channels that are not there get the lowest word.
 """
 
 import triton
@@ -19,11 +19,7 @@ def _place(pixel, pixels, step, channels: tl.constexpr, LAST: tl.constexpr):
 
     `pixel` counts through all images, of `pixels` each.
     """
-    if LAST:
-        place = pixel * channels
-    else:
-        place = pixel + pixel // pixels * ((channels - 1) * step)
-    return place
+    return pixel * channels if LAST else pixel + pixel // pixels * ((channels - 1) * step)
 
 
 @triton.jit
@@ -49,12 +45,55 @@ def _bits(word, INF: tl.constexpr, SMALLEST: tl.constexpr):
     return tl.where((number == 0) & ((word & 1) != 0), SIGN, bits), number > INF
 
 
+@triton.jit
+def _second(D: tl.constexpr, AXIS: tl.constexpr):
+    """Return, for a cube of D axes of two, 1 where the axis AXIS, counted from the last, is at its second place."""
+    return tl.reshape(tl.arange(0, 2), [1] * (D - 1 - AXIS) + [2] + [1] * AXIS)
+
+
+@triton.jit
+def _ordered_pairs(cube, up, D: tl.constexpr, AXIS: tl.constexpr):
+    """Put the larger of each two along the axis AXIS, counted from the last, first, or second where `up` is 1."""
+    larger = tl.max(cube, D - 1 - AXIS, keep_dims=True)
+    smaller = tl.xor_sum(cube, D - 1 - AXIS, keep_dims=True) ^ larger  # cheaper than another comparison
+    return tl.where((_second(D, AXIS) ^ up) != 0, smaller, larger)
+
+
+@triton.jit
+def _merged(cube, D: tl.constexpr, STEPS: tl.constexpr, WHOLE: tl.constexpr):
+    """Sort bitonic runs of 2**STEPS: all downwards where the run is the `WHOLE`, else in turn down and up."""
+    up = 0 if WHOLE else _second(D, STEPS)
+    for i in tl.static_range(STEPS):
+        cube = _ordered_pairs(cube, up, D, STEPS - 1 - i)
+    return cube
+
+
+@triton.jit
+def _largest(word, P2: tl.constexpr, LOG_N: tl.constexpr, LOG_K: tl.constexpr):
+    """Return the 2**LOG_K largest of each 2**LOG_N words, sorted: (2**P2, 2**LOG_N) → (2**P2, 2**LOG_K).
+
+    Bitonic: runs of 2**LOG_K are sorted, up and down in turn; of two such runs the larger words, place by place, are
+    the largest of both.
+    """
+    cube = tl.reshape(word, [2] * (P2 + LOG_N))
+    for steps in tl.static_range(1, LOG_K + 1):
+        cube = _merged(cube, P2 + LOG_N, steps, steps == LOG_N)
+    for halving in tl.static_range(1, LOG_N - LOG_K + 1):
+        cube = tl.max(cube, P2 + LOG_N - halving - LOG_K)
+        cube = _merged(cube, P2 + LOG_N - halving, LOG_K, halving == LOG_N - LOG_K)
+    return tl.reshape(cube, [2**P2, 2**LOG_K])
+
+
 @triton.jit(do_not_specialize=["pixels"])
 def forward(
-    x, y, taken, total, pixels, C: tl.constexpr, K: tl.constexpr, C2: tl.constexpr, K2: tl.constexpr, P: tl.constexpr,
-    L: tl.constexpr, V: tl.constexpr, INF: tl.constexpr, SMALLEST: tl.constexpr, LAST: tl.constexpr, WIDE: tl.constexpr,
+    x, y, taken, total, pixels, C: tl.constexpr, K: tl.constexpr, LOG_C: tl.constexpr, LOG_K: tl.constexpr,
+    LOG_P: tl.constexpr, L: tl.constexpr, V: tl.constexpr, INF: tl.constexpr, SMALLEST: tl.constexpr,
+    LAST: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     """P of `total` pixels, `pixels` to an image. A lane reads V channels at once, and L lanes share a pixel."""
+    C2: tl.constexpr = 2**LOG_C
+    K2: tl.constexpr = 2**LOG_K
+    P: tl.constexpr = 2**LOG_P
     A: tl.constexpr = L * V
     B: tl.constexpr = C2 // A
     pixel = program(WIDE) * P + tl.arange(0, P)
@@ -67,7 +106,7 @@ def forward(
     word = _words(bits, channel, C, C2, INF, SMALLEST)
     # What is in one lane are neighbours in the sort: lanes meet in its last steps alone.
     word = tl.permute(tl.reshape(word, [B, P, L, V]), [1, 2, 0, 3])
-    word = tl.topk(tl.reshape(word, [P, C2]), K2)  # (P, K2)
+    word = _largest(word, LOG_P, LOG_C, LOG_K)  # (P, K2)
 
     first = tl.arange(0, K2)[None, :]
     inside = (pixel < total)[:, None] & (first < K)
