@@ -33,12 +33,13 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Regenerates reports/ from results/published; the same bytes for the same results.
+# Regenerates reports/ from results/published, and what the README shows of them; the same bytes for the same results.
 tables: $(STAMP)
 	$(BIN)/harness report tables --table all --from results/published --out reports --format md --format latex --format csv
 	$(BIN)/harness report figures --from results/published --out reports/figures
 	$(BIN)/harness report findings --from results/published --out reports/findings.md
 	$(BIN)/harness report html --from results/published --out reports/index.html
+	$(BIN)/harness report include README.md
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,9 @@
 """What all tests share: the studies of the repository, and hypothesis without deadlines, repeatable in CI."""
 
 import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -21,3 +24,23 @@ def pytest_collection_modifyitems(items):
 def study_file():
     """Return the path of a study of `ablations/` by its name."""
     return lambda name: ROOT / "ablations" / f"{name}.yml"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """Return the wheel of this checkout, as anybody would build it."""
+    pytest.importorskip("hatchling")
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (file,) = out.glob("*.whl")
+    return file
+
+
+@pytest.fixture(scope="session")
+def installed(wheel, tmp_path_factory):
+    """Return a folder with the wheel installed, which goes before the checkout on PYTHONPATH."""
+    folder = tmp_path_factory.mktemp("installed")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder

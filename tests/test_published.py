@@ -1,6 +1,8 @@
 """What is published holds together: keys, Table 1, the optimiser's rule, reports that regenerate byte by byte."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.execution.plan import plan
+from harness.report.include import included
 from harness.spec.protocol import resolve_protocol
 from harness.spec.study import load_study
 from harness.store.connection import open_memory
@@ -147,29 +150,30 @@ def test_table_1_without_torch(table_1):
     assert json.loads(done.stdout) == table_1
 
 
-def test_reports_are_what_the_published_results_give(tmp_path):
-    formats = [word for fmt in ("md", "latex", "csv") for word in ("--format", fmt)]
-    _tables("--table", "all", "--from", PUBLISHED, "--out", tmp_path, *formats)
-    written = {file.name: file.read_text() for file in tmp_path.iterdir()}
-    findings = CliRunner().invoke(main, ["report", "findings", "--from", str(PUBLISHED)])
-    written["findings.md"] = findings.stdout
-    of_tables = [file for file in (ROOT / "reports").iterdir() if file.suffix in {".md", ".tex", ".csv"}]
-    committed = {file.name: file.read_text() for file in of_tables if file.name != "figures.md"}
-    assert committed == written
+def test_the_readme_shows_what_the_reports_say():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert included(readme, ROOT) == readme, "make tables, or: harness report include README.md"
+    assert readme.count("<!-- include ") == readme.count("<!-- end -->") == 3
+    assert len(re.findall(r"^\| .* → .* \|$", readme, flags=re.MULTILINE)) == 7
 
 
-def test_the_readme_shows_table_1():
-    readme = (ROOT / "README.md").read_text()
-    shown = readme.partition("<!-- table 1 -->\n")[2].partition("<!-- end of table 1 -->")[0].strip()
-    assert shown.count("\n") >= 8
-    assert shown in (ROOT / "reports" / "table1.md").read_text()
+def test_the_commands_of_the_readme_exist_with_their_options():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^(?:\$ )?harness (.*?)(?: +#.*)?$", readme, flags=re.MULTILINE)
+    assert len(lines) >= 12
+    for words in map(shlex.split, lines):
+        names = words[:1] if words[0] == "doctor" else words[:2]
+        shown = CliRunner().invoke(main, [*names, "--help"])
+        assert shown.exit_code == 0, names
+        assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[\w-]+", shown.output)), words
 
 
-def test_the_readme_shows_the_statistics_of_cifar_small():
-    readme = (ROOT / "README.md").read_text()
-    shown = readme.partition("<!-- cifar-small -->\n")[2].partition("<!-- end of cifar-small -->")[0].strip()
-    assert shown.count("\n") >= 12
-    assert shown in (ROOT / "reports" / "cifar-small.md").read_text()
+def test_what_the_readme_leads_to_is_there():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", readme) if not target.startswith("http")]
+    assert len(targets) > 15
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
+    assert readme.count("\n") < 240
 
 
 def test_each_run_was_observed_as_designed():

@@ -1,27 +1,32 @@
 """What `harness bench overhead` holds the harness against, each run a process of its own, as a script would be.
 
     python -m harness.bench.bare classification REQUEST.json      trains, looks and tests as an attempt does; no files
-    python -m harness.bench.bare function ROUNDS SEED             calls the function below with nothing around it
+    python -m harness.bench.bare function ROUNDS SEED WAIT        calls the function below with nothing around it
 
-The function works with numpy alone, reports 100 points and writes 5 checkpoints, through whatever context it is given.
+The function works with numpy alone, or waits WAIT seconds a round, which a busy machine makes little longer. It reports
+100 points and writes 5 checkpoints, through whatever context it is given.
 """
 
 import math
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 SIZE, POINTS, CHECKPOINTS = 384, 100, 5
 
 
-def run(context: Any, *, rounds: int) -> dict[str, float]:
-    """Multiply matrices `rounds` times."""
+def run(context: Any, *, rounds: int, wait_s: float = 0.0) -> dict[str, float]:
+    """Multiply matrices `rounds` times, or wait instead where `wait_s` is not 0."""
     import numpy as np
 
     random = np.random.default_rng(context.seed)
     step, x = random.standard_normal((SIZE, SIZE)) / math.sqrt(SIZE), random.standard_normal((SIZE, SIZE))
     for number in range(rounds):
-        x = np.tanh(step @ x)
+        if wait_s:
+            time.sleep(wait_s)
+        else:
+            x = np.tanh(step @ x)
         if number % max(1, rounds // POINTS) == 0:
             context.report(number, mean=float(x.mean()))
         if number % max(1, rounds // CHECKPOINTS) == 0:
@@ -82,6 +87,6 @@ def classify(path: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "function":
-        run(Nothing(int(sys.argv[3])), rounds=int(sys.argv[2]))
+        run(Nothing(int(sys.argv[3])), rounds=int(sys.argv[2]), wait_s=float(sys.argv[4]))
     else:
         classify(Path(sys.argv[2]))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from harness.spec.files import atomic_write
 
 Clock = Callable[[], float]
+Measure = Callable[[Callable[[], object]], tuple[float, object]]  # a call → its seconds, and what it returned
 BENCHMARKS = ("ops", "epoch", "overhead", "store", "startup")
 
 
@@ -46,12 +48,17 @@ def in_turn(
     *,
     warm_up: int = 1,
     clock: Clock = time.perf_counter,
+    measure: Measure | None = None,
 ) -> dict[str, Timed]:
-    """Time candidates strictly in turn, a call of each after a call of each, after `warm_up` such rounds."""
+    """Time candidates strictly in turn, a call of each after a call of each, after `warm_up` such rounds.
+
+    `measure` stands in for `timed` with the clock, where another device does the work.
+    """
+    measure = measure or partial(timed, clock=clock)
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(warm_up + repetitions):
         for name, work in candidates.items():
-            spent, _ = timed(work, clock)
+            spent, _ = measure(work)
             if number >= warm_up:
                 seconds[name].append(spent)
     return {name: Timed(tuple(values)) for name, values in seconds.items()}

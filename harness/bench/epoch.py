@@ -1,13 +1,17 @@
 """`harness bench epoch`: one epoch by the harness and by the loop that people usually write, in turn.
 
 Same network, same start, same data, same recipe but for the order of the images, same machine and threads; reading the
-data and building the networks is not timed. The usual loop is `harness.bench.usual`, always in fp32; ours is in the
-precision that was asked for, and the row names it.
+data and building the networks is not timed. Each epoch is made in a process of its own: ours as in a worker, the other
+as in a person's script, with torch as it comes. The usual loop is `harness.bench.usual`, always in fp32, with plain
+torch's operators in the paper's order; ours is in the precision that was asked for, and the row names it.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +21,8 @@ import torch
 
 from harness.bench.usual import usual_dataset, usual_epoch
 from harness.data.dataset import load_dataset
+from harness.execution.local import worker_environment
+from harness.layers.kernels import use_kernels
 from harness.spec.attempt import AttemptRequest, Execution
 from harness.spec.resolve import resolve_trial
 from harness.training.checkpoint import Progress
@@ -58,13 +64,19 @@ class Epoch:
 def bench_epoch(case: str, options: EpochOptions, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Return a row for each loop; epochs are timed in turn, `rounds` of each, every one from the same start."""
     found: dict[str, list[Epoch]] = {"harness": [], "usual": []}
-    loops = {"harness": _ours, "usual": _usual}
     for number in range(options.rounds):
-        for name, loop in loops.items():
-            epoch = loop(case, options)
+        for name, epochs in found.items():
+            epoch = _epoch(name, case, options)
             say(f"{case}, {name}, round {number + 1}: {epoch.seconds:.1f} s, accuracy {epoch.accuracy:.4f}")
-            found[name].append(epoch)
+            epochs.append(epoch)
     return rows(case, options, found)
+
+
+def _epoch(loop: str, case: str, options: EpochOptions) -> Epoch:
+    """Make one epoch in a fresh process: neither loop has what the other has set."""
+    environment = worker_environment(options.threads) if loop == "harness" else nullcontext()
+    with environment, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_ours if loop == "harness" else _usual, case, options).result()
 
 
 def rows(case: str, options: EpochOptions, found: Mapping[str, list[Epoch]]) -> list[dict[str, Any]]:
@@ -129,7 +141,9 @@ def _again(request: AttemptRequest, device: torch.device) -> Any:
 
 def _usual(case: str, options: EpochOptions) -> Epoch:
     request = _request(case, options, "fp32")
-    device = configure(replace(request.execution, deterministic=False))
+    device = torch.device(options.device)
+    torch.set_num_threads(options.threads)
+    use_kernels("torch")
     setup, protocol = set_up(request, device), request.config["protocol"]
     images = _images(setup, options)
     augmentation = protocol["augmentation"]

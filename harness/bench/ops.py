@@ -3,13 +3,16 @@
 Each form alternates strictly with `clone()` over three buffers, call by call; outputs are allocated anew as in
 training, and every call goes through the differentiable function with its graph. The unit is the copy, so that
 figures of two machines can be compared: ratio_to_clone; ratio_to_bytes holds the time against that of moving the bytes
-that must move (input, output and positions of one byte each, and back) at the bandwidth of the copy.
+that must move (input, output and positions of one byte each, and back) at the bandwidth of the copy. On a GPU the time
+is the GPU's (`gpu_clock`), and tensors that no cache holds are timed too: there 1 / ratio_to_bytes is the part of the
+copy's bandwidth that is reached.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import count
 from typing import Any, Literal
 
@@ -18,11 +21,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.bench.clock import Clock, in_turn
+from harness.bench.gpu_clock import timed_on
 from harness.layers import feature_pool, topk_pool
 
 Form = Callable[[Tensor, int], Tensor]  # (N, C, H, W), stride → (N, C/s, H, W)
 Op = Literal["spatial", "topk"]
 SHAPES = ((100, 32, 28, 28), (250, 64, 16, 16), (250, 256, 4, 4), (32, 256, 56, 56))
+GPU_SHAPES = (*SHAPES, (1024, 32, 64, 64), (512, 64, 64, 64), (128, 256, 64, 64))  # the last of 2**27 values each
 QUICK_SHAPES = ((10, 32, 14, 14),)
 STRIDES, LAYOUTS, PASSES = (2, 4), ("nchw", "nhwc"), ("forward", "forward+backward")
 REPETITIONS, QUICK_REPETITIONS, BUFFERS = 20, 3, 3
@@ -68,21 +73,37 @@ class OpRow:
         """Return the time over that of moving what must be moved, as fast as the copy moves its bytes."""
         return self.ratio_to_clone * 2 / _moved(self.case)
 
+    @property
+    def gb_per_s(self) -> float:
+        """Return how many gigabytes (1e9) of those that must move this moves a second."""
+        return _moved(self.case) * _bytes(self.case) / self.seconds / 1e9
+
+    @property
+    def copy_gb_per_s(self) -> float:
+        """Return how many gigabytes (1e9), read and written, the copy moves a second."""
+        return 2 * _bytes(self.case) / self.clone_seconds / 1e9
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the row with the names of `--format json`, and the other two ratios."""
+        """Return the row with the names of `--format json`, the other two ratios, and bandwidths."""
         case = asdict(self.case)
         case["pass"] = case.pop("both")
         case["shape"] = list(self.case.shape)
         ratios = {name: getattr(self, name) for name in ("ratio_to_clone", "ratio_to_best", "ratio_to_bytes")}
-        return {**case, "impl": self.impl, "seconds": self.seconds, **ratios}
+        speeds = {"gb_per_s": self.gb_per_s, "copy_gb_per_s": self.copy_gb_per_s}
+        return {**case, "impl": self.impl, "seconds": self.seconds, **ratios, **speeds}
 
 
 def _moved(case: OpCase) -> float:
     """Return the bytes that must move, in sizes of the input: read, write a part, and its positions; and back."""
     part = 1 / case.stride
-    positions = part / torch.empty((), dtype=DTYPES[case.dtype]).element_size()
+    positions = part / DTYPES[case.dtype].itemsize
     forward = 1 + part + positions
     return forward if case.both == "forward" else 2 * forward
+
+
+def _bytes(case: OpCase) -> int:
+    """Return the size of the input."""
+    return math.prod(case.shape) * DTYPES[case.dtype].itemsize
 
 
 def _slices(x: Tensor, stride: int) -> Tensor:
@@ -114,6 +135,13 @@ FORMS: dict[Op, dict[str, Form]] = {
         "sort": lambda x, s: x.sort(dim=1, descending=True).values[:, : x.shape[1] // s].contiguous(),
     },
 }
+
+
+def shapes_for(device: str, *, quick: bool) -> Sequence[tuple[int, int, int, int]]:
+    """Return the tensors that are timed on a device where nobody names any."""
+    if quick:
+        return QUICK_SHAPES
+    return GPU_SHAPES if _on_gpu(device) else SHAPES
 
 
 def cases(
@@ -168,15 +196,13 @@ def _row(case: OpCase, name: str, form: Form, buffers: Sequence[Tensor], repetit
         y = form(x, case.stride)
         if case.both != "forward":
             y.backward(gradient)  # type: ignore[no-untyped-call]
-        _synchronise(case.device)
         return y
 
     def clone() -> object:
-        kept = buffers[next(turn) % BUFFERS].detach().clone()
-        _synchronise(case.device)
-        return kept
+        return buffers[next(turn) % BUFFERS].detach().clone()
 
-    found = in_turn({"clone": clone, "pool": pool}, repetitions, warm_up=BUFFERS, clock=clock)
+    measure = partial(timed_on, case.device) if _on_gpu(case.device) else None
+    found = in_turn({"clone": clone, "pool": pool}, repetitions, warm_up=BUFFERS, clock=clock, measure=measure)
     for buffer in buffers:
         buffer.grad = None
     return OpRow(case, name, found["pool"].median, found["clone"].median)
@@ -184,14 +210,13 @@ def _row(case: OpCase, name: str, form: Form, buffers: Sequence[Tensor], repetit
 
 def _buffers(case: OpCase) -> list[Tensor]:
     form = torch.channels_last if case.layout == "nhwc" else torch.contiguous_format
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(case.device).manual_seed(0)
     made = []
     for _ in range(BUFFERS):
-        x = torch.randn(case.shape, generator=generator).to(case.device, DTYPES[case.dtype])
+        x = torch.randn(case.shape, generator=generator, device=case.device).to(DTYPES[case.dtype])
         made.append(x.contiguous(memory_format=form).requires_grad_())
     return made
 
 
-def _synchronise(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
+def _on_gpu(device: str) -> bool:
+    return device.startswith("cuda")

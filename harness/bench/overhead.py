@@ -2,7 +2,8 @@
 
 Both sides are whole commands, from the start of the process to its end: `harness run grid` with its store, curves and
 checkpoints for `runs` seeds, and `python -m harness.bench.bare` once a seed, as a person's own loop over a script. How
-much work a run is follows from a first bare run of a little of it, scaled to the seconds that were asked for.
+much work a run is follows from a first bare run of a little of it, scaled to the seconds that were asked for. The sides
+alternate, so that what else a machine does in a minute falls on both.
 """
 
 import os
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Protocol
 
 from harness.bench.bare import run as function
@@ -41,9 +43,12 @@ class FunctionTask:
     """`task: function`: `harness.bench.bare.run`."""
 
     threads: int
+    wait_s: float = 0.0  # a round waits so long instead of computing
 
     def probe(self) -> float:
         """Return the seconds of one round."""
+        if self.wait_s:
+            return self.wait_s
         from harness.bench.bare import Nothing
 
         function(Nothing(0), rounds=2)
@@ -56,12 +61,12 @@ class FunctionTask:
         return (
             f"study: overhead\ntask: function\ntarget: overhead_work.py:run\nseeds: {list(range(seeds))}\n"
             f"execution: {{threads: {self.threads}}}\nmetrics: {{spread: maximize}}\n"
-            f"trials:\n  - name: work\n    arguments: {{rounds: {amount}}}\n"
+            f"trials:\n  - name: work\n    arguments: {{rounds: {amount}, wait_s: {self.wait_s}}}\n"
         )
 
     def bare(self, study: Study, amount: int, seed: int, folder: Path) -> list[str]:  # noqa: ARG002 - of a task
         """Return the arguments for a seed."""
-        return ["function", str(amount), str(seed)]
+        return ["function", str(amount), str(seed), str(self.wait_s)]
 
 
 @dataclass(frozen=True)
@@ -103,33 +108,45 @@ class ClassificationTask:
         return ["classification", str(path)]
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured: `runs` runs of about `seconds` each, by both sides in turn, `rounds` times."""
+
+    seconds: float
+    runs: int
+    rounds: int = 1
+
+
 def bench_overhead(
-    name: str, task: Task, *, seconds: float, runs: int, threads: int, data_root: Path, say: Callable[[str], None]
+    name: str, task: Task, extent: Extent, *, threads: int, data_root: Path, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Return both sides' seconds for `runs` runs of about `seconds` each, and what the grid's are over the bare."""
-    amount = max(1, round(seconds / task.probe()))
-    with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
-        study = _written(task.study(amount, runs), folder)
-        say(f"{name}: {runs} runs of about {seconds:g} s, bare")
-        bare = _seconds([_bare(task, study, amount, seed, folder) for seed in range(runs)], threads)
-        say(f"{name}: the same through the driver")
-        more = {"HARNESS_DATA": str(data_root), "HARNESS_DB": str(folder / "results" / "harness.db")}
-        command = [sys.executable, "-c", _MAIN, "run", "grid", str(folder / "study.yml"), "--device", "cpu"]
-        grid = _seconds([command], threads, more)
-    return row(name, runs, amount, bare, grid)
+    """Return both sides' seconds, the medians over the rounds, and what the grid's are over the bare."""
+    amount = max(1, round(extent.seconds / task.probe()))
+    bare, grid = [], []
+    for number in range(extent.rounds):
+        with tempfile.TemporaryDirectory() as text:
+            folder = Path(text)
+            study = _written(task.study(amount, extent.runs), folder)
+            of = f" ({number + 1} of {extent.rounds})" if extent.rounds > 1 else ""
+            say(f"{name}: {extent.runs} runs of about {extent.seconds:g} s, bare{of}")
+            bare.append(_seconds([_bare(task, study, amount, seed, folder) for seed in range(extent.runs)], threads))
+            say(f"{name}: the same through the driver{of}")
+            more = {"HARNESS_DATA": str(data_root), "HARNESS_DB": str(folder / "results" / "harness.db")}
+            command = [sys.executable, "-c", _MAIN, "run", "grid", str(folder / "study.yml"), "--device", "cpu"]
+            grid.append(_seconds([command], threads, more))
+    return row(name, extent.runs, amount, bare, grid)
 
 
-def row(name: str, runs: int, amount: int, bare: float, grid: float) -> dict[str, Any]:
-    """Return the row of a task."""
+def row(name: str, runs: int, amount: int, bare: Sequence[float], grid: Sequence[float]) -> dict[str, Any]:
+    """Return the row of a task, of the seconds of each round; the overhead is the median of the rounds'."""
     return {
         "task": name,
         "runs": runs,
         "amount": amount,
-        "bare_seconds": bare,
-        "grid_seconds": grid,
-        "seconds_a_run_more": (grid - bare) / runs,
-        "overhead": grid / bare - 1,
+        "bare_seconds": median(bare),
+        "grid_seconds": median(grid),
+        "seconds_a_run_more": median(g - b for b, g in zip(bare, grid, strict=True)) / runs,
+        "overhead": median(g / b - 1 for b, g in zip(bare, grid, strict=True)),
     }
 
 

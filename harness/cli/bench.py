@@ -33,7 +33,8 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("--shape", "shapes", metavar="NxCxHxW", multiple=True, help="Tensors  [default: four of the networks']")
+@click.option("--shape", "shapes", metavar="NxCxHxW", multiple=True,
+              help="Tensors  [default: four of the networks'; on a GPU three of 512 MB too]")  # fmt: skip
 @click.option("--stride", "strides", type=click.IntRange(min=1), multiple=True, help="Strides  [default: 2 and 4]")
 @click.option("--layout", "layouts", type=click.Choice(["nchw", "nhwc"]), multiple=True, help="[default: both]")
 @click.option("--dtype", "dtypes", type=click.Choice(["float32", "bfloat16", "float16"]), multiple=True,
@@ -61,19 +62,20 @@ def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
     \b
     harness bench ops --out results/benchmarks --plot reports/benchmarks-ops.svg
     harness bench ops --shape 100x32x28x28 --stride 2 --layout nchw --format json
+    harness bench ops --device cuda --dtype float32 --dtype bfloat16
     """
     from harness.bench import ops as bench_ops
     from harness.bench.ops_plot import write_plot
 
     threads = _use_threads(threads)
-    default = bench_ops.QUICK_SHAPES if quick else bench_ops.SHAPES
+    device = _device(device)
     repetitions = bench_ops.QUICK_REPETITIONS if quick else bench_ops.REPETITIONS
     cases = bench_ops.cases(
-        [_shape(text) for text in shapes] or default,
+        [_shape(text) for text in shapes] or bench_ops.shapes_for(device, quick=quick),
         strides or bench_ops.STRIDES,
         layouts or bench_ops.LAYOUTS,
         dtypes or ("float32",),
-        _device(device),
+        device,
     )
     rows = [row.as_dict() for case in cases for row in bench_ops.bench_case(case, repetitions, _say)]
     if not rows:
@@ -87,7 +89,7 @@ def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
     _print(rows, {
         "op": "op", "shape": "shape", "stride": "s", "layout": "layout", "dtype": "dtype", "pass": "pass",
         "impl": "impl", "seconds": "seconds", "ratio_to_clone": "/ clone", "ratio_to_best": "/ best other",
-        "ratio_to_bytes": "/ bytes",
+        "ratio_to_bytes": "/ bytes", "gb_per_s": "GB/s", "copy_gb_per_s": "GB/s, clone",
     })  # fmt: skip
 
 
@@ -141,14 +143,19 @@ def epoch(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     "--seconds", type=click.FloatRange(min=0.01), default=30.0, show_default=True, help="About so long a run."
 )
 @click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Seeds of each grid.")
+@click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="Both sides in turn so often.")
+@click.option("--work", type=click.Choice(["compute", "wait"]), default="compute", show_default=True,
+              help="Of the function; waiting is measured on a busy machine too.")  # fmt: skip
 @threads_option
 @out_option
 @format_option("text", "json")
-def overhead(
+def overhead(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
     tasks: tuple[str, ...],
     dataset: str,
     seconds: float,
     runs: int,
+    rounds: int,
+    work: str,
     threads: int | None,
     out: Path | None,
     fmt: str,
@@ -157,19 +164,25 @@ def overhead(
 
     \b
     harness bench overhead --seconds 30 --runs 3 --out results/benchmarks
+    harness bench overhead --task function --work wait --rounds 3
     """
-    from harness.bench.overhead import ClassificationTask, FunctionTask, Task, bench_overhead
+    from harness.bench.overhead import ClassificationTask, Extent, FunctionTask, Task, bench_overhead
     from harness.data.locations import data_root
     from harness.execution.options import cores
 
     threads = threads or cores()
     known: dict[str, Task] = {
         "classification": ClassificationTask(threads, data_root().resolve(), dataset),
-        "function": FunctionTask(threads),
+        "function": FunctionTask(threads, 0.05 if work == "wait" else 0.0),
     }
     rows = [
         bench_overhead(
-            name, known[name], seconds=seconds, runs=runs, threads=threads, data_root=data_root().resolve(), say=_say
+            name,
+            known[name],
+            Extent(seconds, runs, rounds),
+            threads=threads,
+            data_root=data_root().resolve(),
+            say=_say,
         )
         for name in tasks or known
     ]

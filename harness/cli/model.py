@@ -1,5 +1,7 @@
 """`harness model`: the networks and where compressors can stand in them."""
 
+from typing import Any
+
 import click
 
 from harness.cli.common import format_option, print_json, print_table
@@ -61,9 +63,10 @@ def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: 
     harness model sites torchvision:resnet50 --stride 2
     """
     from harness.spec.models import MODELS
+    from harness.spec.plugins import is_plugin
     from harness.spec.torchvision_models import TORCHVISION
 
-    if name.startswith(TORCHVISION):
+    if is_plugin(name):
         _foreign_sites(name, stride, parse_shape(input_shape), classes, with_refused, fmt)
         return
     if name not in MODELS:
@@ -79,10 +82,16 @@ def _foreign_sites(
     name: str, stride: int, shape: tuple[int, int, int], classes: int, with_refused: bool, fmt: str
 ) -> None:
     from harness.models.site_costs import foreign_on_meta, site_costs
-    from harness.spec.torchvision_models import torchvision_name
+    from harness.spec.plugins import load_plugin
+    from harness.spec.torchvision_models import TORCHVISION, torchvision_name
 
-    torchvision_name(name)
-    found = site_costs(foreign_on_meta({"kind": name, "classes": classes, "input_shape": shape}), shape, stride)
+    model: dict[str, Any] = {"kind": name, "classes": classes, "input_shape": shape}
+    folders = ["."]
+    if name.startswith(TORCHVISION):
+        torchvision_name(name)
+    else:
+        model["code"] = load_plugin(name, folders)[1]
+    found = site_costs(foreign_on_meta(model, folders), shape, stride)
     rows = [
         {
             "path": site.path,

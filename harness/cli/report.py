@@ -10,6 +10,8 @@ import click
 from harness.cli.common import format_option, sources_option
 from harness.cli.report_figures import figures
 from harness.cli.report_html import html
+from harness.cli.report_statistics import compare, statistics
+from harness.cli.report_include import include
 from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ def report() -> None:
 
 report.add_command(figures)
 report.add_command(html)
+report.add_command(statistics)
+report.add_command(compare)
+report.add_command(include)
 
 
 @report.command()
@@ -104,16 +109,19 @@ def findings(sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:
     harness report findings --from results/published --out reports/findings.md
     """
     from harness.report.claims import load_claims
+    from harness.report.figures.results import Results
     from harness.report.findings import findings as found_of
     from harness.report.findings_document import findings_json, findings_markdown
     from harness.report.misprints import load_misprints
     from harness.spec.files import atomic_write
     from harness.store.merge import open_results
-    from harness.store.queries import curve, snapshot
+    from harness.store.queries import curve
 
+    claims = load_claims()
     with open_results(sources) as store:
-        found = found_of(snapshot(store), load_claims(), partial(curve, store))
-    text = (findings_json if fmt == "json" else findings_markdown)(found, load_misprints())
+        results = Results(store, sources)
+        found = found_of(results.snapshot, claims, partial(curve, store), results.maps)
+    text = (findings_json if fmt == "json" else findings_markdown)(found, load_misprints(), claims.untested)
     if out is None:
         click.echo(text.rstrip("\n"))
     else:

@@ -189,6 +189,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     from harness.execution.estimate import Estimator
     from harness.execution.plan import plan
     from harness.execution.register import stored, trial_costs
+    from harness.report.attainable import as_fields, attainable, in_a_line
 
     found = stored(options.db)
     planned = plan(studies, found, options.artifacts, options.retry)
@@ -207,6 +208,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
 
     macs = {key: counts["macs"] for key, counts in costs.items() if counts}
     estimator = Estimator(found, macs, calibrate, options.device)
+    can_tell = {study.name: attainable(study.name, [item.seeds for item in study.trials]) for study in studies}
     rows = []
     for study, item in items:
         runs = [run for run in planned.runs if run.trial.key == item.trial.key]
@@ -220,6 +222,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
                 **{status: sum(run.status == status for run in runs) for status in ("done", "left", "held")},
                 "seconds_left": estimate.seconds,
                 "rough": estimate.rough,
+                **as_fields(can_tell[study.name]),
             }
         )
     if fmt == "json":
@@ -240,6 +243,9 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
         f"\n{len(rows)} trials, {len(planned.runs)} runs: {planned.in_words()}; "
         f"time left: {duration(estimate.seconds)}{basis}"
     )
+    for name, told in can_tell.items():
+        if told:
+            click.echo(f"{name}: {in_a_line(told)}" if len(studies) > 1 else in_a_line(told))
 
 
 def _whole(number: float | None) -> int | None:

@@ -1,7 +1,8 @@
-"""`harness search`: where compressors stand."""
+"""`harness search`: where compressors stand, and a function's arguments."""
 
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,35 +26,85 @@ _WHY = {
 
 @click.group()
 def search() -> None:
-    """Search with Optuna: where compressors stand.
+    """Search with Optuna: where compressors stand, or the arguments of a function of your own.
 
     \b
     harness search placement ablations/cifar-search.yml --trials 40
+    harness search arguments own-search.yml --trials 40
     """
 
 
-@search.command()
-@click.argument("file", metavar="FILE")
-@click.option(
-    "--trials",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Placements of this search in the store, those of earlier calls included, when it ends.  "
-    "[default: 50; brute: all]",
+_OPTIONS = (
+    click.argument("file", metavar="FILE"),
+    click.option(
+        "--trials",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Trials of this search in the store, those of earlier calls included, when it ends.  "
+        "[default: 50; brute: all]",
+    ),
+    click.option("--sampler", type=click.Choice(("tpe", "nsga2", "brute")), help="Instead of the file's."),
+    click.option("--objectives", metavar="NAMES", help="accuracy,parameters; a function's metrics. Not the file's."),
+    click.option("--confirm", metavar="SEEDS", default="", help="Run the front again with fresh seeds: 10,11,12."),
+    click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs side by side."),
+    threads_option,
+    device_option,
+    click.option("--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,stale,weights."),
+    click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs."),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder for the front.  [default: as --db; of a function that of FILE]",
+    ),
+    set_option,
+    format_option("text", "json"),
+    db_option,
 )
-@click.option("--sampler", type=click.Choice(("tpe", "nsga2", "brute")), help="Instead of the file's.")
-@click.option("--objectives", metavar="NAMES", help="accuracy; accuracy,parameters; accuracy,macs. Not the file's.")
-@click.option("--confirm", metavar="SEEDS", default="", help="Run the front again with these fresh seeds: 10,11,12.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs side by side.")
-@threads_option
-@device_option
-@click.option("--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,stale,weights.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="For the front.  [default: as --db]")
-@set_option
-@format_option("text", "json")
-@db_option
-def placement(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what both searches take."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@search.command()
+@_options
+def placement(**given: Any) -> None:
+    """Search where the compressors of FILE stand best, on the validation split alone.
+
+    --trials counts the placements of this search in the store, so that the same command after a crash completes the
+    same budget, and, given once more, has nothing to do. A call goes on from the checkpoints first. What is stored
+    already costs nothing. At the end the front is printed, drawn (NAME-front.svg) and written as a study
+    (NAME-front.yml) for `harness run grid`, which meets the test set. Exit codes as of `harness run grid`.
+
+    \b
+    harness search placement ablations/cifar-search.yml --trials 40
+    harness search placement ablations/cifar-search.yml --trials 40 --confirm 10,11,12
+    """
+    _search("placement", **given)
+
+
+@search.command()
+@_options
+def arguments(**given: Any) -> None:
+    """Search the arguments of FILE's function, by the metrics that it returns.
+
+    --trials, going on, what is stored already, --confirm and exit codes are as of `harness search placement`. The best
+    trial, or the front of two metrics, is printed, drawn (NAME-front.svg) and written as a study (NAME-front.yml), both
+    beside FILE. A function whose metrics choose something should measure them on validation data.
+
+    \b
+    harness search arguments own-search.yml --trials 40
+    harness search arguments own-search.yml --objectives accuracy,seconds --set seeds=[0,1]
+    """
+    _search("arguments", **given)
+
+
+def _search(  # noqa: PLR0913 - the options of a command
+    what: str,
+    *,
     file: str,
     trials: int | None,
     sampler: str | None,
@@ -69,17 +120,6 @@ def placement(  # noqa: PLR0913, PLR0917 - a command has as many parameters as o
     fmt: str,
     db: Path,
 ) -> None:
-    """Search where the compressors of FILE stand best, on the validation split alone.
-
-    --trials counts the placements of this search in the store, so that the same command after a crash completes the
-    same budget, and, given once more, has nothing to do. A call goes on from the checkpoints first. What is stored
-    already costs nothing. At the end the front is printed, drawn (NAME-front.svg) and written as a study
-    (NAME-front.yml) for `harness run grid`, which meets the test set. Exit codes as of `harness run grid`.
-
-    \b
-    harness search placement ablations/cifar-search.yml --trials 40
-    harness search placement ablations/cifar-search.yml --trials 40 --confirm 10,11,12
-    """
     from harness.cli.display import display
     from harness.data.locations import data_root
     from harness.execution.device import choose_device
@@ -87,6 +127,9 @@ def placement(  # noqa: PLR0913, PLR0917 - a command has as many parameters as o
     from harness.search.run import run_search
 
     loaded = _load(file, overrides, sampler, objectives)
+    meant = "arguments" if loaded.of_arguments else "placement"
+    if meant != what:
+        raise HarnessError(f"{file} is for `harness search {meant}`")
     seeds = _seeds(confirm)
     options = Options(
         db=db,
@@ -144,12 +187,17 @@ def _print(result: "SearchResult", fmt: str) -> None:
 def _print_text(result: "SearchResult") -> None:
     from tabulate import tabulate
 
+    of_arguments, objectives = result.search.of_arguments, result.search.objectives
     confirmed = any(candidate.confirmed for candidate in result.front)
-    headers = ["placement", "accuracy", "parameters", "MACs", *(["confirmed"] if confirmed else [])]
+    names = ["arguments", *objectives] if of_arguments else ["placement", "accuracy", "parameters", "MACs"]
+    headers = [*names, *(["confirmed"] if confirmed else [])]
     rows = []
     for candidate in result.front:
-        costs = [amount(candidate.costs["parameters"]), amount(candidate.costs["macs"])]
-        row = [candidate.words, _values(candidate.accuracy, list(candidate.values.values())), *costs]
+        if of_arguments:
+            costs = [f"{candidate.costs[name]:.4g}" for name in objectives[1:]]
+        else:
+            costs = [amount(candidate.costs["parameters"]), amount(candidate.costs["macs"])]
+        row = [candidate.words, _values(candidate.mean, list(candidate.values.values())), *costs]
         if confirmed:
             row.append(_values(candidate.confirmed_mean, list(candidate.confirmed.values())))
         rows.append(row)
@@ -159,7 +207,9 @@ def _print_text(result: "SearchResult") -> None:
         click.echo("")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
     size, why = result.search.space.size, f"; {_WHY[result.stopped]}" if result.stopped else ""
-    click.echo(f"{result.members} of {size} placements tried, known: {counts or 'none'}{why}")
+    things = "points" if of_arguments else "placements"
+    tried = things if math.isinf(size) else f"of {size} {things}"
+    click.echo(f"{result.members} {tried} tried, known: {counts or 'none'}{why}")
     for path in (result.study_file, result.figure):
         if path is not None:
             click.echo(f"written: {path}")
@@ -174,34 +224,46 @@ def _values(mean: float | None, values: list[float | None]) -> str:
 
 def _json(result: "SearchResult") -> dict[str, Any]:
     files = {"study": result.study_file, "figure": result.figure}
+    search = result.search
+    one = _json_point if search.of_arguments else _json_placement
     return {
-        "search": result.search.name,
-        "sampler": result.search.sampler,
-        "objectives": list(result.search.objectives),
-        "seeds": list(result.search.seeds),
-        "space": result.search.space.size,
-        "placements": result.members,
+        "search": search.name,
+        "sampler": search.sampler,
+        "objectives": list(search.objectives),
+        "seeds": list(search.seeds),
+        "space": None if math.isinf(search.space.size) else search.space.size,
+        "points" if search.of_arguments else "placements": result.members,
         "outcomes": dict(result.counts),
         "stale": result.stale,
         "ended": result.summary.ended,
         "stopped": "interrupted" if result.summary.interrupted else result.stopped,
-        "front": [_json_candidate(candidate) for candidate in result.front],
+        "front": [
+            {
+                **one(candidate, search),
+                "key": candidate.key,
+                "values": {str(seed): value for seed, value in candidate.values.items()},
+                "confirmed": _number(candidate.confirmed_mean),
+                "confirmed_values": {str(seed): _number(value) for seed, value in candidate.confirmed.items()},
+            }
+            for candidate in result.front
+        ],
         **{name: None if path is None else str(path) for name, path in files.items()},
     }
 
 
-def _json_candidate(candidate: "Candidate") -> dict[str, Any]:
+def _json_placement(candidate: "Candidate", _search: "Search") -> dict[str, Any]:
     return {
         "placement": candidate.words,
         "strides": dict(candidate.placement),
-        "key": candidate.key,
-        "accuracy": candidate.accuracy,
-        "values": {str(seed): value for seed, value in candidate.values.items()},
+        "accuracy": candidate.mean,
         "parameters": int(candidate.costs["parameters"]),
         "macs": int(candidate.costs["macs"]),
-        "confirmed": _number(candidate.confirmed_mean),
-        "confirmed_values": {str(seed): _number(value) for seed, value in candidate.confirmed.items()},
     }
+
+
+def _json_point(candidate: "Candidate", search: "Search") -> dict[str, Any]:
+    further = {name: candidate.costs[name] for name in search.objectives[1:]}
+    return {"arguments": dict(candidate.placement), "means": {search.objectives[0]: candidate.mean, **further}}
 
 
 def _number(value: float | None) -> float | None:

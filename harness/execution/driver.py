@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
@@ -56,7 +57,8 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
             register(store, studies)
         else:
             threads = max(job.request.execution.threads for job in jobs)
-            with LocalExecutor(min(options.jobs, len(jobs)), threads) as executor:
+            libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs)
+            with LocalExecutor(min(options.jobs, len(jobs)), threads, libraries) as executor:
                 register(store, studies)  # counts costs while the executor gets ready
                 _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)

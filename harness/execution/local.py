@@ -1,7 +1,8 @@
 """The local executor: attempts in worker processes of this machine, a fresh one for each.
 
 So an attempt runs the code that its digest names, and its peak of memory is its own. Workers are forked off a small
-server that has imported torch and nothing of ours, which takes two seconds, once for all of them instead of for each.
+server that has imported what others made and nothing of ours: torch, which takes two seconds, once for all of them
+instead of for each; for functions of a person's own no torch, where they do not import it.
 
 A worker that dies takes nothing along but its own attempt. Workers ignore Ctrl-C: it is the driver that asks them, by a
 file in the attempt's folder, to end at a checkpoint. A worker whose driver dies ends within a second.
@@ -25,9 +26,10 @@ from typing import Protocol, Self
 
 from pebble import ProcessExpired, concurrent
 
+from harness.execution.libraries import WITH_TORCH
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of torch: a tenth of a step's time on the CPU where gradients are large
-_PRELOADED = ("torch", "pydantic")
 _PATIENCE_S = 10.0  # a worker that does not end when it is asked to is killed after three seconds
 
 
@@ -56,12 +58,15 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Attempts in up to `slots` worker processes of this machine, with so many threads each."""
+    """Attempts in up to `slots` worker processes of this machine, with so many threads each.
 
-    def __init__(self, slots: int, threads: int) -> None:
+    `libraries` are those that most of them will import.
+    """
+
+    def __init__(self, slots: int, threads: int, libraries: Sequence[str] = WITH_TORCH) -> None:
         self.slots = slots
         self._threads = threads
-        self._context = _context(threads)
+        self._context = _context(threads, libraries)
         self._running: dict[Future[str], Path] = {}
 
     def __enter__(self) -> Self:
@@ -125,28 +130,33 @@ def _ended(future: "Future[str]", folder: Path) -> Ended:
     return Ended(folder, "failed", " ".join(f"{type(error).__name__}: {error}".split()))
 
 
-_server_threads: int | None = None  # of the one server that Python keeps a process; None before it was started
+_server: tuple[int, bool] | None = None
+"""Threads of the one server that Python keeps a process, and whether it has torch; None before it was started."""
 
 
-def _context(threads: int) -> BaseContext:
+def _context(threads: int, libraries: Sequence[str]) -> BaseContext:
     """Return how workers with so many threads are started: forked off the server, or else each anew.
 
-    Libraries that the server has loaded counted their threads then: it serves those who want as many.
+    Libraries that the server has loaded counted their threads then: it serves those who want as many, and no torch
+    where it has none.
     """
-    global _server_threads  # noqa: PLW0603 - it is Python that has one server a process
-    if "forkserver" not in multiprocessing.get_all_start_methods() or _server_threads not in {None, threads}:
+    global _server  # noqa: PLW0603 - it is Python that has one server a process
+    torch = "torch" in libraries
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    if _server is not None and (_server[0] != threads or (torch and not _server[1])):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    if _server_threads is None:
-        context.set_forkserver_preload(list(_PRELOADED))
-        with _interruptions_blocked(), _environment_set(threads):
+    if _server is None:
+        context.set_forkserver_preload(list(libraries))
+        with _interruptions_blocked(), worker_environment(threads):
             forkserver.ensure_running()
-        _server_threads = threads
+        _server = threads, torch
     return context
 
 
 @contextmanager
-def _environment_set(threads: int) -> Iterator[None]:
+def worker_environment(threads: int) -> Iterator[None]:
     """Let a process that is started in the block see so many threads, and torch's large tensors lie on huge pages."""
     before = {name: os.environ.get(name) for name in (*_THREADS, _HUGE_PAGES)}
     os.environ.update(dict.fromkeys(_THREADS, str(threads)))

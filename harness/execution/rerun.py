@@ -15,6 +15,7 @@ from statistics import stdev
 from harness.data.locations import require
 from harness.execution.device import choose_device
 from harness.execution.driver import make_request
+from harness.execution.libraries import libraries_of
 from harness.execution.local import LocalExecutor
 from harness.execution.options import Options
 from harness.spec.attempt import REQUEST_FILE, AttemptResult, EvaluationSpec, Execution, read_result, unflagged
@@ -143,7 +144,8 @@ def _make(drawn: Drawn, options: Options) -> AttemptResult | str:
     request = replace(request, execution=drawn.execution)
     folder = Path(request.folder)
     atomic_write(folder / REQUEST_FILE, request.to_json())
-    with LocalExecutor(1, drawn.execution.threads) as executor:
+    libraries = libraries_of([(request.config, request.plugin_paths)])
+    with LocalExecutor(1, drawn.execution.threads, libraries) as executor:
         executor.start(folder, None)
         while not (ended := executor.wait(1.0)):
             pass

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.execution.driver import Job, make_request, run_jobs
+from harness.execution.libraries import libraries_of
 from harness.execution.local import LocalExecutor
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
@@ -53,7 +54,8 @@ def run_timing(
         if not jobs:
             return Summary(Plan(()))
         threads = max(job.request.execution.threads for job in jobs.values())
-        with LocalExecutor(1, threads) as executor:
+        libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs.values())
+        with LocalExecutor(1, threads, libraries) as executor:
             return run_jobs(list(jobs.values())[: options.limit], store, executor, options, display)
 
 
@@ -78,11 +80,9 @@ def _timed(item: StudyTrial, study: Study, options: Options, found: Snapshot) ->
     ]
     if not timings:
         return False
-    import torch
-
     from harness.training.environment import device_name
 
-    here = device_name(torch.device(options.device))
+    here = device_name(options.device)
     return any(timing.environment.get("device") == here for timing in timings)
 
 

@@ -216,7 +216,7 @@ def _time(
             for attempt in clean_timings(snapshot, candidate.trial.key, "paper")
             if column.metric in attempt.measures and device_of(attempt) == device_of(newest)
         ]
-        if plain:
+        if plain and newest not in plain:
             theirs = in_unit(max(plain, key=lambda a: (a.started, a.uid)).measures[column.metric], column)
             remarks.append(f"{theirs:.3g} by plain torch in the paper's order")
         cell = _cell(

@@ -1,132 +1,128 @@
-"""The claims of the paper as tests, written down before the runs that test them: loaded and checked, not
-yet evaluated.
-
-`paper/claims.yml` says what each test is. A family is the claims of one table; Holm's correction is over
-its tests.
+"""The claims of the paper as tests, written down before the runs that test them: loaded, written out and checked, not
+yet evaluated. `claim` says what one is, `paper/claims.yml` what each test is.
 """
 
+import itertools
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
-
-from harness.report._yaml import Part, load
-from harness.report.table import TrialName
-from harness.report.table_file import PAPER, load_paper_table
+from harness.report._yaml import load
+from harness.report.arithmetic import paper_table
+from harness.report.claim import Claim, ClaimEntry, Claims, ClaimsEntry, Family, FamilyEntry, Quantity, Untested, Word
+from harness.report.table_file import PAPER
 from harness.spec.checks import FieldError
 from harness.spec.errors import did_you_mean
 
-MINIMUM_SEEDS = 8
+__all__ = ["Claim", "Claims", "Family", "Quantity", "Untested", "load_claims"]
+
+_Path = tuple[str | int, ...]
+_FILLED = ("id", "title", "reading", "quantity")
 
 
-class Quantity(Part):
-    """What a claim is about: the stored value that it reads, and how one number a run (or trial) is made of
-    it.
+def load_claims(path: str | Path | None = None) -> Claims:
+    """Return the claims of a file, or the paper's, which are read once; SpecError, one line with file and line, where
+    they contradict themselves or their tables.
     """
-
-    source: Literal["result", "curve", "artifact", "timing", "cost"]
-    name: str
-    split: str | None = None  # of results and curves
-    where: dict[str, str | int | float] = Field(default_factory=dict)  # fills the braces of a trial's name
-    unit: str
-    of: str
+    return _papers() if path is None else _read(Path(path))
 
 
-class Claim(Part):
-    """A sentence of the paper and the test that it stands for."""
-
-    id: str = Field(pattern=r"^[a-z0-9-]+$")
-    quote: str  # the paper's words
-    reading: str  # what the test takes them to say
-    quantity: str
-    trials: tuple[str, str]  # a and b
-    direction: Literal["greater", "less", "either"]  # a's against b's
-    hypothesis: Literal["superiority", "non_inferiority", "equivalence"]
-    scale: Literal["difference", "ratio"]
-    effect: float = Field(gt=0)  # the smallest that matters, or the margin, on the scale; in the quantity's unit
-    reason: str  # why this much
-    test: Literal["sign_flip", "arithmetic", "timing"]
+@cache
+def _papers() -> Claims:
+    return _read(PAPER / "claims.yml")
 
 
-class Family(Part):
-    """The claims on one table, with what they have in common."""
-
-    table: int
-    section: str
-    alpha: float = Field(gt=0, lt=1)
-    correction: Literal["holm"]
-    seeds_needed: int = Field(ge=MINIMUM_SEEDS)
-    quantities: dict[str, Quantity]
-    trials: dict[str, TrialName]
-    studies: tuple[str, ...] = ()  # that feed the claims beside the table's own; they may name further trials
-    sensitivity: str | None = None  # the study that varies a setting which the paper does not state
-    claims: tuple[Claim, ...] = Field(min_length=1)
-
-    @property
-    def smallest_p(self) -> float:
-        """The smallest p that a sign-flip test of this family can reach, after Holm's correction over all
-        of them.
-        """
-        return sum(claim.test == "sign_flip" for claim in self.claims) * 2.0**-self.seeds_needed
+def _read(path: Path) -> Claims:
+    entry = load(path, ClaimsEntry, _check)
+    return Claims(
+        families=tuple(_family(family, i) for i, family in enumerate(entry.families)), untested=entry.untested
+    )
 
 
-class Claims(Part):
-    """All claims, a family a table."""
-
-    families: tuple[Family, ...]
-
-
-def load_claims(path: str | Path = PAPER / "claims.yml") -> Claims:
-    """Return the claims; SpecError, one line with file and line, where they contradict themselves or their
-    tables.
-    """
-    return load(Path(path), Claims, _check)
+def _family(entry: FamilyEntry, i: int) -> Family:
+    """Return a family with its claims written out."""
+    claims = tuple(claim for j in range(len(entry.claims)) for claim in _claims(entry, i, j))
+    about = entry.about or (f"Table {entry.table}" if entry.table is not None else entry.section)
+    fields = {name: getattr(entry, name) for name in FamilyEntry.model_fields}
+    return Family(**{**fields, "about": about, "claims": claims})
 
 
-def _check(claims: Claims) -> None:
-    _check_ids(claims)
+def _claims(family: FamilyEntry, i: int, j: int) -> Iterator[Claim]:
+    """Yield the claims that an entry stands for, the last word of the grid fastest."""
+    entry, path = family.claims[j], ("families", i, "claims", j)
+    common = {name: getattr(entry, name) for name in Claim.model_fields}
+    for point in _points(entry, path):
+        filled = {name: _filled(common[name], point, (*path, name)) for name in _FILLED}
+        trials = tuple(_filled(name, point, (*path, "trials")) for name in entry.trials)
+        yield Claim(**{**common, **filled, "trials": trials})
+
+
+def _points(entry: ClaimEntry, path: _Path) -> Iterator[dict[str, Word]]:
+    if len({len(words) for words in entry.zip.values()}) > 1:
+        raise FieldError((*path, "zip"), "the lists of a zip are equally long")
+    for step in zip(*entry.zip.values(), strict=True) if entry.zip else [()]:
+        for values in itertools.product(*entry.grid.values()):
+            yield dict(zip((*entry.zip, *entry.grid), (*step, *values), strict=True))
+
+
+def _filled(template: str, point: dict[str, Word], path: _Path) -> str:
+    """Return a text with its braces filled."""
+    try:
+        return template.format(**point)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        words = ", ".join(f"{{{word}}}" for word in point) or "none"
+        raise FieldError(path, f"'{template}' has braces that the grid does not fill; it has {words}") from None
+
+
+def _check(claims: ClaimsEntry) -> None:
+    seen: dict[str, set[str]] = {"id": set(), "title": set()}
     for i, family in enumerate(claims.families):
         _check_family(family, ("families", i))
+        for j in range(len(family.claims)):
+            for claim in _claims(family, i, j):
+                for field, known in seen.items():
+                    _check_new(str(getattr(claim, field)), known, ("families", i, "claims", j, field))
+                _check_claim(family, claim, ("families", i, "claims", j))
+        whole = _family(family, i)
+        if whole.smallest_p >= whole.alpha:
+            raise FieldError(
+                ("families", i, "seeds_needed"),
+                f"{family.seeds_needed} seeds can never reject: the smallest p is {whole.smallest_p:.3g}",
+            )
 
 
-def _check_ids(claims: Claims) -> None:
-    seen: set[str] = set()
-    for i, family in enumerate(claims.families):
-        for j, claim in enumerate(family.claims):
-            if claim.id in seen:
-                raise FieldError(("families", i, "claims", j, "id"), f"the claim '{claim.id}' stands twice")
-            seen.add(claim.id)
+def _check_new(name: str, seen: set[str], path: _Path) -> None:
+    if name in seen:
+        raise FieldError(path, f"the claim '{name}' stands twice")
+    seen.add(name)
 
 
-def _check_family(family: Family, path: tuple[str | int, ...]) -> None:
-    """Refuse a trial that its table does not have, unknown words, and too few seeds ever to reject."""
-    rows = {(row.trial.study, row.trial.name) for row in load_paper_table(family.table).rows}
+def _check_family(family: FamilyEntry, path: _Path) -> None:
+    """Refuse a trial that its table does not have, and unknown words."""
+    rows = set()
+    if family.table is not None:
+        rows = {(row.trial.study, row.trial.name) for row in paper_table(family.table).rows}
+    elif not family.about:
+        raise FieldError((*path, "about"), "'about' is missing: claims without a table say what they are on")
     for name, trial in family.trials.items():
         if (trial.study, trial.name) not in rows and trial.study not in family.studies:
             near = did_you_mean(trial.name, [row for _, row in rows])
-            raise FieldError(
-                (*path, "trials", name),
-                f"table {family.table} has no trial '{trial.study}/{trial.name}'{near}",
+            said = (
+                "'studies' does not name the study of" if family.table is None else f"table {family.table} has no trial"
             )
-    for i, claim in enumerate(family.claims):
-        _check_claim(family, claim, (*path, "claims", i))
-    if family.smallest_p >= family.alpha:
-        raise FieldError(
-            (*path, "seeds_needed"),
-            f"{family.seeds_needed} seeds can never reject: the smallest p is {family.smallest_p:.3g}",
-        )
+            raise FieldError((*path, "trials", name), f"{said} '{trial.study}/{trial.name}'{near}")
+    for name in family.constant:
+        _check_known(name, family.trials, "trial", (*path, "constant"))
+    for name, quantity in family.quantities.items():
+        if quantity.minus is not None:
+            _check_known(quantity.minus, family.quantities, "quantity", (*path, "quantities", name, "minus"))
 
 
-def _check_claim(family: Family, claim: Claim, path: tuple[str | int, ...]) -> None:
-    if claim.quantity not in family.quantities:
-        raise FieldError(
-            (*path, "quantity"),
-            f"unknown quantity '{claim.quantity}'{did_you_mean(claim.quantity, family.quantities)}",
-        )
+def _check_claim(family: FamilyEntry, claim: Claim, path: _Path) -> None:
+    _check_known(claim.quantity, family.quantities, "quantity", (*path, "quantity"))
     for i, name in enumerate(claim.trials):
-        if name not in family.trials:
-            raise FieldError((*path, "trials", i), f"unknown trial '{name}'{did_you_mean(name, family.trials)}")
-    if claim.trials[0] == claim.trials[1]:
+        _check_known(name, family.trials, "trial", (*path, "trials", i))
+    if len(set(claim.trials)) < len(claim.trials):
         raise FieldError((*path, "trials"), f"the claim '{claim.id}' compares a trial with itself")
     if (claim.direction == "either") != (claim.hypothesis == "equivalence"):
         raise FieldError((*path, "direction"), "'either' goes with equivalence, and with it alone")
@@ -135,3 +131,8 @@ def _check_claim(family: Family, claim: Claim, path: tuple[str | int, ...]) -> N
     tests = {"cost": "arithmetic", "timing": "timing"}
     if tests.get(family.quantities[claim.quantity].source, "sign_flip") != claim.test:
         raise FieldError((*path, "test"), f"'{claim.test}' does not fit the quantity '{claim.quantity}'")
+
+
+def _check_known(name: str, known: Mapping[str, object], what: str, path: _Path) -> None:
+    if name not in known:
+        raise FieldError(path, f"unknown {what} '{name}'{did_you_mean(name, known)}")

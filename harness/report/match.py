@@ -139,5 +139,10 @@ def composition(attempt: AttemptRecord) -> Composition | None:
 
 
 def clean_timings(snapshot: Snapshot, trial_key: str, composed: Composition = "ours") -> list[AttemptRecord]:
-    """Return a trial's timings that may stand in a table: alone on the device, composed so; oldest first."""
-    return [a for a in snapshot.timings(trial_key) if a.exclusive and composition(a) == composed]
+    """Return a trial's timings that may stand in a table: alone on the device, composed so; oldest first.
+
+    Where a trial was never timed as we compose it, the timings of the paper's composition stand in their place.
+    """
+    alone = [a for a in snapshot.timings(trial_key) if a.exclusive]
+    found = [a for a in alone if composition(a) == composed]
+    return found or ([a for a in alone if composition(a) == "paper"] if composed == "ours" else [])

@@ -1,4 +1,4 @@
-"""The document of `harness model sweep`: where in torchvision's networks feature pooling can stand, and what it saves."""
+"""The document of `harness model sweep`: where feature pooling can stand in torchvision's networks, what it saves."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 _KINDS = (
     ("its channels meet others in a sum, as an identity shortcut", r" combines its channels with as many"),
-    ("its channels are multiplied by as many others (squeeze and excitation, layer scale)", r" multiplies its channels by as many"),
+    ("its channels are multiplied by as many others (squeeze and excitation)", r" multiplies its channels by as many"),
     ("a grouped convolution reads it", r" is a grouped convolution "),
     (
         "its channels lie or go along another dimension (transformers)",

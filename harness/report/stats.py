@@ -6,9 +6,8 @@ the other. The exact tests of paired differences are in `statistics`; scipy does
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from harness.report.statistics import (
     ALPHA,
@@ -23,6 +22,7 @@ from harness.report.statistics import (
 )
 
 RESAMPLES = 9_999
+_AT_ONCE = 4_000_000  # values of all resamples that are held at once
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Test:
 
 @dataclass(frozen=True)
 class BestOf:
-    """The best of k runs, and how far above one run's expectation it lies by being chosen."""
+    """The best of some runs, and how far above one run's expectation the best of k lies by being chosen."""
 
     best: float
     mean: float
-    expected_best: float  # of k runs drawn with replacement from these values
+    expected_best: float  # of k of these runs, drawn without replacement
     k: int
 
     @property
@@ -61,17 +61,17 @@ class BestOf:
 
 
 def best_of(values: Sequence[float], k: int) -> BestOf:
-    """Return the best (largest) of the values beside the expected maximum of k draws from them, with replacement.
+    """Return the best (largest) of the values beside the mean over all choices of k of them of their maximum.
 
-    With x sorted and n values, P(max <= x_i) = (i / n)^k, so the expected maximum is a weighted sum. Give the
-    negatives where lower is better. Raises ValueError for no values or k < 1.
+    That is an unbiased estimate of what the best of k runs is expected to be: with x sorted and n values, x_i is the
+    largest of C(i - 1, k - 1) of the C(n, k) choices. Give the negatives where lower is better. Raises ValueError for
+    fewer than k values or k < 1.
     """
-    if not values or k < 1:
-        raise ValueError("best_of needs a value and k of at least 1")
+    if not 1 <= k <= len(values):
+        raise ValueError(f"the best of {k} needs as many values, not {len(values)}")
     ordered, n = sorted(values), len(values)
-    weights = [above - below for below, above in pairwise((i / n) ** k for i in range(n + 1))]
-    expected = math.fsum(weight * value for weight, value in zip(weights, ordered, strict=True))
-    return BestOf(ordered[-1], math.fsum(ordered) / n, expected, k)
+    largest = math.fsum(math.comb(i, k - 1) * value for i, value in enumerate(ordered))
+    return BestOf(ordered[-1], math.fsum(ordered) / n, largest / math.comb(n, k), k)
 
 
 def normal_bias(k: int) -> float:
@@ -84,10 +84,12 @@ def normal_bias(k: int) -> float:
     return float(quad(lambda x: x * k * norm.pdf(x) * norm.cdf(x) ** (k - 1), -9, 9)[0])
 
 
-def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
-    """Return the 95 % percentile bootstrap interval of the mean, the same for the same seed; None of one value.
+def bootstrap(
+    values: Sequence[float], seed: int = 0, statistic: Callable[[Sequence[float]], float] | None = None
+) -> tuple[float, float] | None:
+    """Return the 95 % percentile bootstrap interval of the mean, or of another statistic; None of one value.
 
-    Of few values it is too narrow: n values give no resample beyond their own range.
+    The same for the same seed. Of few values it is too narrow: n values give no resample beyond their own range.
     """
     import numpy as np
     from scipy.stats import bootstrap as resample
@@ -98,10 +100,12 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float] | N
         return math.nan, math.nan
     found = resample(
         (np.asarray(values),),
-        np.mean,
+        np.mean if statistic is None else statistic,
         confidence_level=LEVEL,
         n_resamples=RESAMPLES,
         method="percentile",
+        vectorized=statistic is None,
+        batch=max(1, _AT_ONCE // len(values)),
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(found.low), float(found.high)
@@ -174,13 +178,6 @@ def paired_bootstrap(one: Sequence[float], other: Sequence[float], seed: int = 0
     return bootstrap([a - b for a, b in zip(one, other, strict=True)], seed)
 
 
-def so_few(seeds: int, tests: int = 1, alpha: float = ALPHA) -> str:
-    """Return a line for a plan: the smallest p of so many paired seeds, one-sided, after Holm over so many tests."""
-    least = min(1.0, tests * 2.0**-seeds)
-    verdict = "too few runs to tell" if least >= alpha else "enough to tell"
-    return f"{seeds} seeds, {tests} test{'s' if tests != 1 else ''}: smallest attainable p {least:.2g}, {verdict}"
-
-
 __all__ = [
     "BestOf",
     "Test",
@@ -200,5 +197,4 @@ __all__ = [
     "paired_bootstrap",
     "sign_flip",
     "smallest_p",
-    "so_few",
 ]

@@ -3,7 +3,7 @@ multiply-accumulates.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
 
@@ -16,6 +16,7 @@ from harness.report.provenance import code_remarks, short, threads_of
 from harness.report.selection import pick, results
 from harness.report.statistics import mean
 from harness.report.table import CLEAN, Better
+from harness.report.uncertainty import accuracy_note, images_of
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.function import RETURNED
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
@@ -243,4 +244,14 @@ def _notes(
     if runs:
         devices = ", ".join(sorted({device_of(run) for run in runs}))
         notes.append(Note(f"{'Trained' if described else 'Run'} on {devices}, {threads_of(runs)}."))
-    return notes
+    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs))]
+
+
+def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]) -> Iterable[str]:
+    """Yield what one accuracy's standard error is on each test set."""
+    for metric in metrics:
+        images = images_of(snapshot, metric.evaluation.key)
+        known = [results(snapshot, run).get((metric.evaluation.key, metric.name)) for run in runs]
+        numbers = [value for value in known if value is not None and 0 <= value <= 1]
+        if metric.name == "accuracy" and images and numbers:
+            yield accuracy_note(numbers, images)

@@ -3,18 +3,19 @@ know below it.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.report.cells import Expected, Found, find
 from harness.report.compare import Samples, with_statistics
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
 from harness.report.match import Candidate, device_of
-from harness.report.printing import NOTHING, difference, printed
+from harness.report.printing import NOTHING, difference, in_words, printed
 from harness.report.provenance import code_remarks, short, threads_of
 from harness.report.statistics import mean
 from harness.report.statistics_table import statistics_tables
 from harness.report.table import Select, Table
+from harness.report.uncertainty import accuracy_notes, choosing_notes
 from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED
 from harness.spec.protocol import resolve_protocol
@@ -144,18 +145,18 @@ def _notes(
     about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})" if trained else ""
     stated = table.expect.protocol
     used = sorted({_protocol(f.candidate) for f in found if f.candidate is not None and f.attempts})
-    protocol = _plain(stated) if stated else "; ".join(used) or NOTHING
+    protocol = in_words(stated) if stated else "; ".join(used) or NOTHING
     of_functions = table.expect.dataset == RETURNED.dataset
     yield Note(
         f"Function: {protocol}." if of_functions else f"Data: {table.expect.dataset}{about}. Protocol: {protocol}."
     )
     yield from _machines(table, found)
-    yield from _selection(table, found, how)
+    yield from _selection(snapshot, table, found, how)
     unstated = [s for s in settings if s.source != "stated"]
     if unstated:
         yield Note(
             f"Settings of {table.expect.protocol_name} that the paper does not state:",
-            tuple(f"{s.field}: {_plain(s.value)} ({s.source}; {s.where})" for s in unstated),
+            tuple(f"{s.field}: {in_words(s.value)} ({s.source}; {s.where})" for s in unstated),
         )
     columns = tuple(f"{column.label}: {column.note}" for column in table.columns if column.note)
     if columns:
@@ -173,17 +174,8 @@ def _protocol(candidate: Candidate) -> str:
         named = resolve_protocol({"kind": candidate.protocol}).canonical()
     except HarnessError:
         return candidate.protocol
-    changed = [f"{field} {_plain(value)}" for field, value in sorted(ours.items()) if named.get(field) != value]
+    changed = [f"{field} {in_words(value)}" for field, value in sorted(ours.items()) if named.get(field) != value]
     return f"{candidate.protocol} ({', '.join(changed)})" if changed else candidate.protocol
-
-
-def _plain(value: object) -> str:
-    """Return a setting's value in words: {kind: sgd, learning_rate: 0.05} as "sgd, learning_rate 0.05"."""
-    if isinstance(value, Mapping):
-        return ", ".join(_plain(v) if k == "kind" else f"{k} {_plain(v)}" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return " ".join(_plain(item) for item in value)
-    return str(value)
 
 
 def _machines(table: Table, found: Sequence[Found]) -> Iterable[Note]:
@@ -210,7 +202,7 @@ def _spread(found: Found) -> Iterable[str]:
             yield f"{found.row.label}, {found.column.label}: {least} to {most}"
 
 
-def _selection(table: Table, found: Sequence[Found], how: Select) -> Iterable[Note]:
+def _selection(snapshot: Snapshot, table: Table, found: Sequence[Found], how: Select) -> Iterable[Note]:
     """Which runs are shown, what that does to the numbers, and every run's value."""
     results = [f for f in found if f.column.source == "result"]
     if not results:
@@ -225,6 +217,8 @@ def _selection(table: Table, found: Sequence[Found], how: Select) -> Iterable[No
             f" The best of {size} is a biased estimate: chosen on the data that it reports, it lies above"
             " what a run is expected to reach."
         )
+        text = " ".join([text, *choosing_notes(snapshot, found, len(stated))])
+    text = " ".join([text, *accuracy_notes(snapshot, found)])
     lines = tuple(_all_seeds(f, table) for f in results if f.cell.ours is not None)
     yield Note(text)
     if lines:

@@ -43,6 +43,13 @@ def load_our_table(name: str) -> Table:
     return load_table(OURS / f"{name}.yml")
 
 
+def find_table(text: str) -> Table:
+    """Return a table by what a person calls it: a number of the paper's, a name of ours, or a file of her own."""
+    if text.isdecimal():
+        return load_paper_table(int(text))
+    return load_table(text) if Path(text).suffix in {".yml", ".yaml"} else load_our_table(text)
+
+
 def load_table(path: str | Path) -> Table:
     """Return the table in a YAML file; SpecError, one line, where it cannot be used."""
     entry = load(Path(path), TableEntry, _check)

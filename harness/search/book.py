@@ -46,7 +46,7 @@ class Book:
             if place.study == self.search.name and place.trial_key in by_key:
                 more = tuple(seed for seed in place.seeds if seed not in self.search.seeds)
                 self.members[by_key[place.trial_key]] = (*self.search.seeds, *more)
-        reader = Reader(self.store, found)
+        reader = Reader(self.store, found, self.search.measured)
         for placement, runs in self._planned(known, found, again=True).items():
             outcome = reader.outcome(runs, prunes=self.search.prunes)
             if outcome is not None:
@@ -74,33 +74,39 @@ class Book:
         """Read a placement's outcome anew, after its runs: what failed once more is not tried again."""
         found = snapshot(self.store)
         runs = self._planned({placement: self.search.seeds}, found, again=False)[placement]
-        outcome = Reader(self.store, found).outcome(runs, prunes=self.search.prunes)
+        outcome = Reader(self.store, found, self.search.measured).outcome(runs, prunes=self.search.prunes)
         if outcome is not None:
             self.outcomes[placement] = outcome
         return outcome
 
     def values(self, placement: Placement, seeds: tuple[int, ...]) -> dict[int, float | None]:
-        """Return the accuracy of a placement by seed; nan where it diverged, None where it is not known."""
-        reader, trial = Reader(self.store, snapshot(self.store)), self.search.space.trial(placement)
+        """Return the first objective of a placement by seed; nan where it diverged, None where it is not known."""
+        reader = Reader(self.store, snapshot(self.store), self.search.measured)
+        trial = self.search.space.trial(placement)
         return {seed: reader.value(trial, seed) for seed in seeds}
 
     def costs(self, placement: Placement) -> Mapping[str, float]:
-        """Return what a placement's network costs, by name."""
+        """Return what a placement's network costs, by name, and what further objectives its runs measured."""
         if not self._costs.get(placement):
             trial = self.search.space.trial(placement)
             self._costs[placement] = trial_costs(trial, self.search.space.plugin_folders)
-        return self._costs[placement]
+        outcome = self.outcomes.get(placement)
+        return self._costs[placement] if outcome is None else {**self._costs[placement], **outcome.also}
 
     def objectives(self, placement: Placement) -> tuple[float, ...]:
-        """Return what a sampler is told of a placement that has a value, or diverged.
+        """Return what a sampler is told of a placement that has a value, or diverged; nothing where nothing can be.
 
         A network that diverged is told as one that is never right and costs as much as that without compressors, which
-        every other dominates.
+        every other dominates; a function that did, as the worst that is known in each objective.
         """
-        outcome = self.outcomes[placement]
-        diverged = outcome.state == "nan"
-        costs = self.costs(() if diverged else placement) if len(self.search.objectives) > 1 else {}
-        return (0.0 if diverged else outcome.accuracy, *(costs[name] for name in self.search.objectives[1:]))
+        outcome, further = self.outcomes[placement], self.search.objectives[1:]
+        if outcome.state != "nan":
+            return (outcome.mean, *(self.costs(placement)[name] for name in further))
+        if not self.search.of_arguments:
+            return (0.0, *(self.costs(())[name] for name in further))
+        known = [self.objectives(p) for p, o in self.outcomes.items() if o.state == "value"]
+        worst = [min if direction == "maximize" else max for direction in self.search.directions]
+        return tuple(choose(each) for choose, each in zip(worst, zip(*known, strict=True), strict=False))
 
     def _planned(
         self, seeds: Mapping[Placement, tuple[int, ...]], found: Snapshot, *, again: bool

@@ -7,11 +7,10 @@ from wsgiref.util import setup_testing_defaults
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.search.book import Book
-from harness.search.space import words
+from harness.search.proposals import distribution
 from harness.spec.errors import HarnessError
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -37,12 +36,12 @@ def study(book: Book) -> optuna.storages.InMemoryStorage:
     made = optuna.create_study(
         study_name=search.name,
         storage=storage,
-        directions=[StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE][: len(search.objectives)],
+        directions=list(search.directions),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         made.set_metric_names(list(search.objectives))
-    choices = {site: optuna.distributions.CategoricalDistribution(c) for site, c in search.space.choices.items()}
+    choices = {place: distribution(choice) for place, choice in search.space.choices.items()}
     for placement in book.outcomes:
         made.add_trial(_trial(book, placement, choices))
     return storage
@@ -63,15 +62,15 @@ def get(app: App, path: str) -> bytes:
 
 def _trial(book: Book, placement: Any, choices: Mapping[str, Any]) -> FrozenTrial:
     outcome = book.outcomes[placement]
-    state = _STATES.get(outcome.state, TrialState.COMPLETE)
-    strides: dict[str, int | None] = {**dict.fromkeys(choices), **dict(placement)}
+    values = list(book.objectives(placement)) if outcome.state not in _STATES else []
+    state = _STATES.get(outcome.state, TrialState.COMPLETE if values else TrialState.FAIL)
     return create_trial(
         state=state,
-        values=list(book.objectives(placement)) if state == TrialState.COMPLETE else None,
-        params=strides,
+        values=values or None,
+        params=book.search.space.chosen(placement),
         distributions=dict(choices),
         user_attrs={
-            "placement": words(placement),
+            "placement": book.search.space.words(placement),
             "key": book.search.space.trial(placement).key,
             "attempts": list(outcome.attempts),
             "diverged": outcome.state == "nan",

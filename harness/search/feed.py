@@ -28,6 +28,7 @@ class _Open:
     """A placement whose runs are under way."""
 
     proposal: Proposal
+    placement: Placement
     waiting: list[Job]
     running: int = 0
     pruned: bool = False
@@ -50,13 +51,13 @@ class SearchFeed:
         """Tell the sampler all that is known."""
         self._unfinished = self.book.unfinished
         for placement, outcome in self.book.outcomes.items():
-            self._tell(self.proposals.ask_for(self._chosen(placement)), placement, outcome)
+            self._tell(self.proposals.ask_for(self.book.search.space.chosen(placement)), placement, outcome)
 
     @property
     def expected(self) -> int:
         """How many attempts there will be, at most."""
         new = min(self.budget - len(self.book.members), self.book.search.space.size - self._known)
-        return (len(self._unfinished) + max(0, new)) * len(self.book.search.seeds)
+        return (len(self._unfinished) + int(max(0, new))) * len(self.book.search.seeds)
 
     def take(self) -> Job | None:
         """Return the next attempt: of a placement under way, an unfinished one, or a new proposal."""
@@ -69,16 +70,16 @@ class SearchFeed:
                 return None
 
     def reached(self, job: Job, progress: Mapping[str, Any]) -> bool:
-        """Report the first seed's accuracy after each epoch; return whether the pruner ends its placement."""
+        """Report the first seed's value after each epoch, or each step of a function; return whether to prune."""
         opened, search = self._open[job.request.trial_key], self.book.search
         if not search.prunes or opened.pruned:
             return opened.pruned
         first = job.request.kind == "train" and job.request.seed == search.seeds[0]
-        if first and progress["epoch"] > opened.proposal.reported:
-            trial = search.space.trial(self._placement(opened.proposal))
-            epochs = epochs_of(trial, read_curve(Path(job.request.folder) / CURVE_FILE))
+        if first and (search.of_arguments or progress["epoch"] > opened.proposal.reported):
+            points = read_curve(Path(job.request.folder) / CURVE_FILE)
+            epochs = epochs_of(search.space.trial(opened.placement), search.objectives[0], points)
             prune = self.proposals.report(opened.proposal, epochs)
-            opened.pruned = prune and progress["epoch"] < progress["epochs"]
+            opened.pruned = prune and (search.of_arguments or progress["epoch"] < progress["epochs"])
         return opened.pruned
 
     def ended(self, job: Job, state: str) -> None:
@@ -92,7 +93,7 @@ class SearchFeed:
         if opened.running or opened.waiting:
             return
         del self._open[job.request.trial_key]
-        placement = self._placement(opened.proposal)
+        placement = opened.placement
         outcome = self.book.look(placement)
         if outcome is None:
             self._in_vain.add(placement)
@@ -105,7 +106,7 @@ class SearchFeed:
         """Begin with another placement; return False where there is none now."""
         if self._unfinished:
             placement = self._unfinished.pop(0)
-            proposal = self.proposals.ask_for(self._chosen(placement))
+            proposal = self.proposals.ask_for(self.book.search.space.chosen(placement))
         elif len(self.book.members) >= self.budget:
             self.stopped = "budget"
             return False
@@ -117,7 +118,7 @@ class SearchFeed:
             self.book.add(placement)
         study = study_of(self.book.search, {placement: self.book.members[placement]})
         jobs = [make_job(run, [study], self.book.options) for run in self.book.runs(placement)]
-        self._open[self.book.search.space.trial(placement).key] = _Open(proposal, jobs)
+        self._open[self.book.search.space.trial(placement).key] = _Open(proposal, placement, jobs)
         return True
 
     def _new_proposal(self) -> Proposal | None:
@@ -147,14 +148,12 @@ class SearchFeed:
         return len(self.book.outcomes.keys() | self.book.members.keys())
 
     def _tell(self, proposal: Proposal, placement: Placement, outcome: Outcome) -> None:
-        if outcome.state in {"value", "nan"}:
-            self.proposals.tell(proposal, "value", self.book.objectives(placement), epochs=outcome.epochs)
+        values = self.book.objectives(placement) if outcome.state in {"value", "nan"} else ()
+        if values:
+            self.proposals.tell(proposal, "value", values, epochs=outcome.epochs)
         else:
             state: Literal["failed", "pruned"] = "pruned" if outcome.state == "pruned" else "failed"
             self.proposals.tell(proposal, state, epochs=outcome.epochs)
 
     def _placement(self, proposal: Proposal) -> Placement:
         return self.book.search.space.placement(proposal.chosen)
-
-    def _chosen(self, placement: Placement) -> dict[str, int | None]:
-        return {**dict.fromkeys(self.book.search.space.strides), **dict(placement)}

@@ -11,67 +11,29 @@
     strides: [2, 4]
     objectives: [accuracy, parameters]
 
-A search chooses, so it must not meet the test set: a protocol that trains on all data is refused.
+A search chooses, so it must not meet the test set: a protocol that trains on all data is refused. A file whose task is
+a function searches its arguments (`harness.search.argument_file`).
 """
 
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-
-from harness.search.space import Space
+from harness.search.argument_file import argument_space, objectives_of
+from harness.search.form import ArgumentFile, PlacementFile, SamplerName, SearchFile
+from harness.search.space import AnySpace, Space
 from harness.spec.checks import FieldError, validate
 from harness.spec.errors import HarnessError, SpecError, did_you_mean
 from harness.spec.foreign import declared_model
 from harness.spec.grid import Override
 from harness.spec.resolve import named, resolve_trial
 from harness.spec.source import Source, YamlPath, read_source
-from harness.spec.study_file import ExecutionOptions, Part, Seed
+from harness.spec.study_file import ExecutionOptions
+from harness.spec.trial import Direction
 
-SamplerName = Literal["tpe", "nsga2", "brute"]
-Objective = Literal["accuracy", "parameters", "macs"]
-OBJECTIVES: tuple[tuple[Objective, ...], ...] = (("accuracy",), ("accuracy", "parameters"), ("accuracy", "macs"))
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    if len(set(values)) != len(values):
-        raise ValueError("a list in which nothing stands twice")
-    return values
-
-
-def _objectives(values: list[Objective]) -> list[Objective]:
-    if tuple(values) not in OBJECTIVES:
-        raise ValueError("accuracy, alone or followed by parameters or macs")
-    return values
-
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
-Stride = Annotated[int, Field(ge=2, strict=True)]
-
-
-class _SearchFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    search: Name
-    description: str = ""
-    task: Part | None = None
-    dataset: Part | None = None
-    model: Part | None = None
-    protocol: Part | None = None
-    seeds: Seeds
-    sites: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] | None = None
-    compressor: Part
-    strides: Annotated[list[Stride], Field(min_length=1), AfterValidator(_distinct)]
-    objectives: Annotated[list[Objective], AfterValidator(_objectives)] = ["accuracy", "parameters"]
-    sampler: SamplerName = "tpe"
-    sampler_seed: Seed = 0
-    pruner: Literal["median"] | None = None
-    study: Name | None = None
-    study_seeds: Seeds = [0, 1, 2]
-    execution: ExecutionOptions = ExecutionOptions()
+_PLACED: tuple[Direction, ...] = ("maximize", "minimize")  # accuracy, and what a network costs
 
 
 @dataclass(frozen=True)
@@ -80,9 +42,10 @@ class Search:
 
     name: str
     description: str
-    space: Space
+    space: AnySpace
     seeds: tuple[int, ...]
-    objectives: tuple[Objective, ...]
+    objectives: tuple[str, ...]
+    directions: tuple[Direction, ...]  # the better one of each objective
     sampler: SamplerName
     sampler_seed: int
     prunes: bool
@@ -93,9 +56,21 @@ class Search:
     file: str
 
     @property
-    def cost(self) -> Objective:
-        """The cost that is shown beside the accuracy: the second objective, or the parameters."""
-        return self.objectives[1] if len(self.objectives) > 1 else "parameters"
+    def of_arguments(self) -> bool:
+        """Whether a function's arguments are searched, not where compressors stand."""
+        return self.space.sample.is_function
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The objectives that runs measure; the others are costs that are counted."""
+        return self.objectives if self.of_arguments else self.objectives[:1]
+
+    @property
+    def cost(self) -> str | None:
+        """What is shown beside the first objective: the second, or the parameters; a function has none of these."""
+        if len(self.objectives) > 1:
+            return self.objectives[1]
+        return None if self.of_arguments else "parameters"
 
 
 def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
@@ -104,11 +79,23 @@ def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
     Raises SpecError, with file and line or the option to blame, for the first thing that is wrong.
     """
     source = read_source(path)
-    data = _overridden(source.data, overrides)
+    form = _form(source.data)
+    data = _overridden(source.data, overrides, form)
+    folders = (str(Path(path).resolve().parent),)
+    space: AnySpace
+    directions: tuple[Direction, ...]
     try:
-        file = validate(_SearchFile, data)
-        space = _space(file, data, (str(Path(path).resolve().parent),))
-        _check(file)
+        file = validate(form, data)
+        if isinstance(file, ArgumentFile):
+            space = argument_space(file, folders)
+            metrics = space.sample.metrics
+            objectives = objectives_of(file, metrics)
+            directions = tuple(metrics[name] for name in objectives)
+        else:
+            space = _space(cast("PlacementFile", file), data, folders)
+            objectives = tuple(cast("PlacementFile", file).objectives)
+            directions = _PLACED[: len(objectives)]
+        _check(file, objectives)
     except FieldError as error:
         raise _placed(source, error, overrides) from error.__cause__
     return Search(
@@ -116,7 +103,8 @@ def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
         description=file.description,
         space=space,
         seeds=tuple(file.seeds),
-        objectives=tuple(file.objectives),
+        objectives=objectives,
+        directions=directions,
         sampler=file.sampler,
         sampler_seed=file.sampler_seed,
         prunes=file.pruner is not None,
@@ -128,7 +116,14 @@ def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
     )
 
 
-def _space(file: _SearchFile, data: Mapping[str, Any], folders: Sequence[str]) -> Space:
+def _form(data: Mapping[str, Any]) -> type[SearchFile]:
+    """Return the form of a file: that of a function's arguments where its task is no training of ours."""
+    task = named(data.get("task"))
+    kind = task.get("kind") if isinstance(task, dict) else None
+    return PlacementFile if kind in {None, "classification"} else ArgumentFile
+
+
+def _space(file: PlacementFile, data: Mapping[str, Any], folders: Sequence[str]) -> Space:
     """Return the file's space with every stride at every site checked. Raises FieldError."""
     parts = {name: data.get(name) for name in ("task", "dataset", "model", "protocol")}
     base = resolve_trial(**parts, compressors={}, plugin_folders=folders)
@@ -141,8 +136,6 @@ def _space(file: _SearchFile, data: Mapping[str, Any], folders: Sequence[str]) -
     compressor = cast("dict[str, Any]", named(file.compressor))
     if "stride" in compressor:
         raise FieldError(("compressor", "stride"), "the stride is what is searched for: write strides: [2, 4] instead")
-    if base.is_function:
-        raise FieldError(("task",), "a function has no sites where something could stand: make a grid of its arguments")
     declared = declared_model(base.config["model"], folders)
     known = declared.sites
     for number, site in enumerate(file.sites or ()):
@@ -163,21 +156,23 @@ def _space(file: _SearchFile, data: Mapping[str, Any], folders: Sequence[str]) -
     return space
 
 
-def _check(file: _SearchFile) -> None:
+def _check(file: SearchFile, objectives: Sequence[str]) -> None:
     """Raise FieldError for keys that do not go together."""
-    if file.pruner is not None and len(file.objectives) > 1:
-        raise FieldError(("pruner",), "a pruner needs one objective: write objectives: [accuracy], or no pruner")
+    if file.pruner is not None and len(objectives) > 1:
+        raise FieldError(
+            ("pruner",), f"a pruner needs one objective: write objectives: [{objectives[0]}], or no pruner"
+        )
     if file.study == file.search:
         raise FieldError(("study",), f"the study that is written needs another name than the search, '{file.search}'")
 
 
-def _overridden(data: Mapping[str, Any], overrides: Sequence[Override]) -> dict[str, Any]:
+def _overridden(data: Mapping[str, Any], overrides: Sequence[Override], form: type[SearchFile]) -> dict[str, Any]:
     """Return the file's contents with a value put in at each override's dotted path."""
     result: dict[str, Any] = copy.deepcopy(dict(data))
     for override in overrides:
         keys = override.path.split(".")
-        if keys[0] not in _SearchFile.model_fields:
-            message = f"'{override.path}' leads nowhere{did_you_mean(keys[0], _SearchFile.model_fields)}"
+        if keys[0] not in form.model_fields:
+            message = f"'{override.path}' leads nowhere{did_you_mean(keys[0], form.model_fields)}"
             raise SpecError(message, file=_option(override.path))
         target: Any = result
         for key in keys[:-1]:

@@ -4,48 +4,52 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from harness.search.file import Objective
-from harness.search.space import Placement, words
+from harness.search.space import Placement
+from harness.spec.trial import Direction
+
+_PLACED: tuple[Direction, ...] = ("maximize", "minimize")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A placement with a value: mean accuracy on the validation split over the search's seeds, and its costs."""
+    """A placement with a value: the first objective's mean over the search's seeds, and what else counts.
+
+    `words` is the placement for people; `costs` has its further objectives, and parameters and MACs of a network.
+    """
 
     placement: Placement
+    words: str
     key: str
-    accuracy: float
+    mean: float
     values: Mapping[int, float]  # by seed
     costs: Mapping[str, float]
     attempts: tuple[str, ...]  # whose values these are
     confirmed: Mapping[int, float | None] = field(default_factory=dict)  # by fresh seed; None: not known
 
     @property
-    def words(self) -> str:
-        """The placement for people."""
-        return words(self.placement)
-
-    @property
     def confirmed_mean(self) -> float | None:
-        """The mean accuracy over the fresh seeds; None where there are none, or one of them has no value."""
+        """The mean over the fresh seeds; None where there are none, or one of them has no value."""
         values = [value for value in self.confirmed.values() if value is not None]
         return fmean(values) if values and len(values) == len(self.confirmed) else None
 
 
-def front(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> list[Candidate]:
+def front(
+    candidates: Sequence[Candidate], objectives: Sequence[str], directions: Sequence[Direction] = _PLACED
+) -> list[Candidate]:
     """Return the front, the cheapest first.
 
-    With two objectives: those for which no other is at least as good in both and better in one. With the accuracy
-    alone: the most accurate one, of equals that with the fewest parameters.
+    With two objectives: those for which no other is at least as good in both and better in one. With one alone: the
+    best one, of equals that with the fewest parameters.
     """
-    ordered = sorted(candidates, key=lambda c: (c.costs["parameters"], c.placement))
+    signs = [1 if direction == "maximize" else -1 for direction in directions]
+    ordered = sorted(candidates, key=lambda c: (c.costs.get("parameters", 0.0), c.words))
     if len(objectives) == 1:
-        return [max(ordered, key=lambda c: c.accuracy)] if ordered else []
+        return [max(ordered, key=lambda c: signs[0] * c.mean)] if ordered else []
     cost = objectives[1]
-    chosen = [c for c in ordered if not any(_dominates(other, c, cost) for other in ordered)]
-    return sorted(chosen, key=lambda c: (c.costs[cost], c.accuracy, c.placement))
 
+    def dominates(one: Candidate, other: Candidate) -> bool:
+        better = (signs[0] * (one.mean - other.mean), signs[1] * (one.costs[cost] - other.costs[cost]))
+        return min(better) >= 0 and max(better) > 0
 
-def _dominates(one: Candidate, other: Candidate, cost: Objective) -> bool:
-    better = (one.accuracy - other.accuracy, other.costs[cost] - one.costs[cost])
-    return min(better) >= 0 and max(better) > 0
+    chosen = [c for c in ordered if not any(dominates(other, c) for other in ordered)]
+    return sorted(chosen, key=lambda c: (c.costs[cost], c.mean, c.words))

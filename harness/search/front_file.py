@@ -10,21 +10,24 @@ from ruamel.yaml import YAML
 from harness.search.file import Search
 from harness.search.front import Candidate
 from harness.spec.files import atomic_write
-from harness.spec.resolve import named
 
 
 def write_front(path: Path, search: Search, front: Sequence[Candidate], members: int) -> None:
     """Write the study of a front. `members`: how many placements the search has."""
-    parts = {name: named(value) for name, value in search.space.parts.items()}
-    parts["protocol"] = {**parts["protocol"], "train_on": "all"}
+    parts = search.space.final_parts()
     seeds = ", ".join(map(str, search.seeds))
     how = f"{members} placements, sampler {search.sampler}, objectives {', '.join(search.objectives)}"
+    what, found = "placement", ["accuracy on the validation split", "accuracy on the test set"]
+    said = ["# Found without test data; this study trains on the whole training set and meets the test set."]
+    if search.of_arguments:
+        how = how.replace("placements", "points")
+        what, found, said = "arguments", [f"{search.objectives[0]} as the function returned it"] * 2, []
     lines = [
-        f"# The front of the search '{search.name}' ({search.file}), written by `harness search placement`.",
-        f"# {how}; accuracy on the validation split, seeds {seeds}.",
-        "# Found without test data; this study trains on the whole training set and meets the test set.",
+        f"# The front of the search '{search.name}' ({search.file}), written by `harness search {what}`.",
+        f"# {how}; {found[0]}, seeds {seeds}.",
+        *said,
         f"study: {search.front_name}",
-        f"description: {_flow(f'The front of the search {search.name}: accuracy on the test set.')}",
+        f"description: {_flow(f'The front of the search {search.name}: {found[1]}.')}",
         *(f"{name}: {_flow(value)}" for name, value in parts.items()),
         f"seeds: {_flow(list(search.front_seeds))}",
         *_execution(search),
@@ -36,12 +39,12 @@ def write_front(path: Path, search: Search, front: Sequence[Candidate], members:
 
 
 def _entry(search: Search, candidate: Candidate) -> list[str]:
-    compressors = search.space.compressors(candidate.placement)
+    differs = search.space.entry(candidate.placement)
     values = ", ".join(f"seed {seed}: {value:.4f}" for seed, value in candidate.values.items())
     return [
         f"  # trial {candidate.key}, attempts {', '.join(candidate.attempts)}; {values}",
         f"  - name: {_flow(candidate.words)}",
-        *([f"    compressors: {_flow(compressors)}"] if compressors else []),
+        *(f"    {name}: {_flow(value)}" for name, value in differs.items()),
     ]
 
 

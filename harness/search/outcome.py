@@ -1,20 +1,21 @@
 """What the store knows of a placement: its outcome over the search's seeds, or that it has none yet.
 
-The accuracy is that of the validation split at the last epoch, the mean over the seeds. Where one seed's network
-diverged, so has the placement (`nan`): it is told to a sampler as the worst there can be, and is never on a front.
+The value is the first objective's, the mean over the seeds: the accuracy on the validation split at the last epoch, or
+what a function returned. Where it is no finite number with one seed, the placement has diverged (`nan`): it is told to
+a sampler as the worst there can be, and is never on a front.
 Values that were found with other code than today's count, and are said to be such.
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
 from harness.execution.plan import HELD_FOR_FAILING, PlannedRun, plan
 from harness.search.file import Search
-from harness.search.space import Placement, words
+from harness.search.space import Placement
 from harness.spec.attempt import Point, unflagged
 from harness.spec.resolve import Trial
 from harness.spec.study import Study, StudyTrial
@@ -22,21 +23,20 @@ from harness.store.connection import Store
 from harness.store.queries import curve
 from harness.store.records import AttemptRecord, Snapshot
 
-METRIC = "accuracy"
-
 
 @dataclass(frozen=True)
 class Outcome:
     """How the runs of a placement ended."""
 
     state: Literal["value", "nan", "failed", "pruned"]
-    values: Mapping[int, float]  # accuracy by seed; nan where the network diverged
+    values: Mapping[int, float]  # of the first objective by seed; nan where the network diverged
     attempts: tuple[str, ...] = ()  # the accepted ones
-    epochs: tuple[float, ...] = ()  # the first seed's accuracy after each epoch, for a pruner
+    epochs: tuple[float, ...] = ()  # the first seed's values after each epoch, for a pruner
     stale: bool = False  # found with other code
+    also: Mapping[str, float] = field(default_factory=dict)  # the means of further objectives that are measured
 
     @property
-    def accuracy(self) -> float:
+    def mean(self) -> float:
         """The mean over the seeds; nan where there is none."""
         return fmean(self.values.values()) if self.values else math.nan
 
@@ -44,7 +44,7 @@ class Outcome:
 def study_of(search: Search, placements: Mapping[Placement, Sequence[int]]) -> Study:
     """Return the study of a search with these placements, each with its seeds."""
     items = tuple(
-        StudyTrial(words(placement), position, search.space.trial(placement), tuple(seeds))
+        StudyTrial(search.space.words(placement), position, search.space.trial(placement), tuple(seeds))
         for position, (placement, seeds) in enumerate(placements.items())
     )
     return Study(
@@ -75,8 +75,8 @@ def planned(
 class Reader:
     """Reads outcomes from one snapshot of the store."""
 
-    def __init__(self, store: Store, found: Snapshot) -> None:
-        self._store = store
+    def __init__(self, store: Store, found: Snapshot, metrics: Sequence[str]) -> None:
+        self._store, self._metrics = store, metrics
         self._accepted = {(a.trial_key, a.seed): a for a in found.attempts if a.accepted}
         self._evaluated = {a.weights_from: a for a in found.attempts if a.kind == "evaluate" and a.state == "done"}
         self._trained = {(a.trial_key, a.seed): a for a in found.attempts if a.kind == "train"}  # the last of each run
@@ -89,16 +89,16 @@ class Reader:
         trial, seed = runs[0].trial, runs[0].seed
         attempt = self._accepted.get((trial.key, seed)) or self._trained.get((trial.key, seed))
         points = curve(self._store, attempt.uid) if attempt else ()
-        return replace(outcome, epochs=epochs_of(trial, points))
+        return replace(outcome, epochs=epochs_of(trial, self._metrics[0], points))
 
-    def value(self, trial: Trial, seed: int) -> float | None:
-        """Return the accuracy of an accepted run on the validation split; nan where it diverged; None: not known."""
+    def value(self, trial: Trial, seed: int, metric: str | None = None) -> float | None:
+        """Return what an accepted run found, of the first objective; nan where it diverged; None: not known."""
         accepted = self._accepted.get((trial.key, seed))
         if accepted is None:
             return None
         if accepted.state == "nan":
             return math.nan
-        place = (trial.evaluations[0].key, METRIC)
+        place = (trial.evaluations[0].key, metric or self._metrics[0])
         evaluated: AttemptRecord = self._evaluated.get(accepted.uid, accepted)
         return accepted.results.get(place, evaluated.results.get(place))
 
@@ -110,24 +110,30 @@ class Reader:
             return Outcome("pruned", {})
         if left:
             return None
-        values = {run.seed: self.value(run.trial, run.seed) for run in runs}
-        known = {seed: value for seed, value in values.items() if value is not None}
-        if len(known) < len(values):  # held for weights that are not here: it cannot be evaluated
+        values = {metric: self._values(runs, metric) for metric in self._metrics}
+        if any(len(known) < len(runs) for known in values.values()):  # weights are not here: it cannot be evaluated
             return Outcome("failed", {})
+        first, *others = values
         return Outcome(
-            "nan" if any(math.isnan(value) for value in known.values()) else "value",
-            known,
+            "value" if all(math.isfinite(v) for known in values.values() for v in known.values()) else "nan",
+            values[first],
             tuple(self._accepted[run.trial.key, run.seed].uid for run in runs),
             stale=any(run.reason == "stale" for run in runs),
+            also={metric: fmean(values[metric].values()) for metric in others},
         )
+
+    def _values(self, runs: Sequence[PlannedRun], metric: str) -> dict[int, float]:
+        """Return the values that are known, by seed."""
+        found = {run.seed: self.value(run.trial, run.seed, metric) for run in runs}
+        return {seed: value for seed, value in found.items() if value is not None}
 
     def _was_pruned(self, run: PlannedRun) -> bool:
         last = self._trained.get((run.trial.key, run.seed))
         return last is not None and last.state == "pruned"
 
 
-def epochs_of(trial: Trial, points: Sequence[Point]) -> tuple[float, ...]:
-    """Return the accuracy on the validation split after each epoch that a curve holds."""
+def epochs_of(trial: Trial, metric: str, points: Sequence[Point]) -> tuple[float, ...]:
+    """Return a metric on the evaluated split after each epoch, or each step of a function, that a curve holds."""
     split = trial.evaluations[0].split
-    by_step = {p.step: unflagged(p.value, p.flag) for p in points if p.split == split and p.name == METRIC}
+    by_step = {p.step: unflagged(p.value, p.flag) for p in points if p.split == split and p.name == metric}
     return tuple(by_step[step] for step in sorted(by_step))

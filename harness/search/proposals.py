@@ -19,10 +19,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.search.file import SamplerName
+from harness.search.form import SamplerName
+from harness.search.space import Choice, Range
+from harness.spec.trial import Direction
 
 _STATES = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
-_Choices = Mapping[str, Sequence[int | None]]
+_DIRECTIONS = {"maximize": StudyDirection.MAXIMIZE, "minimize": StudyDirection.MINIMIZE}
 
 
 @dataclass
@@ -30,18 +32,18 @@ class Proposal:
     """A placement that was asked for and whose outcome is to be told."""
 
     trial: optuna.Trial
-    chosen: dict[str, int | None]
+    chosen: dict[str, Any]
     reported: int = 0  # epochs
 
 
 class Proposals:
-    """A study of Optuna's in memory: accuracy is maximised, a second objective minimised."""
+    """A study of Optuna's in memory, of one objective or two."""
 
     def __init__(
         self,
-        choices: _Choices,
+        choices: Mapping[str, Choice],
         *,
-        objectives: int,
+        directions: Sequence[Direction],
         sampler: SamplerName,
         seed: Sequence[int],
         jobs: int = 1,
@@ -49,20 +51,20 @@ class Proposals:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         number = int(np.random.SeedSequence(list(seed)).generate_state(1)[0])
-        self._distributions = {site: optuna.distributions.CategoricalDistribution(c) for site, c in choices.items()}
-        self._single = objectives == 1
+        self._distributions = {place: distribution(choice) for place, choice in choices.items()}
+        self._single = len(directions) == 1
         self._breeds = sampler == "nsga2"
         self._study = optuna.create_study(
             sampler=_sampler(sampler, number, jobs, population),
             pruner=optuna.pruners.MedianPruner(),
-            directions=[StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE][:objectives],
+            directions=[_DIRECTIONS[direction] for direction in directions],
         )
 
     def ask(self) -> Proposal:
         """Return what the sampler proposes next, known or not."""
         return self._next()
 
-    def ask_for(self, chosen: Mapping[str, int | None]) -> Proposal:
+    def ask_for(self, chosen: Mapping[str, Any]) -> Proposal:
         """Return a proposal of a placement that we name."""
         self._study.enqueue_trial(dict(chosen))
         proposal = self._next()
@@ -75,9 +77,9 @@ class Proposals:
         return Proposal(trial, dict(trial.params))
 
     def report(self, proposal: Proposal, epochs: Sequence[float]) -> bool:
-        """Report the accuracies of all epochs so far; return whether the pruner would end the trial now."""
-        for number, accuracy in enumerate(epochs[proposal.reported :], proposal.reported + 1):
-            proposal.trial.report(accuracy, step=number)
+        """Report the values of all epochs so far; return whether the pruner would end the trial now."""
+        for number, value in enumerate(epochs[proposal.reported :], proposal.reported + 1):
+            proposal.trial.report(value, step=number)
         proposal.reported = max(proposal.reported, len(epochs))
         return self._single and proposal.reported > 0 and bool(proposal.trial.should_prune())
 
@@ -95,6 +97,16 @@ class Proposals:
             self._study.tell(proposal.trial, list(values))
         else:
             self._study.tell(proposal.trial, state=_STATES[state])
+
+
+def distribution(choice: Choice) -> optuna.distributions.BaseDistribution:
+    """Return what Optuna calls a choice."""
+    if not isinstance(choice, Range):
+        return optuna.distributions.CategoricalDistribution(tuple(choice))
+    if choice.whole:
+        low, high, step = int(choice.low), int(choice.high), int(choice.step or 1)
+        return optuna.distributions.IntDistribution(low, high, log=choice.log, step=step)
+    return optuna.distributions.FloatDistribution(choice.low, choice.high, log=choice.log, step=choice.step)
 
 
 class _BruteForce(optuna.samplers.BruteForceSampler):

@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from harness.execution.driver import Listed, make_job, run_feed
+from harness.execution.libraries import libraries_of
 from harness.execution.local import Executor, LocalExecutor
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
@@ -49,19 +51,22 @@ def run_search(
     trials: int | None = None,
     confirm: Sequence[int] = (),
     out: Path | None = None,
-    executors: Executors = LocalExecutor,
+    executors: Executors | None = None,
 ) -> SearchResult:
     """Search until the store has `trials` placements of this search, confirm the front, and write its files.
 
     `trials` None means 50, or all placements for brute force. Placements that earlier calls have made count. `confirm`
     are fresh seeds with which the front's placements are run again. `out` is where the files go, by default beside the
-    database. Raises HarnessError, before anything runs, where data are missing, a seed to confirm with is not fresh,
-    the name is another study's, or another driver is at work.
+    database, those of a function beside its search file, so that they find its code. Raises HarnessError, before
+    anything runs, where data are missing, a seed to confirm with is not fresh, the name is another study's, or another
+    driver is at work.
     """
     if known := [seed for seed in confirm if seed in search.seeds]:
         raise HarnessError(f"--confirm needs fresh seeds: {known[0]} is one of the search's own {list(search.seeds)}")
-    budget = trials or (search.space.size if search.sampler == "brute" else BUDGET)
-    base = [search.space.trial(())]
+    budget = trials or (int(search.space.size) if search.sampler == "brute" else BUDGET)
+    base = [search.space.sample]
+    libraries = libraries_of((trial.config, search.space.plugin_folders) for trial in base)
+    executors = executors or partial(LocalExecutor, libraries=libraries)
     if not options.db.exists():  # nothing is made for what cannot run
         check_runnable(base, options.data_root, options.device)
     with driver_lock(options.db), open_store(options.db) as store:
@@ -73,13 +78,14 @@ def run_search(
             check_runnable(base, options.data_root, options.device)
             _search(book, budget, display, executors, result)
         found = _candidates(book)
-        result.front = front(found, search.objectives)
+        result.front = front(found, search.objectives, search.directions)
         if confirm and not result.summary.interrupted:
             check_runnable(base, options.data_root, options.device)
             result.front = _confirmed(book, result, tuple(confirm), display, executors)
         _conclude(book, result)
     if result.front and not result.summary.interrupted:
-        _write(result, found, options.db.resolve().parent if out is None else out)
+        beside = Path(search.file) if search.of_arguments else options.db
+        _write(result, found, beside.resolve().parent if out is None else out)
     return result
 
 
@@ -92,7 +98,7 @@ def _search(book: Book, budget: int, display: Display, executors: Executors, res
     least, most = _POPULATION
     proposals = Proposals(
         search.space.choices,
-        objectives=len(search.objectives),
+        directions=search.directions,
         sampler=search.sampler,
         seed=(search.sampler_seed, len(book.outcomes)),
         jobs=options.jobs,
@@ -126,8 +132,9 @@ def _candidates(book: Book) -> list[Candidate]:
     return [
         Candidate(
             placement,
+            book.search.space.words(placement),
             book.search.space.trial(placement).key,
-            outcome.accuracy,
+            outcome.mean,
             outcome.values,
             book.costs(placement),
             outcome.attempts,

@@ -3,14 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.spec.compressors import COMPRESSORS
-from harness.spec.datasets import DatasetDeclaration
 from harness.spec.digests import DIGITS, code_digest
-from harness.spec.foreign import model_modules
 from harness.spec.keys import canonical_json
-from harness.spec.models import MODELS
+
+if TYPE_CHECKING:
+    from harness.spec.datasets import DatasetDeclaration
 
 _TASKS = {"classification": "harness.tasks.classification"}
 _TRAINING = {kind: f"harness.training.{kind}" for kind in ("train", "evaluate", "timing")} | {
@@ -27,7 +26,7 @@ _FOREIGN_ONLY = frozenset({"harness.models.foreign"})
 
 
 def attempt_digest(
-    config: Mapping[str, Any], data: Sequence[DatasetDeclaration], kind: str = "train", device: str = "cpu"
+    config: Mapping[str, Any], data: Sequence["DatasetDeclaration"], kind: str = "train", device: str = "cpu"
 ) -> str:
     """Return the digest of our code that an attempt of a kind runs: training, task, data, model, compressors.
 
@@ -36,10 +35,14 @@ def attempt_digest(
     attempts on a GPU ("cuda:0") alone.
     """
     without = frozenset[str]() if device.startswith("cuda") else _GPU_ONLY
-    if config.get("model", {}).get("kind") in MODELS:
-        without |= _FOREIGN_ONLY
-    if config["task"]["kind"] == "function":
+    if config["task"]["kind"] == "function":  # which needs none of what is declared of networks
         return _digest((_FUNCTION,), without)
+    from harness.spec.compressors import COMPRESSORS
+    from harness.spec.foreign import model_modules
+    from harness.spec.models import MODELS
+
+    if config["model"]["kind"] in MODELS:
+        without |= _FOREIGN_ONLY
     modules = {
         _TRAINING[kind],
         _TASKS[config["task"]["kind"]],
@@ -55,6 +58,8 @@ def attempt_digest(
 
 def _declared(model: Mapping[str, Any]) -> Any:
     """Return what is declared of a model of ours; a foreign one's sites follow from its code."""
+    from harness.spec.models import MODELS
+
     ours = MODELS.get(model["kind"])
     if ours is None:
         return None

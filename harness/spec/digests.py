@@ -46,6 +46,13 @@ def plugin_modules(module: str, root: Path) -> dict[str, str]:
     return _follow(_with_parents(module), _within(module, root))
 
 
+def plugin_imports(module: str, root: Path) -> frozenset[str]:
+    """Return every name that a plug-in's modules import, or may: "torch", "torch.nn", "numpy.random.default_rng"."""
+    find = _within(module, root)
+    files = {name: find(name) for name in plugin_modules(module, root)}
+    return frozenset(name for part, file in files.items() if file for name in _read_file(file, part)[1])
+
+
 def _with_parents(module: str) -> list[str]:
     parts = module.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
@@ -107,11 +114,16 @@ def _follow(modules: Iterable[str], find: Finder) -> dict[str, str]:
         path = find(name)
         if name in found or path is None:
             continue
-        stat = path.stat()
-        digest, imports = _read(path, name, stat.st_mtime_ns, stat.st_size)
+        digest, imports = _read_file(path, name)
         found[name] = digest
         todo.extend(imports)
     return found
+
+
+def _read_file(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the digest of a module and what it imports."""
+    stat = path.stat()
+    return _read(path, name, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=512)

@@ -14,7 +14,6 @@ code. What it returns is one evaluation, the same of all functions: the harness 
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 from harness.spec.attempt import EvaluationSpec
@@ -66,7 +65,7 @@ def load_target(reference: str, folders: Sequence[str]) -> tuple[Callable[..., A
     Raises FieldError where there is none.
     """
     try:
-        found, digest = load_plugin(*_as_plugin(reference, folders))
+        found, digest = load_plugin(reference, folders)
     except FieldError as error:
         raise FieldError(("target",), error.message) from error.__cause__
     if not callable(found):
@@ -80,7 +79,7 @@ def _read_target(reference: str, folders: Sequence[str]) -> tuple[str, inspect.S
     Raises FieldError where there is none, or where it is no function of a context.
     """
     try:
-        digest, tree = code_of(*_as_plugin(reference, folders))
+        digest, tree = code_of(reference, folders)
     except FieldError as error:
         raise FieldError(("target",), error.message) from error.__cause__
     name = reference.rpartition(":")[2]
@@ -91,13 +90,9 @@ def _read_target(reference: str, folders: Sequence[str]) -> tuple[str, inspect.S
     return digest, signature
 
 
-def _as_plugin(reference: str, folders: Sequence[str]) -> tuple[str, list[str]]:
-    """Return `module:name` and where to look for it: beside the study, or in the folder that the file's path names."""
-    file, _, name = reference.rpartition(":")
-    if not file.endswith(".py"):
-        return reference, list(folders)
-    place = PurePosixPath(file)
-    return f"{place.stem}:{name}", [str(PurePosixPath(folder) / place.parent) for folder in folders]
+def target_signature(reference: str, folders: Sequence[str]) -> inspect.Signature:
+    """Return a function's signature, its context among the parameters. Raises FieldError where there is none."""
+    return _read_target(reference, folders)[1]
 
 
 def _reference(target: Any) -> str:

@@ -1,5 +1,5 @@
-"""Plug-ins: named in a study as `module:object`, in a file beside the study or on sys.path, or by the name that an
-installed package gives one in its entry points.
+"""Plug-ins: named in a study as `module:object`, in a file beside the study or on sys.path, as `FILE.py:object`, whose
+path begins beside the study, or by the name that an installed package gives one in its entry points.
 
 The object is a class (a frozen dataclass, say) that takes the options as keyword arguments and answers the questions of
 `harness.layers.compressor.Compressor`. Its code is part of the trial's key: edit the layer and its trials run again,
@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, cast
 
 from harness.spec.checks import FieldError
-from harness.spec.digests import find_module, plugin_digest, plugin_modules
+from harness.spec.digests import find_module, plugin_digest, plugin_imports, plugin_modules
 from harness.spec.errors import HarnessError, did_you_mean
 
 _loaded: dict[str, tuple[Path, str]] = {}
@@ -84,15 +84,25 @@ def find_plugin(kind: str, folders: Sequence[str]) -> tuple[Path, str, str]:
 
     Nothing is imported. Raises FieldError where there is no such module.
     """
-    module_name, _, object_name = kind.partition(":")
+    module_name, _, object_name = kind.rpartition(":")
     if not module_name or not object_name:
         raise FieldError(("kind",), f"'{kind}' is not of the form module:object")
+    if module_name.endswith(".py"):
+        return _file(PurePosixPath(module_name), kind, folders), PurePosixPath(module_name).stem, object_name
     places = [Path(folder) for folder in [*folders, *sys.path] if folder]
     root = next((place for place in places if find_module(module_name, place)), None)
     if root is None:
         looked = ", ".join([*folders, "sys.path"])
         raise FieldError(("kind",), f"cannot import '{module_name}' of '{kind}': there is no such module in {looked}")
     return root, module_name, object_name
+
+
+def _file(path: PurePosixPath, kind: str, folders: Sequence[str]) -> Path:
+    """Return the folder of a file that lies in one of `folders`, by its path there."""
+    for folder in folders:
+        if (Path(folder) / path).is_file():
+            return (Path(folder) / path).parent
+    raise FieldError(("kind",), f"there is no file {path} for '{kind}' in {', '.join(folders) or 'any folder'}")
 
 
 def code_of(kind: str, folders: Sequence[str]) -> tuple[str, ast.Module]:
@@ -106,6 +116,12 @@ def code_of(kind: str, folders: Sequence[str]) -> tuple[str, ast.Module]:
         return plugin_digest(module_name, root), ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError) as error:
         raise _not_imported(module_name, error) from error
+
+
+def imports_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
+    """Return every name that a plug-in's code imports, or may, without importing it."""
+    root, module_name, _ = find_plugin(kind, folders)
+    return plugin_imports(module_name, root)
 
 
 def _not_imported(module: str, error: Exception) -> FieldError:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.spec.attempt import EvaluationSpec
 from harness.spec.datasets import DatasetDeclaration, DatasetSplit
 from harness.spec.keys import trial_key
-from harness.spec.protocol import ResolvedProtocol
+
+if TYPE_CHECKING:
+    from harness.spec.protocol import ResolvedProtocol  # whose forms take a tenth of a second, which no function needs
 
 Direction = Literal["maximize", "minimize"]
 
@@ -19,7 +21,7 @@ class Trial:
 
     config: Mapping[str, Any]
     data: tuple[DatasetDeclaration, ...]  # what is trained on first, then what else is evaluated on; none of a function
-    protocol: ResolvedProtocol | None  # None for a function, which has its own
+    protocol: "ResolvedProtocol | None"  # None for a function, which has its own
     evaluations: tuple[EvaluationSpec, ...]  # what its runs are tested on, each once; not part of the key
     metrics: Mapping[str, Direction]  # what its evaluations find, the foremost first; not part of the key
     files: Mapping[str, str] = field(default_factory=dict)  # where files lie that `config` names by their digest

@@ -2,17 +2,15 @@
 
     request.json → curve.jsonl while it trains, checkpoint.pt → result.json at the end, whole
 
-Nothing here knows the store. Whatever goes wrong ends as a state in the result: this is the one place that catches
-broadly.
+Nothing here knows the store, and nothing here wakes torch: a person's own function may do without. Whatever goes wrong
+ends as a state in the result: this is the one place that catches broadly.
 """
 
+import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-
-import torch
 
 from harness.spec.attempt import (
     LOCK_FILE,
@@ -27,43 +25,26 @@ from harness.spec.code import attempt_digest
 from harness.spec.errors import HarnessError
 from harness.spec.filelock import hold
 from harness.spec.files import atomic_write
-from harness.training import evaluate, function, timing, train
 from harness.training.environment import environment
-from harness.training.outcome import Outcome, measure
-from harness.training.process import StopFlag, configure, peak_memory_bytes, reset_peak_memory, watched
-
-_KINDS: dict[str, Callable[[AttemptRequest, torch.device, StopFlag], Outcome]] = {
-    "train": train.run,
-    "check": train.run,
-    "evaluate": evaluate.run,
-    "timing": timing.run,
-}
+from harness.training.outcome import Outcome
 
 
 def run_attempt(folder: Path) -> str:
     """Make the attempt whose request lies in `folder`, holding its lock, and return the state that it ended in."""
-    with hold(folder / LOCK_FILE), watched(folder) as stop:
+    with hold(folder / LOCK_FILE):
         request = AttemptRequest.from_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
-        result = _attempt(request, stop)
+        result = _attempt(request)
         atomic_write(folder / RESULT_FILE, result.to_json())
         return result.state
 
 
-def _attempt(request: AttemptRequest, stop: StopFlag) -> AttemptResult:
+def _attempt(request: AttemptRequest) -> AttemptResult:
     started = _now()
-    digest = attempt_digest(
-        request.config, request.datasets, request.kind, request.execution.device
-    )  # of the code that is about to be loaded
-    device = torch.device("cpu")
+    device = request.execution.device
+    digest = attempt_digest(request.config, request.datasets, request.kind, device)  # of the code about to be loaded
     error: BaseException | None = None
     try:
-        device = configure(request.execution)
-        reset_peak_memory(device)
-        kind = function.run if request.config["task"]["kind"] == "function" else _KINDS[request.kind]
-        outcome = kind(request, device, stop)
-        peak = peak_memory_bytes(device)
-        if peak is not None:
-            outcome = replace(outcome, measures=(*outcome.measures, measure("peak_memory_bytes", peak)))
+        outcome = _made(request)
     except Exception as caught:  # noqa: BLE001 - the border of an attempt
         error, outcome = caught, Outcome(state=_failure(caught))
         _write_trace(request, caught)
@@ -86,9 +67,21 @@ def _attempt(request: AttemptRequest, stop: StopFlag) -> AttemptResult:
     )
 
 
+def _made(request: AttemptRequest) -> Outcome:
+    """Call the function, or train, evaluate or time the network."""
+    if request.config["task"]["kind"] == "function":
+        from harness.training import function
+
+        return function.run(request)
+    from harness.training import network
+
+    return network.run(request)
+
+
 def _failure(error: Exception) -> State:
     """Tell running out of memory from every other failure."""
-    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    of_torch = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
+    out_of_memory = isinstance(error, MemoryError | of_torch)
     if isinstance(error, RuntimeError) and not isinstance(error, HarnessError):
         out_of_memory = out_of_memory or "can't allocate memory" in str(error)
     return "oom" if out_of_memory else "failed"

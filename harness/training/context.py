@@ -8,15 +8,14 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from harness.spec.attempt import CHECKPOINT_FOLDER, CURVE_FILE, Artifact, AttemptRequest, has_checkpoint, read_curve
 from harness.spec.errors import HarnessError
 from harness.spec.files import atomic_open, atomic_write
 from harness.training.curve import Curve
+from harness.training.libraries import stream_seed
 from harness.training.outcome import artifact
-from harness.training.process import StopFlag
-from harness.training.streams import stream, stream_seed
 from harness.training.tell import FunctionTeller
 
 if TYPE_CHECKING:
@@ -24,6 +23,12 @@ if TYPE_CHECKING:
     import torch
 
 _MARK = ".compatible.json"  # in the checkpoint folder: what must be equal for another attempt to go on with it
+
+
+class Stop(Protocol):
+    """Whether to stop."""
+
+    def __bool__(self) -> bool: ...
 
 
 class Context:
@@ -37,7 +42,7 @@ class Context:
         precision: "fp32", "tf32" or "bf16", as the study's task says; acting on it is the function's business.
     """
 
-    def __init__(self, request: AttemptRequest, stop: StopFlag, compatible: Mapping[str, Any]) -> None:
+    def __init__(self, request: AttemptRequest, stop: Stop, compatible: Mapping[str, Any]) -> None:
         self.config = request.config
         self.seed = request.seed
         self.device = request.execution.device
@@ -62,6 +67,8 @@ class Context:
 
     def generator(self, *purpose: str | int) -> "torch.Generator":
         """Return torch's generator on the CPU for a purpose, e.g. `context.generator("initialisation")`."""
+        from harness.training.streams import stream
+
         return stream(self.seed, *purpose)
 
     def report(self, step: int, *, split: str = "returned", **metrics: float) -> None:

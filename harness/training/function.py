@@ -1,48 +1,66 @@
 """An attempt at a run of `task: function`: a person's own function is called with a context and returns its metrics.
 
 What it prints goes to a file in the attempt's folder. An attempt of kind `timing` calls it once more, alone on the
-device, and keeps the seconds only.
+device, and keeps the seconds only. Torch is there where the function imports it, or where it is to run on a GPU.
 """
 
 import math
-import random
+import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from harness.spec.attempt import CURVE_FILE, AttemptRequest, Measure, ResultValue, State, flagged
+from harness.spec.attempt import CURVE_FILE, STOP_FILE, AttemptRequest, Measure, ResultValue, State, flagged
+from harness.spec.code import attempt_digest
 from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED, load_target, returned_metrics
 from harness.spec.trial import Direction
-from harness.training.checkpoint import compatible
 from harness.training.context import Context
+from harness.training.environment import device_name, library_versions
+from harness.training.libraries import libraries_ready, seed_loaded
 from harness.training.outcome import Outcome, measure
-from harness.training.process import StopFlag, synchronise
-from harness.training.streams import seed_libraries, stream_seed
 
 OUTPUT_FILE = "output.txt"
+_NOT_COMPARED = frozenset({"device", "jobs", "checkpoint_every_s"})
 
 
-def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcome:
+class StopFile:
+    """Whether the driver has asked for a stop, by a file in the attempt's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / STOP_FILE
+
+    def __bool__(self) -> bool:
+        return self._path.exists()
+
+
+def run(request: AttemptRequest) -> Outcome:
     """Call the function, from its checkpoints where there are some that fit.
 
     Raises HarnessError where its code was edited since it was planned, or where it does not return its metrics.
     """
+    with libraries_ready(request.execution, request.seed):
+        outcome = _call(request, StopFile(Path(request.folder)))
+    peak = _peak_memory_bytes(request.execution.device)
+    if peak is None:
+        return outcome
+    return replace(outcome, measures=(*outcome.measures, measure("peak_memory_bytes", peak)))
+
+
+def _call(request: AttemptRequest, stop: StopFile) -> Outcome:
     task = request.config["task"]
     target, digest = load_target(task["target"], request.plugin_paths)
     if digest != task["code"]:
         raise HarnessError(f"the code of '{task['target']}' was edited since this was planned; run the study again")
-    context = Context(request, stop, compatible(request, device))
-    _seed_libraries(request.seed)
+    context = Context(request, stop, _compatible(request))
+    seed_loaded(request.seed)
     started = time.perf_counter()
     with _output_kept(Path(request.folder) / OUTPUT_FILE):
         returned = target(context, **request.config["arguments"])
-    synchronise(device)
+    _wait_for(request.execution.device)
     seconds = measure("run_s", time.perf_counter() - started)
     if request.kind == "timing":
         context.drop_checkpoints()
@@ -51,8 +69,21 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
     return _outcome(context, returned, stop, request.options.get("metrics", {}), seconds)
 
 
+def _compatible(request: AttemptRequest) -> dict[str, Any]:
+    """Return what must be equal for an attempt to go on with another's checkpoints."""
+    execution = request.execution
+    return {
+        "trial_key": request.trial_key,
+        "seed": request.seed,
+        "code_digest": attempt_digest(request.config, request.datasets, device=execution.device),
+        "device": device_name(execution.device),
+        **{name: value for name, value in asdict(execution).items() if name not in _NOT_COMPARED},
+        "libraries": library_versions(),
+    }
+
+
 def _outcome(
-    context: Context, returned: Any, stop: StopFlag, metrics: Mapping[str, Direction], seconds: Measure
+    context: Context, returned: Any, stop: StopFile, metrics: Mapping[str, Direction], seconds: Measure
 ) -> Outcome:
     """Return what a call brought: an interrupted attempt where it returned nothing because it was to stop."""
     curve, artifacts = context.finish()
@@ -73,11 +104,28 @@ def _outcome(
     )
 
 
-def _seed_libraries(seed: int) -> None:
-    """Seed the generators that libraries draw from unasked: Python's, numpy's, torch's."""
-    random.seed(stream_seed(seed, "python"))
-    np.random.seed(stream_seed(seed, "numpy") % 2**32)  # noqa: NPY002 - it is this one that libraries use
-    seed_libraries(seed)
+def _wait_for(device: str) -> None:
+    """Wait until a GPU has done what was queued; a CPU always has."""
+    if device != "cpu":
+        import torch
+
+        from harness.training.process import synchronise
+
+        synchronise(torch.device(device))
+
+
+def _peak_memory_bytes(device: str) -> int | None:
+    """Return the peak of this process: allocated on the GPU, resident on the CPU; None where it is not known."""
+    if device != "cpu":
+        import torch
+
+        from harness.training.process import peak_memory_bytes
+
+        return peak_memory_bytes(torch.device(device))
+    found = None
+    with suppress(OSError):
+        found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+    return None if found is None else int(found[1]) * 1024
 
 
 @contextmanager

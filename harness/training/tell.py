@@ -5,10 +5,12 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.spec.attempt import PROGRESS_FILE
-from harness.training.checkpoint import Progress
+
+if TYPE_CHECKING:
+    from harness.training.checkpoint import Progress  # which wakes torch
 
 _TELL_EVERY_S = 0.5
 
@@ -24,7 +26,7 @@ class Teller:
         self.loss: float | None = None
         self.metric: float | None = None
 
-    def tell(self, progress: Progress, *, at_once: bool = False) -> None:
+    def tell(self, progress: "Progress", *, at_once: bool = False) -> None:
         """Write the progress, at most every half second unless `at_once`."""
         now = time.monotonic()
         if not at_once and now - self._told < _TELL_EVERY_S:

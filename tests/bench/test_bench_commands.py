@@ -92,10 +92,12 @@ def test_the_store_of_a_few_runs(call):
     assert "| render | 6 | 24 |" in Path("r.md").read_text()
 
 
-def test_overhead_of_a_function(call):
-    arguments = ("--task", "function", "--seconds", 0.05, "--runs", 1, "--threads", 1, "--format", "json")
-    (row,) = json.loads(call("overhead", *arguments).stdout)
+@pytest.mark.parametrize("work", ["compute", "wait"])
+def test_overhead_of_a_function(call, work):
+    arguments = ("--task", "function", "--work", work, "--seconds", 0.1, "--runs", 1, "--threads", 1)
+    (row,) = json.loads(call("overhead", *arguments, "--format", "json").stdout)
     assert row["runs"] == 1
+    assert row["amount"] == 2 or work == "compute"  # rounds of 0.05 s
     assert row["bare_seconds"] > 0
     assert row["overhead"] == pytest.approx(row["grid_seconds"] / row["bare_seconds"] - 1)
 

@@ -1,12 +1,15 @@
 """Timing in turn and the arithmetic of ratios, with a clock that says what it is told."""
 
 import json
+import math
+from contextlib import nullcontext
 
 import pytest
 
 from harness.bench.clock import Timed, in_turn, machine, timed, write
 from harness.bench.epoch import Epoch, EpochOptions, rows
-from harness.bench.ops import OpCase, OpRow, compared
+from harness.bench.gpu_clock import timed_on
+from harness.bench.ops import QUICK_SHAPES, SHAPES, OpCase, OpRow, compared, shapes_for
 from harness.bench.overhead import row
 
 
@@ -62,6 +65,41 @@ def test_ratios_of_an_operator():
     assert first.ratio_to_bytes == pytest.approx(3.0 / 1.625)
 
 
+def test_bandwidths_of_an_operator():
+    row = OpRow(CASE, "a", 1e-9, 2e-9)  # 72 values of 4 bytes
+    assert row.gb_per_s == pytest.approx(288 * 1.625)
+    assert row.copy_gb_per_s == pytest.approx(288)
+    assert row.as_dict()["gb_per_s"] == row.gb_per_s
+
+
+def test_a_gpu_times_by_its_own_clock_while_the_work_is_asked_for(monkeypatch):
+    calls = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+            self.record = lambda: calls.append("record")
+            self.synchronize = lambda: calls.append("synchronize")
+
+        def elapsed_time(self, end):
+            assert end is not self
+            return 1.5  # milliseconds
+
+    monkeypatch.setattr("torch.cuda.Event", Event)
+    monkeypatch.setattr("torch.cuda.device", lambda device: nullcontext(calls.append(device)))
+    monkeypatch.setattr("torch.cuda._sleep", lambda cycles: calls.append(f"wait {cycles > 0}"), raising=False)
+    assert timed_on("cuda:1", lambda: calls.append("work") or "kept") == (0.0015, "kept")
+    assert calls == ["cuda:1", "wait True", "record", "work", "record", "synchronize"]
+
+
+def test_a_gpu_gets_tensors_that_no_cache_holds():
+    assert shapes_for("cpu", quick=False) == SHAPES
+    more = set(shapes_for("cuda:0", quick=False)) - set(SHAPES)
+    assert {shape[1] for shape in more} == {32, 64, 256}
+    assert all(math.prod(shape) * 2 >= 256 * 10**6 for shape in more)  # in bf16 too
+    assert shapes_for("cuda:0", quick=True) == QUICK_SHAPES
+
+
 def test_backward_moves_as_much_again():
     both = OpCase(**{**CASE.__dict__, "both": "forward+backward"})
     assert OpRow(both, "a", 6.5, 2.0).ratio_to_bytes == pytest.approx(2.0)
@@ -80,9 +118,10 @@ def test_epochs_are_compared_by_the_median_of_images_a_second(tmp_path):
 
 
 def test_overhead_is_what_the_grid_takes_more():
-    found = row("function", 2, 10, 50.0, 51.0)
-    assert found["overhead"] == pytest.approx(0.02)
-    assert found["seconds_a_run_more"] == 0.5
+    found = row("function", 2, 10, [50.0, 100.0, 50.0], [51.0, 102.0, 90.0])
+    assert found["overhead"] == pytest.approx(0.02)  # the median of the rounds, which one that was disturbed leaves
+    assert found["seconds_a_run_more"] == 1.0
+    assert (found["bare_seconds"], found["grid_seconds"]) == (50.0, 90.0)
 
 
 def test_figures_are_stored_with_machine_and_command(tmp_path, monkeypatch):

@@ -78,12 +78,17 @@ def test_a_dry_run_prints_every_trial_and_makes_nothing(call, study_file, tmp_pa
     assert all(name in result.stdout for name in TABLE_1)
     assert "7 trials, 14 runs: 0 done, 14 left, 0 held; time left: " in result.stdout
     assert "on cpu, roughly, from steps timed just now" in result.stdout
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith(
+        "2 seeds: the smallest p that paired sign-flips can give is 0.25, after Holm over 22 claims (Table 1) 1"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_as_json(call, study_file):
     rows = json.loads(call("run", "grid", study_file("quickstart"), "--dry-run", "--format", "json").stdout)
     assert [(row["done"], row["left"], row["held"], row["rough"]) for row in rows] == [(0, 1, 0, True)] * 7
+    assert {(row["smallest_p"], row["smallest_p_holm"], row["tests"]) for row in rows} == {(1.0, 1.0, 6)}
     seconds = {row["trial"]: row["seconds_left"] for row in rows}
     macs = {row["trial"]: row["macs"] for row in rows}
     baseline = "Baseline"  # the one that is timed; the others are scaled by their multiply-accumulates

@@ -7,11 +7,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import chdir, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
 
 sys.path.insert(0, str(Path(__file__).parent))  # for executor_conformance
 
@@ -91,8 +94,18 @@ class Lab:
     def run(self, *arguments):
         return self.finish(self.start(*arguments))
 
+    def here(self, *arguments):
+        """Run a command in this process, which has imported torch and has its server of workers: the same, sooner."""
+        with chdir(self.folder), pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("HARNESS_")]:
+                patch.delenv(name)
+            done = CliRunner().invoke(main, [*map(str, arguments)], catch_exceptions=False)
+        return Ended(done.exit_code, done.stdout, done.stderr)
+
     def grid(self, *arguments, study="study.yml"):
-        return self.run("run", "grid", study, *arguments)
+        """Run or resume a grid: here, or where the lab has an environment of its own, in a process of its own."""
+        call = self.run if self.environment else self.here
+        return call("run", "grid", study, *arguments)
 
     def query(self, sql, *parameters):
         with closing(sqlite3.connect(f"{self.db.as_uri()}?mode=ro", uri=True)) as connection:

@@ -61,7 +61,8 @@ def test_the_second_example_of_the_readme_is_this_one_and_has_thirty_lines():
     assert sum(len(text.splitlines()) for text in (files["train.py"], files["own.yml"], commands)) <= 30
 
 
-def test_the_example_killed_in_the_middle_goes_on_and_gives_its_table(lab, wait_until):
+def test_the_example_killed_in_the_middle_goes_on_and_gives_its_table(lab, wait_until, installed):
+    lab.environment["PYTHONPATH"] = str(installed)  # the wheel, not the checkout
     write(lab, "train.py", "own.yml")
     run, table = (line.split()[1:] for line in blocks()[1].splitlines())
     process = lab.start(*run, "--threads", 1)
@@ -125,6 +126,14 @@ def test_ctrl_c_ends_at_a_checkpoint_and_the_curve_has_every_step_once(slow, wai
         "SELECT count(*), min(step), max(step), sum(value) FROM metric m JOIN attempt a ON a.id = m.attempt_id "
         "WHERE a.state = 'done'"
     ) == [(200, 0, 199, sum(step * step for step in range(200)))]
+
+
+def test_a_worker_for_functions_has_not_imported_torch(lab):
+    code = "import sys\n\ndef run(context):\n    return {'accuracy': 'torch' not in sys.modules}\n"
+    (lab.folder / "slow.py").write_text(code)
+    (lab.folder / "study.yml").write_text(STUDY)
+    assert lab.grid().code == 0
+    assert lab.query("SELECT value FROM result WHERE name = 'accuracy'") == [(1,), (1,)]
 
 
 def test_edited_failed_and_published(slow, here):

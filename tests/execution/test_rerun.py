@@ -106,17 +106,17 @@ def test_a_stored_run_comes_out_again_and_a_false_one_does_not(lab):
     )
     (lab.folder / "study.yml").write_text(OWN)
     assert lab.grid("--threads", "1").code == 0
-    alone = lab.run("results", "verify", "--rerun", "1")
+    alone = lab.here("results", "verify", "--rerun", "1")
     assert (alone.code, "none of the stored runs can be repeated here" in alone.err) == (2, True)
     assert "--study FILE tells where it lies" in alone.err
     verify = ("results", "verify", "--rerun", "1", "--study", "study.yml", "--format", "json")
-    whole = lab.run(*verify)
+    whole = lab.here(*verify)
     assert whole.code == 0, whole.err
     (repeated,) = json.loads(whole.out)["repeated"]
     assert repeated["equal_bits"]
     with open_store(lab.db) as store, store.writing() as conn:
         conn.execute("UPDATE result SET value = value + 0.25")
-    false = lab.run(*verify)
+    false = lab.here(*verify)
     assert false.code == 1
     (repeated,) = json.loads(false.out)["repeated"]
     assert (repeated["differing"], repeated["changed"], repeated["well"]) == (["metrics"], {}, False)
@@ -128,7 +128,7 @@ def test_a_stored_run_comes_out_again_and_a_false_one_does_not(lab):
 def test_a_network_comes_out_again(lab):
     lab.study()
     assert lab.grid("--only", "Second").code == 0
-    ended = lab.run("results", "verify", "--rerun", "5")
+    ended = lab.here("results", "verify", "--rerun", "5")
     assert ended.code == 0, ended.err
     assert "tiny: Second, seed 0: equal bits" in ended.out
     with open_reader(lab.db) as store:

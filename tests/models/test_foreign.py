@@ -129,19 +129,49 @@ def small(width=8, num_classes=3):
 """
 
 
-def test_any_callable_that_returns_a_module_is_a_model(tmp_path):
-    (tmp_path / "own_net_a.py").write_text(PLUGIN, encoding="utf-8")
+@pytest.mark.parametrize("kind", ["own_net_a:small", "own_net_a.py:small", "nets/own_net_a.py:small"])
+def test_any_callable_that_returns_a_module_is_a_model(tmp_path, kind):
+    file = tmp_path / ("nets" if "/" in kind else "") / "own_net_a.py"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(PLUGIN, encoding="utf-8")
     folders = (str(tmp_path),)
-    model = {"kind": "own_net_a:small", "width": 6}
+    model = {"kind": kind, "width": 6}
     trial = resolve(model, {"1": SPATIAL}, folders=folders)
     assert trial.config["model"]["width"] == 6
     made = network(model, {"1": SPATIAL}, folders=folders)
     assert made.network[2].in_channels == 3
     assert made(torch.randn(2, 3, 32, 32)).shape == (2, 10)
     before = trial.key
-    (tmp_path / "own_net_a.py").write_text(PLUGIN.replace("4, 3)", "4, 5)"), encoding="utf-8")
+    file.write_text(f"# a comment\n{PLUGIN}", encoding="utf-8")
+    assert resolve(model, {"1": SPATIAL}, folders=folders).key == before
+    file.write_text(PLUGIN.replace("4, 3)", "4, 5)"), encoding="utf-8")
     assert resolve(model, {"1": SPATIAL}, folders=folders).key != before
     sys.modules.pop("own_net_a", None)
+
+
+def test_model_sites_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net_c.py").write_text(PLUGIN, encoding="utf-8")
+    command = [
+        "model",
+        "sites",
+        "own_net_c.py:small",
+        "--input-shape",
+        "3,32,32",
+        "--classes",
+        "10",
+        "--format",
+        "json",
+    ]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    saved = 4 * 9 * 4  # of 4 filters of 3 × 3, half of 8 channels
+    assert {row["path"]: row["parameters_saved"] for row in json.loads(done.stdout)}["1"] == saved
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FieldError, match=r"there is no file own_net_b\.py for 'own_net_b\.py:small' in "):
+        resolve("own_net_b.py:small", folders=(str(tmp_path),))
 
 
 def test_what_was_found_is_kept(own_cache, monkeypatch):

@@ -8,8 +8,6 @@ import io
 import json
 import os
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,18 +246,3 @@ def test_latex_goes_on_where_a_page_ends():
     assert text.count("(continued)") == 2
     assert text.count(r"\begin{minipage}") == 1
     assert text.count("Dimension reduction of Conv, 75") == 12
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-@pytest.mark.parametrize("make", [whole_document, study], ids=["table1", "study"])
-def test_latex_compiles(make, tmp_path):
-    body = render(make(), "latex")
-    file = tmp_path / "t.tex"
-    file.write_text("\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n")
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", file.name],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]

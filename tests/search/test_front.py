@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from harness.search.front import Candidate, front
 from harness.search.front_file import write_front
 from harness.search.plot import plot_front
+from harness.search.space import words
 from harness.spec.study import load_study
 
 BOTH = ("accuracy", "parameters")
@@ -18,7 +19,8 @@ def candidate(number, accuracy, parameters, **fields):
     return Candidate(
         placement=(("conv2", 2 * number + 2),),
         key=f"key{number}",
-        accuracy=accuracy,
+        words=words((("conv2", 2 * number + 2),)),
+        mean=accuracy,
         values={0: accuracy},
         costs={"parameters": float(parameters), "macs": 1000.0 - parameters},
         attempts=(f"uid{number}",),
@@ -35,9 +37,9 @@ def test_the_front_is_what_no_other_beats(found):
     chosen = {c.key for c in front(made, BOTH)}
     for c in made:
         beaten = any(
-            o.accuracy >= c.accuracy
+            o.mean >= c.mean
             and o.costs["parameters"] <= c.costs["parameters"]
-            and (o.accuracy, o.costs["parameters"]) != (c.accuracy, c.costs["parameters"])
+            and (o.mean, o.costs["parameters"]) != (c.mean, c.costs["parameters"])
             for o in made
         )
         assert (c.key in chosen) == (not beaten)
@@ -48,7 +50,7 @@ def test_the_front_rises(found):
     chosen = front([candidate(i, a / 5, p) for i, (a, p) in enumerate(found)], BOTH)
     for one, next_one in itertools.pairwise(chosen):
         assert one.costs["parameters"] <= next_one.costs["parameters"]
-        assert one.accuracy <= next_one.accuracy
+        assert one.mean <= next_one.mean
 
 
 def test_the_second_objective_is_the_one_that_counts():
@@ -71,9 +73,11 @@ def searched(desk):
 @pytest.fixture
 def found():
     return [
-        Candidate((), "k0", 0.9, {0: 0.9}, {"parameters": 900.0, "macs": 9.0}, ("u0",), confirmed={5: 0.8, 6: 0.9}),
-        Candidate((("conv2", 4),), "k1", 0.8, {0: 0.8}, {"parameters": 300.0, "macs": 3.0}, ("u1",)),
-        Candidate((("conv2", 2),), "k2", 0.7, {0: 0.7}, {"parameters": 500.0, "macs": 5.0}, ("u2",)),
+        Candidate(
+            (), "none", "k0", 0.9, {0: 0.9}, {"parameters": 900.0, "macs": 9.0}, ("u0",), confirmed={5: 0.8, 6: 0.9}
+        ),
+        Candidate((("conv2", 4),), "conv2 s=4", "k1", 0.8, {0: 0.8}, {"parameters": 300.0, "macs": 3.0}, ("u1",)),
+        Candidate((("conv2", 2),), "conv2 s=2", "k2", 0.7, {0: 0.7}, {"parameters": 500.0, "macs": 5.0}, ("u2",)),
     ]
 
 

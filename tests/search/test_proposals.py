@@ -12,7 +12,8 @@ ALL = [dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*
 
 
 def proposals(sampler="tpe", *, objectives=2, seed=(0, 0), population=4, **fields):
-    return Proposals(CHOICES, objectives=objectives, sampler=sampler, seed=seed, population=population, **fields)
+    directions = ("maximize", "minimize")[:objectives]
+    return Proposals(CHOICES, directions=directions, sampler=sampler, seed=seed, population=population, **fields)
 
 
 def trials_of(made):

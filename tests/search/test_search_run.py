@@ -117,7 +117,7 @@ def test_the_accuracy_is_the_mean_over_the_seeds_and_a_known_seed_is_not_run_aga
     assert desk.executor.begun[1] == first
     (only,) = result.front
     assert set(only.values) == {0, 2}
-    assert only.accuracy == pytest.approx(sum(only.values.values()) / 2)
+    assert only.mean == pytest.approx(sum(only.values.values()) / 2)
 
 
 def test_jobs_are_asked_side_by_side_and_never_twice(desk, large):
@@ -290,7 +290,7 @@ def test_the_front_is_confirmed_with_fresh_seeds_on_validation(desk):
     for candidate in result.front:
         assert set(candidate.confirmed) == {10, 11}
         assert candidate.confirmed[10] == pytest.approx(candidate.values[0] - 0.01)
-        assert candidate.confirmed_mean == pytest.approx(candidate.accuracy - 0.0105)
+        assert candidate.confirmed_mean == pytest.approx(candidate.mean - 0.0105)
     assert len(desk.executor.requests) == 18
     assert {p.seeds for p in desk.found().study_trials} == {(0, 10, 11)}
     assert desk.display.totals == [6, 18]

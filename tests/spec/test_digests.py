@@ -288,5 +288,5 @@ def test_what_is_declared_of_a_model_counts(study_file, monkeypatch):
     before = attempt_digest(config, [DATASETS["digits"]])
     old = MODELS["mnist_cnn"]
     other = ModelDeclaration(old.name, old.input_shape, 10, {"conv2": Site("conv2", 64, narrowable=True)}, old.code)
-    monkeypatch.setattr("harness.spec.code.MODELS", {"mnist_cnn": other})
+    monkeypatch.setattr("harness.spec.models.MODELS", {"mnist_cnn": other})
     assert attempt_digest(config, [DATASETS["digits"]]) != before

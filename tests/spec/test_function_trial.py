@@ -75,7 +75,7 @@ def test_what_it_imports_from_its_folder_counts(load, tmp_path):
             3,
             "'target' must not be 'train.py': write FILE.py:FUNCTION or package.module:fun",
         ),
-        ("train.py:run", "trian.py:run", 3, "cannot import 'trian' of 'trian:run': there is no such module in"),
+        ("train.py:run", "trian.py:run", 3, "there is no file trian.py for 'trian.py:run' in "),
         ("train.py:run", "train.py:runs", 3, "cannot import 'train': RuntimeError: a study is read without importing"),
         ("epochs: 3}", "epoch: 3}", 8, "unknown argument 'epoch'; did you mean 'epochs'? (of train.py:run)"),
         ("[4, 8]", "[4, .inf]", 9, "'width' must be made of finite numbers, words, lists: inf"),

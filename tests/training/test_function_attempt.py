@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 from uuid import uuid4
 
 import pytest
@@ -192,6 +194,8 @@ def test_files_are_kept_with_their_digest(ask, tmp_path):
 
 GIVEN = """
 import pickle
+import subprocess
+import sys
 
 def run(context, *, out):
     order = [context.rng("order", epoch).permutation(5).tolist() for epoch in range(2)]
@@ -223,3 +227,61 @@ def test_a_step_is_a_whole_number(ask, step):
 def test_progress_is_told(ask, tmp_path):
     result = ask(COUNTS)
     assert json.loads((tmp_path / result.uid / "progress.json").read_text()) == {"step": 0, "metrics": {"loss": 1.0}}
+
+
+WITHOUT_TORCH = """
+import sys
+
+def run(context):
+    context.report(0, loss=1.5)
+    with context.checkpoint("state") as file:
+        file.write(b"x")
+    drawn = context.rng("order").random() + context.seed_for("split")
+    return {"accuracy": "torch" not in sys.modules, "drawn": drawn}
+"""
+FRESH = "from pathlib import Path; from harness.training.attempt import run_attempt; run_attempt(Path({!r}))"
+
+
+@pytest.fixture
+def ask_fresh(ask, tmp_path):
+    """Return a function that makes the attempt that `ask` made, again, in a process of its own."""
+
+    def make(code, **fields):
+        folder = tmp_path / ask(code, **fields).uid
+        (folder / "result.json").unlink()
+        subprocess.run([sys.executable, "-c", FRESH.format(str(folder))], check=True)
+        return read_result(folder)
+
+    return make
+
+
+def test_an_attempt_without_torch_wakes_none(ask_fresh):
+    import torch
+
+    result = ask_fresh(WITHOUT_TORCH)
+    assert (result.state, result.error, values(result)["accuracy"]) == ("done", None, 1)
+    assert result.environment["torch"] == torch.__version__
+    assert "peak_memory_bytes" in {measure.name for measure in result.measures}
+
+
+LATE = """
+def run(context):
+    import torch, numpy as np
+    flag = torch.are_deterministic_algorithms_enabled()
+    return {"accuracy": flag, "threads": torch.get_num_threads(), "drawn": torch.rand(1) + np.random.rand()}
+"""
+
+
+def test_torch_that_is_imported_late_is_set_up_and_seeded(ask, ask_fresh):
+    late, early = ask_fresh(LATE, threads=2), ask("import torch, numpy\n" + LATE, threads=2)
+    assert late.error is None
+    assert (values(late)["accuracy"], values(late)["threads"]) == (1, 2)
+    assert values(late) == values(early)
+
+
+def test_seeds_and_the_devices_name_are_the_same_with_torch_and_without(ask_fresh):
+    from harness.training import libraries, streams
+
+    purposes = [("order", 3), ("noise",), ()]
+    assert [libraries.stream_seed(7, *p) for p in purposes] == [streams.stream_seed(7, *p) for p in purposes]
+    assert ask_fresh(WITHOUT_TORCH).environment == ask_fresh("import torch\n" + WITHOUT_TORCH).environment

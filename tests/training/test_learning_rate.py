@@ -58,13 +58,22 @@ def test_every_step_is_taken_with_the_rate_of_its_schedule(ask, monkeypatch):
     assert used == [rate.at(epoch=n // 6, step=n) for n in range(12)]
 
 
-@pytest.mark.parametrize("steps", [1, 5, 6, 9])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_cycle_flips_and_crops_go_on_with_the_same_bits(ask, stop_at, steps, precision):
+@pytest.fixture(scope="module", params=["fp32", "bf16"])
+def cycled(ask, request):
+    """A recipe in a precision for a network of one channel (bf16 is slow on many CPUs), and its whole training."""
     recipe = {
-        "epochs": 2, "schedule": ONE_CYCLE, "precision": precision, "augmentation": {"kind": "flip_crop", "padding": 2},
-    }  # fmt: skip
-    whole = train.run(ask(**recipe), CPU, StopFlag())
+        "compressors": {"conv2": {"kind": "width", "stride": 32}},
+        "epochs": 2,
+        "schedule": ONE_CYCLE,
+        "precision": request.param,
+        "augmentation": {"kind": "flip_crop", "padding": 2},
+    }
+    return recipe, train.run(ask(**recipe), CPU, StopFlag())
+
+
+@pytest.mark.parametrize("steps", [1, 5, 6, 9])
+def test_cycle_flips_and_crops_go_on_with_the_same_bits(ask, stop_at, cycled, steps):
+    recipe, whole = cycled
     first = ask(**recipe)
     assert train.run(first, CPU, stop_at(steps)).state == "interrupted"
     rest = train.run(ask(resume=first, **recipe), CPU, StopFlag())

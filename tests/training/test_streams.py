@@ -75,10 +75,10 @@ def test_two_trials_at_one_seed_see_the_same_batches(ask, stop_at, monkeypatch):
     for trial, seed in (({}, 0), (pooled, 0), ({}, 1)):
         seen.append([])
         train.run(ask(seed=seed, epochs=2, **trial), CPU, stop_at(8))
-    assert [len(batch) for batch in seen[0]] == [250] * 5 + [192] + [250] * 2  # the last batch of an epoch is kept
+    assert [len(batch) for batch in seen[0]] == [50] * 5 + [38] + [50] * 2  # the last batch of an epoch is kept
     assert seen[0] == seen[1]
     assert seen[0] != seen[2]
-    assert sorted(i for batch in seen[0][:6] for i in batch) == list(range(1442))
+    assert sorted(i for batch in seen[0][:6] for i in batch) == list(range(288))
     assert seen[0][6:] != seen[0][:2]
 
 

@@ -29,7 +29,7 @@ def timed(request, stop):
 
 def test_whole_epochs_are_timed_after_a_warm_up_and_the_test_set_three_times(ask, stop_at, steps):
     outcome, measures = timed(ask("timing", options={"warm_up_steps": 2, "epochs": 2}), stop_at(1000))
-    assert steps == [250, 250] + 2 * [250, 250, 250, 250, 250, 192]
+    assert steps == [50, 50] + 2 * [50, 50, 50, 50, 50, 38]
     assert (outcome.state, outcome.curve, outcome.results, outcome.artifacts) == ("done", (), (), ())
     assert set(measures) == {
         f"{name}{suffix}" for name in ("train_s_per_epoch", "test_s") for suffix in ("", "_min", "_max", "_count")

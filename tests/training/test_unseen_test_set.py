@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from harness.data.dataset import load_dataset
+from harness.spec.datasets import DIGITS
 from harness.training import evaluate, timing, train
 
 CPU = torch.device("cpu")
@@ -39,7 +41,7 @@ def test_a_choosing_trial_reads_the_rest_and_the_validation_split(ask, stop_at, 
     assert read == {"rest", "validation"}
     assert {p.split.partition("[")[0] for p in outcome.curve} == {"train", "validation"}
     assert [e.split for e in request.evaluations] == ["validation"]
-    assert outcome.samples[0].count == 144
+    assert outcome.samples[0].count == len(digits["validation"])
     maps = np.load(Path(request.folder) / train.MAPS_FILE)["images"]
     kept_out = {image.tobytes() for image in digits["validation"].images}
     assert all(image.tobytes() in kept_out for image in maps)
@@ -67,8 +69,9 @@ def test_a_reporting_trial_trains_on_all_and_is_tested_on_the_test_set(ask, stop
     assert [e.split for e in request.evaluations] == ["test"]
 
 
-def test_what_is_kept_out_is_not_trained_on(digits):
+def test_what_is_kept_out_is_not_trained_on():
     """The validation split is the first tenth of the training set, and nothing of it is in the rest."""
+    digits = load_dataset(DIGITS, Path())
     rest = {image.tobytes() for image in digits["rest"].images}
     assert len(digits["validation"]) == 144
     assert len(digits["rest"]) == 1442 - 144

@@ -47,7 +47,9 @@ function frame(plot, { x, y, xLabel, yLabel, xFormat, height }) {
     root.append(svg("text", { x: box.left - 8, y: sy(v) + 4, "text-anchor": "end" }, number(v, up.digits)));
   }
   for (const v of ticks(x[0], x[1], width < 500 ? 4 : 8).found) {
-    root.append(svg("text", { x: sx(v), y: height - box.bottom + 17, "text-anchor": "middle" }, xFormat(v)));
+    const last = sx(v) > width - box.right - 18;  // its words would stand out of the picture
+    const place = { x: last ? width : sx(v), y: height - box.bottom + 17, "text-anchor": last ? "end" : "middle" };
+    root.append(svg("text", place, xFormat(v)));
   }
   if (yLabel) root.append(svg("text", { x: 0, y: 12 }, yLabel));
   const bottom = height - box.bottom;

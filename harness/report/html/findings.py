@@ -1,10 +1,13 @@
-"""What the page needs to know of a finding. Where there are none, the page has no such section."""
+"""What the page needs to know of a finding. Where there are none, the page has no such section.
 
-from collections.abc import Sequence
+What was decided is shown; what is undecided or not run is counted, and opens on demand.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.report.findings import Finding as Decided
-from harness.report.findings_document import evidence
+from harness.report.findings_document import evidence, heading_of, verdict_of
 from harness.report.misprints import Misprint
 
 
@@ -19,18 +22,56 @@ class Finding:
     details: tuple[str, ...] = ()  # the quote, the test, what it depends on: a line each
 
 
-def grouped(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+VERDICTS = ("supported", "contradicted", "depends", "undecided", "not run")
+_FOLDED = ("undecided", "not run")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The findings under one heading: in sight, or folded away by verdict."""
+
+    id: str
+    name: str
+    counts: Mapping[str, int]  # by verdict; empty where its entries have none
+    shown: tuple[Finding, ...]
+    folded: tuple[tuple[str, tuple[Finding, ...]], ...]
+
+
+def grouped(findings: Sequence[Finding]) -> list[Group]:
     """Return the findings under their headings, both in the order in which they were given."""
-    groups: dict[str, list[Finding]] = {}
+    found: dict[str, list[Finding]] = {}
     for finding in findings:
-        groups.setdefault(finding.group, []).append(finding)
-    return list(groups.items())
+        found.setdefault(finding.group, []).append(finding)
+    return [_group(f"findings-{number}", name, members) for number, (name, members) in enumerate(found.items(), 1)]
+
+
+def verdicts(groups: Sequence[Group]) -> list[str]:
+    """Return the verdicts that there are, in order."""
+    return [verdict for verdict in VERDICTS if any(group.counts.get(verdict) for group in groups)]
+
+
+def _group(place: str, name: str, members: Sequence[Finding]) -> Group:
+    by = {verdict: tuple(f for f in members if _kind(f) == verdict) for verdict in VERDICTS}
+    counts = {verdict: len(own) for verdict, own in by.items()} if any(by.values()) else {}
+    folded = tuple((verdict, by[verdict]) for verdict in _FOLDED if by[verdict])
+    return Group(place, name, counts, tuple(f for f in members if _kind(f) not in _FOLDED), folded)
+
+
+def _kind(finding: Finding) -> str:
+    """Return the verdict without on what it depends."""
+    return "depends" if finding.verdict.startswith("depends") else finding.verdict
 
 
 def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> list[Finding]:
     """Return the claims by section, then where the paper disagrees, and inferences under a heading of their own."""
     claims = [
-        Finding(f"Section {f.section}, Table {f.table}", f.reading, f.verdict, evidence(f), (f"“{f.quote}”",))
+        Finding(
+            heading_of(f),
+            f.title,
+            verdict_of(f),
+            evidence(f),
+            (f"“{f.quote}”, §{f.place}", f.reading, f"Measured: {f.quantity}", f"Rule: {f.rule}"),
+        )
         for f in decided
     ]
     return [*claims, *(_entry(entry) for entry in sorted(misprints, key=lambda e: e.kind == "inference"))]

@@ -11,7 +11,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
   function show(name) {
     if (name === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = name;
-    button.textContent = "\u25d0 " + name;
+    button.firstElementChild.textContent = " " + name;
     button.setAttribute("aria-label", "Colours: " + (name === "auto" ? "as the system" : name));
   }
   let now = order.includes(read()) ? read() : "auto";

@@ -15,7 +15,7 @@ from harness.report.figures.groups import study_names
 from harness.report.figures.numbers import Numbers, Pointing, Reading, figure_of, quantities, read_numbers
 from harness.report.figures.results import Results
 from harness.report.html.charts import COSTS, costs, curves
-from harness.report.html.findings import Finding, grouped
+from harness.report.html.findings import Finding, grouped, verdicts
 from harness.report.html.pictures import map_strips
 from harness.report.html.studies import all_studies, in_order
 from harness.report.html.tables import MATCHES, added, all_tables
@@ -56,7 +56,7 @@ def render_page(results: Results, findings: Sequence[Finding] = ()) -> str:
     snapshot = results.snapshot
     papers, ours = all_tables(results)
     names = in_order(study_names(snapshot))
-    numbers = read_numbers(results)
+    numbers, groups = read_numbers(results), grouped(findings)
     data = {"curves": curves(results, names), "costs": costs(results, names)}
     counted = [a for a in snapshot.attempts if a.accepted]
     timed = [a for a in snapshot.attempts if a.kind == "timing" and a.state == "done"]
@@ -81,7 +81,8 @@ def render_page(results: Results, findings: Sequence[Finding] = ()) -> str:
             ours=ours,
             counts=added(papers),
             matches={match: _EXPLAINED[match] for match in MATCHES},
-            findings=grouped(findings),
+            findings=groups,
+            verdicts=verdicts(groups),
             studies=all_studies(results, names),
             strips=map_strips(results),
             figures=_figures(numbers),

@@ -56,6 +56,12 @@ _ACCENTS = {
     "\u0327": r"\c",
 }
 _ROWS, _COMPARED_ROWS, _SMALL_ROWS = 40, 12, 20  # that fit on a page
+_LINE_PT = 345.0  # the text of an article, ten points on either size of paper
+_SIZES = (  # size, points a character and a column's two margins take at it
+    (r"\footnotesize", 4.15, 12.0),
+    (r"\scriptsize\setlength{\tabcolsep}{3pt}", 3.8, 6.0),
+    (r"\tiny\setlength{\tabcolsep}{2pt}", 3.0, 4.0),
+)
 _Rows = TypeVar("_Rows")
 _SCIENTIFIC = re.compile(r"([+\N{MINUS SIGN}-]?)(\d+(?:\.\d+)?)e([+-]?\d+)")
 
@@ -96,15 +102,32 @@ def to_latex(document: Document) -> str:
     Rows that do not fit on a page go on in another environment; statistics and notes with lists stand behind it.
     """
     pieces = _pieces(document.rows, _COMPARED_ROWS if document.compares else _ROWS)
+    size = _size(document)
     lines = [r"% needs \usepackage{booktabs}"]
     for number, rows in enumerate(pieces):
         caption = document.caption + (" (continued)" if number else "")
-        lines += [r"\begin{table}[htbp]", r"\centering", rf"\caption{{{escape(caption)}}}", r"\footnotesize"]
-        lines += _tabular([column.label for column in document.columns], _body(rows, compares=document.compares))
+        lines += [r"\begin{table}[htbp]", r"\centering", rf"\caption{{{escape(caption)}}}", size]
+        table = _tabular([column.label for column in document.columns], _body(rows, compares=document.compares))
+        lines += (
+            table if size == _SIZES[0][0] else [r"\makebox[\linewidth]{%", *table, "}"]
+        )  # in the middle, if too wide
         lines += [*(_below(document) if number == len(pieces) - 1 else []), r"\end{table}"]
     for small in document.statistics:
         lines += _small(small)
     return "\n".join([*lines, *_details(document)]) + "\n"
+
+
+def _size(document: Document) -> str:
+    """Return the largest size at which the table is no wider than a line of text, by the number of its characters."""
+    named = [] if document.compares else [row.label for row in document.rows]
+    texts = [[r"xx difference", *named]]
+    for i, column in enumerate(document.columns):
+        cells = [row.cells[i] for row in document.rows]
+        shown = [cell.ours + ",".join(cell.marks) for cell in cells]
+        texts.append([column.label, *shown, *(text or "" for cell in cells for text in (cell.paper, cell.difference))])
+    characters = max(sum(max(map(len, column)) for column in texts), *(len(row.label) for row in document.rows), 0)
+    fitting = (size for size, each, margins in _SIZES if characters * each + len(texts) * margins <= _LINE_PT)
+    return next(fitting, _SIZES[-1][0])
 
 
 def _pieces(rows: Sequence[_Rows], size: int) -> list[Sequence[_Rows]]:

@@ -21,6 +21,24 @@ def test_it_opens_whole(look):
     assert tab.evaluate("document.readyState") == "complete"
 
 
+def test_it_opens_within_two_seconds(look):
+    """Of three times the best: the machine may have other work."""
+    took = [
+        look().evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") for _ in range(3)
+    ]  # milliseconds from the start of the navigation
+    assert 0 < min(took) < 2000
+
+
+def test_undecided_findings_open_on_demand_by_keyboard(look):
+    tab = look()
+    folded = tab.locator("#findings details.folded").first
+    assert not folded.locator("li").first.is_visible()
+    folded.locator("summary").first.press("Enter")
+    assert folded.locator("li").first.is_visible()
+    tab.locator("#findings .tally a").first.press("Enter")
+    assert tab.evaluate("location.hash") == "#findings-1"
+
+
 def test_a_table_sorts_up_down_and_back(look):
     tab = look()
     own = labels(tab)

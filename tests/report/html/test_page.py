@@ -2,18 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from harness.cli import main
 from harness.report.figures.results import Results, Series
 from harness.report.html import render_page
-from harness.report.html.findings import Finding, grouped
+from harness.report.html.findings import Finding, grouped, verdicts
 from harness.report.html.runs import log_of
 from harness.store.connection import open_memory
 from harness.store.merge import open_results
@@ -104,22 +100,19 @@ def test_the_tables_are_there_with_paper_ours_and_difference(read):
 def test_findings_stand_under_their_headings_and_are_escaped(page):
     assert "Table 7 &lt;names&gt; a &amp; b" in page
     assert '<span class="verdict v-undecided">undecided</span>' in page
-    made = [Finding("b", "1", "", ""), Finding("a", "2", "", ""), Finding("b", "3", "", "")]
-    assert [(group, [f.title for f in members]) for group, members in grouped(made)] == [
-        ("b", ["1", "3"]),
-        ("a", ["2"]),
+
+
+def test_what_was_decided_is_in_sight_and_the_rest_is_counted_and_folded():
+    made = [Finding("b", "1", "undecided", ""), Finding("a", "2", "", ""), Finding("b", "3", "depends on x", "")]
+    b, a = grouped([*made, Finding("b", "4", "supported", ""), Finding("b", "5", "not run", "")])
+    assert (b.name, [f.title for f in b.shown]) == ("b", ["3", "4"])
+    assert [(verdict, [f.title for f in members]) for verdict, members in b.folded] == [
+        ("undecided", ["1"]),
+        ("not run", ["5"]),
     ]
-
-
-def test_two_processes_write_the_same_bytes_with_findings(tmp_path):
-    first, second = tmp_path / "first.html", tmp_path / "second.html"
-    words = ["report", "html", "--from", str(PUBLISHED), "--out"]
-    code = f"from harness.cli import main; main({[*words, str(first)]!r})"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
-    result = CliRunner().invoke(main, [*words, str(second)])
-    assert re.fullmatch(r".*second\.html \(0\.\d\d MB\)\n", result.stdout)
-    assert first.read_bytes() == second.read_bytes()
-    assert b'id="findings"' in first.read_bytes()
+    assert b.counts == {"supported": 1, "contradicted": 0, "depends": 1, "undecided": 1, "not run": 1}
+    assert (a.name, [f.title for f in a.shown], a.folded, a.counts) == ("a", ["2"], (), {})
+    assert verdicts([b, a]) == ["supported", "depends", "undecided", "not run"]
 
 
 def test_an_empty_store_shows_the_papers_values():

@@ -1,0 +1,37 @@
+"""Which libraries the server of worker processes imports once for all of them (`harness.execution.local`).
+
+Only such as may be loaded before a process is forked; what else a function imports, each worker imports itself.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.spec.plugins import imports_of
+
+LIGHT = ("pebble", "pydantic.types", "ruamel.yaml", "importlib.metadata", "difflib")
+WITH_TORCH = (*LIGHT, "torch", "torch._dynamo")  # the last is imported by every optimiser of torch
+_FORKABLE = frozenset({"numpy", "scipy", "sklearn", "torch"})
+_WAKES_TORCH = ("torch", "torchvision", "harness.layers")
+
+
+def libraries_of(trials: Iterable[tuple[Mapping[str, Any], Sequence[str]]]) -> Sequence[str]:
+    """Return what workers will import, by the configurations of their trials, each with the folders of its plug-ins.
+
+    Networks need torch; functions what their code imports, which is read and not run.
+    """
+    wanted = dict.fromkeys(LIGHT)
+    for task, folders in {(_target(config), tuple(folders)) for config, folders in trials}:
+        names = {"torch"} if task is None else imports_of(task, folders)
+        if any(f"{name}.".startswith(f"{waker}.") for name in names for waker in _WAKES_TORCH):
+            wanted["torch"] = None
+        wanted |= dict.fromkeys(sorted(name for name in names if _top(name) in _FORKABLE))
+    return tuple(wanted)
+
+
+def _target(config: Mapping[str, Any]) -> str | None:
+    task = config["task"]
+    return str(task["target"]) if task["kind"] == "function" else None
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]

@@ -1,0 +1,148 @@
+"""Triton kernels of the top k values across channels, sorted, and of the gradient back.
+
+A value and its channel become one word: the value's place in the order of numbers, then the channel counted from the
+last, so that of equal values the lower channel is larger, then the sign of a zero. These words are sorted in registers,
+the C of a pixel over `L` lanes of one warp, and say all of the result but the bits of a NaN, which are read again.
+fp32 has words of 64 bits, bf16 and fp16 of 32. The sizes of the sort are powers of two, given by their logarithms;
+channels that are not there get the lowest word.
+"""
+
+import triton
+import triton.language as tl
+
+from harness.layers.kernels.cuda_spatial import ordered, program, wide
+
+
+@triton.jit
+def _place(pixel, pixels, step, channels: tl.constexpr, LAST: tl.constexpr):
+    """Return where channel 0 of each pixel is among maps with so many channels, `step` apart.
+
+    `pixel` counts through all images, of `pixels` each.
+    """
+    return pixel * channels if LAST else pixel + pixel // pixels * ((channels - 1) * step)
+
+
+@triton.jit
+def _words(bits, channel, C: tl.constexpr, C2: tl.constexpr, INF: tl.constexpr, SMALLEST: tl.constexpr):
+    number, nan = ordered(bits, INF)
+    number = tl.where(nan, INF + 1, number)
+    low = ((C2 - 1 - channel) << 1) | ((number == 0) & (bits < 0)).to(tl.int32)
+    high = -number if SMALLEST else number
+    if INF > 0x7FFF:
+        word = tl.where(channel < C, (high.to(tl.int64) << 32) | low.to(tl.int64), -0x8000000000000000)
+    else:
+        word = tl.where(channel < C, (high << 16) | low, -0x80000000)
+    return word
+
+
+@triton.jit
+def _bits(word, INF: tl.constexpr, SMALLEST: tl.constexpr):
+    """Return the bits of the values, as int32, and which of them are NaN: then any NaN's."""
+    SIGN: tl.constexpr = -0x80000000 if INF > 0x7FFF else 0x8000
+    number = (word >> (32 if INF > 0x7FFF else 16)).to(tl.int32)
+    number = -number if SMALLEST else number
+    bits = tl.where(number < 0, SIGN | -number, number)
+    return tl.where((number == 0) & ((word & 1) != 0), SIGN, bits), number > INF
+
+
+@triton.jit
+def _second(D: tl.constexpr, AXIS: tl.constexpr):
+    """Return, for a cube of D axes of two, 1 where the axis AXIS, counted from the last, is at its second place."""
+    return tl.reshape(tl.arange(0, 2), [1] * (D - 1 - AXIS) + [2] + [1] * AXIS)
+
+
+@triton.jit
+def _ordered_pairs(cube, up, D: tl.constexpr, AXIS: tl.constexpr):
+    """Put the larger of each two along the axis AXIS, counted from the last, first, or second where `up` is 1."""
+    larger = tl.max(cube, D - 1 - AXIS, keep_dims=True)
+    smaller = tl.xor_sum(cube, D - 1 - AXIS, keep_dims=True) ^ larger  # cheaper than another comparison
+    return tl.where((_second(D, AXIS) ^ up) != 0, smaller, larger)
+
+
+@triton.jit
+def _merged(cube, D: tl.constexpr, STEPS: tl.constexpr, WHOLE: tl.constexpr):
+    """Sort bitonic runs of 2**STEPS: all downwards where the run is the `WHOLE`, else in turn down and up."""
+    up = 0 if WHOLE else _second(D, STEPS)
+    for i in tl.static_range(STEPS):
+        cube = _ordered_pairs(cube, up, D, STEPS - 1 - i)
+    return cube
+
+
+@triton.jit
+def _largest(word, P2: tl.constexpr, LOG_N: tl.constexpr, LOG_K: tl.constexpr):
+    """Return the 2**LOG_K largest of each 2**LOG_N words, sorted: (2**P2, 2**LOG_N) → (2**P2, 2**LOG_K).
+
+    Bitonic: runs of 2**LOG_K are sorted, up and down in turn; of two such runs the larger words, place by place, are
+    the largest of both.
+    """
+    cube = tl.reshape(word, [2] * (P2 + LOG_N))
+    for steps in tl.static_range(1, LOG_K + 1):
+        cube = _merged(cube, P2 + LOG_N, steps, steps == LOG_N)
+    for halving in tl.static_range(1, LOG_N - LOG_K + 1):
+        cube = tl.max(cube, P2 + LOG_N - halving - LOG_K)
+        cube = _merged(cube, P2 + LOG_N - halving, LOG_K, halving == LOG_N - LOG_K)
+    return tl.reshape(cube, [2**P2, 2**LOG_K])
+
+
+@triton.jit(do_not_specialize=["pixels"])
+def forward(
+    x, y, taken, total, pixels, C: tl.constexpr, K: tl.constexpr, LOG_C: tl.constexpr, LOG_K: tl.constexpr,
+    LOG_P: tl.constexpr, L: tl.constexpr, V: tl.constexpr, INF: tl.constexpr, SMALLEST: tl.constexpr,
+    LAST: tl.constexpr, WIDE: tl.constexpr,
+):  # fmt: skip
+    """P of `total` pixels, `pixels` to an image. A lane reads V channels at once, and L lanes share a pixel."""
+    C2: tl.constexpr = 2**LOG_C
+    K2: tl.constexpr = 2**LOG_K
+    P: tl.constexpr = 2**LOG_P
+    A: tl.constexpr = L * V
+    B: tl.constexpr = C2 // A
+    pixel = program(WIDE) * P + tl.arange(0, P)
+    channel = tl.arange(0, B)[:, None, None] * A + tl.arange(0, A)[None, None, :]  # (B, 1, A)
+    step = wide(1 if LAST else pixels, WIDE)
+    offset = _place(pixel, pixels, step, C, LAST)[None, :, None] + channel * step  # (B, P, A)
+    if not LAST:  # neighbours in memory but at the ends of images: how lanes should be laid out, no more
+        offset = tl.max_contiguous(offset, [1, P, 1])
+    bits = tl.load(x + offset, mask=(pixel < total)[None, :, None] & (channel < C), other=0)
+    word = _words(bits, channel, C, C2, INF, SMALLEST)
+    # What is in one lane are neighbours in the sort: lanes meet in its last steps alone.
+    word = tl.permute(tl.reshape(word, [B, P, L, V]), [1, 2, 0, 3])
+    word = _largest(word, LOG_P, LOG_C, LOG_K)  # (P, K2)
+
+    first = tl.arange(0, K2)[None, :]
+    inside = (pixel < total)[:, None] & (first < K)
+    origin = C2 - 1 - ((word >> 1) & (C2 - 1)).to(tl.int32)
+    bits, nan = _bits(word, INF, SMALLEST)
+    nans = tl.load(x + _place(pixel, pixels, step, C, LAST)[:, None] + origin * step, mask=inside & nan, other=0)
+    output = _place(pixel, pixels, step, K, LAST)[:, None] + first * step
+    if not LAST:
+        output = tl.max_contiguous(output, [P, 1])
+    tl.store(y + output, tl.where(nan, nans, bits.to(nans.dtype)), mask=inside)
+    tl.store(taken + output, origin.to(taken.dtype.element_ty), mask=inside)
+
+
+@triton.jit(do_not_specialize=["pixels"])
+def backward(
+    g, taken, out, total, pixels, C: tl.constexpr, K: tl.constexpr, P: tl.constexpr, BLOCK: tl.constexpr,
+    LAST: tl.constexpr, WIDE: tl.constexpr,
+):  # fmt: skip
+    """Zero the gradient of P pixels, then put what is given where it was taken: both while it is in the cache."""
+    pixel = program(WIDE) * P + tl.arange(0, P)
+    inside = (pixel < total)[:, None]
+    step = wide(1 if LAST else pixels, WIDE)
+    block = tl.arange(0, BLOCK)[None, :]
+    zero = tl.zeros([P, BLOCK], g.dtype.element_ty)
+    start = _place(pixel, pixels, step, C, LAST)[:, None]
+    for c in range(0, C, BLOCK):
+        offset = start + (c + block) * step
+        if not LAST:
+            offset = tl.max_contiguous(offset, [P, 1])
+        tl.store(out + offset, zero, mask=inside & (c + block < C))
+    tl.debug_barrier()  # zeros are written before any thread of this program goes on
+    given = _place(pixel, pixels, step, K, LAST)[:, None]
+    for k in range(0, K, BLOCK):
+        offset = given + (k + block) * step
+        if not LAST:
+            offset = tl.max_contiguous(offset, [P, 1])
+        found = inside & (k + block < K)
+        origin = tl.load(taken + offset, mask=found, other=0).to(tl.int32)
+        tl.store(out + start + origin * step, tl.load(g + offset, mask=found, other=0), mask=found)

@@ -1,0 +1,76 @@
+"""The statistics of a table's results, row by row, for `harness report statistics`: those of the small tables under it,
+with bootstrap intervals, what the better of two runs is expected to be, and unpaired tests beside paired ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.report.cells import Found, find
+from harness.report.comparison import Methods, Spread, methods, spread
+from harness.report.expected import filled
+from harness.report.selection import evaluation_keys
+from harness.report.stats import binomial_error
+from harness.report.table import Table
+from harness.report.uncertainty import images_of
+from harness.store.records import Snapshot
+
+
+@dataclass(frozen=True)
+class RowStatistics:
+    """One row's result over its seeds, in the column's unit."""
+
+    column: str
+    row: str
+    unit: str
+    spread: Spread
+    error: float | None  # the binomial standard error of one accuracy, at the mean
+    against: str | None
+    compared: Methods | None  # a: the row that it stands against, b: this row
+
+
+def row_statistics(snapshot: Snapshot, table: Table) -> list[RowStatistics]:
+    """Return the statistics of each row of which a run is stored, column by column."""
+    table, expected, _ = filled(table, snapshot)
+    cells = [f for f in find(snapshot, table, expected) if f.column.source == "result"]
+    found = []
+    for column in (c for c in table.columns if c.source == "result"):
+        rows = {f.row.label: f for f in cells if f.column.key == column.key}
+        found += [_row(snapshot, table, rows[label], rows) for label in rows if _runs(table, rows[label])]
+    return found
+
+
+def _row(snapshot: Snapshot, table: Table, found: Found, rows: dict[str, Found]) -> RowStatistics:
+    column, mine = found.column, _runs(table, found)
+    against = table.against(found.row)
+    other = None if against is None else rows[against]
+    theirs = {} if other is None else _runs(table, other)
+    compared = None
+    if other is not None and theirs:
+        compared = methods(theirs, mine, alike=_alike(found, other), better=column.better)
+    summed = spread(mine, column.better)
+    return RowStatistics(
+        column.label, found.row.label, column.unit, summed, _error(snapshot, found, summed.mean), against, compared
+    )
+
+
+def _runs(table: Table, found: Found) -> dict[int, float]:
+    """Return what is stored of a row's stated seeds."""
+    pairs: Sequence[tuple[int, float | None]] = list(zip(table.seeds(found.row), found.cell.values, strict=True))
+    return {seed: value for seed, value in pairs if value is not None}
+
+
+def _alike(one: Found, other: Found) -> bool:
+    if one.candidate is None or other.candidate is None:
+        return False
+    a, b = one.candidate.trial.config, other.candidate.trial.config
+    return all(a.get(part) == b.get(part) for part in ("task", "data", "protocol"))
+
+
+def _error(snapshot: Snapshot, found: Found, mean: float) -> float | None:
+    column, candidate = found.column, found.candidate
+    whole = {"fraction": 1, "percent": 100}.get(column.unit)
+    if column.metric != "accuracy" or whole is None or candidate is None or not 0 <= mean <= whole:
+        return None
+    dataset = column.evaluation.dataset or found.row.dataset or candidate.dataset
+    sizes = {images_of(snapshot, key) for key in evaluation_keys(snapshot, column.evaluation, dataset)} - {None}
+    return whole * binomial_error(mean / whole, sizes.pop() or 1) if len(sizes) == 1 else None

@@ -1,0 +1,100 @@
+"""The points among which a search of a function's arguments chooses: a value for each argument that is searched."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from harness.search.space import Choice, Placement, Range
+from harness.spec.function import target_signature
+from harness.spec.keys import canonical_json
+from harness.spec.resolve import Trial, resolve_trial
+
+_DIGITS = 4
+_SCALARS = (bool, int, float, str, type(None))
+
+
+@dataclass(frozen=True)
+class ArgumentSpace:
+    """All values of some arguments of a person's own function, the others fixed."""
+
+    parts: Mapping[str, Any]  # task, target, metrics, as resolve_trial takes them
+    fixed: Mapping[str, Any]
+    choices: Mapping[str, Choice]  # by argument
+    plugin_folders: Sequence[str] = ()
+    _trials: dict[Placement, Trial] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def size(self) -> float:
+        """How many points there are; infinite where an argument is any number of a range."""
+        return math.prod(c.size if isinstance(c, Range) else len(c) for c in self.choices.values())
+
+    @property
+    def sample(self) -> Trial:
+        """Some trial of the space, for what all have in common."""
+        return self.trial(self.placement({name: _first(choice) for name, choice in self.choices.items()}))
+
+    def placement(self, chosen: Mapping[str, Any]) -> Placement:
+        """Return the point of a choice an argument; numbers of a range are written with four digits."""
+        return tuple((name, _written(choice, chosen[name])) for name, choice in self.choices.items())
+
+    def chosen(self, placement: Placement) -> dict[str, Any]:
+        """Return the choice of each argument at a point."""
+        return dict(placement)
+
+    def trial(self, placement: Placement) -> Trial:
+        """Return the trial of a point. Raises FieldError where it cannot be."""
+        if placement not in self._trials:
+            arguments = {**self.fixed, **dict(placement)}
+            self._trials[placement] = resolve_trial(
+                **self.parts, arguments=arguments, plugin_folders=self.plugin_folders
+            )
+        return self._trials[placement]
+
+    def find(self, key: str, config: Mapping[str, Any]) -> Placement | None:
+        """Return the point whose trial has this key and configuration, or None where it is none of these."""
+        if config.get("task") != self.sample.config["task"]:
+            return None
+        given = {**self._defaults, **config["arguments"]}
+        if any(name not in given or not _holds(choice, given[name]) for name, choice in self.choices.items()):
+            return None
+        found = tuple((name, given[name]) for name in self.choices)
+        return found if self.trial(found).key == key else None
+
+    def words(self, placement: Placement) -> str:
+        """Return a point for people: "width=8, rate=0.01"."""
+        return ", ".join(f"{name}={value}" for name, value in placement)
+
+    def entry(self, placement: Placement) -> dict[str, Any]:
+        """Return what differs between points, as a study writes it."""
+        return {"arguments": {**self.fixed, **dict(placement)}}
+
+    def final_parts(self) -> dict[str, Any]:
+        """Return the parts of the study that is written at the end."""
+        return {name: value for name, value in self.parts.items() if value is not None}
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        signature = target_signature(self.sample.config["task"]["target"], self.plugin_folders)
+        return {n: p.default for n, p in signature.parameters.items() if isinstance(p.default, _SCALARS)}
+
+
+def _first(choice: Choice) -> Any:
+    return choice.low if isinstance(choice, Range) else choice[0]
+
+
+def _written(choice: Choice, value: Any) -> Any:
+    """Return a value that was proposed as it is to be written: no more digits than a person would."""
+    if not isinstance(choice, Range) or isinstance(value, int):
+        return value
+    if choice.step is not None:
+        return round(value, 12)
+    return min(max(float(f"{value:.{_DIGITS}g}"), choice.low), choice.high)
+
+
+def _holds(choice: Choice, value: Any) -> bool:
+    """Return whether a value is one of a choice."""
+    if isinstance(choice, Range):
+        return type(value) in {int, float} and choice.holds(value)
+    return any(canonical_json(value) == canonical_json(one) for one in choice)

@@ -1,0 +1,68 @@
+"""`make tables`: reports/ as committed is what it writes, and a second run, another process, writes the same bytes."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPE = re.search(r"^tables:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+COMMANDS = [shlex.split(line)[1:] for line in RECIPE.splitlines()]  # without $(BIN)/harness
+
+OTHERS = {"reports/benchmarks.md"}  # written by `harness bench report`, from measurements
+
+
+def checkout(folder):
+    """Make a folder with what the target reads: results and the README."""
+    (folder / "results").symlink_to(ROOT / "results")
+    (folder / "README.md").write_bytes((ROOT / "README.md").read_bytes())
+    return folder
+
+
+def written(folder):
+    """Return the bytes of all files under a folder's reports/ and its README, by name."""
+    files = [folder / "README.md", *(path for path in (folder / "reports").rglob("*") if path.is_file())]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    folder = checkout(tmp_path_factory.mktemp("first"))
+    with chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.delenv("HARNESS_DB", raising=False)
+        for words in COMMANDS:
+            result = CliRunner().invoke(main, words, catch_exceptions=False)
+            assert result.exit_code == 0, result.output
+    return written(folder)
+
+
+def test_it_writes_tables_figures_findings_and_the_page(first):
+    assert len(COMMANDS) == 5
+    assert {"README.md", "reports/index.html", "reports/findings.md", "reports/figures.md"} <= set(first)
+    assert {"reports/table1.md", "reports/table1.tex", "reports/table1.csv", "reports/figures/fig4.svg"} <= set(first)
+    assert len(first["reports/index.html"]) < 6_000_000
+
+
+def test_a_second_run_writes_the_same_bytes(first, tmp_path):
+    folder = checkout(tmp_path)
+    code = f"from harness.cli import main\nfor words in {COMMANDS!r}: main(words, standalone_mode=False)"
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    second = written(folder)
+    assert set(second) == set(first)
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_what_is_committed_is_what_it_writes(first):
+    committed = written(ROOT)
+    assert set(committed) - set(first) <= OTHERS, "left over from results that are gone"
+    assert [name for name in first if first[name] != committed.get(name)] == [], "make tables"
