@@ -61,7 +61,7 @@ def test_a_grey_image_is_repeated_and_what_is_observed_has_its_shape():
     made = network("torchvision:squeezenet1_1", data="digits").eval()
     seen = made.features(torch.randn(2, 1, 28, 28))
     assert seen.maps.shape == (2, 256, 3, 3)  # what the last pooling reads: two branches of 128 side by side
-    assert seen.hidden.shape == (2, 128)
+    assert seen.hidden.shape == (2, 256)
     assert seen.logits.shape == (2, 10)
 
 
