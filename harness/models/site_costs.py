@@ -33,19 +33,23 @@ class SiteCosts:
     sites: tuple[SiteCost, ...]
     refused: dict[str, str]
 
+    def pooled(self) -> Iterator[Insertion]:
+        """Yield feature pooling at each of the sites."""
+        for site in self.sites:
+            yield Insertion.plain(
+                site.path, self.survey.sites[site.path], Spatial(self.stride).layer(site.channels), self.stride
+            )
+
     def wrong(self) -> Iterator[str]:
         """Try feature pooling at every site and count the changed network; yield a line for each that is not right.
 
-        As many sites at a time as have no layer in common: the changed network must do the same steps and return the
+        As many sites at a time as have nothing to do with each other: the changed network must do the same steps and return the
         same shapes, in training and in evaluation, and cost what it did less what the sites save.
         """
-        plans = self.survey.sites
-        insertions = {s.path: _pooled(self.survey, s.path, self.stride) for s in self.sites}
-        paths = {id(plans[path]): path for path in insertions}
         saved = {site.path: site.saved for site in self.sites}
         plain = _costs(self.survey.network)
-        for tried, outcome in attempts(self.survey.network, insertions.values(), self.survey.input_shape):
-            at = [paths[id(insertion.plan)] for insertion in tried]
+        for tried, outcome in attempts(self.survey.network, self.pooled(), self.survey.input_shape):
+            at = [insertion.path for insertion in tried]
             if isinstance(outcome, str):
                 yield f"'{at[0]}' does not work: {outcome}"
                 continue
@@ -80,11 +84,6 @@ def site_costs(model: nn.Module, input_shape: Sequence[int], stride: int) -> Sit
             continue
         sites.append(SiteCost(path, plan.channels, saving(survey.network, plan, groups)))
     return SiteCosts(survey, stride, tuple(sites), refused)
-
-
-def _pooled(survey: Survey, path: str, stride: int) -> Insertion:
-    plan = survey.sites[path]
-    return Insertion.plain(plan, Spatial(stride).layer(plan.channels), stride)
 
 
 def _costs(network: Network) -> Saving:

@@ -1,7 +1,7 @@
-"""Feature pooling at every listed site of one small network of each of torchvision's families, run forward and backward.
+"""Feature pooling at every listed site of one small network of each of torchvision's families, forward and backward.
 
 Small: few blocks, narrow where the constructor lets them be, and images as small as the architecture takes. Every kind
-of block and connection of the family is there. Several sites that have no layer in common are pooled in one pass.
+of block and connection of the family is there. Several sites that have nothing to do with each other are pooled in one pass.
 """
 
 import copy
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.layers import Spatial, insert_after
-from harness.layers.insert.attempt import Insertion, apart
+from harness.layers.insert.attempt import apart
 from harness.layers.insert.install import install
 from harness.layers.insert.rewire import rewire
 from harness.models.site_costs import site_costs
@@ -161,8 +161,9 @@ def test_every_listed_site_trains(family):
     x = torch.randn(2, *shape)
     _, reached = trained_a_step(model, x)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    plans = [found.survey.sites[site.path] for site in found.sites]
-    for group in apart(Insertion.plain(plan, Spatial(2).layer(plan.channels), 2) for plan in plans):
+    groups = apart(found.pooled())
+    assert sum(len(group) for group in groups) == len(found.sites)
+    for group in groups:
         pooled = sharing(model)
         for insertion in group:
             rewire(pooled, insertion.plan.changes, insertion.reduction, "slice")
@@ -186,13 +187,12 @@ def test_that_is_what_insert_after_does(family):
     torch.manual_seed(0)
     model = build()
     shape = (3, size, size)
-    sites = site_costs(model, shape, 2).survey.sites
-    path = [*sites][len(sites) // 2]
+    pooled = [*site_costs(model, shape, 2).pooled()]
+    insertion = pooled[len(pooled) // 2]
     by_hand = sharing(model)
-    insertion = Insertion.plain(sites[path], Spatial(2).layer(sites[path].channels), 2)
     rewire(by_hand, insertion.plan.changes, insertion.reduction, "slice")
     install(by_hand, insertion.plan.at, insertion.layer)
-    inserted = insert_after(model, path, Spatial(2), input_shape=shape)
+    inserted = insert_after(model, insertion.path, Spatial(2), input_shape=shape)
     assert [*inserted.state_dict()] == [*by_hand.state_dict()]
     assert all(
         torch.equal(a, b) for a, b in zip(inserted.state_dict().values(), by_hand.state_dict().values(), strict=True)

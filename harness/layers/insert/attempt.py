@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from harness.layers.insert.axis import Reduction
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.install import install
+from harness.layers.insert.layers import Change
 from harness.layers.insert.network import Network, record_modes
 from harness.layers.insert.plan import Plan
 from harness.layers.insert.rewire import rewire
@@ -20,18 +22,19 @@ from harness.layers.insert.twin import meta_twin
 class Insertion:
     """What is to be done at one site: which layers change how, and what stands there."""
 
+    path: str
     plan: Plan
     layer: nn.Module
     reduction: Reduction
 
     @classmethod
-    def plain(cls, plan: Plan, layer: nn.Module, stride: int) -> "Insertion":
+    def plain(cls, path: str, plan: Plan, layer: nn.Module, stride: int) -> "Insertion":
         """Return that of a layer which makes one channel of `stride` neighbours; the weights of the first stay."""
-        return cls(plan, layer, Reduction(plan.channels, tuple(range(0, plan.channels, stride))))
+        return cls(path, plan, layer, Reduction(plan.channels, tuple(range(0, plan.channels, stride))))
 
 
 def attempt(network: Network, insertions: Iterable[Insertion], input_shape: Sequence[int]) -> Network:
-    """Change a copy of a network's twin at sites that have no layer in common, run it, and return it.
+    """Change a copy of a network's twin at sites that are `apart`, run it, and return it.
 
     Raises:
         RefusalError: it does not run, does other steps, or returns other shapes, in one of both modes.
@@ -70,21 +73,50 @@ def attempts(
 
 
 def apart(insertions: Iterable[Insertion]) -> list[list[Insertion]]:
-    """Return insertions in groups, in each of which no two change the same layer.
+    """Return insertions in groups whose sites have nothing to do with each other, to be made in the groups' order.
 
-    What compressors do at such sites has nothing to do with each other: a site that lies on the way from another to
-    its readers has readers in common with it.
+    Two sites of a group change different layers, or other entries of the same dimension of one, as those do whose maps
+    are concatenated. So neither lies on the way from the other to its readers: it would have all its entries there.
     """
-    groups: list[tuple[set[str], list[Insertion]]] = []
+    groups: list[_Group] = []
     for insertion in insertions:
-        for taken, group in groups:
-            if taken.isdisjoint(insertion.plan.changes):
-                taken.update(insertion.plan.changes)
-                group.append(insertion)
-                break
-        else:
-            groups.append((set(insertion.plan.changes), [insertion]))
-    return [group for _, group in groups]
+        if not any(group.takes(insertion) for group in groups):
+            groups.append(_Group())
+            groups[-1].takes(insertion)
+    return [group.insertions for group in groups]
+
+
+class _Group:
+    """Insertions and, for each layer that they change, in which dimension, whose entries, and which are left."""
+
+    def __init__(self) -> None:
+        self.insertions: list[Insertion] = []
+        self._layers: dict[str, tuple[str, Tensor, Tensor]] = {}
+
+    def takes(self, insertion: Insertion) -> bool:
+        """Take an insertion, if it goes with those that are here, as it must be made after them."""
+        changes = insertion.plan.changes
+        if not all(self._agrees(path, change) for path, change in changes.items() if path in self._layers):
+            return False
+        after = {path: self._after(path, change, insertion.reduction) for path, change in changes.items()}
+        self.insertions.append(replace(insertion, plan=replace(insertion.plan, changes=after)))
+        return True
+
+    def _agrees(self, path: str, change: Change) -> bool:
+        dimension, taken, _ = self._layers[path]
+        ((other, axis), *more) = change.axes()
+        return not more and other == dimension and not bool((axis.entries_of_site() & taken).any())
+
+    def _after(self, path: str, change: Change, reduction: Reduction) -> Change:
+        ((dimension, axis), *more) = change.axes()
+        kept = torch.zeros(axis.size, dtype=torch.bool, device="cpu")
+        kept[reduction.kept_entries(axis)] = True
+        if path in self._layers:
+            _, taken, left = self._layers[path]
+            self._layers[path] = (dimension, taken | axis.entries_of_site(), left & kept)
+            return Change(**{dimension: axis.among(left)})
+        self._layers[path] = ("several" if more else dimension, axis.entries_of_site(), kept)
+        return change
 
 
 def _outcome(network: Network, insertions: Sequence[Insertion], input_shape: Sequence[int]) -> Network | str:

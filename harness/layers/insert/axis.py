@@ -40,6 +40,20 @@ class Axis:
         """Return how many entries there are when of the site's channels `groups` are left."""
         return sum(run.size * groups if run.of_site else run.size for run in self.runs)
 
+    def entries_of_site(self) -> Tensor:
+        """Return which entries are the site's: bool (size,), on the CPU."""
+        sizes = [run.size * self.channels if run.of_site else run.size for run in self.runs]
+        return torch.cat([torch.full((n,), run.of_site, device="cpu") for n, run in zip(sizes, self.runs, strict=True)])
+
+    def among(self, left: Tensor) -> "Axis":
+        """Return the axis when of the entries from elsewhere those alone are there for which `left` (size,) is true."""
+        runs, offset = [], 0
+        for run in self.runs:
+            size = run.size * self.channels if run.of_site else run.size
+            runs.append(run if run.of_site else Run(of_site=False, size=int(left[offset : offset + size].sum())))
+            offset += size
+        return Axis(self.channels, tuple(runs))
+
     def times(self, count: int) -> "Axis":
         """Return the axis on which every entry has become `count` neighbouring ones."""
         return Axis(self.channels, tuple(Run(run.of_site, run.size * count) for run in self.runs))

@@ -24,6 +24,11 @@ class Change:
     makes: Axis | None = None  # its output
     each: Axis | None = None  # input of a layer that keeps channels apart: normalisation, depthwise convolution, PReLU
 
+    def axes(self) -> list[tuple[str, Axis]]:
+        """Return what changes, by name."""
+        named = (("reads", self.reads), ("makes", self.makes), ("each", self.each))
+        return [(name, axis) for name, axis in named if axis is not None]
+
 
 @dataclass(frozen=True)
 class Tracked:

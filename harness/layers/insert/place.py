@@ -60,7 +60,7 @@ def insert_after(
         plan = _plan_for(network, path, compressor)
         layer = _layer_for(compressor, model, plan)
         reduction = Reduction(plan.channels, _kept(layer, plan.channels, compressor.out_channels(plan.channels)))
-        attempt(network, [Insertion(plan, layer, reduction)], input_shape)
+        attempt(network, [Insertion(path, plan, layer, reduction)], input_shape)
         changed = _copy(model) if copy else model
         rewire(changed, plan.changes, reduction, weights)
         install(changed, plan.at, layer)

@@ -122,16 +122,13 @@ class Survey:
         return {**found, **self._failing(doubtful, narrow=narrow)}
 
     def _failing(self, plans: Mapping[str, Plan], *, narrow: bool) -> dict[str, str]:
-        insertions = {path: self._smallest(plan, narrow=narrow) for path, plan in plans.items()}
-        failing = {}
-        for tried, outcome in attempts(self.network, insertions.values(), self.input_shape):
-            if isinstance(outcome, str):
-                failing[next(path for path, insertion in insertions.items() if insertion is tried[0])] = outcome
-        return failing
+        insertions = (self._smallest(path, plan, narrow=narrow) for path, plan in plans.items())
+        tries = attempts(self.network, insertions, self.input_shape)
+        return {tried[0].path: outcome for tried, outcome in tries if isinstance(outcome, str)}
 
-    def _smallest(self, plan: Plan, *, narrow: bool) -> Insertion:
+    def _smallest(self, path: str, plan: Plan, *, narrow: bool) -> Insertion:
         stride = smallest_stride(self.network, plan)
-        return Insertion.plain(plan, nn.Identity() if narrow else Spatial(stride).layer(plan.channels), stride)
+        return Insertion.plain(path, plan, nn.Identity() if narrow else Spatial(stride).layer(plan.channels), stride)
 
 
 def smallest_stride(network: Network, plan: Plan) -> int:

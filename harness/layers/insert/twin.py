@@ -52,7 +52,7 @@ def quick_norms(twin: nn.Module) -> Iterator[None]:
             del norm.__dict__["forward"]
 
 
-def _normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+def _normalised(norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor) -> Tensor:
     """Return an empty tensor of the shape of `x`, where batch normalisation would accept it."""
     norm._check_input_dim(x)  # noqa: SLF001
     for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
