@@ -1,5 +1,7 @@
 """`harness model`: the networks and where compressors can stand in them."""
 
+from typing import Any
+
 import click
 
 from harness.cli.common import format_option, print_json, print_table
