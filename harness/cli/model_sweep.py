@@ -26,8 +26,8 @@ def sweep(context: click.Context, stride: int, input_shape: str, only: str | Non
     """Try feature pooling at every site of torchvision's classification models, and count what it saves.
 
     Nothing is trained and no weights are made. Each network is traced once; then each of its sites is tried, as many at
-    a time as have nothing to do with each other: the changed network must do the same steps, return the same shapes, and  # noqa: E501
-    cost what it did less what was said. Ends with exit code 1 where a site does not work.
+    a time as have nothing to do with each other: the changed network must do the same steps, return the same shapes,
+    and cost what it did less what was said. Ends with exit code 1 where a site does not work.
 
     \b
     harness model sweep --only 'resnet*'

@@ -43,8 +43,8 @@ class SiteCosts:
     def wrong(self) -> Iterator[str]:
         """Try feature pooling at every site and count the changed network; yield a line for each that is not right.
 
-        As many sites at a time as have nothing to do with each other: the changed network must do the same steps and return the  # noqa: E501
-        same shapes, in training and in evaluation, and cost what it did less what the sites save.
+        As many sites at a time as have nothing to do with each other: the changed network must do the same steps and
+        return the same shapes, in training and in evaluation, and cost what it did less what the sites save.
         """
         saved = {site.path: site.saved for site in self.sites}
         plain = _costs(self.survey.network)

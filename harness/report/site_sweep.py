@@ -1,4 +1,4 @@
-"""The document of `harness model sweep`: where in torchvision's networks feature pooling can stand, and what it saves."""  # noqa: E501
+"""The document of `harness model sweep`: where in torchvision's networks feature pooling can stand, what it saves."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
