@@ -10,8 +10,8 @@ import click
 from harness.cli.common import format_option, sources_option
 from harness.cli.report_figures import figures
 from harness.cli.report_html import html
-from harness.cli.report_statistics import compare, statistics
 from harness.cli.report_include import include
+from harness.cli.report_statistics import compare, statistics
 from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:

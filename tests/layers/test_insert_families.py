@@ -1,7 +1,8 @@
 """Feature pooling at every listed site of one small network of each of torchvision's families, forward and backward.
 
 Small: few blocks, narrow where the constructor lets them be, and images as small as the architecture takes. Every kind
-of block and connection of the family is there. Sites that have nothing to do with each other are pooled in one pass.
+of block and connection of the family is there. Several sites that have nothing to do with each other are pooled in
+one pass.
 """
 
 import copy

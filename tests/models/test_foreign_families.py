@@ -1,4 +1,4 @@
-"""`model: torchvision:NAME` for a small member of each family: with feature pooling it trains and is observed."""
+"""`model: torchvision:NAME` for a small member of each family: built with feature pooling, it trains and is observed."""  # noqa: E501
 
 import pytest
 import torch

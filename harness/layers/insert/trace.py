@@ -21,11 +21,33 @@ from harness.layers.insert.layers import is_layer
 from harness.layers.insert.twin import first_line, quick_norms
 
 BATCH = 2
-_TELLS_NO_SIZE = frozenset({
-    "dim", "ndimension", "ndim", "dtype", "device", "layout", "requires_grad", "grad_fn", "is_leaf", "element_size",
-    "is_floating_point", "is_complex", "is_cuda", "is_cpu", "is_mps", "is_meta", "is_sparse", "is_quantized",
-    "is_nested", "is_contiguous", "is_inference", "is_neg", "is_conj",
-})  # fmt: skip
+_TELLS_NO_SIZE = frozenset(
+    [
+        "dim",
+        "ndimension",
+        "ndim",
+        "dtype",
+        "device",
+        "layout",
+        "requires_grad",
+        "grad_fn",
+        "is_leaf",
+        "is_floating_point",
+        "is_complex",
+        "is_cuda",
+        "is_cpu",
+        "is_mps",
+        "is_meta",
+        "is_sparse",
+        "is_quantized",
+        "is_nested",
+        "is_contiguous",
+        "is_inference",
+        "is_neg",
+        "is_conj",
+        "element_size",
+    ]
+)
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
