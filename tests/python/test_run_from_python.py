@@ -83,7 +83,7 @@ def test_options_that_cannot_be(folder, options, message):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"target": "duble.py:run"}, "study: target: cannot import 'duble' of 'duble:run'"),
+        ({"target": "duble.py:run"}, "study: target: there is no file duble.py for 'duble.py:run'"),
         ({"metrics": {"y": "smaller"}}, "study: metrics.y: 'y' is to maximize or to minimize, not 'smaller'"),
         ({"seeds": [float("nan")]}, "study: seeds[0]: nan is no plain value"),
         ({"target": lambda _context: {}}, "study: target: a worker process cannot import '<lambda>' from here"),
