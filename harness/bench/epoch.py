@@ -119,7 +119,7 @@ def _ours(case: str, options: EpochOptions) -> Epoch:
     images = _images(setup, options)
     session.batches = Batches.of(request.config["protocol"], images)
     session.model.train()
-    session.step(session.batches.batch(session.begin_epoch(0), 0), 0, 0)  # what is done once, on either side
+    session.step(session.batches.batch(session.begin_epoch(0), 0), 0, 0)  # what is done once, as in the usual loop
     setup, session = _again(request, device)
     session.batches = Batches.of(request.config["protocol"], images)
     session.model.train()
@@ -153,18 +153,24 @@ def _usual(case: str, options: EpochOptions) -> Epoch:
         protocol["normalization"]["deviation"],
         augmentation["padding"] if isinstance(augmentation, Mapping) else None,
     )
-    optimizer = _usual_optimizer(setup, protocol["optimizer"])
+    batch_size = protocol["batch_size"]
+
+    def train(count: int, workers: int) -> None:
+        usual_epoch(
+            setup.model,
+            dataset,
+            optimizer=_usual_optimizer(setup, protocol["optimizer"]),
+            images=count,
+            batch_size=batch_size,
+            workers=workers,
+            device=device,
+        )
+
+    train(min(images, batch_size), 0)  # what is done once, on either side
+    setup = set_up(request, device)
     synchronise(device)
     started = time.perf_counter()
-    usual_epoch(
-        setup.model,
-        dataset,
-        optimizer=optimizer,
-        images=images,
-        batch_size=protocol["batch_size"],
-        workers=options.workers,
-        device=device,
-    )
+    train(images, options.workers)
     synchronise(device)
     return Epoch(time.perf_counter() - started, images, _accuracy(setup))
 

@@ -61,6 +61,7 @@ def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: 
     \b
     harness model sites mnist_cnn
     harness model sites torchvision:resnet50 --stride 2
+    harness model sites net.py:Net --input-shape 1,28,28 --classes 10
     """
     from harness.spec.models import MODELS
     from harness.spec.plugins import is_plugin
@@ -70,7 +71,7 @@ def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: 
         _foreign_sites(name, stride, parse_shape(input_shape), classes, with_refused, fmt)
         return
     if name not in MODELS:
-        raise HarnessError(f"unknown model '{name}'{did_you_mean(name, MODELS)} (or {TORCHVISION}NAME)")
+        raise HarnessError(f"unknown model '{name}'{did_you_mean(name, MODELS)} (or {TORCHVISION}NAME, FILE.py:NAME)")
     found = MODELS[name].sites.values()
     if fmt == "json":
         print_json([{"path": s.name, "channels": s.channels, "narrowable": s.narrowable} for s in found])
@@ -92,15 +93,7 @@ def _foreign_sites(
     else:
         model["code"] = load_plugin(name, folders)[1]
     found = site_costs(foreign_on_meta(model, folders), shape, stride)
-    rows = [
-        {
-            "path": site.path,
-            "channels": site.channels,
-            "parameters_saved": site.saved.parameters,
-            "macs_saved": site.saved.macs,
-        }
-        for site in found.sites
-    ]
+    rows = [site.as_dict() for site in found.sites]
     reasons = [{"path": path, "reason": reason} for path, reason in found.refused.items()] if with_refused else []
     if fmt == "json":
         print_json([*rows, *reasons])

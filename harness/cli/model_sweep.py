@@ -97,12 +97,9 @@ def _swept(name: str, shape: tuple[int, int, int], stride: int, tell: Callable[[
     plain = count(network, shape)
     sites = [
         {
-            "path": site.path,
-            "channels": site.channels,
+            **site.as_dict(),
             "parameters": plain.parameters - site.saved.parameters,
             "macs": plain.macs - site.saved.macs,
-            "parameters_saved": site.saved.parameters,
-            "macs_saved": site.saved.macs,
         }
         for site in found.sites
     ]

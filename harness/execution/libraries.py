@@ -20,8 +20,11 @@ def libraries_of(trials: Iterable[tuple[Mapping[str, Any], Sequence[str]]]) -> S
     Networks need torch; functions what their code imports, which is read and not run.
     """
     wanted = dict.fromkeys(LIGHT)
-    for task, folders in {(_target(config), tuple(folders)) for config, folders in trials}:
-        names = {"torch"} if task is None else imports_of(task, folders)
+    for target, folders in {(_target(config), tuple(folders)) for config, folders in trials}:
+        if target is None:
+            wanted |= dict.fromkeys(WITH_TORCH)
+            continue
+        names = imports_of(target, folders)
         if any(f"{name}.".startswith(f"{waker}.") for name in names for waker in _WAKES_TORCH):
             wanted["torch"] = None
         wanted |= dict.fromkeys(sorted(name for name in names if _top(name) in _FORKABLE))

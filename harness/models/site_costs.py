@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -22,6 +23,15 @@ class SiteCost:
     path: str
     channels: int
     saved: Saving
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it with the names of `--format json`."""
+        return {
+            "path": self.path,
+            "channels": self.channels,
+            "parameters_saved": self.saved.parameters,
+            "macs_saved": self.saved.macs,
+        }
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from harness.report.match import (
     Match,
     candidates,
     clean_timings,
+    composition,
     count_candidates,
     device_of,
     same_device,
@@ -61,6 +62,15 @@ class Found:
     attempts: tuple[AttemptRecord, ...] = ()
     remarks: tuple[str, ...] = ()  # why it is not exact or not whole: each becomes a footnote
     chosen: int | None = None  # the seed of the run that a result shows; None where it is a mean or a median
+
+    @property
+    def dataset(self) -> str | None:
+        """The data on which a result was measured, by name; None without a trial."""
+        return None if self.candidate is None else _dataset(self.row, self.column, self.candidate)
+
+
+def _dataset(row: Row, column: Column, candidate: Candidate) -> str:
+    return column.evaluation.dataset or row.dataset or candidate.dataset
 
 
 def table_cells(
@@ -175,8 +185,9 @@ def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: li
 
 
 def _values(snapshot: Snapshot, row: Row, candidate: Candidate, seeds: tuple[int, ...], column: Column) -> Values:
-    dataset = column.evaluation.dataset or row.dataset or candidate.dataset
-    return values(snapshot, candidate.trial.key, seeds, column.metric, column.evaluation, dataset)
+    return values(
+        snapshot, candidate.trial.key, seeds, column.metric, column.evaluation, _dataset(row, column, candidate)
+    )
 
 
 def _gaps(known: Values) -> list[str]:
@@ -211,14 +222,7 @@ def _time(
             on = "" if table.device is None else f"; the paper's on {table.device}"
             remarks.append(f"other-device: measured on {device_of(newest)}{on}")
         ours = in_unit(newest.measures[column.metric], column)
-        plain = [
-            attempt
-            for attempt in clean_timings(snapshot, candidate.trial.key, "paper")
-            if column.metric in attempt.measures and device_of(attempt) == device_of(newest)
-        ]
-        if plain and newest not in plain:
-            theirs = in_unit(max(plain, key=lambda a: (a.started, a.uid)).measures[column.metric], column)
-            remarks.append(f"{theirs:.3g} by plain torch in the paper's order")
+        remarks += _plain(snapshot, candidate, column, newest)
         cell = _cell(
             table,
             row,
@@ -234,6 +238,21 @@ def _time(
         )
         return Found(cell, column, row, candidate, (newest,), tuple(remarks))
     return Found(_empty(table, row, column, "newest"), column, row)
+
+
+def _plain(snapshot: Snapshot, candidate: Candidate, column: Column, shown: AttemptRecord) -> list[str]:
+    """Say that a time is of the paper's composition, or what that took on the same device."""
+    if composition(shown) == "paper":
+        return ["by plain torch in the paper's order"]
+    timings = [
+        attempt
+        for attempt in clean_timings(snapshot, candidate.trial.key, "paper")
+        if column.metric in attempt.measures and device_of(attempt) == device_of(shown)
+    ]
+    if not timings:
+        return []
+    newest = max(timings, key=lambda a: (a.started, a.uid))
+    return [f"{in_unit(newest.measures[column.metric], column):.3g} by plain torch in the paper's order"]
 
 
 def _count(table: Table, row: Row, column: Column, near: list[Candidate]) -> Found:

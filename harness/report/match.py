@@ -135,7 +135,9 @@ def composition(attempt: AttemptRecord) -> Composition | None:
     if any(attempt.execution.get(name, getattr(default, name)) != getattr(default, name) for name in fields):
         return None
     parts = attempt.execution.get("kernels", "torch"), attempt.execution.get("order", "as_written")
-    return {("auto", "auto"): "ours", ("torch", "as_written"): "paper"}.get(parts)  # type: ignore[return-value]
+    if parts == ("auto", "auto"):
+        return "ours"
+    return "paper" if parts == ("torch", "as_written") else None
 
 
 def clean_timings(snapshot: Snapshot, trial_key: str, composed: Composition = "ours") -> list[AttemptRecord]:

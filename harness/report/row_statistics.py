@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from harness.report.cells import Found, find
 from harness.report.comparison import Methods, Spread, methods, spread
 from harness.report.expected import filled
-from harness.report.selection import evaluation_keys
 from harness.report.stats import binomial_error
 from harness.report.table import Table
-from harness.report.uncertainty import images_of
+from harness.report.uncertainty import test_images
 from harness.store.records import Snapshot
 
 
@@ -67,10 +66,8 @@ def _alike(one: Found, other: Found) -> bool:
 
 
 def _error(snapshot: Snapshot, found: Found, mean: float) -> float | None:
-    column, candidate = found.column, found.candidate
-    whole = {"fraction": 1, "percent": 100}.get(column.unit)
-    if column.metric != "accuracy" or whole is None or candidate is None or not 0 <= mean <= whole:
+    images = test_images(snapshot, found)
+    whole = 100 if found.column.unit == "percent" else 1
+    if images is None or not 0 <= mean <= whole:
         return None
-    dataset = column.evaluation.dataset or found.row.dataset or candidate.dataset
-    sizes = {images_of(snapshot, key) for key in evaluation_keys(snapshot, column.evaluation, dataset)} - {None}
-    return whole * binomial_error(mean / whole, sizes.pop() or 1) if len(sizes) == 1 else None
+    return whole * binomial_error(mean / whole, images)

@@ -165,8 +165,8 @@ def mann_whitney(one: Sequence[float], other: Sequence[float], alpha: float = AL
 
 
 def binomial_error(accuracy: float, images: int) -> float:
-    """Return the standard error of an accuracy (0 to 1) on so many test images: sqrt(a (1 - a) / n), nan for none."""
-    return math.sqrt(accuracy * (1 - accuracy) / images) if images else math.nan
+    """Return the standard error of an accuracy (0 to 1) on so many test images: sqrt(a (1 - a) / n)."""
+    return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
 def paired_bootstrap(one: Sequence[float], other: Sequence[float], seed: int = 0) -> tuple[float, float] | None:

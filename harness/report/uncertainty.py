@@ -24,9 +24,7 @@ class Choosing:
 
     k: int
     bias: float
-    interval: (
-        tuple[float, float] | None
-    )  # 95 %, rows resampled, or the runs of the only one; None where it has no spread
+    interval: tuple[float, float] | None  # 95 %, rows resampled, or the runs of the only one; None without a spread
     rows: int
     runs: int
 
@@ -73,9 +71,9 @@ def _in_words(told: Choosing, column: Column) -> str:
 def _all_runs(snapshot: Snapshot, found: Found) -> list[float]:
     """Return a result of all stored seeds of the trial behind a cell, in the column's unit."""
     column, candidate = found.column, found.candidate
-    if candidate is None:
+    dataset = found.dataset
+    if candidate is None or dataset is None:
         return []
-    dataset = column.evaluation.dataset or found.row.dataset or candidate.dataset
     seeds = sorted(snapshot.runs(candidate.trial.key))
     stored = values(snapshot, candidate.trial.key, seeds, column.metric, column.evaluation, dataset)
     return [in_unit(value, column) for value in stored.values() if value is not None]
@@ -86,15 +84,22 @@ def accuracy_notes(snapshot: Snapshot, found: Sequence[Found]) -> Iterable[str]:
     by: dict[tuple[int, str], list[float]] = {}
     for each in found:
         shown = each.cell.ours
-        if each.column.metric != "accuracy" or each.candidate is None or shown is None or math.isnan(shown):
+        if shown is None or math.isnan(shown):
             continue
-        dataset = each.column.evaluation.dataset or each.row.dataset or each.candidate.dataset
-        keys = evaluation_keys(snapshot, each.column.evaluation, dataset)
-        sizes = {images_of(snapshot, key) for key in keys} - {None}
-        if len(sizes) == 1 and each.column.unit in {"fraction", "percent"}:
-            by.setdefault((sizes.pop() or 0, each.column.unit), []).append(shown)
+        images = test_images(snapshot, each)
+        if images is not None:
+            by.setdefault((images, each.column.unit), []).append(shown)
     for (images, unit), accuracies in by.items():
         yield accuracy_note([value / (100 if unit == "percent" else 1) for value in accuracies], images)
+
+
+def test_images(snapshot: Snapshot, found: Found) -> int | None:
+    """Return on how many images the accuracy in a cell was measured; None where it is none, or of no known images."""
+    dataset = found.dataset
+    if found.column.metric != "accuracy" or found.column.unit not in {"fraction", "percent"} or dataset is None:
+        return None
+    sizes = {images_of(snapshot, key) for key in evaluation_keys(snapshot, found.column.evaluation, dataset)} - {None}
+    return sizes.pop() or None if len(sizes) == 1 else None
 
 
 def images_of(snapshot: Snapshot, evaluation: str) -> int | None:

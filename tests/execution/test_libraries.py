@@ -1,6 +1,6 @@
 """What the server of workers imports for which trials."""
 
-from harness.execution.libraries import LIGHT, libraries_of
+from harness.execution.libraries import LIGHT, WITH_TORCH, libraries_of
 
 NETWORK = {"task": {"kind": "classification"}}
 
@@ -11,7 +11,7 @@ def function(folder, code, name="own"):
 
 
 def test_a_network_needs_torch_and_a_function_what_its_code_imports(tmp_path):
-    assert libraries_of([(NETWORK, ())]) == (*LIGHT, "torch")
+    assert libraries_of([(NETWORK, ())]) == WITH_TORCH
     assert libraries_of([function(tmp_path, "import json\nimport jax\n")]) == LIGHT
     numbers = function(tmp_path, "def run(context):\n    import numpy as np\n", "numbers")
     assert libraries_of([numbers]) == (*LIGHT, "numpy")

@@ -193,6 +193,9 @@ def test_a_time_in_the_papers_composition_stands_beside_ours():
     assert found.ours == 5.0
     assert "9 by plain torch in the paper's order" in found.note
     assert "paper's order" not in cell(snapshot([entry(SPATIAL)], [runs[0], elsewhere]), "training time").note
+    alone = cell(snapshot([entry(SPATIAL)], [runs[1]]), "training time")
+    assert alone.ours == 9.0
+    assert "; by plain torch in the paper's order" in alone.note
 
 
 def test_times_are_of_one_device():

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from in_this_process import InThisProcess
 
-from harness.execution.local import Ended
 from harness.execution.options import Options
 from harness.search.file import load_search
 from harness.search.run import run_search
@@ -56,37 +56,6 @@ space:
   arguments.width: {low: 10, high: 22, step: 4}
   arguments.kind: [a, b]
 """
-
-
-class InThisProcess:
-    """An executor without processes."""
-
-    slots = 1
-
-    def __init__(self):
-        self.ended = []
-
-    def __call__(self, _slots, _threads):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def start(self, folder, _timeout_s):
-        from harness.training.attempt import run_attempt
-
-        run_attempt(folder)
-        self.ended.append(Ended(folder))
-
-    def wait(self, _timeout_s):
-        ended, self.ended = self.ended, []
-        return ended
-
-    def kill(self):
-        pass
 
 
 @dataclass

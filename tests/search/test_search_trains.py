@@ -9,45 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from in_this_process import InThisProcess
 
-from harness.execution.local import Ended
 from harness.search.run import run_search
 from harness.spec.study import load_study
 from harness.store.connection import open_reader
 from harness.store.queries import curve, snapshot
 
 MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
-
-
-class InThisProcess:
-    """An executor without processes, so that a test can watch what an attempt reads."""
-
-    slots = 1
-
-    def __init__(self):
-        self.ended = []
-
-    def __call__(self, _slots, _threads):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def start(self, folder, _timeout_s):
-        from harness.training.attempt import run_attempt
-
-        run_attempt(folder)
-        self.ended.append(Ended(folder))
-
-    def wait(self, _timeout_s):
-        ended, self.ended = self.ended, []
-        return ended
-
-    def kill(self):
-        pass
 
 
 class Poisoned(dict):
