@@ -6,12 +6,12 @@ as in a person's script, with torch as it comes. The usual loop is `harness.benc
 torch's operators in the paper's order; ours is in the precision that was asked for, and the row names it.
 """
 
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -75,7 +75,7 @@ def bench_epoch(case: str, options: EpochOptions, say: Callable[[str], None]) ->
 def _epoch(loop: str, case: str, options: EpochOptions) -> Epoch:
     """Make one epoch in a fresh process: neither loop has what the other has set."""
     environment = worker_environment(options.threads) if loop == "harness" else nullcontext()
-    with environment, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with environment, ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_ours if loop == "harness" else _usual, case, options).result()
 
 
@@ -140,6 +140,7 @@ def _again(request: AttemptRequest, device: torch.device) -> Any:
 
 
 def _usual(case: str, options: EpochOptions) -> Epoch:
+    multiprocessing.set_start_method(None, force=True)  # the platform's own, as in a script: it was inherited
     request = _request(case, options, "fp32")
     device = torch.device(options.device)
     torch.set_num_threads(options.threads)

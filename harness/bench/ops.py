@@ -1,7 +1,8 @@
 """`harness bench ops`: pooling across channels in every form that people write it, beside a copy of the tensor.
 
 Each form alternates strictly with `clone()` over three buffers, call by call; outputs are allocated anew as in
-training, and every call goes through the differentiable function with its graph. The unit is the copy, so that
+training, and every call goes through the differentiable function with its graph. Memory is kept and lies on huge pages
+as in a worker, for every form. The unit is the copy, so that
 figures of two machines can be compared: ratio_to_clone; ratio_to_bytes holds the time against that of moving the bytes
 that must move (input, output and positions of one byte each, and back) at the bandwidth of the copy. On a GPU the time
 is the GPU's (`gpu_clock`), and tensors that no cache holds are timed too: there 1 / ratio_to_bytes is the part of the
@@ -22,7 +23,10 @@ from torch.nn import functional as F
 
 from harness.bench.clock import Clock, in_turn
 from harness.bench.gpu_clock import timed_on
+from harness.execution.local import worker_environment
 from harness.layers import feature_pool, topk_pool
+from harness.spec.attempt import Execution
+from harness.training.process import configure
 
 Form = Callable[[Tensor, int], Tensor]  # (N, C, H, W), stride → (N, C/s, H, W)
 Op = Literal["spatial", "topk"]
@@ -46,6 +50,10 @@ class OpCase:
     dtype: str
     device: str
     both: str  # "forward" or "forward+backward"
+
+    def __str__(self) -> str:
+        shape = "×".join(map(str, self.shape))
+        return f"{self.op}, {shape}, stride {self.stride}, {self.layout}, {self.dtype}, {self.both}"
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,17 @@ def cases(
                     for op in FORMS:
                         for both in PASSES:
                             yield OpCase(op, shape, stride, layout, dtype, device, both)
+
+
+def bench_cases(cases: Sequence[OpCase], repetitions: int, threads: int, say: Callable[[str], None]) -> Iterator[OpRow]:
+    """Yield the rows of all cases, timed in this process with a worker's threads and memory."""
+    with worker_environment(threads):
+        for number, case in enumerate(cases, 1):
+            configure(Execution(device=case.device, threads=threads, deterministic=False))
+            rows = bench_case(case, repetitions, say)
+            ours = next(row for row in rows if row.impl == "harness")
+            say(f"[{number}/{len(cases)}] {case}: {1000 * ours.seconds:.3f} ms, {ours.ratio_to_clone:.2f} × clone()")
+            yield from rows
 
 
 def bench_case(

@@ -77,7 +77,7 @@ def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
         dtypes or ("float32",),
         device,
     )
-    rows = [row.as_dict() for case in cases for row in bench_ops.bench_case(case, repetitions, _say)]
+    rows = [row.as_dict() for row in bench_ops.bench_cases(list(cases), repetitions, threads, _say)]
     if not rows:
         raise HarnessError("no stride divides the channels of these shapes: there is nothing to time")
     if plot is not None:
