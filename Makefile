@@ -39,6 +39,7 @@ tables: $(STAMP)
 	$(BIN)/harness report figures --from results/published --out reports/figures
 	$(BIN)/harness report findings --from results/published --out reports/findings.md
 	$(BIN)/harness report html --from results/published --out reports/index.html
+	$(BIN)/harness bench report --from results/benchmarks --out reports/benchmarks.md
 	$(BIN)/harness report include README.md
 
 clean:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from harness.bench.clock import BENCHMARKS
 from harness.spec.errors import HarnessError
 
 Row = Mapping[str, Any]
+Rows = Sequence[Row]
 _HEAD = """\
 # Benchmarks
 
@@ -18,25 +20,67 @@ process (or, for the overhead, between whole commands one after another).
 """
 
 
-def benchmarks_document(folder: Path) -> str:
-    """Return the document of what is stored in a folder. Raises HarnessError where nothing is."""
-    stored = [(name, folder / f"{name}.json") for name in BENCHMARKS if (folder / f"{name}.json").is_file()]
+@dataclass(frozen=True)
+class Section:
+    """How the figures of one benchmark are shown; `rows` makes the table's rows of the stored ones."""
+
+    title: str
+    words: str
+    columns: Mapping[str, Callable[[Row], str]]
+    rows: Callable[[Rows], Rows] = list
+
+
+def benchmarks_document(folder: Path, plots: Mapping[str, str] | None = None) -> str:
+    """Return the document of what is stored in a folder; `plots` names the pictures of benchmarks.
+
+    Raises HarnessError where nothing is stored.
+    """
+    stored = {name: found for name in BENCHMARKS if (found := stored_benchmark(folder, name)) is not None}
     if not stored:
         raise HarnessError(f"{folder}: holds no figures; `harness bench ops --out {folder}` measures some")
-    sections = [_section(name, json.loads(path.read_text(encoding="utf-8"))) for name, path in stored]
+    sections = [_section(name, found, (plots or {}).get(name)) for name, found in stored.items()]
     return "\n".join([_HEAD, *sections])
 
 
-def _section(name: str, found: Mapping[str, Any]) -> str:
-    title, words, columns = _SECTIONS[name]
+def stored_benchmark(folder: Path, name: str) -> Mapping[str, Any] | None:
+    """Return what a benchmark has stored: machine, command and rows; None where it has not."""
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _section(name: str, found: Mapping[str, Any], plot: str | None) -> str:
+    section = _SECTIONS[name]
     about = found["machine"]
     gpu = f", {about['gpu']}" if about["gpu"] else ""
     where = (
         f"{about['processor']}, {about['cores']} cores, {about['threads']} threads{gpu}, Python {about['python']}, "
         f"torch {about['torch']}, {about['date']}; load when it ended {about['load']}"
     )
-    table = _table(list(columns), [[text(row) for text in columns.values()] for row in found["rows"]])
-    return f"## {title}\n\n{words}\n\n`{found['command']}`, on {where}.\n\n{table}\n"
+    lines = [[text(row) for text in section.columns.values()] for row in section.rows(found["rows"])]
+    parts = [f"## {section.title}", section.words, f"`{found['command']}`, on {where}."]
+    parts += [f"![{section.title}]({plot})"] if plot else []
+    return "\n\n".join([*parts, _table(list(section.columns), lines)]) + "\n"
+
+
+def _cases(rows: Rows) -> Rows:
+    """Return a row a case of `bench ops`: ours, with the fastest of the other forms."""
+    others: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row["impl"] != "harness":
+            others.setdefault(_case(row), []).append(row)
+    return [{**row, **_best_of(others.get(_case(row), []), row)} for row in rows if row["impl"] == "harness"]
+
+
+def _best_of(others: Rows, ours: Row) -> Row:
+    """Return the name and time of the fastest of other forms, and how many times faster ours is."""
+    best = min(others, key=lambda other: other["seconds"], default=None)
+    if best is None:
+        return {"other": "–", "other_seconds": None, "faster": None}
+    return {"other": best["impl"], "other_seconds": best["seconds"], "faster": best["seconds"] / ours["seconds"]}
+
+
+def _case(row: Row) -> tuple[Any, ...]:
+    return row["op"], *row["shape"], row["stride"], row["layout"], row["dtype"], row["device"], row["pass"]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -56,23 +100,26 @@ def _percent(name: str) -> Callable[[Row], str]:
     return lambda row: f"{100 * row[name]:.1f}%"
 
 
-def _milliseconds(row: Row) -> str:
-    return f"{1000 * row['seconds']:.3f}"
+def _milliseconds(name: str) -> Callable[[Row], str]:
+    return lambda row: "–" if row[name] is None else f"{1000 * row[name]:.2f}"
 
 
-_SECTIONS: Mapping[str, tuple[str, str, Mapping[str, Callable[[Row], str]]]] = {
-    "ops": (
+_SECTIONS: Mapping[str, Section] = {
+    "ops": Section(
         "Pooling across channels",
-        ("Time of every implementation, alternating call by call with `clone()` of the same tensor over three buffers. "
-        "/ bytes: over moving what must move at the copy's bandwidth; / best other: below 1 it is the fastest."),
+        ("The harness's operator beside the fastest of the other forms that people write (all are in "
+         "`results/benchmarks/ops.json`), each alternating call by call with `clone()` of the same tensor over three "
+         "buffers, with a worker's memory. / clone: in copies of the tensor; / bytes: over moving what must move at the "
+         "copy's bandwidth."),
         {
             "op": _text("op"), "shape": lambda row: "×".join(map(str, row["shape"])), "s": _text("stride"),
-            "layout": _text("layout"), "dtype": _text("dtype"), "pass": _text("pass"), "impl": _text("impl"),
-            "ms": _milliseconds, "/ clone": _number("ratio_to_clone", 2), "/ best other": _number("ratio_to_best", 2),
-            "/ bytes": _number("ratio_to_bytes", 2),
+            "layout": _text("layout"), "dtype": _text("dtype"), "pass": _text("pass"), "ms": _milliseconds("seconds"),
+            "/ clone": _number("ratio_to_clone", 2), "/ bytes": _number("ratio_to_bytes", 2),
+            "best other": _text("other"), "its ms": _milliseconds("other_seconds"), "times faster": _number("faster", 1),
         },
+        _cases,
     ),
-    "epoch": (
+    "epoch": Section(
         "An epoch",
         ("One epoch by the harness and by the usual loop (`harness/bench/usual.py`), in turn. Ratio: images a second "
          "over the usual loop's. Accuracy: on the test set after the epoch."),
@@ -82,7 +129,7 @@ _SECTIONS: Mapping[str, tuple[str, str, Mapping[str, Callable[[Row], str]]]] = {
             "images/s": _number("images_per_s", 0), "ratio": _number("ratio", 2), "accuracy": _number("accuracy", 4),
         },
     ),
-    "overhead": (
+    "overhead": Section(
         "The harness around a run",
         ("Whole commands: `harness run grid` (store, curves, checkpoints) against the same work in plain scripts, a "
          "process a run."),
@@ -92,7 +139,7 @@ _SECTIONS: Mapping[str, tuple[str, str, Mapping[str, Callable[[Row], str]]]] = {
             "overhead": _percent("overhead"),
         },
     ),
-    "store": (
+    "store": Section(
         "The store",
         ("Made-up attempts: written as the driver writes them, exported, merged into another store, planned from the "
          "study file, rendered as the study's table."),
@@ -101,7 +148,7 @@ _SECTIONS: Mapping[str, tuple[str, str, Mapping[str, Callable[[Row], str]]]] = {
             "s": _number("seconds", 2),
         },
     ),
-    "startup": (
+    "startup": Section(
         "Start-up",
         "Processor time (user and system) of a whole command, median.",
         {"command": _text("command"), "CPU s": _number("cpu_seconds", 3), "limit s": _number("limit", 2)},

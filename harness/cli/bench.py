@@ -233,19 +233,24 @@ def startup(repetitions: int, out: Path | None, fmt: str) -> None:
               help="Where the figures are stored.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there instead of printing.")
 def report(folder: Path, out: Path | None) -> None:
-    """Make the document of the stored figures, with machine and command of each.
+    """Make the document of the stored figures, with machine and command of each, and the plot of the operators.
 
     \b
     harness bench report --out reports/benchmarks.md
     """
-    from harness.bench.report import benchmarks_document
+    from harness.bench.report import benchmarks_document, stored_benchmark
     from harness.spec.files import atomic_write
 
-    text = benchmarks_document(folder)
     if out is None:
-        click.echo(text.rstrip("\n"))
+        click.echo(benchmarks_document(folder).rstrip("\n"))
         return
-    atomic_write(out, text)
+    plots, ops = {}, stored_benchmark(folder, "ops")
+    if ops is not None:
+        from harness.bench.ops_plot import write_plot
+
+        plots["ops"] = f"{out.stem}-ops.svg"
+        write_plot(ops["rows"], out.with_name(plots["ops"]))
+    atomic_write(out, benchmarks_document(folder, plots))
     click.echo(out)
 
 

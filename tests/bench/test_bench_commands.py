@@ -52,9 +52,17 @@ def test_ops_prints_the_fields_that_were_promised(call):
     assert {row["pass"] for row in rows} == {"forward", "forward+backward"}
     assert all(row["shape"] == [2, 8, 3, 5] and row["seconds"] > 0 and row["ratio_to_clone"] > 0 for row in rows)
     assert "<svg" in Path("p.svg").read_text()
-    table = call("report", "--from", "b").stdout
+    call("report", "--from", "b", "--out", "r.md")
+    table = Path("r.md").read_text()
     assert "## Pooling across channels" in table
-    assert "| spatial | 2×8×3×5 | 2 | nhwc | float32 | forward | harness |" in table
+    assert "![Pooling across channels](r-ops.svg)" in table
+    assert Path("r-ops.svg").read_bytes() == Path("p.svg").read_bytes()
+    (line,) = (line for line in table.splitlines() if "| spatial | 2×8×3×5 | 2 | nhwc | float32 | forward |" in line)
+    stored = json.loads(Path("b/ops.json").read_text())["rows"]
+    forward = {row["impl"]: row["seconds"] for row in stored if row["op"] == "spatial" and row["pass"] == "forward"}
+    ours = forward.pop("harness")
+    best = min(forward, key=forward.__getitem__)
+    assert line.endswith(f"| {best} | {1000 * forward[best]:.2f} | {forward[best] / ours:.1f} |")
 
 
 def test_a_dtype_that_a_form_does_not_have_is_left_out_and_said(call, monkeypatch):
