@@ -62,6 +62,7 @@ class Found:
     attempts: tuple[AttemptRecord, ...] = ()
     remarks: tuple[str, ...] = ()  # why it is not exact or not whole: each becomes a footnote
     chosen: int | None = None  # the seed of the run that a result shows; None where it is a mean or a median
+    plain: float | None = None  # beside a time of ours: that by plain torch in the paper's order, in the column's unit
 
     @property
     def dataset(self) -> str | None:
@@ -222,7 +223,10 @@ def _time(
             on = "" if table.device is None else f"; the paper's on {table.device}"
             remarks.append(f"other-device: measured on {device_of(newest)}{on}")
         ours = in_unit(newest.measures[column.metric], column)
-        remarks += _plain(snapshot, candidate, column, newest)
+        papers = composition(newest) == "paper"
+        remarks += ["by plain torch in the paper's order"] if papers else []
+        plain = None if papers else _plain(snapshot, candidate, column, newest)
+        beside = [] if plain is None else [f"{plain:.3g} by plain torch in the paper's order"]
         cell = _cell(
             table,
             row,
@@ -234,25 +238,23 @@ def _time(
             select="newest",
             values=(ours,),
             device=device_of(newest),
-            remarks=remarks,
+            remarks=[*remarks, *beside],
         )
-        return Found(cell, column, row, candidate, (newest,), tuple(remarks))
+        return Found(cell, column, row, candidate, (newest,), tuple(remarks), plain=plain)
     return Found(_empty(table, row, column, "newest"), column, row)
 
 
-def _plain(snapshot: Snapshot, candidate: Candidate, column: Column, shown: AttemptRecord) -> list[str]:
-    """Say that a time is of the paper's composition, or what that took on the same device."""
-    if composition(shown) == "paper":
-        return ["by plain torch in the paper's order"]
+def _plain(snapshot: Snapshot, candidate: Candidate, column: Column, shown: AttemptRecord) -> float | None:
+    """Return what the paper's composition took on the same device; None where that was not timed."""
     timings = [
         attempt
         for attempt in clean_timings(snapshot, candidate.trial.key, "paper")
         if column.metric in attempt.measures and device_of(attempt) == device_of(shown)
     ]
     if not timings:
-        return []
+        return None
     newest = max(timings, key=lambda a: (a.started, a.uid))
-    return [f"{in_unit(newest.measures[column.metric], column):.3g} by plain torch in the paper's order"]
+    return in_unit(newest.measures[column.metric], column)
 
 
 def _count(table: Table, row: Row, column: Column, near: list[Candidate]) -> Found:

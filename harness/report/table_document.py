@@ -191,6 +191,9 @@ def _machines(table: Table, found: Sequence[Found]) -> Iterable[Note]:
         spread = [line for f in found if f.column.source == source for line in _spread(f)]
         if spread:
             yield Note("Spread of the times (least to most):", tuple(spread))
+    plain = [f"{f.row.label}, {f.column.label}: {printed(f.plain, f.column)}" for f in found if f.plain is not None]
+    if plain:
+        yield Note("The same times by plain torch's operators in the paper's order, on the same device:", tuple(plain))
 
 
 def _spread(found: Found) -> Iterable[str]:
@@ -199,7 +202,8 @@ def _spread(found: Found) -> Iterable[str]:
     for attempt in found.attempts if found.column.source == "timing" else ():
         if all(end in attempt.measures for end in ends):
             least, most = (printed(attempt.measures[end], found.column) for end in ends)
-            yield f"{found.row.label}, {found.column.label}: {least} to {most}"
+            if least != most:  # one epoch has no spread
+                yield f"{found.row.label}, {found.column.label}: {least} to {most}"
 
 
 def _selection(snapshot: Snapshot, table: Table, found: Sequence[Found], how: Select) -> Iterable[Note]:
