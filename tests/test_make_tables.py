@@ -44,7 +44,14 @@ def first(tmp_path_factory):
 
 def test_it_writes_tables_figures_findings_and_the_page(first):
     assert len(COMMANDS) == 6
-    assert {"reports/benchmarks.md", "reports/benchmarks-ops.svg", "README.md", "reports/index.html", "reports/findings.md", "reports/figures.md"} <= set(first)
+    assert {
+        "reports/benchmarks.md",
+        "reports/benchmarks-ops.svg",
+        "README.md",
+        "reports/index.html",
+        "reports/findings.md",
+        "reports/figures.md",
+    } <= set(first)
     assert {"reports/table1.md", "reports/table1.tex", "reports/table1.csv", "reports/figures/fig4.svg"} <= set(first)
     assert len(first["reports/index.html"]) < 6_000_000
 

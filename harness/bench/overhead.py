@@ -22,7 +22,7 @@ from harness.spec.attempt import AttemptRequest, Execution
 from harness.spec.study import Study, load_study
 
 _MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
-_PROBE_ROUNDS = 40
+_PROBE_ROUNDS = 200
 
 
 class Task(Protocol):
@@ -51,10 +51,12 @@ class FunctionTask:
             return self.wait_s
         from harness.bench.bare import Nothing
 
-        function(Nothing(0), rounds=2)
-        started = time.perf_counter()
-        function(Nothing(0), rounds=_PROBE_ROUNDS)
-        return (time.perf_counter() - started) / _PROBE_ROUNDS
+        seconds = []
+        for rounds in (_PROBE_ROUNDS, 2 * _PROBE_ROUNDS):  # the first rounds, of larger values, take longer
+            started = time.perf_counter()
+            function(Nothing(0), rounds=rounds)
+            seconds.append(time.perf_counter() - started)
+        return max(seconds[1] - seconds[0], 1e-6) / _PROBE_ROUNDS
 
     def study(self, amount: int, seeds: int) -> str:
         """Return the study's text."""

@@ -1,7 +1,7 @@
 """`harness bench report`: reports/benchmarks.md from the stored figures, results/benchmarks/*.json. Needs no torch."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,6 @@ from harness.spec.errors import HarnessError
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 _HEAD = """\
-# Benchmarks
-
 Made by `harness bench report` from `results/benchmarks/*.json`; each section names the command that measured it and
 the machine. Seconds are of that machine; what may be compared with others are the ratios, which are taken within one
 process (or, for the overhead, between whole commands one after another).
@@ -39,7 +37,7 @@ def benchmarks_document(folder: Path, plots: Mapping[str, str] | None = None) ->
     if not stored:
         raise HarnessError(f"{folder}: holds no figures; `harness bench ops --out {folder}` measures some")
     sections = [_section(name, found, (plots or {}).get(name)) for name, found in stored.items()]
-    return "\n".join([_HEAD, *sections])
+    return "\n".join([f"# Benchmarks\n\n{_summary(stored)}\n", _HEAD, *sections])
 
 
 def stored_benchmark(folder: Path, name: str) -> Mapping[str, Any] | None:
@@ -60,6 +58,42 @@ def _section(name: str, found: Mapping[str, Any], plot: str | None) -> str:
     parts = [f"## {section.title}", section.words, f"`{found['command']}`, on {where}."]
     parts += [f"![{section.title}]({plot})"] if plot else []
     return "\n\n".join([*parts, _table(list(section.columns), lines)]) + "\n"
+
+
+def _summary(stored: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say in a paragraph what the ratios come to."""
+    says = {"ops": _summary_of_ops, "epoch": _summary_of_epochs, "overhead": _summary_of_overhead}
+    told = [sentence for name, tell in says.items() if name in stored for sentence in tell(stored[name]["rows"])]
+    return " ".join(told) or "Seconds of commands, below."
+
+
+def _summary_of_ops(rows: Rows) -> Iterator[str]:
+    for op, name in (("spatial", "feature pooling"), ("topk", "top-k across channels")):
+        mine = [row for row in _cases(rows) if row["op"] == op and row["pass"] != "forward" and row["faster"]]
+        if mine:
+            yield (
+                f"Forward and backward, {name} takes {_range(mine, 'ratio_to_clone')} times as long as a copy of its "
+                f"tensor and is {_range(mine, 'faster')} times faster than the fastest way to write it in torch."
+            )
+
+
+def _summary_of_epochs(rows: Rows) -> Iterator[str]:
+    for row in rows:
+        if row["loop"] == "harness":
+            yield (
+                f"An epoch ({row['case']}, {row['precision']}, {row['device']}): {row['ratio']:.2f} times the images a "
+                "second of the loop that people usually write."
+            )
+
+
+def _summary_of_overhead(rows: Rows) -> Iterator[str]:
+    said = ", ".join(f"{100 * row['overhead']:+.1f}% ({row['task']})" for row in rows)
+    yield f"What the harness around a run adds to its time: {said}."
+
+
+def _range(rows: Rows, name: str) -> str:
+    values = [row[name] for row in rows]
+    return f"{min(values):.1f} to {max(values):.1f}"
 
 
 def _cases(rows: Rows) -> Rows:

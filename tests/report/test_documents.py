@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import entry, snapshot, table1, train, whole, whole_samples
+from records import entry, snapshot, table1, timing, train, whole, whole_samples
 
 from harness.report import expected_configs, expected_settings, render, study_document, table_document
 from harness.report.document import _letters
@@ -115,6 +115,16 @@ def test_bold_is_our_best_accuracy_alone():
     bold = [(row.label, i) for row in rows for i, cell in enumerate(row.cells) if cell.bold]
     best = max(rows, key=lambda row: row.cells[0].ours_value)
     assert bold == [(best.label, 0)]
+
+
+def test_times_by_plain_torch_are_listed_below_and_one_epoch_has_no_spread():
+    plain = {"kernels": "torch", "order": "as_written"}
+    one = {"train_s_per_epoch": 5.0, "train_s_per_epoch_min": 5.0, "train_s_per_epoch_max": 5.0, "test_s": 0.5}
+    runs = [timing("t", CONFIGS["Baseline"], 5, measures=one), timing("p", CONFIGS["Baseline"], 9.0, execution=plain)]
+    notes = {note.text: note.lines for note in paper_document(snapshot([entry("Baseline")], runs)).notes}
+    (listed,) = (lines for text, lines in notes.items() if "by plain torch's operators in the paper's order" in text)
+    assert listed == ("Baseline, Training time: 9.00s", "Baseline, Testing time: 0.900s")
+    assert not any(text.startswith("Spread") for text in notes)
 
 
 def test_what_prints_alike_is_as_bold():

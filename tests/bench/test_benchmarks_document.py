@@ -1,0 +1,55 @@
+"""`harness bench report` of figures that are known: the paragraph in front, a row a case, and what has no rival."""
+
+import json
+
+import pytest
+
+from harness.bench.report import benchmarks_document
+from harness.spec.errors import HarnessError
+
+MACHINE = {
+    "processor": "P", "cores": 2, "threads": 2, "gpu": None, "python": "3", "torch": "2", "load": 0, "date": "2020-01-01",
+}  # fmt: skip
+
+
+def op(impl, seconds, *, name="spatial", both="forward+backward", stride=2):
+    case = {"op": name, "shape": [1, 4, 2, 2], "stride": stride, "layout": "nchw", "dtype": "float32", "device": "cpu"}
+    ratios = {"ratio_to_clone": seconds / 0.001, "ratio_to_best": 1.0, "ratio_to_bytes": 1.0}
+    return {**case, "pass": both, "impl": impl, "seconds": seconds, **ratios}
+
+
+@pytest.fixture
+def store(tmp_path):
+    def write(name, rows):
+        found = {"benchmark": name, "command": f"harness bench {name}", "machine": MACHINE, "rows": rows}
+        (tmp_path / f"{name}.json").write_text(json.dumps(found))
+        return tmp_path
+
+    return write
+
+
+def test_each_case_stands_beside_the_fastest_other_form(store):
+    rows = [op("harness", 0.002), op("max", 0.010), op("amax", 0.008), op("harness", 0.003, stride=4)]
+    text = benchmarks_document(store("ops", rows), {"ops": "plot.svg"})
+    head, two, four = (line for line in text.splitlines() if line.startswith(("| op", "| spatial")))
+    assert head.endswith("| best other | its ms | times faster |")
+    assert two.endswith("| 2.00 | 2.00 | 1.00 | amax | 8.00 | 4.0 |")
+    assert four.endswith("| 3.00 | 3.00 | 1.00 | – | – | – |"), "no other form ran"
+    assert "![Pooling across channels](plot.svg)" in text
+
+
+def test_the_first_paragraph_says_what_the_ratios_come_to(store):
+    rows = [op("harness", 0.002), op("amax", 0.008), op("harness", 0.001, stride=4), op("max", 0.006, stride=4)]
+    forward = [op("harness", 0.009, both="forward"), op("amax", 0.001, both="forward")]
+    store("ops", [*rows, *forward])
+    folder = store("overhead", [{"task": "function", "runs": 1, "bare_seconds": 10.0, "grid_seconds": 10.1,
+                                 "seconds_a_run_more": 0.1, "overhead": 0.01}])  # fmt: skip
+    first = benchmarks_document(folder).split("\n\n")[1]
+    assert "feature pooling takes 1.0 to 2.0 times as long as a copy of its tensor and is 4.0 to 6.0 times" in first
+    assert "top-k" not in first
+    assert first.endswith("adds to its time: +1.0% (function).")
+
+
+def test_a_folder_without_figures_is_refused(tmp_path):
+    with pytest.raises(HarnessError, match="holds no figures"):
+        benchmarks_document(tmp_path)
