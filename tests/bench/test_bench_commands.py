@@ -59,7 +59,7 @@ def test_ops_prints_the_fields_that_were_promised(call):
     assert Path("r-ops.svg").read_bytes() == Path("p.svg").read_bytes()
     (line,) = (line for line in table.splitlines() if "| spatial | 2×8×3×5 | 2 | nhwc | float32 | forward |" in line)
     stored = json.loads(Path("b/ops.json").read_text())["rows"]
-    forward = {row["impl"]: row["seconds"] for row in stored if row["op"] == "spatial" and row["pass"] == "forward"}
+    forward = {r["impl"]: r["seconds"] for r in stored if r["op"] == "spatial" and "backward" not in r["pass"]}
     ours = forward.pop("harness")
     best = min(forward, key=forward.__getitem__)
     assert line.endswith(f"| {best} | {1000 * forward[best]:.2f} | {forward[best] / ours:.1f} |")

@@ -7,9 +7,7 @@ import pytest
 from harness.bench.report import benchmarks_document
 from harness.spec.errors import HarnessError
 
-MACHINE = {
-    "processor": "P", "cores": 2, "threads": 2, "gpu": None, "python": "3", "torch": "2", "load": 0, "date": "2020-01-01",
-}  # fmt: skip
+MACHINE = {"processor": "P", "cores": 2, "threads": 2, "gpu": None, "python": "3", "torch": "2", "load": 0}
 
 
 def op(impl, seconds, *, name="spatial", both="forward+backward", stride=2):
@@ -21,7 +19,12 @@ def op(impl, seconds, *, name="spatial", both="forward+backward", stride=2):
 @pytest.fixture
 def store(tmp_path):
     def write(name, rows):
-        found = {"benchmark": name, "command": f"harness bench {name}", "machine": MACHINE, "rows": rows}
+        found = {
+            "benchmark": name,
+            "command": f"harness bench {name}",
+            "machine": {**MACHINE, "date": "2020-01-01"},
+            "rows": rows,
+        }
         (tmp_path / f"{name}.json").write_text(json.dumps(found))
         return tmp_path
 
