@@ -57,7 +57,10 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of some studies, each run once, in the order of the studies."""
+    """The runs of some studies, each run once: study by study, all trials at a seed before any at the next.
+
+    So a study that is stopped early has its trials at the same seeds, and can be compared.
+    """
 
     runs: tuple[PlannedRun, ...]
 
@@ -86,11 +89,12 @@ def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: C
         attempts[attempt.trial_key, attempt.seed].append(attempt)
     planned: dict[tuple[str, int], PlannedRun] = {}
     for study in studies:
-        for item in study.chosen:
-            for seed in item.seeds:
-                run = (item.trial.key, seed)
-                base = planned.setdefault(run, PlannedRun(study.name, item.name, item.trial, seed, "left"))
-                planned[run] = replace(base, trial=_united(base.trial, item.trial))
+        for number in range(max((len(item.seeds) for item in study.chosen), default=0)):
+            for item in study.chosen:
+                if number < len(item.seeds):
+                    run = (item.trial.key, item.seeds[number])
+                    base = planned.setdefault(run, PlannedRun(study.name, item.name, item.trial, run[1], "left"))
+                    planned[run] = replace(base, trial=_united(base.trial, item.trial))
     return Plan(tuple(_decide(base, attempts[run], artifacts, retry) for run, base in planned.items()))
 
 

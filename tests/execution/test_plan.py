@@ -1,5 +1,6 @@
 """What is done, left and held, as a table of histories; no torch, no processes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ seeds: {seeds}
 trials:
   - name: Baseline
 """
+NOTHING = Snapshot(datasets={}, trials={}, study_trials=(), evaluations={}, attempts=())
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +82,7 @@ class History:
 
         chosen = accepted(self.attempts)
         records = tuple(replace(a, accepted=a.uid in chosen) for a in self.attempts)
-        snapshot = Snapshot(datasets={}, trials={}, study_trials=(), evaluations={}, attempts=records)
-        return plan(studies, snapshot, self.artifacts, retry)
+        return plan(studies, replace(NOTHING, attempts=records), self.artifacts, retry)
 
 
 @pytest.fixture
@@ -234,6 +235,15 @@ def test_attempts_of_another_seed_are_another_runs(history, study):
 def test_a_run_in_two_studies_is_one_run(history, study):
     planned = history.plan([study(), study("second", "[0, 1]")])
     assert [(run.study, run.seed) for run in planned.runs] == [("first", 0), ("second", 1)]
+
+
+def test_all_trials_have_a_seed_before_any_has_the_next(tmp_path):
+    text = STUDY.format(name="seeds", seeds="[7, 3]")
+    (tmp_path / "s.yml").write_text(text + "  - {name: Pooled, at: conv2, compressor: {kind: spatial, stride: 2}}\n")
+    planned = plan([load_study(tmp_path / "s.yml")], NOTHING, tmp_path)
+    assert [(run.name, run.seed) for run in planned.runs] == [
+        ("Baseline", 7), ("Pooled", 7), ("Baseline", 3), ("Pooled", 3),
+    ]  # fmt: skip
 
 
 def test_where_two_machines_did_one_run_it_is_done_once(history, study):
