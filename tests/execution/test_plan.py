@@ -78,7 +78,6 @@ class History:
         return self
 
     def plan(self, studies, retry=()):
-
         chosen = accepted(self.attempts)
         records = tuple(replace(a, accepted=a.uid in chosen) for a in self.attempts)
         return plan(studies, replace(NOTHING, attempts=records), self.artifacts, retry)
