@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
+from harness.data.locations import data_root
 from harness.execution.plan import plan
 from harness.report.include import included
 from harness.spec.protocol import resolve_protocol
@@ -40,7 +41,7 @@ def table_1():
 
 
 def test_the_studies_are_there():
-    assert {file.stem for file in FILES} == {"mnist", "mnist-optimiser", "cifar-small", "cifar-fast-rate"}
+    assert {file.stem for file in FILES} == {"mnist", "mnist-optimiser", "cifar-small", "cifar-fast-rate", "imagenette"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -54,6 +55,8 @@ def test_merging_twice_is_as_once_and_an_export_gives_the_file_back(file):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_store_merged_from_it_has_nothing_to_do(file, study_file, tmp_path):
+    if file.stem == "imagenette" and not (data_root() / "imagenette").is_dir():
+        pytest.skip("its photographs are not here")
     with open_results([file]) as store:
         planned = plan([load_study(study_file(file.stem))], snapshot(store), tmp_path)
     assert planned.runs
@@ -120,6 +123,16 @@ def test_cifar_small_is_whole_and_its_baseline_has_learnt():
     assert parameters["narrow, 2FP, stride 2"] == pytest.approx(parameters["spatial, 2FP, stride 2"], abs=0.0025)
 
 
+def test_imagenette_is_whole_and_its_networks_have_learnt():
+    cells = json.loads(_tables("--table", "imagenette", "--from", PUBLISHED / "imagenette.jsonl", "--format", "json"))
+    accuracy = {cell["row"]: cell for cell in cells if cell["column"] == "accuracy"}
+    assert len(accuracy) == 5
+    assert min(value for cell in accuracy.values() for value in cell["values"]) > 20, "ten classes"
+    parameters = {cell["row"]: cell["ours"] for cell in cells if cell["column"] == "parameters"}
+    for at in ("layer1", "layer3"):
+        assert parameters[f"spatial, {at}, stride 2"] < parameters[f"conv1x1, {at}, stride 2"] < parameters["Baseline"]
+
+
 def test_table_1_has_all_its_cells(table_1):
     assert len(table_1) == 35
     assert all(cell["ours"] is not None and cell["paper"] is not None for cell in table_1)
@@ -156,7 +169,7 @@ def test_table_1_without_torch(table_1):
 def test_the_readme_shows_what_the_reports_say():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert included(readme, ROOT) == readme, "make tables, or: harness report include README.md"
-    assert readme.count("<!-- include ") == readme.count("<!-- end -->") == 3
+    assert readme.count("<!-- include ") == readme.count("<!-- end -->") == 4
     assert len(re.findall(r"^\| .* → .* \|$", readme, flags=re.MULTILINE)) == 7
 
 

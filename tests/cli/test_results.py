@@ -131,6 +131,19 @@ def test_exports_by_the_ending_of_the_file(call, tmp_path):
     assert (wrong.exit_code, (tmp_path / "c.jsonl").exists()) == (2, False)
 
 
+def test_maps_are_written_beside_the_lines_unless_they_are_not_wanted(call, tmp_path):
+    call("results", "merge", PUBLISHED, "--db", "h.db")
+    line = next(line for line in map(json.loads, PUBLISHED.open()) if line["kind"] == "train")
+    (sha,) = (artifact["sha256"] for artifact in line["artifacts"] if artifact["kind"] == "maps")
+    (tmp_path / "artifacts" / line["uid"]).mkdir(parents=True)
+    shutil.copy(PUBLISHED.parent / "artifacts" / f"{sha}.npz", tmp_path / "artifacts" / line["uid"] / "maps.npz")
+    for folder, more in (("with", ()), ("without", ("--no-maps",))):
+        assert call("results", "export", "--out", f"{folder}/a.jsonl", "--db", "h.db", *more).exit_code == 0
+        assert (tmp_path / folder / "a.jsonl").read_bytes() == PUBLISHED.read_bytes()
+    assert [path.name for path in (tmp_path / "with" / "artifacts").iterdir()] == [f"{sha}.npz"]
+    assert not (tmp_path / "without" / "artifacts").exists()
+
+
 def test_what_is_published_is_whole(call):
     result = call("results", "verify", "--from", PUBLISHED.parent, "--format", "json")
     assert result.exit_code == 0, result.output

@@ -54,14 +54,14 @@ def test_all_of_an_empty_store_says_so(call, tmp_path):
     result = call("--table", "all", "--from", "empty.db")
     assert (result.exit_code, result.stdout) == (0, "")
     names = ", ".join(f"table{n}" for n in range(1, 9))
-    assert result.stderr == f"nothing is stored of the tables {names}, cifar-small, rivals\n"
+    assert result.stderr == f"nothing is stored of the tables {names}, cifar-small, imagenette, rivals\n"
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("rival", "--table takes a number or all, not 'rival'; did you mean 'rivals'?"),
-        ("nonsense", "known: all, cifar-small, rivals"),
+        ("nonsense", "known: all, cifar-small, imagenette, rivals"),
         ("rivals", "table rivals: no run of study 'cifar-rivals' is stored"),
     ],
 )

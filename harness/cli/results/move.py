@@ -9,6 +9,8 @@ from harness.cli.common import db_option
 from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from harness.store.connection import Store
     from harness.store.flat import Rows
 
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     type=click.Choice(["results", "runs", "curves", "measures"]),
     help="What a row of CSV or Parquet is  [default: results]",
 )
+@click.option("--maps/--no-maps", default=True, show_default=True,
+              help="Write the maps too; beside them they hold ten images of the test set.")  # fmt: skip
 @db_option
-def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", db: Path) -> None:
+def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool, db: Path) -> None:
     """Write the attempts that count: as JSON lines to be published, or as rows of CSV or Parquet for other programs.
 
     JSON lines hold all of an attempt, and can be merged again; its maps are written beside, named by SHA-256. CSV and
@@ -51,17 +55,17 @@ def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", db: Path) -
             return
         if rows is not None:
             raise HarnessError("--rows goes with a file *.csv or *.parquet: JSON lines hold all of an attempt")
-        _publish(store, studies, out, db)
+        _publish(store, studies, out, db, {"maps"} if maps else set())
 
 
-def _publish(store: "Store", studies: tuple[str, ...], out: Path, db: Path) -> None:
-    """Write JSON lines, with the maps beside."""
+def _publish(store: "Store", studies: tuple[str, ...], out: Path, db: Path, kinds: "Collection[str]") -> None:
+    """Write JSON lines, with artifacts of some kinds beside."""
     from harness.store.artifacts import copy_artifacts
     from harness.store.export import published_lines, write_jsonl
 
     lines = list(published_lines(store, studies=studies or None))
     count = write_jsonl(lines, out)
-    copied = copy_artifacts(lines, db.resolve().parent / "artifacts", out.parent / "artifacts", kinds={"maps"})
+    copied = copy_artifacts(lines, db.resolve().parent / "artifacts", out.parent / "artifacts", kinds=kinds)
     click.echo(f"{out}: {count} attempts; {copied} artifacts beside it")
 
 
