@@ -1,12 +1,11 @@
 """`harness bench ops`: pooling across channels in every form that people write it, beside a copy of the tensor.
 
 Each form alternates strictly with `clone()` over three buffers, call by call; outputs are allocated anew as in
-training, and every call goes through the differentiable function with its graph. Memory is kept and lies on huge pages
-as in a worker, for every form. The unit is the copy, so that
-figures of two machines can be compared: ratio_to_clone; ratio_to_bytes holds the time against that of moving the bytes
-that must move (input, output and positions of one byte each, and back) at the bandwidth of the copy. On a GPU the time
-is the GPU's (`gpu_clock`), and tensors that no cache holds are timed too: there 1 / ratio_to_bytes is the part of the
-copy's bandwidth that is reached.
+training, memory is kept and lies on huge pages as in a worker, and every call goes through the differentiable function
+with its graph. The unit is the copy, so that figures of two machines can be compared: ratio_to_clone; ratio_to_bytes
+holds the time against that of moving the bytes that must move (input, output and positions of one byte each, and back)
+at the bandwidth of the copy. On a GPU the time is the GPU's (`gpu_clock`), and tensors that no cache holds are timed
+too: there 1 / ratio_to_bytes is the part of the copy's bandwidth that is reached.
 """
 
 import math
@@ -174,11 +173,12 @@ def cases(
 def bench_cases(cases: Sequence[OpCase], repetitions: int, threads: int, say: Callable[[str], None]) -> Iterator[OpRow]:
     """Yield the rows of all cases, timed in this process with a worker's threads and memory."""
     with worker_environment(threads):
+        for device in dict.fromkeys(case.device for case in cases):
+            configure(Execution(device=device, threads=threads, deterministic=False))
         for number, case in enumerate(cases, 1):
-            configure(Execution(device=case.device, threads=threads, deterministic=False))
             rows = bench_case(case, repetitions, say)
-            ours = next(row for row in rows if row.impl == "harness")
-            say(f"[{number}/{len(cases)}] {case}: {1000 * ours.seconds:.3f} ms, {ours.ratio_to_clone:.2f} × clone()")
+            ours = [f"{1000 * r.seconds:.3f} ms, {r.ratio_to_clone:.2f} × clone()" for r in rows if r.impl == "harness"]
+            say(f"[{number}/{len(cases)}] {case}: {', '.join(ours) or 'left out'}")
             yield from rows
 
 
