@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
-from harness.data.locations import data_root
 from harness.execution.plan import plan
 from harness.report.include import included
 from harness.spec.protocol import resolve_protocol
@@ -24,6 +23,7 @@ from harness.store.queries import curve, samples, snapshot
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "results" / "published"
 FILES = sorted(PUBLISHED.glob("*.jsonl"))
+UNFINISHED = {"claims-mnist"}  # published by whole seeds, as they are done
 PARAMETERS = [12.260, 6.135, 3.072, 6.135, 3.072, 6.133, 3.069]
 FLOPS = [2.571e7, 1.286e7, 6.442e6, 1.286e7, 6.442e6, 1.286e7, 6.435e6]
 TARGET = 0.979  # the paper's baseline, which the optimiser's rule aims at
@@ -41,7 +41,8 @@ def table_1():
 
 
 def test_the_studies_are_there():
-    assert {file.stem for file in FILES} == {"mnist", "mnist-optimiser", "cifar-small", "cifar-fast-rate", "imagenette"}
+    names = "cifar-fast-rate cifar-small claims-mnist imagenette mnist-optimiser mnist"
+    assert [file.stem for file in FILES] == names.split()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -54,13 +55,14 @@ def test_merging_twice_is_as_once_and_an_export_gives_the_file_back(file):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_store_merged_from_it_has_nothing_to_do(file, study_file, tmp_path):
-    if file.stem == "imagenette" and not (data_root() / "imagenette").is_dir():
-        pytest.skip("its photographs are not here")
-    with open_results([file]) as store:
+def test_a_store_merged_from_all_has_nothing_to_do(file, study_file, tmp_path):
+    with open_results(FILES) as store:
         planned = plan([load_study(study_file(file.stem))], snapshot(store), tmp_path)
-    assert planned.runs
-    assert planned.of("left") == []
+    assert planned.of("done") or planned.of("held")
+    if file.stem in UNFINISHED:
+        assert {run.seed for run in planned.of("left")}.isdisjoint(run.seed for run in planned.of("done"))
+    else:
+        assert planned.of("left") == []
     assert set(planned.held_by_reason()) <= {"stale"}  # as soon as code that made them is changed
 
 

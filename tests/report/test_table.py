@@ -49,7 +49,7 @@ def test_table_not_entered():
 
 
 def test_no_such_table_of_ours():
-    assert our_tables() == ["cifar-small", "rivals"]
+    assert our_tables() == ["cifar-small", "imagenette", "rivals"]
     with pytest.raises(HarnessError, match=r"^there is no table 'rival'; did you mean 'rivals'\?$"):
         load_our_table("rival")
 
