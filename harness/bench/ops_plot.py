@@ -28,7 +28,9 @@ def write_plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
                 axis.scatter(*zip(*points, strict=True), s=size, label=impl, marker="D" if impl == "harness" else "o")
             axis.axvline(1, linewidth=0.5, color="0.5")
             axis.set(xscale="log", title=f"{op}, {both}", xlabel="time / clone()")
-            axis.legend(fontsize=6)
+            axis.legend(
+                fontsize=6, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=5, ncols=3, frameon=False
+            )
         axes[0][0].set_yticks(range(len(tensors)), tensors)
         figure.tight_layout()
         with atomic_open(path) as file:
