@@ -109,7 +109,7 @@ def _trial(found: "Snapshot", text: str) -> str | None:
 
 def _methods(found: "Snapshot", a: str, b: str, metric: str | None) -> dict[str, "Methods"]:
     """Return the comparison of two trials for each metric that both have."""
-    from harness.report.comparison import methods
+    from harness.report.comparison import alike, methods
     from harness.store.find import metric_words, values
 
     sides: list[dict[tuple[str, str], dict[int, float]]] = []
@@ -119,14 +119,14 @@ def _methods(found: "Snapshot", a: str, b: str, metric: str | None) -> dict[str,
             for place, value in values(found, run).items():
                 by.setdefault(place, {})[seed] = value
         sides.append(by)
-    alike = all(found.trials[a].config.get(p) == found.trials[b].config.get(p) for p in ("task", "data", "protocol"))
+    pairable = alike(found.trials[a].config, found.trials[b].config)
     shared = [place for place in sides[0] if place in sides[1] and metric in (None, place[1])]
     if not shared:
         raise HarnessError(f"the two have no {metric or 'metric'} in common")
     lower = {place for place in shared if place[1].endswith(("loss", "error", "mse", "mae"))}
     return {
         metric_words(found, place): methods(
-            sides[0][place], sides[1][place], alike=alike, better="lower" if place in lower else "higher"
+            sides[0][place], sides[1][place], alike=pairable, better="lower" if place in lower else "higher"
         )
         for place in shared
     }

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache
 
 from harness.report.cells import Found
+from harness.report.comparison import alike
 from harness.report.selection import evaluation_keys
 from harness.report.statistics import (
     DIGITS,
@@ -67,7 +68,7 @@ def _corrected(rows: Mapping[str, Statistics | None]) -> dict[str, Statistics]:
 
 def _statistics(table: Table, rows: Mapping[str, Found], found: Found, networks: "_Networks") -> Statistics | None:
     """Return a row's statistics, without Holm's correction; None where nothing is stored of it."""
-    mine = _by_seed(table, found)
+    mine = values_by_seed(table, found)
     if not mine:
         return None
     values = list(mine.values())
@@ -76,10 +77,10 @@ def _statistics(table: Table, rows: Mapping[str, Found], found: Found, networks:
     if against is None:
         return bare
     other = rows.get(against)
-    theirs = {} if other is None else _by_seed(table, other)
+    theirs = {} if other is None else values_by_seed(table, other)
     if other is None or not theirs:
         return replace(bare, note=_UNKNOWN)
-    if not _alike(found, other):
+    if not rows_alike(found, other):
         return replace(bare, note=_UNLIKE)
     seeds = tuple(seed for seed in mine if seed in theirs)
     by_seed = tuple(pair for seed in seeds if (pair := networks.pair(found, other, seed, seed)) is not None)
@@ -92,18 +93,17 @@ def _statistics(table: Table, rows: Mapping[str, Found], found: Found, networks:
     return replace(compared, difference=_difference(seeds, [mine[s] - theirs[s] for s in seeds]))
 
 
-def _by_seed(table: Table, found: Found) -> dict[int, float]:
+def values_by_seed(table: Table, found: Found) -> dict[int, float]:
     """Return what is stored of a row's stated seeds, in the column's unit."""
     pairs = zip(table.seeds(found.row), found.cell.values, strict=True)
     return {seed: value for seed, value in pairs if value is not None}
 
 
-def _alike(one: Found, other: Found) -> bool:
+def rows_alike(one: Found, other: Found) -> bool:
     """Return whether two rows were trained by one protocol on the same data, and so may be paired by seed."""
     if one.candidate is None or other.candidate is None:
         return False
-    ours, theirs = one.candidate.trial.config, other.candidate.trial.config
-    return all(ours.get(part) == theirs.get(part) for part in ("task", "data", "protocol"))
+    return alike(one.candidate.trial.config, other.candidate.trial.config)
 
 
 def _difference(seeds: tuple[int, ...], gaps: Sequence[float]) -> Difference:

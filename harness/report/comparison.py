@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from harness.report.stats import (
     Test,
@@ -27,6 +28,11 @@ from harness.spec.attempt import Sample
 from harness.spec.errors import HarnessError
 
 Interval = tuple[float, float] | None
+
+
+def alike(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Return whether two configurations train by one protocol on the same data: their runs may be paired by seed."""
+    return all(ours.get(part) == theirs.get(part) for part in ("task", "data", "protocol"))
 
 
 @dataclass(frozen=True)

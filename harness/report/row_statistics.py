@@ -2,10 +2,10 @@
 with bootstrap intervals, what the better of two runs is expected to be, and unpaired tests beside paired ones.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.report.cells import Found, find
+from harness.report.compare import rows_alike, values_by_seed
 from harness.report.comparison import Methods, Spread, methods, spread
 from harness.report.expected import filled
 from harness.report.stats import binomial_error
@@ -34,35 +34,22 @@ def row_statistics(snapshot: Snapshot, table: Table) -> list[RowStatistics]:
     found = []
     for column in (c for c in table.columns if c.source == "result"):
         rows = {f.row.label: f for f in cells if f.column.key == column.key}
-        found += [_row(snapshot, table, rows[label], rows) for label in rows if _runs(table, rows[label])]
+        found += [_row(snapshot, table, rows[label], rows) for label in rows if values_by_seed(table, rows[label])]
     return found
 
 
 def _row(snapshot: Snapshot, table: Table, found: Found, rows: dict[str, Found]) -> RowStatistics:
-    column, mine = found.column, _runs(table, found)
+    column, mine = found.column, values_by_seed(table, found)
     against = table.against(found.row)
     other = None if against is None else rows[against]
-    theirs = {} if other is None else _runs(table, other)
+    theirs = {} if other is None else values_by_seed(table, other)
     compared = None
     if other is not None and theirs:
-        compared = methods(theirs, mine, alike=_alike(found, other), better=column.better)
+        compared = methods(theirs, mine, alike=rows_alike(found, other), better=column.better)
     summed = spread(mine, column.better)
     return RowStatistics(
         column.label, found.row.label, column.unit, summed, _error(snapshot, found, summed.mean), against, compared
     )
-
-
-def _runs(table: Table, found: Found) -> dict[int, float]:
-    """Return what is stored of a row's stated seeds."""
-    pairs: Sequence[tuple[int, float | None]] = list(zip(table.seeds(found.row), found.cell.values, strict=True))
-    return {seed: value for seed, value in pairs if value is not None}
-
-
-def _alike(one: Found, other: Found) -> bool:
-    if one.candidate is None or other.candidate is None:
-        return False
-    a, b = one.candidate.trial.config, other.candidate.trial.config
-    return all(a.get(part) == b.get(part) for part in ("task", "data", "protocol"))
 
 
 def _error(snapshot: Snapshot, found: Found, mean: float) -> float | None:
