@@ -3,13 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command import start_command, until
 from in_this_process import InThisProcess
 
 from harness.execution.options import Options
@@ -21,7 +19,6 @@ from harness.spec.study import load_study
 from harness.store.connection import open_reader
 from harness.store.queries import snapshot
 
-MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
 CODE = """
 import time
 from pathlib import Path
@@ -190,12 +187,12 @@ def _local(slots, threads):
 def test_killed_in_the_middle_the_same_command_goes_on(own):
     (own.folder / "slow").touch()
     command = ["search", "arguments", "own.yml", "--trials", "2", "--set", "seeds=[0]", "--set", "arguments.steps=4"]
-    process = _start(own, *command)
-    _until(lambda: [f for f in own.folder.glob("results/artifacts/*/checkpoint/step") if f.read_text() == "3"])
+    process = start_command(own.folder, *command)
+    until(lambda: [f for f in own.folder.glob("results/artifacts/*/checkpoint/step") if f.read_text() == "3"])
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     (own.folder / "slow").unlink()
-    process = _start(own, *command, "--format", "json")
+    process = start_command(own.folder, *command, "--format", "json")
     out, err = process.communicate(timeout=120)
     assert (process.returncode, "Traceback" in err) == (0, False), err
     found = json.loads(out)
@@ -204,26 +201,6 @@ def test_killed_in_the_middle_the_same_command_goes_on(own):
     assert sorted(a.state for a in own.attempts()) == ["done", "done", "lost"]
     made = [a.results for a in own.attempts() if a.resumed_from]
     assert [value for results in made for (_, name), value in results.items() if name == "made"] == [1]
-
-
-def _start(own, *words):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
-    return subprocess.Popen(
-        [sys.executable, "-c", MAIN, *words],
-        cwd=own.folder,
-        env={**environment, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _until(condition, timeout=120):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 BAD = {
@@ -256,7 +233,7 @@ def test_what_is_wrong_is_said_in_one_line_with_its_place(own, fault):
 
 @pytest.mark.parametrize("words", [("placement", "own.yml"), ("arguments", "own.yml", "--set", "space=1")])
 def test_wrong_use_is_one_line_and_exit_2_and_makes_nothing(own, words):
-    process = _start(own, "search", *words)
+    process = start_command(own.folder, "search", *words)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out, len(err.splitlines())) == (2, "", 1), err
     assert not own.db.exists()

@@ -3,20 +3,16 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from command import start_command, until
 from in_this_process import InThisProcess
 
 from harness.search.run import run_search
 from harness.spec.study import load_study
 from harness.store.connection import open_reader
 from harness.store.queries import curve, snapshot
-
-MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
 
 
 class Poisoned(dict):
@@ -74,16 +70,7 @@ def start(desk):
     processes = []
 
     def start(*arguments):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
-        process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "search", "placement", desk.file, "--device", "cpu", *map(str, arguments)],
-            cwd=desk.folder,
-            env={**environment, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        process = start_command(desk.folder, "search", "placement", desk.file, "--device", "cpu", *arguments)
         processes.append(process)
         return process
 
@@ -100,13 +87,6 @@ def lives(group):
     except ProcessLookupError:
         return False
     return True
-
-
-def until(condition, timeout=240):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def finish(process, timeout=280):
