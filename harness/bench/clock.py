@@ -64,6 +64,11 @@ def in_turn(
     return {name: Timed(tuple(values)) for name, values in seconds.items()}
 
 
+def shape_text(shape: Sequence[int]) -> str:
+    """Return "100×32×28×28"."""
+    return "×".join(map(str, shape))
+
+
 def use_threads(threads: int) -> int:
     """Let torch use so many threads; return how many."""
     import torch

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.bench.clock import Clock, in_turn
+from harness.bench.clock import Clock, in_turn, shape_text
 from harness.bench.gpu_clock import timed_on
 from harness.execution.local import worker_environment
 from harness.layers import feature_pool, topk_pool
@@ -51,8 +51,7 @@ class OpCase:
     both: str  # "forward" or "forward+backward"
 
     def __str__(self) -> str:
-        shape = "×".join(map(str, self.shape))
-        return f"{self.op}, {shape}, stride {self.stride}, {self.layout}, {self.dtype}, {self.both}"
+        return f"{self.op}, {shape_text(self.shape)}, stride {self.stride}, {self.layout}, {self.dtype}, {self.both}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.bench.clock import shape_text
 from harness.spec.files import atomic_open
 
 
@@ -39,5 +40,4 @@ def write_plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _tensor(row: Mapping[str, Any]) -> str:
-    shape = "×".join(map(str, row["shape"]))
-    return f"{shape} s={row['stride']} {row['layout']} {row['dtype']}"
+    return f"{shape_text(row['shape'])} s={row['stride']} {row['layout']} {row['dtype']}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.bench.clock import BENCHMARKS
+from harness.bench.clock import BENCHMARKS, shape_text
 from harness.spec.errors import HarnessError
 
 Row = Mapping[str, Any]
@@ -146,7 +146,7 @@ _SECTIONS: Mapping[str, Section] = {
          "buffers, with a worker's memory. / clone: in copies of the tensor; / bytes: over moving what must move at "
          "the copy's bandwidth."),
         {
-            "op": _text("op"), "shape": lambda row: "×".join(map(str, row["shape"])), "s": _text("stride"),
+            "op": _text("op"), "shape": lambda row: shape_text(row["shape"]), "s": _text("stride"),
             "layout": _text("layout"), "dtype": _text("dtype"), "pass": _text("pass"), "ms": _milliseconds("seconds"),
             "/ clone": _number("ratio_to_clone", 2), "/ bytes": _number("ratio_to_bytes", 2),
             "best other": _text("other"), "its ms": _milliseconds("other_seconds"),

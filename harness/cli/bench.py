@@ -291,9 +291,11 @@ def _show(rows: Sequence[Mapping[str, Any]], fmt: str) -> None:
 
 
 def _print(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    from harness.bench.clock import shape_text
+
     def text(value: Any) -> Any:
         if isinstance(value, list):
-            return "×".join(map(str, value))
+            return shape_text(value)
         return float(f"{value:.4g}") if isinstance(value, float) else value
 
     print_table(list(columns.values()), [[text(row[name]) for name in columns] for row in rows])
