@@ -24,7 +24,10 @@ def include(documents: tuple[Path, ...]) -> None:
         if not path.is_file():
             raise HarnessError(f"{path} is not there")
         text = path.read_text(encoding="utf-8")
-        new = included(text, path.parent)
+        try:
+            new = included(text, path.parent)
+        except HarnessError as error:
+            raise HarnessError(f"{path}: {error}") from error
         if new != text:
             atomic_write(path, new)
         click.echo(f"{path} ({'as it was' if new == text else 'written anew'})")

@@ -8,21 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.report.by_trial import of_trial
-from harness.report.match import (
-    Candidate,
-    Match,
-    candidates,
-    clean_timings,
-    composition,
-    count_candidates,
-    device_of,
-    same_device,
-    worst,
-)
+from harness.report.match import Candidate, Match, candidates, count_candidates, device_of, same_device, worst
 from harness.report.printing import as_printed, in_unit
 from harness.report.selection import Values, aggregate, pick, values
 from harness.report.statistics import Statistics
 from harness.report.table import Column, Row, Select, Table
+from harness.report.timings import clean_timings, composition, newest, place_of, shown_timings
 from harness.spec.errors import HarnessError
 from harness.store.records import AttemptRecord, Snapshot
 
@@ -101,7 +92,7 @@ def find(
 ) -> list[Found]:
     """Return a table's cells with the attempts behind them; arguments as of `table_cells`."""
     near = _nearest(snapshot, table, expected)
-    device = device or _newest_device(snapshot, near)
+    last = _last_timing(snapshot, near, device)
     how = select or table.select
     found = []
     for row in table.rows:
@@ -109,7 +100,7 @@ def find(
             if column.source == "result":
                 found.append(_result(snapshot, table, row, column, near[row.label, column.key], how))
             elif column.source == "timing":
-                found.append(_time(snapshot, table, row, column, near[row.label, column.key], device))
+                found.append(_time(snapshot, table, row, column, near[row.label, column.key], last))
             else:
                 found.append(
                     _count(table, row, column, _counted(snapshot, table, row, expected, near[row.label, column.key]))
@@ -140,14 +131,13 @@ def _near(snapshot: Snapshot, table: Table, row: Row, expected: Expected) -> lis
     return candidates(snapshot, row, expected[row.label], **names)
 
 
-def _newest_device(snapshot: Snapshot, near: Mapping[tuple[str, str], list[Candidate]]) -> str | None:
-    timings = [
-        attempt
-        for found in near.values()
-        for candidate in found
-        for attempt in clean_timings(snapshot, candidate.trial.key)
-    ]
-    return device_of(max(timings, key=lambda a: (a.started, a.uid))) if timings else None
+def _last_timing(
+    snapshot: Snapshot, near: Mapping[tuple[str, str], list[Candidate]], device: str | None
+) -> AttemptRecord | None:
+    """Return the newest timing of a table's trials, on `device` where one is named: all its times are from there."""
+    keys = {candidate.trial.key for found in near.values() for candidate in found}
+    timings = [attempt for key in sorted(keys) for attempt in shown_timings(snapshot, key)]
+    return newest([a for a in timings if device is None or device in (device_of(a), a.device)])
 
 
 def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], how: Select) -> Found:
@@ -204,28 +194,28 @@ def _gaps(known: Values) -> list[str]:
 
 
 def _time(
-    snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], device: str | None
+    snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], last: AttemptRecord | None
 ) -> Found:
-    """The newest timing on the table's device, by default execution."""
+    """The newest timing on the device, and with the threads, of the table's last one; by default execution."""
     for candidate in near:
         timings = [
             attempt
-            for attempt in clean_timings(snapshot, candidate.trial.key)
-            if column.metric in attempt.measures and device in (device_of(attempt), attempt.device)
+            for attempt in shown_timings(snapshot, candidate.trial.key)
+            if column.metric in attempt.measures and last is not None and place_of(attempt) == place_of(last)
         ]
-        if not timings:
+        shown = newest(timings)
+        if shown is None:
             continue
-        newest = max(timings, key=lambda a: (a.started, a.uid))
-        elsewhere = not same_device(device_of(newest), table.device)
+        elsewhere = not same_device(device_of(shown), table.device)
         match = worst(candidate.differences | ({"other-device"} if elsewhere else frozenset()))
         remarks = _remarks(candidate, table)
         if elsewhere:
             on = "" if table.device is None else f"; the paper's on {table.device}"
-            remarks.append(f"other-device: measured on {device_of(newest)}{on}")
-        ours = in_unit(newest.measures[column.metric], column)
-        papers = composition(newest) == "paper"
+            remarks.append(f"other-device: measured on {device_of(shown)}{on}")
+        ours = in_unit(shown.measures[column.metric], column)
+        papers = composition(shown) == "paper"
         remarks += ["by plain torch in the paper's order"] if papers else []
-        plain = None if papers else _plain(snapshot, candidate, column, newest)
+        plain = None if papers else _plain(snapshot, candidate, column, shown)
         beside = [] if plain is None else [f"{plain:.3g} by plain torch in the paper's order"]
         cell = _cell(
             table,
@@ -237,24 +227,22 @@ def _time(
             runs=1,
             select="newest",
             values=(ours,),
-            device=device_of(newest),
+            device=device_of(shown),
             remarks=[*remarks, *beside],
         )
-        return Found(cell, column, row, candidate, (newest,), tuple(remarks), plain=plain)
+        return Found(cell, column, row, candidate, (shown,), tuple(remarks), plain=plain)
     return Found(_empty(table, row, column, "newest"), column, row)
 
 
 def _plain(snapshot: Snapshot, candidate: Candidate, column: Column, shown: AttemptRecord) -> float | None:
-    """Return what the paper's composition took on the same device; None where that was not timed."""
+    """Return what the paper's composition took on the same device and threads; None where that was not timed."""
     timings = [
         attempt
         for attempt in clean_timings(snapshot, candidate.trial.key, "paper")
-        if column.metric in attempt.measures and device_of(attempt) == device_of(shown)
+        if column.metric in attempt.measures and place_of(attempt) == place_of(shown)
     ]
-    if not timings:
-        return None
-    newest = max(timings, key=lambda a: (a.started, a.uid))
-    return in_unit(newest.measures[column.metric], column)
+    last = newest(timings)
+    return None if last is None else in_unit(last.measures[column.metric], column)
 
 
 def _count(table: Table, row: Row, column: Column, near: list[Candidate]) -> Found:

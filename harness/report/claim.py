@@ -4,6 +4,7 @@
 figures or a section without one.
 """
 
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field
@@ -47,12 +48,16 @@ class Claim(Part):
     effect: float = Field(gt=0)  # the smallest that matters, or the margin, on the scale; in the quantity's unit
     reason: str  # why this much
     test: Literal["sign_flip", "arithmetic", "timing"]
+    entered: date  # when the test was written down
+    known: str  # what results of its trials were known then; "" where none were
 
 
 class ClaimEntry(Claim):
     """Claims as they are written: one for each point of the grid, and for each step of the zip."""
 
     id: str
+    entered: date | None = None  # type: ignore[assignment]  # the family's, where left out; so `known`
+    known: str | None = None  # type: ignore[assignment]
     grid: dict[str, tuple[Word, ...]] = Field(default_factory=dict)
     zip: dict[str, tuple[Word, ...]] = Field(default_factory=dict)
 
@@ -75,6 +80,8 @@ class FamilyEntry(Part):
     alpha: float = Field(gt=0, lt=1)
     correction: Literal["holm"]
     seeds_needed: int = Field(ge=MINIMUM_SEEDS)
+    entered: date
+    known: str = ""
     quantities: dict[str, Quantity]
     trials: dict[str, TrialName]
     constant: tuple[str, ...] = ()  # trials that no seed changes

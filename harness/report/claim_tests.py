@@ -70,18 +70,24 @@ def points(claim: Claim, gap: float) -> bool | None:
     return reaches(claim, gap)
 
 
+def bound_of(claim: Claim) -> str:
+    """Return what is claimed of the effect: "at least 0.001", "at most 0.9", "above -0.001", "within a factor of 1.6"."""
+    effect = f"{claim.effect:.4g}"
+    if claim.hypothesis == "equivalence":
+        return f"within a factor of {effect}" if claim.scale == "ratio" else f"within {effect} either way"
+    less, ratio = claim.direction == "less", claim.scale == "ratio"
+    if claim.hypothesis == "non_inferiority":
+        worse = f"{1 / claim.effect:.4g}" if ratio else f"{claim.effect if less else -claim.effect:.4g}"
+        return f"{'below' if less else 'above'} {worse}"
+    return f"at {'most' if less else 'least'} {effect if ratio or not less else f'-{effect}'}"
+
+
 def rule(claim: Claim, alpha: float) -> str:
     """Return what decides a claim, in a sentence."""
     effect = f"{claim.effect:.4g}"
     if claim.test != "sign_flip":
         what = "the count" if claim.test == "arithmetic" else "the medians of two timings on one device"
-        within = f"within a factor of {effect}" if claim.scale == "ratio" else f"within {effect}"
-        bound = (
-            within
-            if claim.hypothesis == "equivalence"
-            else f"at {'most' if claim.direction == 'less' else 'least'} {effect}"
-        )
-        return f"{what}, as a {claim.scale}, {bound}; no test of chance"
+        return f"{what}, as a {claim.scale}, {bound_of(claim)}; no test of chance"
     kind = {"superiority": "above no difference, and a mean of at least", "non_inferiority": "not worse by",
             "equivalence": "within, either way,"}  # fmt: skip
     return (

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from harness.report.arithmetic import paper_table
 from harness.report.claim import Claim, Family, Quantity
-from harness.report.match import Composition, clean_timings, device_of
 from harness.report.selection import values
 from harness.report.table import CLEAN, Evaluated
+from harness.report.timings import Composition, Place, clean_timings, place_of
 from harness.spec.attempt import Point, unflagged
 from harness.store.records import AttemptRecord, Snapshot
 
@@ -37,6 +37,8 @@ class Measured:
     seeds: tuple[int, ...]
     gaps: tuple[float, ...]
     missing: tuple[str, ...] = ()  # trials of which this quantity is not stored
+    runs: int = 0  # seeds of which a run of each trial is stored, whether it has the quantity or not
+    place: Place | None = None  # on what times were taken
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,12 @@ class Stored:
         """Return a claim's gaps; `keys` names other trials in place of the family's own.
 
         Times are those of plain torch in the paper's order, and where these are not stored ours, unless `composed` says
-        which; both on the device that was timed last.
+        which; both on the device that was timed last, by as many threads.
         """
         keys = self.keys(family, family.quantities[claim.quantity]) if keys is None else keys
+        place = None
         if family.quantities[claim.quantity].source == "timing":
-            sides = self._timed(family, claim, keys, ("paper", "ours") if composed is None else (composed,))
+            place, sides = self._timed(family, claim, keys, ("paper", "ours") if composed is None else (composed,))
         else:
             sides = [self._side(family, name, claim.quantity, keys) for name in claim.trials]
         missing = tuple(
@@ -83,7 +86,14 @@ class Stored:
         seeds = tuple(seed for seed in one if other is None or seed in other)
         null = 1.0 if claim.scale == "ratio" else 0.0
         pairs = [(one[seed], null if other is None else other[seed]) for seed in seeds]
-        return Measured(claim, seeds, tuple(_gap(claim, a, b) for a, b in pairs), missing)
+        gaps = tuple(_gap(claim, a, b) for a, b in pairs)
+        return Measured(claim, seeds, gaps, missing, self._runs(family, claim, keys), place)
+
+    def _runs(self, family: Family, claim: Claim, keys: Keys) -> int:
+        """Return at how many seeds a run of each trial of a claim is stored."""
+        stored = [keys.get(name) for name in claim.trials if name not in family.constant]
+        seeds = [set() if key is None else set(self.snapshot.runs(key)) for key in stored]
+        return len(set.intersection(*seeds)) if seeds else 0
 
     def _side(self, family: Family, name: str, word: str, keys: Keys) -> Values:
         """Return a quantity of a trial by seed; empty where nothing is stored."""
@@ -110,23 +120,25 @@ class Stored:
         found = values(self.snapshot, key, sorted(self.snapshot.runs(key)), quantity.name, on, dataset)
         return {seed: value for seed, value in found.items() if value is not None}
 
-    def _timed(self, family: Family, claim: Claim, keys: Keys, order: Sequence[Composition]) -> list[Values]:
-        """Return a time of each trial, of the first composition in which one device has timed all of them."""
+    def _timed(
+        self, family: Family, claim: Claim, keys: Keys, order: Sequence[Composition]
+    ) -> tuple[Place | None, list[Values]]:
+        """Return a time of each trial, of the first composition in which all were timed in one place, and that place."""
         quantity = family.quantities[claim.quantity]
         for composed in order:
-            times = [self._by_device(keys.get(name), quantity.name, composed) for name in claim.trials]
-            shared = [device for device in times[0] if all(device in each for each in times)]
+            times = [self._by_place(keys.get(name), quantity.name, composed) for name in claim.trials]
+            shared = [place for place in times[0] if all(place in each for each in times)]
             if shared:
-                return [{0: each[shared[-1]]} for each in times]
-        return [{} for _ in claim.trials]
+                return shared[-1], [{0: each[shared[-1]]} for each in times]
+        return None, [{} for _ in claim.trials]
 
-    def _by_device(self, key: str | None, name: str, composed: Composition) -> dict[str, float]:
-        """Return the newest time on each device, that of the device which was timed last at the end."""
-        found: dict[str, float] = {}
+    def _by_place(self, key: str | None, name: str, composed: Composition) -> dict[Place, float]:
+        """Return the newest time in each place, that of the place which was timed last at the end."""
+        found: dict[Place, float] = {}
         for attempt in [] if key is None else clean_timings(self.snapshot, key, composed):
             if name in attempt.measures:
-                found.pop(device_of(attempt), None)
-                found[device_of(attempt)] = attempt.measures[name]
+                found.pop(place_of(attempt), None)
+                found[place_of(attempt)] = attempt.measures[name]
         return found
 
     def _off_curves(self, word: str, quantity: Quantity, key: str) -> Values:

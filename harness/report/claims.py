@@ -51,6 +51,7 @@ def _claims(family: FamilyEntry, i: int, j: int) -> Iterator[Claim]:
     """Yield the claims that an entry stands for, the last word of the grid fastest."""
     entry, path = family.claims[j], ("families", i, "claims", j)
     common = {name: getattr(entry, name) for name in Claim.model_fields}
+    common |= {name: getattr(family, name) for name in ("entered", "known") if common[name] is None}
     for point in _points(entry, path):
         filled = {name: _filled(common[name], point, (*path, name)) for name in _FILLED}
         trials = tuple(_filled(name, point, (*path, "trials")) for name in entry.trials)

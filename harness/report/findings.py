@@ -1,24 +1,27 @@
-"""What came of the paper's claims: each by the test that was written down before its runs (`paper/claims.yml`). Nothing
-here is typed by hand but the claims.
+"""What came of the paper's claims: each by the test that was written down for it (`paper/claims.yml`, with the day and
+what was known then). Nothing here is typed by hand but the claims.
 
 supported     the test rejects and the mean reaches the smallest effect that matters
-contradicted  the opposite test rejects: the claimed effect is excluded
+too small     the test rejects, and so does its opposite: a difference the claim's way, too small to matter
+contradicted  the opposite test alone rejects: the claimed effect is excluded
 undecided     neither, or too few seeds ever to reject (the smallest attainable p stands beside it)
 not run       nothing is stored of one of its trials
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from datetime import date
+from typing import Literal, get_args
 
+from harness.report.arithmetic import paper_table
 from harness.report.claim import Claim, Claims, Family
-from harness.report.claim_tests import effect_of, mean_gap, p_fails, p_holds, reaches, rule
+from harness.report.claim_tests import bound_of, effect_of, mean_gap, p_fails, p_holds, reaches, rule
 from harness.report.claim_values import Curves, MapsOf, Measured, Stored
 from harness.report.sensitivity import Sensitivity, sensitivity
 from harness.report.stats import holm
 from harness.store.records import Snapshot
 
-Verdict = Literal["supported", "contradicted", "undecided", "not run"]
-VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "undecided", "not run")
+Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _KEPT = {"result": "result", "curve": "curve", "artifact": "map", "timing": "timing", "cost": "count"}
 
 
@@ -35,14 +38,20 @@ class Finding:
     quote: str
     reading: str
     quantity: str  # what is measured
+    test: Literal["sign_flip", "arithmetic", "timing"]
     rule: str  # of the decision
+    entered: date  # when the test was written down
+    known: str  # what was known of its trials then; "" where nothing was
     verdict: Verdict
+    scale: Literal["difference", "ratio"]
     effect: float | None
     needed: float
+    claimed: str  # of the effect: "at least 0.001"
     seeds: tuple[int, ...]
     p: float | None  # one-sided, after Holm's correction
     smallest_p: float | None  # that so many seeds can give after the correction
     why: str
+    timed_on: str | None = None  # of times: device and threads, and the paper's device
     sensitivity: Sensitivity | None = None  # to a setting that the paper does not state; None where it was not varied
 
 
@@ -72,25 +81,36 @@ def _family(stored: Stored, family: Family) -> list[Finding]:
             found.append(_tested(family, m, holds[m.claim.id], fails[m.claim.id], depends))
         else:
             verdict: Verdict = "supported" if reaches(m.claim, mean_gap(m.gaps)) else "contradicted"
-            found.append(_finding(family, m, verdict, None, None, f"{m.claim.test}, no test of chance", depends))
+            found.append(_finding(family, m, verdict, None, None, _untested(m), depends))
     return found
 
 
 def _tested(family: Family, m: Measured, holds: float, fails: float, depends: Sensitivity | None) -> Finding:
     least = min(1.0, family.tests * 2.0 ** -len(m.gaps))
+    shown, excluded = holds < family.alpha, fails < family.alpha
     verdict: Verdict = "undecided"
     p, why = holds, "neither the claim nor its opposite is shown"
     if least >= family.alpha:
-        why = f"too few runs to tell: {_counted(m.gaps)} give no p below {least:.2g} after the correction"
-    elif holds < family.alpha and (m.claim.hypothesis != "superiority" or reaches(m.claim, mean_gap(m.gaps))):
+        why = f"too few runs to tell: {_counted(m)} give no p below {least:.2g} after the correction"
+    elif shown and (m.claim.hypothesis != "superiority" or reaches(m.claim, mean_gap(m.gaps))):
         verdict, why = "supported", "the test rejects and the effect is large enough"
-    elif fails < family.alpha:
+    elif shown and excluded:
+        verdict, why = "too small", "a difference the claim's way is shown, and that it is as large as claimed is excluded"
+    elif excluded:
         verdict, p, why = "contradicted", fails, "the test excludes the effect that was claimed"
+    elif shown:
+        why = "a difference the claim's way is shown, but not that it is as large as claimed"
     return _finding(family, m, verdict, p, least, why, depends)
 
 
-def _counted(gaps: tuple[float, ...]) -> str:
-    return "1 seed" if len(gaps) == 1 else f"{len(gaps)} seeds"
+def _untested(m: Measured) -> str:
+    return "counts, no test of chance" if m.claim.test == "arithmetic" else "medians of two timings, no test of chance"
+
+
+def _counted(m: Measured) -> str:
+    """Return "4 seeds", and how many are stored, where some runs lack what is measured."""
+    seeds = "1 seed" if len(m.gaps) == 1 else f"{len(m.gaps)} seeds"
+    return seeds if m.runs <= len(m.gaps) else f"{seeds} (of {m.runs} stored; the others kept nothing of it here)"
 
 
 def _lacking(family: Family, m: Measured) -> str:
@@ -118,13 +138,29 @@ def _finding(
         quote=claim.quote,
         reading=claim.reading,
         quantity=f"{claim.quantity} [{quantity.unit}]: {quantity.of}",
+        test=claim.test,
         rule=rule(claim, family.alpha),
+        entered=claim.entered,
+        known=claim.known,
         verdict=verdict,
+        scale=claim.scale,
         effect=effect_of(claim, mean_gap(m.gaps)) if m.gaps else None,
         needed=claim.effect,
+        claimed=bound_of(claim),
         seeds=m.seeds,
         p=p,
         smallest_p=least,
         why=why,
+        timed_on=_timed_on(family, m),
         sensitivity=depends,
     )
+
+
+def _timed_on(family: Family, m: Measured) -> str | None:
+    """Return "AMD EPYC (AVX2, 2 cores), 2 threads; the paper's NVIDIA GeForce GTX 1070" of times."""
+    if m.place is None:
+        return None
+    device, threads = m.place
+    papers = None if family.table is None else paper_table(family.table).device
+    here = f"{device}, {threads} thread{'s' if threads > 1 else ''}"
+    return here if papers is None else f"{here}; the paper's {papers}"

@@ -18,7 +18,12 @@ def findings_json(found: Sequence[Finding], misprints: Sequence[Misprint], untes
     `untested` (sentences without a test).
     """
     claims = [
-        {**{k: _finite(v) for k, v in asdict(finding).items()}, "depends_on": depends_on(finding)} for finding in found
+        {
+            **{k: _finite(v) for k, v in asdict(finding).items()},
+            "entered": finding.entered.isoformat(),
+            "depends_on": depends_on(finding),
+        }
+        for finding in found
     ]
     entries = [
         {**entry.model_dump(mode="json"), "values": [check.value for check in entry.checks]} for entry in misprints
@@ -34,7 +39,7 @@ def findings_markdown(
     """Return the claims by section, the sentences without a test, the disagreements, and the inferences under their
     own heading.
     """
-    lines = ["# Findings", "", _counted(found), "", *_overview(found), ""]
+    lines = ["# Findings", "", summary(found), "", _ENTERED, "", *_overview(found), ""]
     for heading in dict.fromkeys(map(heading_of, found)):
         lines += [f"## {escape(heading)}", ""]
         for finding in (f for f in found if heading_of(f) == heading):
@@ -58,7 +63,7 @@ def heading_of(finding: Finding) -> str:
 
 
 def depends_on(finding: Finding) -> str | None:
-    """Return "depends on: …" where another value of a setting that the paper does not state reverses the claim."""
+    """Return "depends on: …" where another value of a setting turns the claim."""
     return str(finding.sensitivity) if finding.sensitivity is not None and finding.sensitivity.flips else None
 
 
@@ -69,19 +74,41 @@ def verdict_of(finding: Finding) -> str:
     return f"{finding.verdict} (depends on {finding.sensitivity.setting})"
 
 
-def _counted(found: Sequence[Finding]) -> str:
-    each = ", ".join(f"{sum(f.verdict == word for f in found)} {word}" for word in VERDICTS)
-    turned = sum(depends_on(f) is not None for f in found)
-    flips = f" {turned} of them depend on a setting that the paper does not state." if turned else ""
-    return f"{len(found)} claims: {each}.{flips}"
+_ENTERED = (
+    "Each claim has the day on which its test was written down; where results of its trials were known by then, it says"
+    " which."
+)
+_TESTS = {"arithmetic": "Counts", "timing": "Times", "sign_flip": "Tests over seeds"}
+
+
+def summary(found: Sequence[Finding]) -> str:
+    """Return how many claims came out how, by what decides them: counts, times (and where), tests over seeds."""
+    parts = [f"{len(found)} claims of the paper."]
+    for test, words in _TESTS.items():
+        of = [f for f in found if f.test == test]
+        each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in of)))
+        parts += [f"{words} ({len(of)}): {each}{_on(of)}."] if of else []
+        turned = [f.sensitivity for f in of if f.sensitivity is not None and f.sensitivity.flips]
+        theirs = sum(s.of_the_paper for s in turned)
+        parts += [f"{theirs} of them depend on a setting that the paper does not state."] if theirs else []
+        ours = len(turned) - theirs
+        parts += [f"{ours} of them come out otherwise by our kernels than by plain torch."] if ours else []
+    return " ".join(parts)
+
+
+def _on(found: Sequence[Finding]) -> str:
+    """Return "; measured on …", where times were taken, each place once."""
+    places = dict.fromkeys(f.timed_on for f in found if f.timed_on is not None)
+    return f"; measured on {', and '.join(places)}" if places else ""
 
 
 def _overview(found: Sequence[Finding]) -> list[str]:
     """Return a table: how many claims of each section came out how."""
-    lines = [f"| Claims | {' | '.join(VERDICTS)} |", f"| --- |{' ---: |' * len(VERDICTS)}"]
+    words = [word for word in VERDICTS if any(f.verdict == word for f in found)]
+    lines = [f"| Claims | {' | '.join(words)} |", f"| --- |{' ---: |' * len(words)}"]
     for heading in dict.fromkeys(map(heading_of, found)):
         of = [f.verdict for f in found if heading_of(f) == heading]
-        lines.append(f"| {escape(heading)} | {' | '.join(str(of.count(word) or '–') for word in VERDICTS)} |")
+        lines.append(f"| {escape(heading)} | {' | '.join(str(of.count(word) or '–') for word in words)} |")
     return lines
 
 
@@ -89,13 +116,16 @@ def evidence(finding: Finding) -> str:
     """Return on what a verdict rests, in a sentence, as plain text."""
     parts = [finding.why]
     if finding.effect is not None:
-        parts.append(f"effect {finding.effect:.4g} (smallest that matters {finding.needed:.4g})")
+        parts.append(f"{finding.scale} {finding.effect:.4g} (claimed: {finding.claimed})")
+    if finding.timed_on is not None:
+        parts.append(f"on {finding.timed_on}")
     if finding.p is not None:
         parts.append(f"p {p_text(finding.p)} one-sided after Holm, over {len(finding.seeds)} seeds")
     if finding.smallest_p is not None:
         parts.append(f"smallest attainable p {p_text(finding.smallest_p)}")
     if finding.sensitivity is not None:
         parts.append(str(finding.sensitivity))
+    parts.append(f"entered {finding.entered}{f', knowing {finding.known}' if finding.known else ''}")
     return "; ".join(parts) + "."
 
 

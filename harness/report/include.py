@@ -10,14 +10,23 @@ from pathlib import Path
 
 from harness.spec.errors import HarnessError, did_you_mean
 
-_BLOCK = re.compile(r"(<!-- include (?P<file>\S+): (?P<part>[\w ]+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+_START = "<!-- include "
+_BLOCK = re.compile(
+    rf"({_START}(?P<file>\S+): (?P<part>[\w ]+) -->\n)(?:(?!{_START}).)*?(<!-- end -->)", flags=re.DOTALL
+)
 
 
 def included(text: str, folder: Path) -> str:
     """Return a document with its blocks as the files, relative to `folder`, now are.
 
-    Raises HarnessError for a file that is missing or has no such part, or a part of another name.
+    Raises HarnessError for a file that is missing or has no such part, a part of another name, and a block that is not
+    ended before the next.
     """
+    whole = [found.start() for found in _BLOCK.finditer(text)]
+    for mark in re.finditer(_START, text):
+        if mark.start() not in whole:
+            line = text.count("\n", 0, mark.start()) + 1
+            raise HarnessError(f"line {line}: a block is '{_START}FILE: PART -->', its text, '<!-- end -->'")
 
     def block(found: re.Match[str]) -> str:
         return f"{found[1]}{_part(folder / found['file'], found['part'])}\n{found[4]}"

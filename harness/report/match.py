@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.report.table import Row
-from harness.spec.attempt import Execution
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 
 Match = Literal["exact", "other-device", "other-precision", "other-recipe", "stand-in"]
@@ -118,33 +117,3 @@ def same_device(name: str, paper: str | None) -> bool:
 
 def _model_words(name: str) -> list[str]:
     return [word for word in name.lower().split() if word not in {"nvidia", "geforce", "amd", "intel"}]
-
-
-Composition = Literal["ours", "paper"]
-"""ours: our kernels, channels first where that commutes; paper: plain torch's operators in the paper's order."""
-
-
-def composition(attempt: AttemptRecord) -> Composition | None:
-    """Return how an attempt composed its network, None where neither as we do by default nor as the paper does.
-
-    Device and threads aside, everything else of its execution must be the default. Before there was an order to
-    choose, networks were computed as written.
-    """
-    default = Execution()
-    fields = ("memory_format", "compile", "capture", "deterministic")
-    if any(attempt.execution.get(name, getattr(default, name)) != getattr(default, name) for name in fields):
-        return None
-    parts = attempt.execution.get("kernels", "torch"), attempt.execution.get("order", "as_written")
-    if parts == ("auto", "auto"):
-        return "ours"
-    return "paper" if parts == ("torch", "as_written") else None
-
-
-def clean_timings(snapshot: Snapshot, trial_key: str, composed: Composition = "ours") -> list[AttemptRecord]:
-    """Return a trial's timings that may stand in a table: alone on the device, composed so; oldest first.
-
-    Where a trial was never timed as we compose it, the timings of the paper's composition stand in their place.
-    """
-    alone = [a for a in snapshot.timings(trial_key) if a.exclusive]
-    found = [a for a in alone if composition(a) == composed]
-    return found or ([a for a in alone if composition(a) == "paper"] if composed == "ours" else [])

@@ -5,10 +5,11 @@ trials at one seed see the same batches and start from the same weights where th
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+
+from harness.report.exact import signs_at_least
 
 LEVEL = 0.95
 ALPHA = 0.05
@@ -96,15 +97,8 @@ def sign_flip(differences: Sequence[float]) -> float:
     if not all(map(math.isfinite, differences)):
         return math.nan
     whole = [round(value * 10**DIGITS) for value in differences]
-    sums = Counter({0: 1})
-    for step in map(abs, whole):
-        following: Counter[int] = Counter()
-        for total, count in sums.items():
-            following[total + step] += count
-            following[total - step] += count
-        sums = following
     seen = abs(sum(whole)) - len(whole)
-    as_far = sum(count for total, count in sums.items() if abs(total) >= seen)
+    as_far = 2 * signs_at_least(whole, seen) if seen > 0 else 2 ** len(whole)
     return as_far / int(2 ** len(whole))
 
 

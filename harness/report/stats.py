@@ -9,8 +9,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness.report.exact import rank_sum_p, signs_at_least
 from harness.report.statistics import (
     ALPHA,
+    DIGITS,
     LEVEL,
     deviation,
     holm,
@@ -128,40 +130,20 @@ def one_sided(differences: Sequence[float]) -> float:
 
     Exact and whole, as of `sign_flip`: a sum that differs by less than n billionths is the same.
     """
-    from collections import Counter
-
-    from harness.report.statistics import DIGITS
-
     if not all(map(math.isfinite, differences)):
         return math.nan
     whole = [round(value * 10**DIGITS) for value in differences]
-    sums = Counter({0: 1})
-    for step in whole:
-        following: Counter[int] = Counter()
-        for total, count in sums.items():
-            following[total + step] += count
-            following[total - step] += count
-        sums = following
-    seen = sum(whole) - len(whole)
-    return sum(count for total, count in sums.items() if total >= seen) / 2.0 ** len(whole)
+    return signs_at_least(whole, sum(whole) - len(whole)) / 2.0 ** len(whole)
 
 
 def mann_whitney(one: Sequence[float], other: Sequence[float], alpha: float = ALPHA) -> Test:
     """Return the two-sided exact Mann-Whitney test of runs that share no seeds, ties included.
 
-    All ways to share the values out are counted, so n and m of at most about ten. No p is below 2 / C(n + m, n).
+    All ways to share the values out are counted. No p is below 2 / C(n + m, n).
     """
-    from scipy.stats import PermutationMethod, mannwhitneyu
-
     ways = math.comb(len(one) + len(other), len(one))
-    smallest = min(1.0, 2 / ways)
-    if not all(map(math.isfinite, [*one, *other])):
-        return Test(math.nan, smallest, alpha)
-    if len(set(one) | set(other)) == len(one) + len(other):
-        p = mannwhitneyu(one, other, method="exact").pvalue
-    else:
-        p = mannwhitneyu(one, other, method=PermutationMethod(n_resamples=math.inf)).pvalue
-    return Test(float(p), smallest, alpha)
+    whole = all(map(math.isfinite, [*one, *other]))
+    return Test(rank_sum_p(one, other) if whole else math.nan, min(1.0, 2 / ways), alpha)
 
 
 def binomial_error(accuracy: float, images: int) -> float:

@@ -8,13 +8,13 @@ import pytest
 from records import entry, snapshot, table1, timing, train
 
 from harness.report.arithmetic import evaluate
-from harness.report.claim_tests import p_fails, p_holds, points, rule
+from harness.report.claim_tests import bound_of, p_fails, p_holds, points, rule
 from harness.report.claim_values import Stored, of_curve
 from harness.report.claims import load_claims
 from harness.report.expected import expected_configs
 from harness.report.figures.results import Maps, Series
 from harness.report.findings import findings
-from harness.report.findings_document import findings_json, findings_markdown
+from harness.report.findings_document import evidence, findings_json, findings_markdown
 from harness.report.misprints import load_misprints
 from harness.report.table_file import PAPER
 from harness.spec.attempt import Point
@@ -30,7 +30,7 @@ CURVE = Series((100, 200, 300, 400), (0.9, 0.96, 0.97, 0.98))
     [
         (0.005, 10, "supported", "supported"),
         (-0.005, 10, "contradicted", "contradicted"),
-        (0.0002, 10, "contradicted", "supported"),
+        (0.0002, 10, "too small", "supported"),
         (0.005, 8, "undecided", "undecided"),
     ],
 )
@@ -187,10 +187,53 @@ def test_times_are_of_one_device_and_one_composition():
     assert found["spatial-50-speed-similar"].effect == pytest.approx(0.5)
     slower = found["topk-50-training-much-longer"]
     assert (slower.verdict, slower.effect) == ("supported", pytest.approx(3.0))
-    assert str(slower.sensitivity) == "depends on: kernels (holds under plain torch, reversed under our kernels)"
+    assert str(slower.sensitivity) == "depends on: kernels (holds under plain torch, not under our kernels)"
+    assert slower.timed_on == "Test CPU, 1 thread; the paper's NVIDIA GeForce GTX 1070"
     assert found["topk-75-training-much-longer"].why == (
         "no timing of mnist/Feature pooling (top-k), 75% and mnist/Feature pooling (spatial pooling), 75% on one device"
         " is stored"
+    )
+
+
+def test_times_by_other_threads_and_by_one_composition_alone_are_not_mixed():
+    configs = expected_configs(table1())
+    two = {"threads": 2, "execution": {"device": "cpu", "threads": 2, "kernels": "torch", "order": "as_written"}}
+    timings = [
+        timing("a", configs["Baseline"], 2.0, **two), timing("b", configs[SPATIAL], 1.5, **two),
+        timing("ccc", configs["Baseline"], 4.0, execution={**two["execution"], "threads": 1}),
+    ]  # fmt: skip
+    found = found_of(snapshot([entry("Baseline"), entry(SPATIAL)], timings))["spatial-50-speed-similar"]
+    assert (found.effect, found.verdict) == (pytest.approx(0.75), "supported")
+    assert found.timed_on.startswith("Test CPU, 2 threads; ")
+    assert found.sensitivity is None  # our kernels were never timed
+
+
+def test_seeds_whose_runs_kept_no_maps_are_said():
+    halves = np.repeat([0.0, 1.0], 2)[None, None, None].repeat(2, 0).repeat(3, 1).repeat(4, 2)
+
+    def maps(attempt):
+        return Maps(halves, halves, halves) if attempt.seed < 2 else None
+
+    found = found_of(runs_of("Baseline", SPATIAL, TOPK, seeds=9), maps=maps)["spatial-50-maps-smoother"]
+    assert found.why.startswith(
+        "too few runs to tell: 2 seeds (of 9 stored; the others kept nothing of it here) give no p below 1"
+    )
+
+
+def test_what_was_known_when_a_claim_was_entered_is_said():
+    found = found_of(runs_of("Baseline", SPATIAL))
+    early, late = found["spatial-50-beats-baseline"], found["spatial-50-testing-speed-similar"]
+    assert evidence(early).endswith("; entered 2026-11-22.")
+    assert evidence(late).endswith("; entered 2026-11-25, knowing the first times of Table 1.")
+
+
+def test_what_is_claimed_is_said_in_words():
+    assert bound_of(claim(effect=0.001)) == "at least 0.001"
+    assert bound_of(claim(effect=0.001, direction="less")) == "at most -0.001"
+    assert bound_of(claim(effect=0.9, direction="less", scale="ratio")) == "at most 0.9"
+    assert bound_of(claim(effect=0.001, hypothesis="non_inferiority")) == "above -0.001"
+    assert bound_of(claim(effect=1.6, hypothesis="equivalence", direction="either", scale="ratio")) == (
+        "within a factor of 1.6"
     )
 
 
@@ -198,8 +241,11 @@ def test_the_document_counts_by_section_and_names_each_claim_once():
     claims = load_claims()
     found = findings(snapshot([], []), claims)
     text = findings_markdown(found, load_misprints(), claims.untested)
-    assert text.startswith("# Findings\n\n200 claims: 0 supported, 0 contradicted, 0 undecided, 200 not run.\n")
-    assert "| Section 4.1 (C), ImageNet | – | – | – | 5 |" in text
+    assert text.startswith(
+        "# Findings\n\n200 claims of the paper. Counts (32): 32 not run. Times (26): 26 not run."
+        " Tests over seeds (142): 142 not run.\n"
+    )
+    assert "| Section 4.1 (C), ImageNet | 5 |" in text
     titles = [line for line in text.splitlines() if line.startswith("- **")]
     assert len(set(titles)) == len(titles) == 200
     assert "- §4.2 (D), sentence 10: “our denoising algorithm can indeed remove adversarial" in text

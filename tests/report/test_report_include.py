@@ -66,6 +66,16 @@ def test_what_cannot_be_included_is_one_line(folder):
         included(BLOCK.format("table"), folder)
 
 
+def test_a_block_without_an_end_is_refused_and_takes_nothing_along(folder):
+    document = folder / "README.md"
+    text = BLOCK.format("table").replace("<!-- end -->\n\nafter <!-- end -->", "\nprose") + BLOCK.format("summary")
+    document.write_text(text)
+    result = CliRunner().invoke(main, ["report", "include", str(document)])
+    assert result.exit_code == 2
+    assert f"{document}: line 3: a block is" in result.stderr
+    assert document.read_text() == text
+
+
 def test_the_command_writes_a_document_anew_once(folder):
     document = folder / "README.md"
     document.write_text(BLOCK.format("table"))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from statistics import fmean
 
 import pytest
@@ -81,6 +82,21 @@ def test_mann_whitney_by_enumeration_with_ties():
 def test_mann_whitney_without_ties_is_scipys():
     one, other = [1.1, 2.2, 3.3, 4.4], [5.5, 6.6, 7.7, 8.8]
     assert stats.mann_whitney(one, other).p == scipy.stats.mannwhitneyu(one, other, method="exact").pvalue == 2 / 70
+
+
+def test_mann_whitney_of_many_runs_without_ties_is_scipys():
+    draw = random.Random(0)
+    one, other = ([round(draw.random() + shift, 9) for _ in range(20)] for shift in (0.0, 0.2))
+    assert stats.mann_whitney(one, other).p == pytest.approx(scipy.stats.mannwhitneyu(one, other, method="exact").pvalue)
+
+
+def test_many_runs_with_ties_are_counted_too():
+    """Written out one by one these would be 1.4e11 ways, and 1.1e9 choices of signs."""
+    images = [round(0.97 + i % 7 / 1000, 4) for i in range(40)]
+    assert 0 < stats.mann_whitney(images[:20], images[20:]).p <= 1
+    unlike = [math.sqrt(i) for i in range(1, 31)]
+    assert stats.one_sided(unlike) == 2**-30
+    assert stats.sign_flip([-x for x in unlike]) == 2 / 2**30
 
 
 def test_what_so_few_can_tell():

@@ -3,8 +3,8 @@
 from harness.report.figures.groups import study_groups
 from harness.report.figures.results import Results
 from harness.report.figures.style import Drawn, NotDrawn, colour_of, new_figure
-from harness.report.match import clean_timings, device_of
 from harness.report.provenance import threads_of
+from harness.report.timings import newest, place_of, shown_timings
 from harness.store.records import AttemptRecord
 
 _METRIC = "train_s_per_epoch"
@@ -15,13 +15,13 @@ def training_time(results: Results, study: str) -> Drawn | NotDrawn:
     head = (f"time-{study}", f"Training time, study {study}")
     timed = []
     for group in study_groups(results.snapshot, study):
-        mine = [a for a in clean_timings(results.snapshot, group.trial.key) if _METRIC in a.measures]
+        mine = [a for a in shown_timings(results.snapshot, group.trial.key) if _METRIC in a.measures]
         timed += [(group, attempt) for attempt in mine]
-    if not timed:
+    last = newest([attempt for _, attempt in timed])
+    if last is None:
         return NotDrawn(*head, f"no timing is stored; harness run timing {study}.yml makes them")
-    device = device_of(max((a for _, a in timed), key=lambda a: (a.started, a.uid)))
-    newest = {g.label: (g, a) for g, a in timed if device_of(a) == device}  # oldest first: the newest stays
-    bars = list(newest.values())
+    shown = {g.label: (g, a) for g, a in timed if place_of(a) == place_of(last)}  # oldest first: the newest stays
+    bars = list(shown.values())
     figure = new_figure(6.4, 0.9 + 0.3 * len(bars))
     axes = figure.add_subplot()
     for place, (group, attempt) in enumerate(bars):
@@ -37,7 +37,7 @@ def training_time(results: Results, study: str) -> Drawn | NotDrawn:
     axes.grid(visible=False, axis="y")
     axes.set_xlim(right=1.12 * max(a.measures.get(f"{_METRIC}_max", a.measures[_METRIC]) for _, a in bars))
     axes.set_xlabel("Seconds an epoch (median; least to most)")
-    caption = f"On {device}, {threads_of([a for _, a in bars])}, alone on the device."
+    caption = f"On {place_of(last)[0]}, {threads_of([last])}, alone on the device."
     return Drawn(*head, caption, figure)
 
 

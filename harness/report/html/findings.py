@@ -6,6 +6,7 @@ What was decided is shown; what is undecided or not run is counted, and opens on
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.report.findings import VERDICTS
 from harness.report.findings import Finding as Decided
 from harness.report.findings_document import evidence, heading_of, verdict_of
 from harness.report.misprints import Misprint
@@ -17,12 +18,11 @@ class Finding:
 
     group: str  # the heading that it stands under: "Table 1", "Misprints", "Inferences"
     title: str  # the claim, in a sentence
-    verdict: str  # "supported", "contradicted", "undecided", "depends on ..."; "" where it is none of these
+    verdict: str  # "supported", "contradicted (depends on ...)", "undecided" ...; "" where it is no claim
     summary: str  # the numbers that it rests on
     details: tuple[str, ...] = ()  # the quote, the test, what it depends on: a line each
 
 
-VERDICTS = ("supported", "contradicted", "depends", "undecided", "not run")
 _FOLDED = ("undecided", "not run")
 
 
@@ -59,7 +59,7 @@ def _group(place: str, name: str, members: Sequence[Finding]) -> Group:
 
 def _kind(finding: Finding) -> str:
     """Return the verdict without on what it depends."""
-    return "depends" if finding.verdict.startswith("depends") else finding.verdict
+    return finding.verdict.partition(" (")[0]
 
 
 def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> list[Finding]:

@@ -103,16 +103,16 @@ def test_findings_stand_under_their_headings_and_are_escaped(page):
 
 
 def test_what_was_decided_is_in_sight_and_the_rest_is_counted_and_folded():
-    made = [Finding("b", "1", "undecided", ""), Finding("a", "2", "", ""), Finding("b", "3", "depends on x", "")]
+    made = [Finding("b", "1", "undecided", ""), Finding("a", "2", "", ""), Finding("b", "3", "contradicted (depends on kernels)", "")]
     b, a = grouped([*made, Finding("b", "4", "supported", ""), Finding("b", "5", "not run", "")])
     assert (b.name, [f.title for f in b.shown]) == ("b", ["3", "4"])
     assert [(verdict, [f.title for f in members]) for verdict, members in b.folded] == [
         ("undecided", ["1"]),
         ("not run", ["5"]),
     ]
-    assert b.counts == {"supported": 1, "contradicted": 0, "depends": 1, "undecided": 1, "not run": 1}
+    assert b.counts == {"supported": 1, "too small": 0, "contradicted": 1, "undecided": 1, "not run": 1}
     assert (a.name, [f.title for f in a.shown], a.folded, a.counts) == ("a", ["2"], (), {})
-    assert verdicts([b, a]) == ["supported", "depends", "undecided", "not run"]
+    assert verdicts([b, a]) == ["supported", "contradicted", "undecided", "not run"]
 
 
 def test_an_empty_store_shows_the_papers_values():
