@@ -140,7 +140,10 @@ def bench_overhead(
 
 
 def row(name: str, runs: int, amount: int, bare: Sequence[float], grid: Sequence[float]) -> dict[str, Any]:
-    """Return the row of a task, of the seconds of each round; the overhead is the median of the rounds'."""
+    """Return the row of a task, of the seconds of each round; the overhead is the median of the rounds', beside the
+    least and the most of them.
+    """
+    overheads = [g / b - 1 for b, g in zip(bare, grid, strict=True)]
     return {
         "task": name,
         "runs": runs,
@@ -148,7 +151,10 @@ def row(name: str, runs: int, amount: int, bare: Sequence[float], grid: Sequence
         "bare_seconds": median(bare),
         "grid_seconds": median(grid),
         "seconds_a_run_more": median(g - b for b, g in zip(bare, grid, strict=True)) / runs,
-        "overhead": median(g / b - 1 for b, g in zip(bare, grid, strict=True)),
+        "overhead": median(overheads),
+        "rounds": len(overheads),
+        "overhead_least": min(overheads),
+        "overhead_most": max(overheads),
     }
 
 

@@ -73,8 +73,15 @@ def _summary_of_ops(rows: Rows) -> Iterator[str]:
         if mine:
             yield (
                 f"Forward and backward, {name} takes {_range(mine, 'ratio_to_clone')} times as long as a copy of its "
-                f"tensor and is {_range(mine, 'faster')} times faster than the fastest way to write it in torch."
+                f"tensor and is {_range(mine, 'faster')} times faster than the fastest way to write it in torch"
+                f"{_forward_alone(rows, op)}."
             )
+
+
+def _forward_alone(rows: Rows, op: str) -> str:
+    """Return how our operator compares where no gradient is wanted: below 1 it is slower than torch."""
+    alone = [row for row in _cases(rows) if row["op"] == op and "backward" not in row["pass"] and row["faster"]]
+    return f" (forward alone: {_range(alone, 'faster')} times)" if alone else ""
 
 
 def _summary_of_epochs(rows: Rows) -> Iterator[str]:
@@ -87,8 +94,21 @@ def _summary_of_epochs(rows: Rows) -> Iterator[str]:
 
 
 def _summary_of_overhead(rows: Rows) -> Iterator[str]:
-    said = ", ".join(f"{100 * row['overhead']:+.1f}% ({row['task']})" for row in rows)
-    yield f"What the harness around a run adds to its time: {said}."
+    said = ", ".join(f"{_percents(row)} ({row['task']})" for row in rows)
+    single = "; of a single round each, whose noise is not known" if all(_rounds(row) == 1 for row in rows) else ""
+    yield f"What the harness around a run adds to its time: {said}{single}."
+
+
+def _rounds(row: Row) -> int:
+    return int(row.get("rounds", 1))
+
+
+def _percents(row: Row) -> str:
+    """Return "+0.6%", of several rounds with the least and the most of them."""
+    middle = f"{100 * row['overhead']:+.1f}%"
+    if _rounds(row) == 1:
+        return middle
+    return f"{middle} [{100 * row['overhead_least']:+.1f}%, {100 * row['overhead_most']:+.1f}%]"
 
 
 def _range(rows: Rows, name: str) -> str:
@@ -130,10 +150,6 @@ def _number(name: str, digits: int, unit: str = "") -> Callable[[Row], str]:
     return lambda row: "–" if row[name] is None else f"{row[name]:,.{digits}f}{unit}"
 
 
-def _percent(name: str) -> Callable[[Row], str]:
-    return lambda row: f"{100 * row[name]:.1f}%"
-
-
 def _milliseconds(name: str) -> Callable[[Row], str]:
     return lambda row: "–" if row[name] is None else f"{1000 * row[name]:.2f}"
 
@@ -171,7 +187,7 @@ _SECTIONS: Mapping[str, Section] = {
         {
             "task": _text("task"), "runs": _text("runs"), "bare s": _number("bare_seconds", 1),
             "grid s": _number("grid_seconds", 1), "more a run": _number("seconds_a_run_more", 2, " s"),
-            "overhead": _percent("overhead"),
+            "rounds": lambda row: str(_rounds(row)), "overhead [least, most]": _percents,
         },
     ),
     "store": Section(

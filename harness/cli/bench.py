@@ -143,7 +143,7 @@ def epoch(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     "--seconds", type=click.FloatRange(min=0.01), default=30.0, show_default=True, help="About so long a run."
 )
 @click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Seeds of each grid.")
-@click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="Both sides in turn so often.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Both sides in turn so often.")
 @click.option("--work", type=click.Choice(["compute", "wait"]), default="compute", show_default=True,
               help="Of the function; waiting is measured on a busy machine too.")  # fmt: skip
 @threads_option

@@ -1,5 +1,6 @@
 """`harness report`: tables from what is stored, beside the paper's values where there are any."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,8 @@ def report() -> None:
     \b
     harness report tables --study quickstart
     """
+    # A report's matrices are small: more threads would only wait for each other, and for a study that runs meanwhile.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 report.add_command(figures)

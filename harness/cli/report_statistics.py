@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.common import format_option, json_number, print_json, print_table, sources_option
-from harness.spec.errors import HarnessError
+from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.report.comparison import Interval, Methods, Networks, Spread
@@ -98,18 +98,30 @@ def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: 
             run, trial = (a, b) if keys[0] is None else (b, a)
             raise HarnessError(f"'{trial}' is a method and '{run}' a single network: name two trials or two runs")
         else:
-            _print_methods(_methods(found, str(keys[0]), str(keys[1]), metric), (a, b), fmt)
+            study = a.partition(":")[0]
+            _print_methods(_methods(found, str(keys[0]), str(keys[1]), metric, study), (a, b), fmt)
 
 
 def _trial(found: "Snapshot", text: str) -> str | None:
-    """Return the key of the trial that a text names, STUDY:TRIAL; None where it names none."""
+    """Return the key of the trial that a text names, STUDY:TRIAL; None where it is written as a run.
+
+    Raises HarnessError for a study that is not stored, and a trial that it does not have.
+    """
+    from harness.store.find import study_trials
+
     study, _, name = text.partition(":")
-    return {(r.study, r.name): r.trial_key for r in found.study_trials}.get((study, name))
+    if not name:
+        return None
+    trials = study_trials(found, study)
+    if name not in trials and not name.rpartition(":")[2].isdecimal():
+        raise HarnessError(f"study '{study}' has no trial '{name}'{did_you_mean(name, trials)}")
+    return trials.get(name)
 
 
-def _methods(found: "Snapshot", a: str, b: str, metric: str | None) -> dict[str, "Methods"]:
-    """Return the comparison of two trials for each metric that both have."""
+def _methods(found: "Snapshot", a: str, b: str, metric: str | None, study: str) -> dict[str, "Methods"]:
+    """Return the comparison of two trials, by key, for each metric that both have; better is what `study` says."""
     from harness.report.comparison import alike, methods
+    from harness.report.declared import better_of
     from harness.store.find import metric_words, values
 
     sides: list[dict[tuple[str, str], dict[int, float]]] = []
@@ -123,10 +135,10 @@ def _methods(found: "Snapshot", a: str, b: str, metric: str | None) -> dict[str,
     shared = [place for place in sides[0] if place in sides[1] and metric in (None, place[1])]
     if not shared:
         raise HarnessError(f"the two have no {metric or 'metric'} in common")
-    lower = {place for place in shared if place[1].endswith(("loss", "error", "mse", "mae"))}
+    text = next(r.spec_yaml for r in reversed(found.study_trials) if (r.study, r.trial_key) == (study, a))
     return {
         metric_words(found, place): methods(
-            sides[0][place], sides[1][place], alike=pairable, better="lower" if place in lower else "higher"
+            sides[0][place], sides[1][place], alike=pairable, better=better_of(place[1], text)
         )
         for place in shared
     }

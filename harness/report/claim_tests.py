@@ -71,7 +71,7 @@ def points(claim: Claim, gap: float) -> bool | None:
 
 
 def bound_of(claim: Claim) -> str:
-    """Return what is claimed of the effect: "at least 0.001", "at most 0.9", "above -0.001", "within a factor of 1.6"."""
+    """Return what is claimed of the effect: "at least 0.001", "above -0.001", "within a factor of 1.6"."""
     effect = f"{claim.effect:.4g}"
     if claim.hypothesis == "equivalence":
         return f"within a factor of {effect}" if claim.scale == "ratio" else f"within {effect} either way"

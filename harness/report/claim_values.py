@@ -123,7 +123,7 @@ class Stored:
     def _timed(
         self, family: Family, claim: Claim, keys: Keys, order: Sequence[Composition]
     ) -> tuple[Place | None, list[Values]]:
-        """Return a time of each trial, of the first composition in which all were timed in one place, and that place."""
+        """Return a time of each trial, of the first composition in which one place timed all, and that place."""
         quantity = family.quantities[claim.quantity]
         for composed in order:
             times = [self._by_place(keys.get(name), quantity.name, composed) for name in claim.trials]

@@ -1,5 +1,5 @@
-"""The claims of the paper as tests, written down before the runs that test them: loaded, written out and checked, not
-yet evaluated. `claim` says what one is, `paper/claims.yml` what each test is.
+"""The claims of the paper as tests, each with the day on which it was written down: loaded, written out and checked,
+not yet evaluated. `claim` says what one is, `paper/claims.yml` what each test is.
 """
 
 import itertools

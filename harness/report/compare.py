@@ -1,4 +1,5 @@
-"""Statistics beside each result of a table: over its seeds, and against the row that it stands against.
+"""Statistics beside each result of a table: over all stored seeds of its trial, and against the row that it stands
+against. A cell shows what the table states (the better of two runs); what can be told of it rests on all there is.
 
 Rows are compared only where their protocols and data are the same: else no pair of runs saw the same batches.
 """
@@ -10,7 +11,8 @@ from functools import cache
 
 from harness.report.cells import Found
 from harness.report.comparison import alike
-from harness.report.selection import evaluation_keys
+from harness.report.printing import in_unit
+from harness.report.selection import evaluation_keys, values
 from harness.report.statistics import (
     DIGITS,
     Difference,
@@ -25,8 +27,8 @@ from harness.report.statistics import (
     smallest_p,
 )
 from harness.report.table import Table
-from harness.spec.attempt import ENDED_WELL, Sample
-from harness.store.records import AttemptRecord, Snapshot
+from harness.spec.attempt import Sample
+from harness.store.records import Snapshot
 
 Samples = Callable[[str], Sequence[Sample]]  # an attempt's uid -> its values by image
 _UNKNOWN = "nothing is stored of the row that it stands against"
@@ -46,7 +48,7 @@ def with_statistics(
     done: dict[tuple[str, str], Statistics] = {}
     for column in (c for c in table.columns if c.source == "result"):
         rows = {f.row.label: f for f in found if f.column.key == column.key}
-        mine = {label: _statistics(table, rows, f, networks) for label, f in rows.items()}
+        mine = {label: _statistics(snapshot, table, rows, f, networks) for label, f in rows.items()}
         for label, statistics in _corrected(mine).items():
             done[label, column.key] = statistics
     return [replace(f, cell=replace(f.cell, statistics=done.get((f.row.label, f.column.key)))) for f in found]
@@ -66,18 +68,20 @@ def _corrected(rows: Mapping[str, Statistics | None]) -> dict[str, Statistics]:
     }
 
 
-def _statistics(table: Table, rows: Mapping[str, Found], found: Found, networks: "_Networks") -> Statistics | None:
+def _statistics(
+    snapshot: Snapshot, table: Table, rows: Mapping[str, Found], found: Found, networks: "_Networks"
+) -> Statistics | None:
     """Return a row's statistics, without Holm's correction; None where nothing is stored of it."""
-    mine = values_by_seed(table, found)
+    mine = values_by_seed(snapshot, found)
     if not mine:
         return None
-    values = list(mine.values())
+    numbers = list(mine.values())
     against = table.against(found.row)
-    bare = Statistics(tuple(mine), mean(values), deviation(values), against)
+    bare = Statistics(tuple(mine), mean(numbers), deviation(numbers), against)
     if against is None:
         return bare
     other = rows.get(against)
-    theirs = {} if other is None else values_by_seed(table, other)
+    theirs = {} if other is None else values_by_seed(snapshot, other)
     if other is None or not theirs:
         return replace(bare, note=_UNKNOWN)
     if not rows_alike(found, other):
@@ -93,10 +97,14 @@ def _statistics(table: Table, rows: Mapping[str, Found], found: Found, networks:
     return replace(compared, difference=_difference(seeds, [mine[s] - theirs[s] for s in seeds]))
 
 
-def values_by_seed(table: Table, found: Found) -> dict[int, float]:
-    """Return what is stored of a row's stated seeds, in the column's unit."""
-    pairs = zip(table.seeds(found.row), found.cell.values, strict=True)
-    return {seed: value for seed, value in pairs if value is not None}
+def values_by_seed(snapshot: Snapshot, found: Found) -> dict[int, float]:
+    """Return what is stored of the trial behind a cell at any seed, in the column's unit; nothing of an empty cell."""
+    column, candidate, dataset = found.column, found.candidate, found.dataset
+    if candidate is None or dataset is None:
+        return {}
+    key = candidate.trial.key
+    stored = values(snapshot, key, sorted(snapshot.runs(key)), column.metric, column.evaluation, dataset)
+    return {seed: in_unit(value, column) for seed, value in stored.items() if value is not None}
 
 
 def rows_alike(one: Found, other: Found) -> bool:
@@ -133,16 +141,14 @@ class _Networks:
         return McNemar(seed, other_seed, mine, not_mine, mcnemar(mine, not_mine))
 
     def _correct(self, found: Found, seed: int | None) -> Sample | None:
-        run = next((a for a in found.attempts if a.seed == seed), None)
-        if run is None or run.state == "nan" or found.column.metric != "accuracy" or found.candidate is None:
+        if seed is None or found.column.metric != "accuracy" or found.candidate is None:
+            return None
+        run = self._snapshot.runs(found.candidate.trial.key).get(seed)
+        if run is None or run.state == "nan":
             return None
         keys = evaluation_keys(self._snapshot, found.column.evaluation, found.candidate.dataset)
-        for attempt in (run, *self._evaluations(run)):
+        for attempt in (run, *self._snapshot.evaluated_later(run.uid)):
             for sample in self._samples(attempt.uid):
                 if sample.name == "correct" and sample.encoding == "bits" and sample.evaluation in keys:
                     return sample
         return None
-
-    def _evaluations(self, run: AttemptRecord) -> list[AttemptRecord]:
-        later = (a for a in self._snapshot.attempts if a.kind == "evaluate" and a.state in ENDED_WELL)
-        return [a for a in later if a.weights_from == run.uid]

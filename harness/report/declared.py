@@ -1,4 +1,4 @@
-"""The metrics that a study of functions declares, each with its better direction, from the study's stored text.
+"""Which way a metric is better: as a study of functions declares it in its stored text, else as its name says.
 
 A function's trials have no network and no data that the harness knows: what their table shows is what they declare.
 """
@@ -13,6 +13,13 @@ from ruamel.yaml.error import YAMLError
 from harness.report.table import Better
 
 _BETTER: Mapping[str, Better] = {"maximize": "higher", "minimize": "lower"}
+_LOWER = ("loss", "error", "mse", "mae", "rmse")
+
+
+def better_of(metric: str, spec_yaml: str) -> Better:
+    """Return which way a metric of a study is better: as the study's text declares, else as its name says."""
+    by_name: Better = "lower" if metric.removesuffix("_db").endswith(_LOWER) else "higher"
+    return declared_metrics(spec_yaml).get(metric, by_name)
 
 
 @lru_cache(maxsize=64)

@@ -1,5 +1,5 @@
-"""Exact counting behind the tests over seeds: of all choices of signs, and of all ways to share values out, how many give
-a sum as large as the one seen. All are counted, none is drawn.
+"""Exact counting behind the tests over seeds: of all choices of signs, and of all ways to share values out, how many
+give a sum as large as the one seen. All are counted, none is drawn.
 """
 
 import math
@@ -39,7 +39,7 @@ def doubled_midranks(values: Sequence[float]) -> list[int]:
 
 
 def rank_sum_p(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the two-sided p of the rank sum of one group: twice the smaller tail over all ways to share out, at most 1."""
+    """Return the two-sided p of one group's rank sum: twice the smaller tail over all ways to share out, at most 1."""
     ranks = doubled_midranks([*one, *other])
     seen, ways = sum(ranks[: len(one)]), shares(ranks, len(one))
     above = sum(count for total, count in ways.items() if total >= seen)

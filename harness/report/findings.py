@@ -95,7 +95,10 @@ def _tested(family: Family, m: Measured, holds: float, fails: float, depends: Se
     elif shown and (m.claim.hypothesis != "superiority" or reaches(m.claim, mean_gap(m.gaps))):
         verdict, why = "supported", "the test rejects and the effect is large enough"
     elif shown and excluded:
-        verdict, why = "too small", "a difference the claim's way is shown, and that it is as large as claimed is excluded"
+        verdict, why = (
+            "too small",
+            "a difference the claim's way is shown, and that it is as large as claimed is excluded",
+        )
     elif excluded:
         verdict, p, why = "contradicted", fails, "the test excludes the effect that was claimed"
     elif shown:

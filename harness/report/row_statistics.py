@@ -34,15 +34,15 @@ def row_statistics(snapshot: Snapshot, table: Table) -> list[RowStatistics]:
     found = []
     for column in (c for c in table.columns if c.source == "result"):
         rows = {f.row.label: f for f in cells if f.column.key == column.key}
-        found += [_row(snapshot, table, rows[label], rows) for label in rows if values_by_seed(table, rows[label])]
+        found += [_row(snapshot, table, rows[label], rows) for label in rows if values_by_seed(snapshot, rows[label])]
     return found
 
 
 def _row(snapshot: Snapshot, table: Table, found: Found, rows: dict[str, Found]) -> RowStatistics:
-    column, mine = found.column, values_by_seed(table, found)
+    column, mine = found.column, values_by_seed(snapshot, found)
     against = table.against(found.row)
     other = None if against is None else rows[against]
-    theirs = {} if other is None else values_by_seed(table, other)
+    theirs = {} if other is None else values_by_seed(snapshot, other)
     compared = None
     if other is not None and theirs:
         compared = methods(theirs, mine, alike=rows_alike(found, other), better=column.better)

@@ -55,12 +55,23 @@ def _fields(statistics: Statistics | None, column: Column, number: int) -> list[
     if statistics.sd is not None and not math.isnan(statistics.sd):
         spread += f" ± {fixed(statistics.sd, digits)}"
     return [
-        ", ".join(map(str, statistics.seeds)),
+        seeds_text(statistics.seeds),
         spread,
         NOTHING if d is None else _difference(d, digits),
         NOTHING if d is None or math.isnan(d.p) else f"{p_text(d.p)} ({p_text(d.p_holm)})",
         NOTHING if statistics.mcnemar is None else _mcnemar(statistics.mcnemar),
     ]
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Return "0, 1, 2", and four or more in a row as "0–8"."""
+    rows: list[list[int]] = []
+    for seed in sorted(seeds):
+        if rows and seed == rows[-1][-1] + 1:
+            rows[-1].append(seed)
+        else:
+            rows.append([seed])
+    return ", ".join(f"{row[0]}–{row[-1]}" if len(row) > 3 else ", ".join(map(str, row)) for row in rows)
 
 
 def _difference(d: Difference, digits: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import stdev
 
 from harness.report.cells import Cell
-from harness.report.declared import declared_metrics
+from harness.report.declared import better_of, declared_metrics
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
 from harness.report.match import device_of
 from harness.report.printing import NOTHING, fixed
@@ -23,7 +23,6 @@ from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, Stu
 
 _COUNTS = {"parameters": "Parameters", "macs": "MACs"}
 _DIGITS = 4
-_LOWER = ("loss", "error", "mse", "mae", "rmse")
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,8 @@ class _Metric:
 
     name: str
     evaluation: EvaluationRecord
-    declared: Better | None = None  # what a study of functions says
-
-    @property
-    def better(self) -> Better:
-        """Return the direction in which it is better: as declared, else as its name says."""
-        if self.declared is not None:
-            return self.declared
-        return "lower" if self.name.removesuffix("_db").endswith(_LOWER) else "higher"
+    better: Better
+    declared: bool  # by a study of functions: its best is then set in bold
 
     @property
     def label(self) -> str:
@@ -78,7 +71,7 @@ def study_document(
         line = [DocCell(f"{len(runs)} of {len(entry.seeds)}")]
         for metric, top in zip(metrics, best, strict=True):
             known = _known(snapshot, metric, runs, entry.seeds)
-            bold = metric.declared is not None and _mean(known) == top
+            bold = metric.declared and _mean(known) == top
             line.append(replace(_doc_cell(known, metric, marks, len(entry.seeds)), bold=bold))
             cells.append(_cell(entry, metric, known, runs))
         line += [_count(trial, name) for name in counts]
@@ -126,7 +119,7 @@ def _metrics(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_M
     declared = declared_metrics(planned[0].spec_yaml)
     order = list(declared)
     return [
-        _Metric(name, record, declared.get(name) if key == RETURNED.key else None)
+        _Metric(name, record, better_of(name, planned[0].spec_yaml), key == RETURNED.key and name in declared)
         for record in snapshot.evaluations.values()
         for key, name in sorted(pairs, key=lambda pair: (order.index(pair[1]) if pair[1] in declared else -1, pair))
         if key == record.key and (key != RETURNED.key or not declared or name in declared)

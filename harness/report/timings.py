@@ -1,5 +1,5 @@
-"""Which stored timings may stand beside each other: alone on the device, on one device with as many threads, and composed
-in one way.
+"""Which stored timings may stand beside each other: alone on the device, on one device with as many threads, and
+composed in one way.
 """
 
 from typing import Literal
@@ -46,7 +46,5 @@ def clean_timings(snapshot: Snapshot, trial_key: str, composed: Composition) -> 
 
 
 def shown_timings(snapshot: Snapshot, trial_key: str) -> list[AttemptRecord]:
-    """Return a trial's timings that a table or figure shows, oldest first: as we compose it, or where it was never timed
-    so, as the paper does.
-    """
+    """Return a trial's timings that a table shows, oldest first: as we compose it; where it has none, as the paper."""
     return clean_timings(snapshot, trial_key, "ours") or clean_timings(snapshot, trial_key, "paper")

@@ -3,14 +3,15 @@ binomial standard error of an accuracy on its test set.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from harness.report.cells import Found
-from harness.report.printing import fixed, in_unit
-from harness.report.selection import evaluation_keys, values
-from harness.report.stats import best_of, binomial_error, bootstrap
+from harness.report.compare import values_by_seed
+from harness.report.printing import fixed
+from harness.report.selection import evaluation_keys
+from harness.report.stats import best_of, binomial_error
 from harness.report.table import Better, Column
 from harness.store.records import Snapshot
 
@@ -24,29 +25,44 @@ class Choosing:
 
     k: int
     bias: float
-    interval: tuple[float, float] | None  # 95 %, rows resampled, or the runs of the only one; None without a spread
+    without_a_seed: tuple[float, float] | None  # least and most, each seed left out in turn; None where too few stay
     rows: int
     runs: int
 
 
-def choosing(rows: Iterable[Sequence[float]], k: int, better: Better = "higher") -> Choosing | None:
-    """Return what choosing the best of k adds, from the runs of each row; None without a row of k finite runs."""
+def choosing(rows: Iterable[Mapping[int, float]], k: int, better: Better = "higher") -> Choosing | None:
+    """Return what choosing the best of k adds, from the runs of each row by seed; None without a row of k finite runs.
+
+    Rows share their seeds, so that they are no draws of their own: how far the figure can be trusted shows where a seed
+    is left out of all of them.
+    """
     sign = 1 if better == "higher" else -1
-    known = [[sign * v for v in row] for row in rows if len(row) >= max(k, 2) and all(map(math.isfinite, row))]
+    known = [
+        {seed: sign * v for seed, v in row.items()}
+        for row in rows
+        if len(row) >= max(k, 2) and all(map(math.isfinite, row.values()))
+    ]
     if not known or k < 2:
         return None
-    biases = [best_of(row, k).bias for row in known]
-    several = bootstrap(biases) if len(biases) > 1 else bootstrap(known[0], statistic=lambda x: best_of(x, k).bias)
-    return Choosing(k, fmean(biases), several, len(known), sum(map(len, known)))
+    seeds = sorted({seed for row in known for seed in row})
+    left = [[{s: v for s, v in row.items() if s != seed} for row in known] for seed in seeds]
+    enough = all(len(row) >= k for rows_left in left for row in rows_left)
+    biases = [_bias(rows_left, k) for rows_left in left] if enough else []
+    within = (min(biases), max(biases)) if biases else None
+    return Choosing(k, _bias(known, k), within, len(known), sum(map(len, known)))
+
+
+def _bias(rows: Sequence[Mapping[int, float]], k: int) -> float:
+    return fmean(best_of(list(row.values()), k).bias for row in rows)
 
 
 def choosing_notes(snapshot: Snapshot, found: Sequence[Found], k: int) -> Iterable[str]:
     """Yield what the best of k adds, a sentence for each unit of a table's results, from all stored seeds."""
-    by: dict[tuple[str, Better], list[list[float]]] = {}
+    by: dict[tuple[str, Better], list[Mapping[int, float]]] = {}
     formats: dict[tuple[str, Better], Column] = {}
     for each in found:
         if each.column.source == "result" and each.candidate is not None:
-            by.setdefault((each.column.unit, each.column.better), []).append(_all_runs(snapshot, each))
+            by.setdefault((each.column.unit, each.column.better), []).append(values_by_seed(snapshot, each))
             formats.setdefault((each.column.unit, each.column.better), each.column)
     for (unit, better), rows in by.items():
         told = choosing(rows, k, better)
@@ -59,24 +75,13 @@ def _in_words(told: Choosing, column: Column) -> str:
     what = "the only row" if told.rows == 1 else f"{told.rows} rows"
     side = "above" if column.better == "higher" else "below"
     within = ""
-    if told.interval is not None:
-        low, high = (fixed(end, digits) for end in told.interval)
-        within = f" (95%: {low} to {high}, bootstrap over {'runs' if told.rows == 1 else 'rows'})"
+    if told.without_a_seed is not None:
+        low, high = (fixed(end, digits) for end in told.without_a_seed)
+        within = f" ({low} to {high} where any one seed is left out)"
     return (
         f"By the {told.runs} stored runs of {what}, the best of {_COUNTED.get(told.k, told.k)} is expected to lie"
         f" {fixed(told.bias, digits)}{unit} {side} the mean{within}."
     )
-
-
-def _all_runs(snapshot: Snapshot, found: Found) -> list[float]:
-    """Return a result of all stored seeds of the trial behind a cell, in the column's unit."""
-    column, candidate = found.column, found.candidate
-    dataset = found.dataset
-    if candidate is None or dataset is None:
-        return []
-    seeds = sorted(snapshot.runs(candidate.trial.key))
-    stored = values(snapshot, candidate.trial.key, seeds, column.metric, column.evaluation, dataset)
-    return [in_unit(value, column) for value in stored.values() if value is not None]
 
 
 def accuracy_notes(snapshot: Snapshot, found: Sequence[Found]) -> Iterable[str]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from harness.bench.overhead import row as overhead_row
 from harness.bench.report import benchmarks_document
 from harness.spec.errors import HarnessError
 
@@ -50,7 +51,15 @@ def test_the_first_paragraph_says_what_the_ratios_come_to(store):
     first = benchmarks_document(folder).split("\n\n")[1]
     assert "feature pooling takes 1.0 to 2.0 times as long as a copy of its tensor and is 4.0 to 6.0 times" in first
     assert "top-k" not in first
-    assert first.endswith("adds to its time: +1.0% (function).")
+    assert "torch (forward alone: 0.1 to 0.1 times). " in first
+    assert first.endswith("adds to its time: +1.0% (function); of a single round each, whose noise is not known.")
+
+
+def test_an_overhead_of_several_rounds_stands_with_the_least_and_the_most(store):
+    folder = store("overhead", [overhead_row("function", 2, 10, [50.0, 100.0, 50.0], [51.0, 99.0, 52.0])])
+    text = benchmarks_document(folder)
+    assert "adds to its time: +2.0% [-1.0%, +4.0%] (function).\n" in text
+    assert "| 3 | +2.0% [-1.0%, +4.0%] |" in text
 
 
 def test_a_folder_without_figures_is_refused(tmp_path):

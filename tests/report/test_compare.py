@@ -49,6 +49,23 @@ def test_differences_are_paired_by_seed():
     assert (d.low_95, d.high_95) == pytest.approx((0.004 - reach, 0.004 + reach), abs=1e-8)
 
 
+def test_all_stored_seeds_count_though_the_cell_shows_the_better_of_the_stated_two():
+    known = stored(baseline=(0.97, 0.98, 0.9, 0.91, 0.92), spatial=(0.975, 0.983, 0.95, 0.96, 0.97))
+    made = document(known)
+    cell = next(c for c in made.cells if (c.row, c.column) == (SPATIAL, "accuracy"))
+    assert (cell.ours, cell.values) == (0.983, (0.975, 0.983))
+    found = statistics(known)
+    assert (found.seeds, found.difference.seeds) == ((0, 1, 2, 3, 4), (0, 1, 2, 3, 4))
+    assert found.difference.p == 2 / 2**5
+    assert made.statistics[0].rows[1][1] == "0–4"
+
+
+def test_a_network_of_a_seed_that_is_not_stated_is_compared_too():
+    known = stored(baseline=(0.97, 0.98, 0.9), spatial=(0.975, 0.983, 0.95))
+    found = statistics(known, samples=lambda uid: (correct([1, 0, int("pool" in uid)]),))
+    assert [pair.seed for pair in found.mcnemar_by_seed] == [0, 1, 2]
+
+
 def test_the_baseline_stands_alone():
     found = statistics(stored(baseline=(0.97, 0.98), spatial=(0.975, 0.983)), "Baseline")
     assert (found.mean, found.against, found.difference, found.note) == (0.975, None, None, None)

@@ -98,6 +98,8 @@ def test_two_runs_are_two_networks():
         ((f"{BASELINE}:0", TOPK), "is a method and 'mnist:Baseline:0' a single network"),
         ((BASELINE, TOPK, "--metric", "psnr_db"), "the two have no psnr_db in common"),
         ((f"{BASELINE}:0", f"{TOPK}:7"), "no accepted run with seed 7"),
+        (("mnist:Bsline", BASELINE), "study 'mnist' has no trial 'Bsline'; did you mean 'Baseline'?"),
+        (("minst:Baseline", BASELINE), "no study 'minst' is stored; did you mean 'mnist'?"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(words, message):

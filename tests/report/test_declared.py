@@ -1,6 +1,6 @@
 """What a study of functions declares to be its metrics, from its stored text."""
 
-from harness.report.declared import declared_metrics
+from harness.report.declared import better_of, declared_metrics
 
 
 def test_of_a_study_and_its_entries():
@@ -20,3 +20,9 @@ def test_of_a_mapping_given_from_python():
 def test_what_declares_nothing():
     for text in ("study: s\ntrials: 3\n", "- a\n- b\n", "a: [", "metrics: 3\n"):
         assert declared_metrics(text) == {}
+
+
+def test_what_is_better_is_as_declared_else_as_the_name_says():
+    text = "study: s\nmetrics: {bits: minimize, loss: maximize}\n"
+    found = [better_of(name, text) for name in ("bits", "loss", "val_loss", "rmse_db", "accuracy")]
+    assert found == ["lower", "higher", "lower", "lower", "higher"]

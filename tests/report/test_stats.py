@@ -85,9 +85,11 @@ def test_mann_whitney_without_ties_is_scipys():
 
 
 def test_mann_whitney_of_many_runs_without_ties_is_scipys():
-    draw = random.Random(0)
+    draw = random.Random(0)  # noqa: S311
     one, other = ([round(draw.random() + shift, 9) for _ in range(20)] for shift in (0.0, 0.2))
-    assert stats.mann_whitney(one, other).p == pytest.approx(scipy.stats.mannwhitneyu(one, other, method="exact").pvalue)
+    assert stats.mann_whitney(one, other).p == pytest.approx(
+        scipy.stats.mannwhitneyu(one, other, method="exact").pvalue
+    )
 
 
 def test_many_runs_with_ties_are_counted_too():

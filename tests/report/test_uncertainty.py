@@ -14,27 +14,29 @@ SPATIAL = "Feature pooling (spatial pooling), 50%"
 
 
 def test_choosing_adds_half_the_difference_of_two():
-    told = choosing([(0.97, 0.98), (0.96, 0.98)], 2)
+    told = choosing([{0: 0.97, 1: 0.98}, {0: 0.96, 1: 0.98}], 2)
     assert (told.bias, told.rows, told.runs) == (pytest.approx(0.0075), 2, 4)
-    low, high = told.interval
-    assert (low, high) == (pytest.approx(0.005), pytest.approx(0.01))  # of two rows no resample lies beyond
+    assert told.without_a_seed is None  # one run is no choice
 
 
 def test_where_lower_is_better_it_is_a_gain_too():
-    assert choosing([(0.97, 0.98)], 2, "lower").bias == choosing([(0.97, 0.98)], 2).bias == pytest.approx(0.005)
+    row = {0: 0.97, 1: 0.98}
+    assert choosing([row], 2, "lower").bias == choosing([row], 2).bias == pytest.approx(0.005)
 
 
-def test_a_row_alone_has_its_runs_resampled():
-    told = choosing([(0.1, 0.2, 0.4)], 2)
-    assert told.bias == pytest.approx((0.2 + 0.4 + 0.4) / 3 - 0.7 / 3)
-    assert told.interval[0] == 0  # the same run, drawn three times
-    assert told.interval[1] > told.bias
+def test_a_seed_is_left_out_of_all_rows_at_once():
+    """Two rows that are the same say no more than one: half of 0.1 without seed 2, half of 0.3 without seed 1."""
+    row = {0: 0.1, 1: 0.2, 2: 0.4}
+    for rows in ([row], [row, row]):
+        told = choosing(rows, 2)
+        assert told.bias == pytest.approx((0.2 + 0.4 + 0.4) / 3 - 0.7 / 3)
+        assert told.without_a_seed == (pytest.approx(0.05), pytest.approx(0.15))  # without seed 2, without seed 1
 
 
-@pytest.mark.parametrize("rows", [[], [(0.1,)], [(0.1, math.nan)]])
+@pytest.mark.parametrize("rows", [[], [{0: 0.1}], [{0: 0.1, 1: math.nan}]])
 def test_too_few_runs_or_nan_say_nothing(rows):
     assert choosing(rows, 2) is None
-    assert choosing([(0.1, 0.2)], 1) is None
+    assert choosing([{0: 0.1, 1: 0.2}], 1) is None
 
 
 def test_the_error_of_an_accuracy():

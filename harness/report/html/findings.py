@@ -51,7 +51,9 @@ def verdicts(groups: Sequence[Group]) -> list[str]:
 
 
 def _group(place: str, name: str, members: Sequence[Finding]) -> Group:
-    by = {verdict: tuple(f for f in members if _kind(f) == verdict) for verdict in VERDICTS}
+    by: dict[str, tuple[Finding, ...]] = {
+        verdict: tuple(f for f in members if _kind(f) == verdict) for verdict in VERDICTS
+    }
     counts = {verdict: len(own) for verdict, own in by.items()} if any(by.values()) else {}
     folded = tuple((verdict, by[verdict]) for verdict in _FOLDED if by[verdict])
     return Group(place, name, counts, tuple(f for f in members if _kind(f) not in _FOLDED), folded)

@@ -103,7 +103,11 @@ def test_findings_stand_under_their_headings_and_are_escaped(page):
 
 
 def test_what_was_decided_is_in_sight_and_the_rest_is_counted_and_folded():
-    made = [Finding("b", "1", "undecided", ""), Finding("a", "2", "", ""), Finding("b", "3", "contradicted (depends on kernels)", "")]
+    made = [
+        Finding("b", "1", "undecided", ""),
+        Finding("a", "2", "", ""),
+        Finding("b", "3", "contradicted (depends on kernels)", ""),
+    ]
     b, a = grouped([*made, Finding("b", "4", "supported", ""), Finding("b", "5", "not run", "")])
     assert (b.name, [f.title for f in b.shown]) == ("b", ["3", "4"])
     assert [(verdict, [f.title for f in members]) for verdict, members in b.folded] == [
