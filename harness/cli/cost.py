@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.common import amount, format_option, load_studies, only_option, print_json, print_table, set_option
+from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.cost.narrow import By
@@ -38,6 +39,8 @@ def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], n
     rows = []
     for study in load_studies(files, overrides, only):
         for item in study.chosen:
+            if item.trial.is_function:
+                raise HarnessError(f"'{study.name}: {item.name}' is a function: there is no network to count")
             costs = trial_costs(item.trial, study.plugin_folders)
             counts: dict[str, float] = {name: int(costs[name]) for name in _COUNTS}
             width = _narrow_width(item.trial, narrow, study.plugin_folders) if narrow else {}

@@ -72,6 +72,16 @@ def test_cost_counts_every_trial_of_table_1_without_data(call, study_file, monke
     assert all(len(row["key"]) == 32 for row in rows)
 
 
+def test_a_function_has_no_network_to_count(call, tmp_path):
+    (tmp_path / "f.py").write_text("def run(context):\n    return {'a': 1.0}\n")
+    study = tmp_path / "f.yml"
+    study.write_text(
+        "study: f\ntask: function\ntarget: f.py:run\nmetrics: {a: maximize}\nseeds: [0]\ntrials:\n  - {name: A}\n"
+    )
+    result = call("cost", study)
+    assert (result.exit_code, result.stderr) == (2, "Error: 'f: A' is a function: there is no network to count\n")
+
+
 def test_a_dry_run_prints_every_trial_and_makes_nothing(call, study_file, tmp_path):
     result = call("run", "grid", study_file("mnist"), "--dry-run")
     assert result.exit_code == 0, result.output
