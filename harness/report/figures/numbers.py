@@ -24,6 +24,7 @@ from harness.report.printing import fixed
 from harness.report.statistics import mean
 
 _TABLE = 1
+_LISTED = 4  # values that are shown each
 _MEASURES: Mapping[str, tuple[str, int]] = {  # name -> the figure that it is read from, digits
     "area under the curve": ("Fig. 4", 4),
     "steps to 97%": ("Fig. 4", 0),
@@ -45,14 +46,23 @@ class Reading:
 
     @property
     def words(self) -> str:
-        """Mean and each seed's value: "0.9558 (0.9532, 0.9583)"."""
-        each = ", ".join(fixed(value, _MEASURES[self.quantity][1]) for value in self.values.values())
-        return f"{self.mean_words} ({each})" if len(self.values) > 1 else each
+        """Mean and each seed's value, of many the range: "0.9558 (0.9532, 0.9583)", "0.9558 (0.9532 to 0.9583)"."""
+        return mean_and_all(list(self.values.values()), _MEASURES[self.quantity][1])
 
     @property
     def mean_words(self) -> str:
         """The mean alone."""
         return fixed(mean(list(self.values.values())), _MEASURES[self.quantity][1])
+
+
+def mean_and_all(values: Sequence[float], digits: int) -> str:
+    """Return the mean, and in brackets each value; of more than four the least and the most."""
+    if len(values) == 1:
+        return fixed(values[0], digits)
+    shown = ", ".join(fixed(value, digits) for value in values)
+    if len(values) > _LISTED:
+        shown = f"{fixed(min(values), digits)} to {fixed(max(values), digits)}"
+    return f"{fixed(mean(list(values)), digits)} ({shown})"
 
 
 @dataclass(frozen=True)

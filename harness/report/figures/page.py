@@ -4,9 +4,8 @@ run.
 
 from collections.abc import Sequence
 
-from harness.report.figures.numbers import Numbers, Pointing, figure_of, quantities
+from harness.report.figures.numbers import Numbers, Pointing, figure_of, mean_and_all, quantities
 from harness.report.figures.style import Drawn, NotDrawn
-from harness.report.printing import fixed
 from harness.report.render.markdown import escape
 
 _HOW = {
@@ -55,7 +54,12 @@ def _numbers(numbers: Numbers) -> list[str]:
         names = [q for q in quantities() if figure_of(q) == figure and numbers.of(q)]
         if not names:
             continue
-        lines += [f"## {figure} in numbers", "", "Mean over the seeds, in brackets each seed's value.", ""]
+        lines += [
+            f"## {figure} in numbers",
+            "",
+            "Mean over the seeds, in brackets each seed's value; of more than four the least and the most.",
+            "",
+        ]
         labels = list(dict.fromkeys(r.label for q in names for r in numbers.of(q)))
         rows = [["", *(name.capitalize() for name in names)]]
         for label in labels:
@@ -71,8 +75,8 @@ def _numbers(numbers: Numbers) -> list[str]:
 def _between(numbers: Numbers) -> list[str]:
     if not numbers.between_baselines:
         return []
-    each = ", ".join(fixed(value, 3) for value in numbers.between_baselines)
-    return [f"- For comparison, baseline to baseline of another seed: {each}"]
+    pairs = numbers.between_baselines
+    return [f"- For comparison, baseline to baseline of another seed: {mean_and_all(pairs, 3)}"]
 
 
 def _readings(numbers: Numbers, figure: str) -> list[str]:
