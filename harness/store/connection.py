@@ -172,20 +172,49 @@ def _start_wal(conn: sqlite3.Connection, path: Path) -> str:
 
 
 def _connect_reader(uri: str, path: Path) -> sqlite3.Connection:
-    """Connect read-only, also where the folder is read-only: a store in WAL mode then needs `immutable`."""
-    conn = sqlite3.connect(f"{uri}?mode=ro", uri=True)
+    """Connect read-only, also where nothing can be written beside the file, and after a writer that was killed.
+
+    A store in WAL mode in a read-only folder needs `immutable`, by which SQLite looks at the file alone: never while a
+    log or a journal holds what the file lacks, nor because another has locked it.
+    """
     try:
-        conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        conn.close()
-        log = path.resolve().with_name(f"{path.resolve().name}-wal")
-        if log.exists() and log.stat().st_size:  # with a log to read, the file alone would be a past state
+        return _probed(f"{uri}?mode=ro")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+            raise
+        if _left_beside(path, "-journal"):
+            return _after_a_crash(uri, path)
+        if _left_beside(path, "-wal"):
             raise
         return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
+
+
+def _after_a_crash(uri: str, path: Path) -> sqlite3.Connection:
+    """Connect to read, after SQLite has taken back what a killed writer had half done."""
+    try:
+        return _probed(f"{uri}?mode=rw", "PRAGMA query_only = ON")
+    except sqlite3.OperationalError as error:
+        words = "its writer was killed half way, and what it had half done cannot be taken back from here"
+        raise HarnessError(f"{path}: {words} ({error})") from error
+
+
+def _probed(uri: str, *before: str) -> sqlite3.Connection:
+    """Connect, and read a first time: only then SQLite looks for locks, logs and journals."""
+    conn = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_MS / 1000)
+    try:
+        for statement in (*before, "SELECT count(*) FROM sqlite_master"):
+            conn.execute(statement).fetchone()
     except BaseException:
         conn.close()
         raise
     return conn
+
+
+def _left_beside(path: Path, ending: str) -> bool:
+    """Return whether a database's log or journal holds anything."""
+    real = path.resolve()
+    log = real.with_name(f"{real.name}{ending}")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _check_ours(db: Database, path: Path, *, may_be_empty: bool) -> None:
