@@ -5,6 +5,7 @@ network ones), the store falls back to a rollback journal: as safe, but readers 
 """
 
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -136,10 +137,10 @@ def open_memory() -> Store:
 def migrate(db: Database, path: Path, migrations: Migrations) -> None:
     """Apply what is pending, each in a transaction of its own, each after a copy of the database beside it.
 
-    The copy before migration NAME is `<database>.before-NAME`; an empty database is not copied.
+    The copy before migration NAME is `<database>.before-NAME`; a store that holds no trial yet is not copied.
     """
     for migration in migrations.pending(db):
-        if migrations.applied(db):
+        if "trial" in db.table_names() and db.conn.execute("SELECT 1 FROM trial").fetchone():
             _copy(db.conn, path.with_name(f"{path.name}.before-{migration.name}"))
         db.conn.execute("BEGIN IMMEDIATE")  # two that open a new store at once do it one after the other
         try:
@@ -231,7 +232,7 @@ def _check_ours(db: Database, path: Path, *, may_be_empty: bool) -> None:
 
 def _copy(conn: sqlite3.Connection, path: Path) -> None:
     """Copy the database to `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # another may open the same store now
     temporary.unlink(missing_ok=True)
     with closing(sqlite3.connect(temporary)) as copy:
         conn.backup(copy)

@@ -13,6 +13,7 @@ from harness.spec.errors import HarnessError
 from harness.store import connection
 from harness.store.connection import migrate, open_memory, open_reader, open_store
 from harness.store.queries import snapshot
+from harness.store.schema import known_migrations
 
 
 def pragma(store, name):
@@ -25,6 +26,7 @@ def test_a_new_store_has_its_folders_and_pragmas(path):
         assert pragma(store, "foreign_keys") == 1
         assert pragma(store, "synchronous") == 2  # FULL
         assert pragma(store, "busy_timeout") >= 5_000
+    assert [each.name for each in path.parent.iterdir()] == ["harness.db"]  # no copy of what was just made
 
 
 def test_opening_again_keeps_what_is_there(lab, path):
@@ -81,10 +83,10 @@ def test_a_newer_schema_is_refused(path, opener):
 def test_an_older_schema_is_refused_by_a_reader(path, monkeypatch):
     open_store(path).close()
     newer = Migrations("harness")
-    newer(name="m001_first_tables")(lambda _: None)
-    newer(name="m002_more")(lambda db: db.execute("CREATE TABLE more (x)"))
+    for name in (*sorted(known_migrations()), "m999_more"):
+        newer(name=name)(lambda db: db.execute("CREATE TABLE more (x)"))
     monkeypatch.setattr(connection, "MIGRATIONS", newer)
-    monkeypatch.setattr(connection, "known_migrations", lambda: {"m001_first_tables", "m002_more"})
+    monkeypatch.setattr(connection, "known_migrations", lambda: known_migrations() | {"m999_more"})
     with pytest.raises(HarnessError, match="older harness"):
         open_reader(path)
 
@@ -94,7 +96,7 @@ def test_a_migration_is_preceded_by_a_backup_and_undone_where_it_fails(lab, path
     later = Migrations("harness")
     later(name="m001_first_tables")(lambda _: None)
 
-    @later(name="m002_breaks")
+    @later(name="m999_breaks")
     def breaks(db: Database) -> None:
         db.execute("DROP TABLE cost")
         raise RuntimeError("half way")
@@ -102,7 +104,7 @@ def test_a_migration_is_preceded_by_a_backup_and_undone_where_it_fails(lab, path
     with pytest.raises(RuntimeError, match="half way"):
         migrate(lab.store.db, path, later)
     assert "cost" in lab.store.db.table_names()
-    with open_reader(path.with_name("harness.db.before-m002_breaks")) as backup:
+    with open_reader(path.with_name("harness.db.before-m999_breaks")) as backup:
         assert [s.name for s in snapshot(backup).study_trials] == ["pool 2"]
 
 

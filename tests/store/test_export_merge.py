@@ -126,13 +126,15 @@ def test_merging_into_the_store_it_came_from_changes_nothing(full, file):
     assert dump(full.store) == before
 
 
-def test_two_machines_that_did_one_run_leave_the_smaller_uid(full, file, tmp_path):
+@pytest.mark.parametrize("uid", ["a9", "c9"])
+def test_of_two_machines_that_did_one_run_the_later_one_counts(full, file, tmp_path, uid):
     with open_store(tmp_path / "second.db") as second:
-        type(full)(second).attempt("a9")
+        type(full)(second).attempt(uid)
+        with second.writing() as conn:
+            conn.execute("UPDATE attempt SET started = '2026-01-01T00:00:00Z'")
         merge_jsonl(second, file)
-        key = full.row(2).key
-        # b2 supersedes b1, not a9: both ended well
-        assert snapshot(second).runs(key)[0].uid == "a9"
+        # b2 supersedes b1, which was never published, and not this one: both ended well
+        assert snapshot(second).runs(full.row(2).key)[0].uid == "b2"
 
 
 def test_the_newest_text_of_a_study_wins_in_either_order(lab, tmp_path):
