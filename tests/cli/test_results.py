@@ -131,6 +131,24 @@ def test_exports_by_the_ending_of_the_file(call, tmp_path):
     assert (wrong.exit_code, (tmp_path / "c.jsonl").exists()) == (2, False)
 
 
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("h.db", "--out takes a file *.jsonl, *.csv or *.parquet, not 'h.db'"),
+        ("out.json", "--out takes a file *.jsonl, *.csv or *.parquet, not 'out.json'"),
+        ("link.jsonl", "--out link.jsonl is the store itself"),
+    ],
+)
+def test_an_export_never_writes_over_the_store_nor_what_it_does_not_know(call, tmp_path, out, words):
+    call("results", "merge", PUBLISHED, "--db", "h.db")
+    (tmp_path / "link.jsonl").symlink_to("h.db")
+    before = (tmp_path / "h.db").read_bytes()
+    refused = call("results", "export", "--out", out, "--db", "h.db")
+    assert (refused.exit_code, refused.stderr) == (2, f"Error: {words}\n")
+    assert (tmp_path / "h.db").read_bytes() == before
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_maps_are_written_beside_the_lines_unless_they_are_not_wanted(call, tmp_path):
     call("results", "merge", PUBLISHED, "--db", "h.db")
     line = next(line for line in map(json.loads, PUBLISHED.open()) if line["kind"] == "train")

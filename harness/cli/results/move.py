@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from harness.store.connection import Store
     from harness.store.flat import Rows
 
+_ENDINGS = frozenset({".jsonl", ".csv", ".parquet"})
+
 
 @click.command()
 @click.option("--study", "studies", metavar="NAME", multiple=True, help="Only these studies  [default: all]")
@@ -44,6 +46,10 @@ def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool,
     """
     from harness.store.connection import open_reader
 
+    if out.suffix not in _ENDINGS:
+        raise HarnessError(f"--out takes a file *.jsonl, *.csv or *.parquet, not '{out}'")
+    if out.exists() and db.exists() and out.samefile(db):
+        raise HarnessError(f"--out {out} is the store itself")
     with open_reader(db) as store:
         if out.suffix in {".csv", ".parquet"}:
             from harness.store.flat import rows as rows_of
