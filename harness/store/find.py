@@ -36,6 +36,16 @@ def values(found: Snapshot, attempt: AttemptRecord) -> dict[tuple[str, str], flo
     return {place: value for each in (*later, attempt) for place, value in each.results.items()}
 
 
+def short_values(found: Snapshot, attempt: AttemptRecord) -> dict[str, float]:
+    """Return the same by the metrics' names alone; in full words where the attempt has several of one name."""
+    by_place = values(found, attempt)
+    names = [name for _, name in by_place]
+    return {
+        name if names.count(name) == 1 else metric_words(found, (key, name)): value
+        for (key, name), value in by_place.items()
+    }
+
+
 def metric_words(found: Snapshot, place: tuple[str, str]) -> str:
     """Return a metric for people: "mnist/test accuracy", and its condition where it is not clean."""
     key, name = place

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.cli.results.curve import bars
+from harness.spec.keys import evaluation_key
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "results" / "published" / "mnist.jsonl"
@@ -147,6 +148,51 @@ def test_an_export_never_writes_over_the_store_nor_what_it_does_not_know(call, t
     assert (refused.exit_code, refused.stderr) == (2, f"Error: {words}\n")
     assert (tmp_path / "h.db").read_bytes() == before
     assert not (tmp_path / "out.json").exists()
+
+
+@pytest.fixture
+def evaluated_later(tmp_path):
+    """A run of mnist, and an evaluation of its weights on digits and on noisy digits, published."""
+    line = next(line for line in map(json.loads, PUBLISHED.open()) if line["kind"] == "train")
+    digits = {"name": "digits", "split": "test", "fingerprint": "d" * 64, "images": 355, "bytes": 278_320}
+    conditions = ({"kind": "clean"}, {"kind": "noise", "sigma": 25})
+    evaluations = [
+        {"key": evaluation_key("d" * 64, condition), "fingerprint": "d" * 64, "condition": condition}
+        for condition in conditions
+    ]
+    later = {
+        **line, "uid": "e" * 32, "kind": "evaluate", "weights_from": line["uid"],
+        "datasets": [*line["datasets"], digits],
+        "evaluations": evaluations, "samples": [], "artifacts": [], "curve": [], "measures": [],
+        "results": [[e["key"], "accuracy", value, "ok"] for e, value in zip(evaluations, (0.5, 0.11), strict=True)],
+    }  # fmt: skip
+    file = tmp_path / "later.jsonl"
+    file.write_text("".join(f"{json.dumps(each)}\n" for each in (line, later)))
+    ((_, _, accuracy, _),) = (result for result in line["results"] if result[1] == "accuracy")
+    return file, line["uid"], accuracy
+
+
+def test_several_accuracies_are_told_apart_and_later_ones_shown(call, evaluated_later):
+    file, uid, accuracy = evaluated_later
+    assert call("results", "merge", file, "--db", "h.db").exit_code == 0
+    words = {
+        "mnist/test accuracy": accuracy, "digits/test accuracy": 0.5,
+        "digits/test accuracy (kind noise, sigma 25)": 0.11,
+    }  # fmt: skip
+    (row,) = json.loads(call("results", "list", "--db", "h.db", "--format", "json").stdout)
+    assert {name: value for name, value in row["values"].items() if "accuracy" in name} == words
+    assert "loss" in row["values"]
+    shown = json.loads(call("results", "show", uid, "--db", "h.db", "--format", "json").stdout)["results"]
+    assert shown == {**words, "mnist/test loss": row["values"]["loss"]}
+    rows = json.loads(call("results", "list", "--all", "--db", "h.db", "--format", "json").stdout)
+    assert [row["kind"] for row in rows] == ["train", "evaluate"]
+    assert f"mnist/test accuracy {accuracy:.4g}, " in call("results", "list", "--db", "h.db").stdout
+
+
+def test_a_single_accuracy_has_its_short_name(call):
+    call("results", "merge", PUBLISHED, "--db", "h.db")
+    rows = json.loads(call("results", "list", "--db", "h.db", "--format", "json").stdout)
+    assert all("accuracy" in row["values"] for row in rows if row["kind"] == "train")
 
 
 def test_maps_are_written_beside_the_lines_unless_they_are_not_wanted(call, tmp_path):

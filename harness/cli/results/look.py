@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @format_option("text", "json")
 @db_option
 def list_results(study: str | None, every: bool, fmt: str, db: Path) -> None:
-    """List the runs with their results: the attempts that count, or --all.
+    """List the runs with their results, also of later evaluations: the attempts that count, or --all.
+
+    Where a run has several metrics of one name, they are called by their data and conditions.
 
     \b
     harness results list --study quickstart
@@ -55,7 +57,7 @@ def show(uid: str, fmt: str, db: Path) -> None:
     harness results show quickstart:Baseline:0
     """
     from harness.store.connection import open_reader
-    from harness.store.find import find_attempt
+    from harness.store.find import find_attempt, metric_words, values
     from harness.store.queries import artifacts, snapshot
 
     with open_reader(db) as store:
@@ -77,7 +79,7 @@ def show(uid: str, fmt: str, db: Path) -> None:
         "error": attempt.error,
         "resumed_from": attempt.resumed_from,
         "supersedes": attempt.supersedes,
-        "results": {f"{_where(found, key)} {name}": value for (key, name), value in attempt.results.items()},
+        "results": {metric_words(found, place): value for place, value in values(found, attempt).items()},
         "measures": dict(attempt.measures),
         "costs": dict(trial.costs),
         "config": trial.config,
@@ -94,6 +96,8 @@ def show(uid: str, fmt: str, db: Path) -> None:
 
 
 def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[str, Any]]:
+    from harness.store.find import short_values
+
     places: dict[str, tuple[str, str]] = {}
     for place in found.study_trials:
         if study is None or place.study == study:
@@ -117,15 +121,10 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
             "kind": attempt.kind,
             "state": attempt.state,
             "accepted": attempt.accepted,
-            "values": {name: value for (_, name), value in attempt.results.items()} | times,
+            "values": short_values(found, attempt) | times,
             "started": attempt.started,
             "ended": attempt.ended,
         }
-
-
-def _where(found: "Snapshot", key: str) -> str:
-    evaluation = found.evaluations[key]
-    return f"{evaluation.dataset}/{evaluation.split}"
 
 
 def _print_detail(name: str, value: Any, depth: int) -> None:
