@@ -70,6 +70,28 @@ def merge_store(store: Store, other_path: Path) -> MergeReport:
         return _merge(store, published_lines(other, studies=None), str(other_path))
 
 
+def merge_file(store: Store, path: Path) -> MergeReport:
+    """Take in a file, published lines (*.jsonl) or another store. Raises HarnessError where it is neither."""
+    return merge_jsonl(store, path) if path.suffix == ".jsonl" else merge_store(store, path)
+
+
+def files_of(sources: Sequence[Path]) -> list[Path]:
+    """Return the files among `sources`, and the published ones in the folders among them.
+
+    Raises HarnessError for a source that is not there, or a folder without published files.
+    """
+    files: list[Path] = []
+    for source in sources:
+        inside = sorted(source.glob("*.jsonl")) if source.is_dir() else [source] if source.exists() else []
+        if not inside:
+            said = "holds no published results (*.jsonl)" if source.is_dir() else "there is no such store"
+            raise HarnessError(f"{source}: {said}")
+        files += inside
+    if not files:
+        raise HarnessError("no results to read were named")
+    return files
+
+
 def open_results(path: Path | Sequence[Path]) -> Store:
     """Open results to read them: a store as it is; published files, or folders of them, in memory.
 
@@ -78,14 +100,11 @@ def open_results(path: Path | Sequence[Path]) -> Store:
     paths = [path] if isinstance(path, Path) else list(path)
     if len(paths) == 1 and paths[0].suffix != ".jsonl" and not paths[0].is_dir():
         return open_reader(paths[0])
-    files = _files(paths)
+    files = files_of(paths)
     store = open_memory()
     try:
         for file in files:
-            if file.suffix == ".jsonl":
-                merge_jsonl(store, file)
-            else:
-                merge_store(store, file)
+            merge_file(store, file)
     except BaseException:
         store.close()
         raise
@@ -99,19 +118,6 @@ def _is_json(text: str) -> bool:
     except json.JSONDecodeError:
         return False
     return True
-
-
-def _files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files among `paths`, and the published ones in the folders among them."""
-    files: list[Path] = []
-    for path in paths:
-        inside = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-        if not inside:
-            raise HarnessError(f"{path}: holds no published results (*.jsonl)")
-        files += inside
-    if not files:
-        raise HarnessError("no results to read were named")
-    return files
 
 
 def _merge(store: Store, lines: Iterable[str], source: str) -> MergeReport:

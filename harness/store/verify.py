@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from harness.spec.errors import HarnessError
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.store.connection import Store, open_memory, open_reader
-from harness.store.merge import merge_jsonl
+from harness.store.merge import files_of, merge_jsonl
 from harness.store.rows import text_sha
 
 _SHA_NAME = re.compile(r"[0-9a-f]{64}")
@@ -35,14 +35,11 @@ class Verified:
 def verify(sources: Sequence[Path]) -> Verified:
     """Look at databases, published files and folders of these. Raises HarnessError where there is nothing."""
     found = Verified()
-    for source in sources:
-        inside = sorted(source.glob("*.jsonl")) if source.is_dir() else [source]
-        if not inside or not all(path.exists() for path in inside):
-            raise HarnessError(f"{source}: there are no results to verify")
-        for path in inside:
-            _verify_file(path, found)
-        for folder in {path.resolve().parent / "artifacts" for path in inside}:
-            found.faults += _misnamed(folder)
+    files = files_of(sources)
+    for path in files:
+        _verify_file(path, found)
+    for folder in dict.fromkeys(path.resolve().parent / "artifacts" for path in files):
+        found.faults += _misnamed(folder)
     return found
 
 

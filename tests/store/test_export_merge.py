@@ -8,10 +8,12 @@ import pytest
 
 from harness.spec.errors import HarnessError
 from harness.spec.keys import canonical_json
+from harness.store.browse import browsable
 from harness.store.connection import open_memory, open_store
 from harness.store.export import published_lines, write_jsonl
-from harness.store.merge import MergeReport, merge_jsonl, merge_store, open_results
+from harness.store.merge import MergeReport, files_of, merge_jsonl, merge_store, open_results
 from harness.store.queries import curve, samples, snapshot
+from harness.store.verify import verify
 from harness.store.writer import set_costs
 
 
@@ -236,6 +238,14 @@ def test_results_that_are_not_there_are_refused(tmp_path):
     for given in (tmp_path / "empty", tmp_path / "no.jsonl", tmp_path / "no.db", []):
         with pytest.raises(HarnessError):
             open_results(given)
+
+
+@pytest.mark.parametrize("reader", [open_results, files_of, verify, lambda paths: browsable(paths).__enter__()])
+def test_everyone_who_reads_refuses_an_empty_folder_in_the_same_words(tmp_path, reader):
+    with pytest.raises(HarnessError, match=r"holds no published results \(\*\.jsonl\)$"):
+        reader([tmp_path])
+    with pytest.raises(HarnessError, match=r"no\.db: there is no such store"):
+        reader([tmp_path / "no.db"])
 
 
 def test_an_interrupted_export_leaves_the_file_as_it_was(full, file):

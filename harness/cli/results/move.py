@@ -86,11 +86,10 @@ def merge(files: tuple[Path, ...], db: Path) -> None:
     """
     from harness.store.connection import open_store
     from harness.store.lock import driver_lock
-    from harness.store.merge import merge_jsonl, merge_store
+    from harness.store.merge import files_of, merge_file
 
+    paths = files_of(files)
     with driver_lock(db), open_store(db) as store:
-        for file in files:
-            inner = sorted(file.glob("*.jsonl")) if file.is_dir() else [file]
-            for path in inner:
-                done = merge_jsonl(store, path) if path.suffix == ".jsonl" else merge_store(store, path)
-                click.echo(f"{path}: {done.added} attempts taken in, {done.known} known")
+        for path in paths:
+            done = merge_file(store, path)
+            click.echo(f"{path}: {done.added} attempts taken in, {done.known} known")
