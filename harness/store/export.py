@@ -1,7 +1,8 @@
 """Publishing: the attempts that count, each as one line of JSON, the same bytes for the same contents.
 
 What counts is each run's accepted attempt, the evaluations made from its weights, and the finished timings.
-Neither the machine's name nor an absolute path leaves the store.
+Of what the harness has recorded neither the machine's name nor an absolute path leaves the store. What a person wrote
+leaves it as it stands: a study's text with its description, its arguments, the names of its trials.
 """
 
 import base64

@@ -105,6 +105,15 @@ def artifacts(store: Store, uid: str) -> tuple[Artifact, ...]:
     return tuple(Artifact(*row) for row in rows)
 
 
+def all_artifacts(store: Store) -> list[tuple[str, Artifact]]:
+    """Return every file that any attempt left, with the attempt's uid, ordered by uid and path."""
+    rows = store.db.conn.execute(
+        """SELECT a.uid, f.kind, f.path, f.sha256, f.bytes FROM artifact f JOIN attempt a ON a.id = f.attempt_id
+        ORDER BY a.uid, f.path"""
+    )
+    return [(uid, Artifact(*row)) for uid, *row in rows]
+
+
 def _datasets(conn: sqlite3.Connection) -> dict[str, DatasetRecord]:
     rows = conn.execute("SELECT name, split, fingerprint, images, bytes FROM dataset ORDER BY fingerprint")
     return {row[2]: DatasetRecord(*row) for row in rows}

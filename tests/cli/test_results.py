@@ -137,7 +137,7 @@ def test_exports_by_the_ending_of_the_file(call, tmp_path):
     [
         ("h.db", "--out takes a file *.jsonl, *.csv or *.parquet, not 'h.db'"),
         ("out.json", "--out takes a file *.jsonl, *.csv or *.parquet, not 'out.json'"),
-        ("link.jsonl", "--out link.jsonl is the store itself"),
+        ("link.jsonl", "--out link.jsonl is what is to be read"),
     ],
 )
 def test_an_export_never_writes_over_the_store_nor_what_it_does_not_know(call, tmp_path, out, words):
@@ -195,12 +195,25 @@ def test_a_single_accuracy_has_its_short_name(call):
     assert all("accuracy" in row["values"] for row in rows if row["kind"] == "train")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list",), ("show", "mnist:Baseline:0"), ("diff", "mnist:Baseline:0", "mnist:Baseline:1"),
+        ("curve", "mnist:Baseline:0"), ("query", "SELECT 1"), ("verify",), ("export", "--out", "rows.csv"),
+    ],
+    ids=lambda arguments: arguments[0],
+)  # fmt: skip
+def test_what_only_reads_takes_published_files_as_a_store_by_either_name(call, arguments):
+    assert {call("results", *arguments, option, PUBLISHED).exit_code for option in ("--db", "--from")} == {0}
+
+
 def test_maps_are_written_beside_the_lines_unless_they_are_not_wanted(call, tmp_path):
     call("results", "merge", PUBLISHED, "--db", "h.db")
     line = next(line for line in map(json.loads, PUBLISHED.open()) if line["kind"] == "train")
     (sha,) = (artifact["sha256"] for artifact in line["artifacts"] if artifact["kind"] == "maps")
-    (tmp_path / "artifacts" / line["uid"]).mkdir(parents=True)
-    shutil.copy(PUBLISHED.parent / "artifacts" / f"{sha}.npz", tmp_path / "artifacts" / line["uid"] / "maps.npz")
+    for folder in (tmp_path / "artifacts").iterdir():
+        if folder.name != line["uid"]:
+            shutil.rmtree(folder)
     for folder, more in (("with", ()), ("without", ("--no-maps",))):
         assert call("results", "export", "--out", f"{folder}/a.jsonl", "--db", "h.db", *more).exit_code == 0
         assert (tmp_path / folder / "a.jsonl").read_bytes() == PUBLISHED.read_bytes()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import db_option, format_option, print_json, print_table
+from harness.cli.common import format_option, print_json, print_table, sources_option
 from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 @click.option("--study", metavar="NAME", help="Only runs of this study.")
 @click.option("--all", "every", is_flag=True, help="Every attempt, also those that do not count.")
 @format_option("text", "json")
-@db_option
-def list_results(study: str | None, every: bool, fmt: str, db: Path) -> None:
+@sources_option
+def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, ...]) -> None:
     """List the runs with their results, also of later evaluations: the attempts that count, or --all.
 
     Where a run has several metrics of one name, they are called by their data and conditions.
 
     \b
     harness results list --study quickstart
+    harness results list --from results/published
     """
-    from harness.store.connection import open_reader
+    from harness.store.merge import open_results
     from harness.store.queries import snapshot
 
-    with open_reader(db) as store:
+    with open_results(sources) as store:
         found = snapshot(store)
     rows = list(_rows(found, study, every))
     if fmt == "json":
@@ -48,19 +49,19 @@ def list_results(study: str | None, every: bool, fmt: str, db: Path) -> None:
 @click.command()
 @click.argument("uid", metavar="ATTEMPT")
 @format_option("text", "json")
-@db_option
-def show(uid: str, fmt: str, db: Path) -> None:
+@sources_option
+def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
     """Print everything about ATTEMPT, named by the first digits of its uid or as STUDY:TRIAL:SEED.
 
     \b
     harness results show 3f2a
     harness results show quickstart:Baseline:0
     """
-    from harness.store.connection import open_reader
     from harness.store.find import find_attempt, metric_words, values
+    from harness.store.merge import open_results
     from harness.store.queries import artifacts, snapshot
 
-    with open_reader(db) as store:
+    with open_results(sources) as store:
         found = snapshot(store)
         attempt = find_attempt(found, uid)
         files = artifacts(store, attempt.uid)
