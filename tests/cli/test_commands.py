@@ -106,6 +106,16 @@ def test_a_dry_run_as_json(call, study_file):
     assert seconds[baseline] > 0
 
 
+def test_a_dry_run_counts_for_each_study_its_own_seeds(call, tmp_path):
+    text = "study: {name}\ntask: function\ntarget: fn.py:run\nmetrics: {{y: minimize}}\nseeds: {seeds}\n"
+    (tmp_path / "fn.py").write_text("def run(context):\n    return {'y': 1.0}\n")
+    for name, seeds in (("one", [0]), ("two", [0, 1, 2])):
+        (tmp_path / f"{name}.yml").write_text(text.format(name=name, seeds=seeds) + "trials: [{name: A}]\n")
+    rows = json.loads(call("run", "grid", "one.yml", "two.yml", "--dry-run", "--format", "json").stdout)
+    assert [(row["study"], row["left"]) for row in rows] == [("one", 1), ("two", 3)]
+    assert "2 trials, 3 runs: 0 done, 3 left" in call("run", "grid", "one.yml", "two.yml", "--dry-run").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

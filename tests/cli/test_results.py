@@ -121,6 +121,39 @@ def test_a_question_in_three_forms_and_a_change_refused(call):
     assert refused.stderr == ("Error: a query may only read (not authorized): results change by run and merge alone\n")
 
 
+def test_a_table_changes_no_value(call):
+    sql = """SELECT '2.10' AS version, 1.0 / 3 AS third, '3e5' AS uid, '007' AS agent, 12.0 AS whole, NULL AS none
+        UNION ALL SELECT '10.9', 0.5, '81f2', '1', 0.25, NULL"""
+    assert call("results", "query", sql, *FROM).stdout.splitlines() == [
+        "  version               third  uid      agent    whole  none",
+        "---------  ------------------  -----  -------  -------  ------",
+        "     2.10  0.3333333333333333  3e5        007    12",
+        "    10.9   0.5                 81f2         1     0.25",
+    ]
+
+
+def test_a_study_goes_before_a_folder_of_its_name(call, tmp_path):
+    (tmp_path / "mnist").mkdir()
+    studies = ("--from", PUBLISHED, "--from", PUBLISHED.with_name("claims-mnist.jsonl"), "--format", "json")
+    for folder in (None, "claims-mnist"):
+        if folder is not None:
+            (tmp_path / folder).mkdir()
+        found = call("results", "diff", "mnist", "claims-mnist", *studies)
+        assert found.exit_code == 0, found.output
+        assert json.loads(found.stdout)["kind"] == "study"
+    refused = call("results", "diff", "./mnist", "claims-mnist", *studies)
+    assert "'./mnist' is a file and 'claims-mnist' is none" in refused.stderr
+    for folder in ("mnist", "claims-mnist"):
+        shutil.copy(PUBLISHED, tmp_path / folder)
+    assert json.loads(call("results", "diff", "mnist", "claims-mnist", "--format", "json").stdout)["kind"] == "store"
+
+
+def test_a_device_that_cannot_be_is_told_once_and_nothing_is_drawn(call):
+    result = call("results", "verify", "--rerun", "3", "--device", "gpu", *FROM)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: --device takes auto, cpu, cuda or cuda:N, not 'gpu'\n"
+
+
 def test_exports_by_the_ending_of_the_file(call, tmp_path):
     assert call("results", "merge", PUBLISHED, "--db", "h.db").exit_code == 0
     attempts = len(PUBLISHED.read_text().splitlines())
