@@ -23,11 +23,7 @@ def study_trials(found: Snapshot, study: str) -> Mapping[str, str]:
 
     Raises HarnessError for a study that is not stored.
     """
-    places = {place.name: place.trial_key for place in found.study_trials if place.study == study}
-    if not places:
-        known = {place.study for place in found.study_trials}
-        raise HarnessError(f"no study '{study}' is stored{did_you_mean(study, known)}")
-    return places
+    return {place.name: place.trial_key for place in found.places([study])}
 
 
 def values(found: Snapshot, attempt: AttemptRecord) -> dict[tuple[str, str], float]:

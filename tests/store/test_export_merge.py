@@ -82,7 +82,7 @@ def test_a_study_alone_is_exported_with_its_places_only(full, tmp_path):
     found = lines(export(full.store, tmp_path / "other.jsonl", ["other"]))
     assert {line["uid"] for line in found} == {"b2", "c1", "t1"}
     assert {s["name"] for line in found for s in line["studies"]} == {"other"}
-    with pytest.raises(HarnessError, match="no study 'mnits' in the store; did you mean 'mnist'"):
+    with pytest.raises(HarnessError, match="no study 'mnits' is stored; did you mean 'mnist'"):
         export(full.store, tmp_path / "none.jsonl", ["mnits"])
     assert not (tmp_path / "none.jsonl").exists()
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.common import format_option, print_json, print_table, sources_option
-from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.store.records import Snapshot
@@ -99,12 +98,7 @@ def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
 def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[str, Any]]:
     from harness.store.find import short_values
 
-    places: dict[str, tuple[str, str]] = {}
-    for place in found.study_trials:
-        if study is None or place.study == study:
-            places[place.trial_key] = (place.study, place.name)
-    if study is not None and not places:
-        raise HarnessError(f"no study '{study}' is stored{did_you_mean(study, {p.study for p in found.study_trials})}")
+    places = {p.trial_key: (p.study, p.name) for p in found.places(None if study is None else [study])}
     for attempt in found.attempts:
         counts = attempt.accepted or (attempt.kind == "timing" and attempt.state == "done")
         if attempt.trial_key not in places or not (every or counts):
