@@ -1,11 +1,13 @@
 """The root command: groups are imported when they are used, so that help comes at once, and errors are one line."""
 
+import errno
 import importlib
 from typing import Any, ClassVar
 
 import click
 
 import harness
+from harness.cli.common import INTERRUPTED
 from harness.spec.errors import HarnessError
 from harness.store.quick import import_quickly
 
@@ -13,7 +15,7 @@ _WITH_STORE = frozenset({"run", "search", "report", "results", "doctor"})
 
 
 class OneLineError(click.ClickException):
-    """A HarnessError on the command line: one line on stderr, exit code 2 (wrong use)."""
+    """What a person must mend, on the command line: one line on stderr, exit code 2 (wrong use)."""
 
     exit_code = 2
 
@@ -54,13 +56,35 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, _, text) in self.lazy.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what a person must mend becomes one line, unless --verbose asks for the trace."""
+        """Run a command; what a person must mend becomes one line, unless --verbose asks for the trace.
+
+        Ctrl-C has one exit code, also where no run has begun to listen for it.
+        """
         try:
             return super().invoke(ctx)
-        except HarnessError as error:
-            if ctx.params.get("verbose"):
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except _to_mend() as error:
+            if ctx.params.get("verbose") or getattr(error, "errno", None) == errno.EPIPE:  # a closed pipe is click's
                 raise
-            raise OneLineError(str(error)) from error
+            raise OneLineError(_in_a_line(error)) from error
+
+
+def _to_mend() -> tuple[type[Exception], ...]:
+    """Return what a person may have to mend: wrong use, files and folders, a damaged store."""
+    from harness.store.errors import DatabaseError
+
+    return HarnessError, OSError, DatabaseError
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what was wrong, with the file where it is known."""
+    if isinstance(error, HarnessError):
+        return str(error)
+    if isinstance(error, OSError):
+        return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
+    return f"the store cannot be used ({error}); 'harness results verify' looks whether it is whole"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -104,10 +105,28 @@ def json_number(value: float | None) -> float | str | None:
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a plain table on stdout, numbers to the right."""
+    """Print a plain table on stdout, numbers to the right. Texts stay as they are, floats have all their digits."""
     from tabulate import tabulate
 
-    click.echo(tabulate(list(rows), headers=headers, tablefmt="simple", disable_numparse=False))
+    texts = [[_cell(value) for value in row] for row in rows]
+    aligned = ["decimal" if _are_numbers(column) else "left" for column in zip(*texts, strict=True)]
+    click.echo(tabulate(texts, headers=headers, tablefmt="simple", disable_numparse=True, colalign=aligned))
+
+
+_NUMBER = re.compile(r"[-+]?(\d[\d,]*(\.\d*)?|\.\d+)(e[-+]?\d+)?|[-+]?inf|nan")
+_NOTHING = frozenset({"", "–"})
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def _are_numbers(texts: Sequence[str]) -> bool:
+    """Return whether a column holds nothing but numbers, as values or in words such as 12,855,498."""
+    there = [text for text in texts if text not in _NOTHING]
+    return bool(there) and all(_NUMBER.fullmatch(text) for text in there)
 
 
 def duration(seconds: float | None) -> str:

@@ -211,7 +211,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     can_tell = {study.name: attainable(study.name, [item.seeds for item in study.trials]) for study in studies}
     rows = []
     for study, item in items:
-        runs = [run for run in planned.runs if run.trial.key == item.trial.key]
+        runs = [run for run in planned.runs if run.trial.key == item.trial.key and run.seed in item.seeds]
         estimate = estimator.total((run for run in runs if run.status == "left"), options.jobs)
         rows.append(
             {

@@ -17,6 +17,7 @@ from harness.spec.files import atomic_write
 from harness.spec.resolve import resolve_trial
 from harness.spec.study import ExecutionOptions, Study, StudyTrial
 from harness.store.connection import open_reader
+from harness.store.errors import DatabaseError
 from harness.store.queries import snapshot
 
 _PACKAGES = (
@@ -109,6 +110,8 @@ def _store(db: Path) -> Finding:
             broken = store.check()
     except HarnessError as error:
         return Finding("store", str(error), well=False)
+    except DatabaseError as error:
+        return Finding("store", f"{db}: damaged ({error})", well=False)
     accepted = sum(attempt.accepted for attempt in found.attempts)
     said = f"{db}: {len(found.trials)} trials, {accepted} accepted runs, {len(found.attempts)} attempts"
     return Finding("store", f"{said}; {broken or 'whole'}", well=broken is None)

@@ -12,11 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from harness.execution.clock import now
+from harness.execution.intake import take_in
 from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
-from harness.execution.recover import now, recover
+from harness.execution.recover import recover
 from harness.execution.register import check_runnable, register, stored
 from harness.spec.attempt import (
     PROGRESS_FILE,
@@ -25,7 +27,6 @@ from harness.spec.attempt import (
     AttemptRequest,
     Execution,
     Kind,
-    read_result,
 )
 from harness.spec.files import atomic_write
 from harness.spec.resolve import Trial
@@ -33,7 +34,7 @@ from harness.spec.study import Study
 from harness.store.connection import Store, open_store
 from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
-from harness.store.writer import end_attempt, finish_attempt, start_attempt
+from harness.store.writer import start_attempt
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.25
@@ -258,19 +259,19 @@ class _Session:
     def _take_in(self, ended: Ended) -> None:
         """Write what an attempt brought, or how its worker died, into the store."""
         job = self.running.pop(ended.folder)
-        request, result = job.request, read_result(ended.folder)
-        if result is not None:
-            if ended.folder in self.pruned and result.state == "interrupted":
-                result = replace(result, state="pruned")
-            finish_attempt(self.store, result)
-            state, error = result.state, result.error
-        else:
-            state, error = ended.state or "lost", ended.error or "it left no result"  # type: ignore[assignment]
-            end_attempt(self.store, request.uid, state, state, error, now())
+        request = job.request
+        taken = take_in(
+            self.store,
+            request.uid,
+            ended.folder,
+            without=(ended.state or "lost", ended.error or "it left no result"),
+            interrupted="pruned" if ended.folder in self.pruned else "interrupted",
+        )
+        state, result = taken.state, taken.result
         if request.resume_from and result is not None and result.resumed_from is None and state != "failed":
             _log.warning("%s: the checkpoint is of other code, threads or device: it started afresh", request.label)
         self.summary.count(state)
-        self.display.ended(request.label, state, result, error)
+        self.display.ended(request.label, state, result, taken.error)
         self.feed.ended(job, state)
         if state in FAILED and self.options.fail_fast:
             self._stop()

@@ -27,6 +27,7 @@ from typing import Protocol, Self
 from pebble import ProcessExpired, concurrent
 
 from harness.execution.libraries import WITH_TORCH
+from harness.spec.attempt import State
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of torch: a tenth of a step's time on the CPU where gradients are large
@@ -38,7 +39,7 @@ class Ended:
     """An attempt whose worker is through with it. `error` where it left no result: a dead worker, a timeout."""
 
     folder: Path
-    state: str | None = None  # lost, timeout, failed; None where the result is in the folder
+    state: State | None = None  # lost, timeout, failed; None where the result is in the folder
     error: str | None = None
 
 

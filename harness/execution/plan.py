@@ -2,8 +2,8 @@
 
 Left: runs without an accepted attempt whose last attempt is none, interrupted, lost or pruned (a search leaves alone
 what it has pruned, a study goes on with it), and evaluations that the accepted attempt lacks while its weights are
-here. Held until named in --retry: failed, oom, timeout, stale (done with other code), weights (an evaluation whose
-weights are not here).
+here. Held until named in --retry: failed, oom, timeout (which then goes on from its checkpoint), stale (done with other
+code), weights (an evaluation whose weights are not here).
 """
 
 from collections import defaultdict
@@ -22,7 +22,8 @@ from harness.store.records import AttemptRecord, Snapshot
 Held = Literal["failed", "oom", "timeout", "stale", "weights"]
 HELD: tuple[Held, ...] = get_args(Held)
 HELD_FOR_FAILING: frozenset[str] = frozenset({"failed", "oom", "timeout"})
-_GONE_ON_WITH = frozenset({"interrupted", "lost", "pruned"})
+_LEFT = frozenset({"interrupted", "lost", "pruned"})
+_GONE_ON_WITH = _LEFT | {"timeout"}
 
 
 def held_reasons(words: Iterable[str], said: str) -> frozenset[str]:
@@ -114,11 +115,12 @@ def _decide(base: PlannedRun, attempts: Sequence[AttemptRecord], artifacts: Path
     last = trained[-1] if trained else None
     if last is None:
         return _train(base)
-    if last.state in _GONE_ON_WITH:
-        return _train(base, resume_from=_with_checkpoint(trained, artifacts))
+    resume = _with_checkpoint(trained, artifacts)
+    if last.state in _LEFT:
+        return _train(base, resume_from=resume)
     if last.state in HELD_FOR_FAILING:
         reason: Held = last.state  # type: ignore[assignment]
-        return _held(base, reason, retry)
+        return _held(base, reason, retry, resume_from=resume)
     return _train(base)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.data.locations import require
-from harness.execution.recover import now
+from harness.execution.clock import now
 from harness.spec.errors import HarnessError
 from harness.spec.keys import KEY_SCHEME, canonical_json
 from harness.spec.resolve import Trial

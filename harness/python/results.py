@@ -9,53 +9,31 @@ The columns are those of docs/python.md, always all of them, also where nothing 
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.spec.attempt import unflagged
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.store.flat import COLUMNS, Rows, rows
 from harness.store.merge import open_results
 from harness.store.place import default_db
-from harness.store.queries import curve, snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.store.connection import Store
-    from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord
+_TYPES = {str: "str", int: "int64", float: "float64", bool: "bool"}
+_DIFFERENT = {"started": "datetime64[us, UTC]", "ended": "datetime64[us, UTC]", "config": "object", "costs": None}
 
-_RUN = {"study": "str", "trial": "str", "seed": "int64", "attempt": "str"}
-RUNS = {
-    **_RUN, "state": "str", "key": "str", "task": "str", "model": "str", "protocol": "str", "device": "str",
-    "threads": "int64", "started": "datetime64[us, UTC]", "ended": "datetime64[us, UTC]", "seconds": "float64",
-    "resumed": "bool", "code": "str", "config": "object",
-}  # fmt: skip
-RESULTS = {
-    **_RUN, "dataset": "str", "split": "str", "condition": "str", "metric": "str", "value": "float64",
-}  # fmt: skip
-CURVES = {**_RUN, "split": "str", "metric": "str", "step": "int64", "value": "float64"}
+
+def _columns(what: Rows) -> dict[str, str]:
+    """Return the columns of a table of plain rows with pandas' types; some are read into what they hold."""
+    types = {name: _DIFFERENT.get(name, _TYPES[kind]) for name, kind in COLUMNS[what].items()}
+    return {name: kind for name, kind in types.items() if kind is not None}
+
+
+RUNS, RESULTS, CURVES = _columns("runs"), _columns("results"), _columns("curves")
 """The columns of each frame with their types; `runs` has `arguments.NAME` and the costs after them."""
-
-
-@dataclass(frozen=True)
-class _Run:
-    """An accepted run with its place in a study."""
-
-    place: "StudyTrialRecord"
-    attempt: "AttemptRecord"
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """What all frames begin with."""
-        return {
-            "study": self.place.study,
-            "trial": self.place.name,
-            "seed": self.attempt.seed,
-            "attempt": self.attempt.uid,
-        }
 
 
 @dataclass(frozen=True)
@@ -66,9 +44,8 @@ class Results:
 
     def __repr__(self) -> str:
         """Return what is there, in a line."""
-        with open_results(self.paths) as store:
-            runs = _runs(snapshot(store), None)
-        studies = len({run.place.study for run in runs})
+        runs = self._rows("runs", None)
+        studies = len({run["study"] for run in runs})
         return f"<results of {', '.join(map(str, self.paths))}: {len(runs)} runs of {studies} studies>"
 
     def runs(self, study: str | None = None) -> "pd.DataFrame":
@@ -76,26 +53,20 @@ class Results:
 
         Raises HarnessError for a study that is not stored.
         """
-        return self._frame(study, RUNS, lambda _, found, run: [_run_row(found, run)])
+        return _typed([_run(row) for row in self._rows("runs", study)], RUNS)
 
     def results(self, study: str | None = None) -> "pd.DataFrame":
         """Return a row a final metric of a run on an evaluation; `nan` and infinities are values."""
-        return self._frame(study, RESULTS, lambda _, found, run: _result_rows(found, run))
+        return _typed(self._rows("results", study), RESULTS)
 
     def curves(self, study: str | None = None) -> "pd.DataFrame":
         """Return a row a point of a run's curves."""
-        return self._frame(study, CURVES, lambda store, _, run: _curve_rows(store, run))
+        return _typed(self._rows("curves", study), CURVES)
 
-    def _frame(
-        self,
-        study: str | None,
-        columns: Mapping[str, str],
-        rows: "Callable[[Store, Snapshot, _Run], Iterable[dict[str, Any]]]",
-    ) -> "pd.DataFrame":
+    def _rows(self, what: Rows, study: str | None) -> list[dict[str, Any]]:
         with open_results(self.paths) as store:
-            found = snapshot(store)
-            table = [row for run in _runs(found, study) for row in rows(store, found, run)]
-        return _typed(table, columns)
+            found = rows(store, what, studies=None if study is None else [study])
+            return [dict(zip(COLUMNS[what], row, strict=True)) for row in found]
 
 
 def load(path: str | Path | Sequence[str | Path] | None = None) -> Results:
@@ -109,75 +80,22 @@ def load(path: str | Path | Sequence[str | Path] | None = None) -> Results:
     return results
 
 
-def _runs(found: "Snapshot", study: str | None) -> list[_Run]:
-    """Return the accepted runs by study, trial and seed; one in several studies by its newest, if none is named."""
-    names = {place.study for place in found.study_trials}
-    if study is not None and study not in names:
-        raise HarnessError(f"no study '{study}' is stored{did_you_mean(study, names)}")
-    places = {place.trial_key: place for place in found.study_trials if study in {None, place.study}}
-    runs = [_Run(places[a.trial_key], a) for a in found.attempts if a.accepted and a.trial_key in places]
-    return sorted(runs, key=lambda run: (run.place.study, run.place.position, run.place.trial_key, run.attempt.seed))
-
-
-def _run_row(found: "Snapshot", run: _Run) -> dict[str, Any]:
-    attempt, trial = run.attempt, found.trials[run.attempt.trial_key]
-    begun, ended = (datetime.fromisoformat(time) for time in (attempt.started, str(attempt.ended)))
+def _run(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of runs with times, configuration and costs as what they are, the last a column each."""
+    config = json.loads(row["config"])
     return {
-        **run.columns,
-        "state": attempt.state,
-        "key": trial.key,
-        "task": trial.config["task"]["kind"],
-        "model": trial.config.get("model", {}).get("kind"),
-        "protocol": run.place.protocol_name,
-        "device": attempt.environment.get("device", attempt.device),
-        "threads": attempt.threads,
-        "started": begun,
-        "ended": ended,
-        "seconds": (ended - begun).total_seconds(),
-        "resumed": attempt.resumed_from is not None,
-        "code": attempt.code_digest,
-        "config": trial.config,
-        **{f"arguments.{name}": value for name, value in trial.config.get("arguments", {}).items()},
-        **trial.costs,
+        **{name: row[name] for name in RUNS},
+        **{name: datetime.fromisoformat(row[name]) for name in ("started", "ended")},
+        "config": config,
+        **{f"arguments.{name}": value for name, value in config.get("arguments", {}).items()},
+        **json.loads(row["costs"]),
     }
 
 
-def _result_rows(found: "Snapshot", run: _Run) -> Iterable[dict[str, Any]]:
-    """Yield a run's metrics, and those of later evaluations of its weights."""
-    later = [a for a in found.attempts if a.kind == "evaluate" and a.weights_from == run.attempt.uid]
-    values = {place: value for attempt in (*later, run.attempt) for place, value in attempt.results.items()}
-    for (key, metric), value in sorted(values.items()):
-        evaluation = found.evaluations[key]
-        yield {
-            **run.columns,
-            "dataset": evaluation.dataset,
-            "split": evaluation.split,
-            "condition": _condition(evaluation.condition),
-            "metric": metric,
-            "value": value,
-        }
-
-
-def _condition(condition: Mapping[str, Any]) -> str:
-    """Return "clean", or a condition's kind with its options."""
-    return " ".join([str(condition["kind"]), *(f"{k}={json.dumps(v)}" for k, v in condition.items() if k != "kind")])
-
-
-def _curve_rows(store: "Store", run: _Run) -> Iterable[dict[str, Any]]:
-    for point in curve(store, run.attempt.uid):
-        yield {
-            **run.columns,
-            "split": point.split,
-            "metric": point.name,
-            "step": point.step,
-            "value": unflagged(point.value, point.flag),
-        }
-
-
-def _typed(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> "pd.DataFrame":
+def _typed(table: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> "pd.DataFrame":
     """Return rows as a frame: the columns with their types, then the others that any row has."""
     import pandas as pd
 
-    more = dict.fromkeys(name for row in rows for name in row if name not in columns)
-    frame = pd.DataFrame(list(rows), columns=[*columns, *more])
+    more = dict.fromkeys(name for row in table for name in row if name not in columns)
+    frame = pd.DataFrame(list(table), columns=[*columns, *more])
     return frame.astype(dict(columns))

@@ -119,7 +119,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         loaded = load_study(study, [Override(path, value) for path, value in (overrides or {}).items()])
     loaded = _matching(loaded, only)
     options = Options(
-        db=default_db() if db is None else Path(db),
+        db=default_db() if db is None else Path(db).expanduser(),
         data_root=data_root() if data is None else Path(data).expanduser(),
         device=choose_device(device),
         jobs=_count("jobs", jobs),

@@ -10,6 +10,11 @@ from harness.spec.attempt import Artifact
 from harness.spec.errors import HarnessError
 
 
+def places(folder: Path, uid: str, artifact: Artifact) -> tuple[Path, Path]:
+    """Return where an attempt's artifact may lie below a folder of artifacts: under its attempt, under its SHA-256."""
+    return folder / uid / artifact.path, folder / f"{artifact.sha256}{PurePath(artifact.path).suffix}"
+
+
 def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> bytes | None:
     """Return the contents of an attempt's artifact, or None where none of the sources has it.
 
@@ -17,11 +22,8 @@ def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> byte
     HarnessError where a file is not what its attempt left.
     """
     for source in sources:
-        folder = (source if source.is_dir() else source.parent) / "artifacts"
-        for path in (
-            folder / uid / artifact.path,
-            folder / f"{artifact.sha256}{PurePath(artifact.path).suffix}",
-        ):
+        folder = (source if source.is_dir() else source.resolve().parent) / "artifacts"
+        for path in places(folder, uid, artifact):
             if path.is_file():
                 content = path.read_bytes()
                 if hashlib.sha256(content).hexdigest() != artifact.sha256:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from harness.store.connection import Store, open_reader, open_store
 from harness.store.described import TABLES, metadata
-from harness.store.merge import merge_jsonl, merge_store
+from harness.store.merge import files_of, merge_file
 
 
 @contextmanager
@@ -19,9 +19,7 @@ def browsable(sources: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     """
     with TemporaryDirectory(prefix="harness-browse-") as name:
         folder = Path(name)
-        files = [
-            file for source in sources for file in (sorted(source.glob("*.jsonl")) if source.is_dir() else [source])
-        ]
+        files = files_of(sources)
         database = files[0] if len(files) == 1 and files[0].suffix != ".jsonl" else _merged(files, folder)
         with open_reader(database) as store:
             described = metadata(database.stem, columns(store))
@@ -42,8 +40,5 @@ def _merged(files: Sequence[Path], folder: Path) -> Path:
     path = folder / "results.db"
     with open_store(path) as store:
         for file in files:
-            if file.suffix == ".jsonl":
-                merge_jsonl(store, file)
-            else:
-                merge_store(store, file)
+            merge_file(store, file)
     return path

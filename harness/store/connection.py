@@ -5,6 +5,7 @@ network ones), the store falls back to a rollback journal: as safe, but readers 
 """
 
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -136,10 +137,10 @@ def open_memory() -> Store:
 def migrate(db: Database, path: Path, migrations: Migrations) -> None:
     """Apply what is pending, each in a transaction of its own, each after a copy of the database beside it.
 
-    The copy before migration NAME is `<database>.before-NAME`; an empty database is not copied.
+    The copy before migration NAME is `<database>.before-NAME`; a store that holds no trial yet is not copied.
     """
     for migration in migrations.pending(db):
-        if migrations.applied(db):
+        if "trial" in db.table_names() and db.conn.execute("SELECT 1 FROM trial").fetchone():
             _copy(db.conn, path.with_name(f"{path.name}.before-{migration.name}"))
         db.conn.execute("BEGIN IMMEDIATE")  # two that open a new store at once do it one after the other
         try:
@@ -172,20 +173,49 @@ def _start_wal(conn: sqlite3.Connection, path: Path) -> str:
 
 
 def _connect_reader(uri: str, path: Path) -> sqlite3.Connection:
-    """Connect read-only, also where the folder is read-only: a store in WAL mode then needs `immutable`."""
-    conn = sqlite3.connect(f"{uri}?mode=ro", uri=True)
+    """Connect read-only, also where nothing can be written beside the file, and after a writer that was killed.
+
+    A store in WAL mode in a read-only folder needs `immutable`, by which SQLite looks at the file alone: never while a
+    log or a journal holds what the file lacks, nor because another has locked it.
+    """
     try:
-        conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        conn.close()
-        log = path.resolve().with_name(f"{path.resolve().name}-wal")
-        if log.exists() and log.stat().st_size:  # with a log to read, the file alone would be a past state
+        return _probed(f"{uri}?mode=ro")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+            raise
+        if _left_beside(path, "-journal"):
+            return _after_a_crash(uri, path)
+        if _left_beside(path, "-wal"):
             raise
         return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
+
+
+def _after_a_crash(uri: str, path: Path) -> sqlite3.Connection:
+    """Connect to read, after SQLite has taken back what a killed writer had half done."""
+    try:
+        return _probed(f"{uri}?mode=rw", "PRAGMA query_only = ON")
+    except sqlite3.OperationalError as error:
+        words = "its writer was killed half way, and what it had half done cannot be taken back from here"
+        raise HarnessError(f"{path}: {words} ({error})") from error
+
+
+def _probed(uri: str, *before: str) -> sqlite3.Connection:
+    """Connect, and read a first time: only then SQLite looks for locks, logs and journals."""
+    conn = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_MS / 1000)
+    try:
+        for statement in (*before, "SELECT count(*) FROM sqlite_master"):
+            conn.execute(statement).fetchone()
     except BaseException:
         conn.close()
         raise
     return conn
+
+
+def _left_beside(path: Path, ending: str) -> bool:
+    """Return whether a database's log or journal holds anything."""
+    real = path.resolve()
+    log = real.with_name(f"{real.name}{ending}")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _check_ours(db: Database, path: Path, *, may_be_empty: bool) -> None:
@@ -202,7 +232,7 @@ def _check_ours(db: Database, path: Path, *, may_be_empty: bool) -> None:
 
 def _copy(conn: sqlite3.Connection, path: Path) -> None:
     """Copy the database to `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # another may open the same store now
     temporary.unlink(missing_ok=True)
     with closing(sqlite3.connect(temporary)) as copy:
         conn.backup(copy)

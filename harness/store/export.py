@@ -1,7 +1,8 @@
 """Publishing: the attempts that count, each as one line of JSON, the same bytes for the same contents.
 
 What counts is each run's accepted attempt, the evaluations made from its weights, and the finished timings.
-Neither the machine's name nor an absolute path leaves the store.
+Of what the harness has recorded neither the machine's name nor an absolute path leaves the store. What a person wrote
+leaves it as it stands: a study's text with its description, its arguments, the names of its trials.
 """
 
 import base64
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.spec.attempt import ENDED_WELL, flagged
-from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.files import atomic_open
 from harness.spec.keys import canonical_json
 from harness.store.connection import Store
@@ -33,13 +33,8 @@ def published_lines(store: Store, *, studies: Sequence[str] | None) -> Iterator[
     """
     found = snapshot(store)
     places: defaultdict[str, list[StudyTrialRecord]] = defaultdict(list)
-    names = {s.study for s in found.study_trials}
-    for wanted in studies or ():
-        if wanted not in names:
-            raise HarnessError(f"no study '{wanted}' in the store{did_you_mean(wanted, names)}")
-    for place in sorted(found.study_trials, key=lambda p: p.study):
-        if studies is None or place.study in studies:
-            places[place.trial_key].append(place)
+    for place in sorted(found.places(studies), key=lambda p: p.study):
+        places[place.trial_key].append(place)
     chosen = [a for a in counting(found.attempts) if studies is None or a.trial_key in places]
     for attempt in sorted(chosen, key=lambda a: (a.trial_key, a.seed, a.kind, a.uid)):
         yield _line(store, found, attempt, places[attempt.trial_key])

@@ -23,17 +23,23 @@ def study_trials(found: Snapshot, study: str) -> Mapping[str, str]:
 
     Raises HarnessError for a study that is not stored.
     """
-    places = {place.name: place.trial_key for place in found.study_trials if place.study == study}
-    if not places:
-        known = {place.study for place in found.study_trials}
-        raise HarnessError(f"no study '{study}' is stored{did_you_mean(study, known)}")
-    return places
+    return {place.name: place.trial_key for place in found.places([study])}
 
 
 def values(found: Snapshot, attempt: AttemptRecord) -> dict[tuple[str, str], float]:
     """Return what an attempt, and later evaluations from its weights, found: (evaluation key, name) → value."""
     later = found.evaluated_later(attempt.uid)
     return {place: value for each in (*later, attempt) for place, value in each.results.items()}
+
+
+def short_values(found: Snapshot, attempt: AttemptRecord) -> dict[str, float]:
+    """Return the same by the metrics' names alone; in full words where the attempt has several of one name."""
+    by_place = values(found, attempt)
+    names = [name for _, name in by_place]
+    return {
+        name if names.count(name) == 1 else metric_words(found, (key, name)): value
+        for (key, name), value in by_place.items()
+    }
 
 
 def metric_words(found: Snapshot, place: tuple[str, str]) -> str:

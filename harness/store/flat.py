@@ -1,18 +1,19 @@
 """What counts as plain rows, for other programs: runs, results, curves and measures, each a table of its own.
 
-Columns are called as those of `harness.load`'s frames. A trial that stands in several studies comes under the newest,
-unless studies are named.
+`harness.load`'s frames are these rows with pandas' types. A trial that stands in several studies comes under the
+newest, unless studies are named.
 """
 
 import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from harness.spec.attempt import unflagged
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError
 from harness.spec.files import atomic_open
 from harness.spec.keys import canonical_json
 from harness.store.connection import Store
@@ -28,7 +29,7 @@ COLUMNS: Mapping[Rows, Mapping[str, type]] = {
     "results": {**_RUN, "dataset": str, "split": str, "condition": str, "metric": str, "value": float},
     "runs": {
         **_RUN, "state": str, "key": str, "task": str, "model": str, "protocol": str, "device": str, "threads": int,
-        "started": str, "ended": str, "code": str, "config": str, "costs": str,
+        "started": str, "ended": str, "seconds": float, "resumed": bool, "code": str, "config": str, "costs": str,
     },
     "curves": {**_RUN, "split": str, "metric": str, "step": int, "value": float},
     "measures": {**_RUN, "kind": str, "device": str, "threads": int, "measure": str, "value": float},
@@ -39,11 +40,7 @@ COLUMNS: Mapping[Rows, Mapping[str, type]] = {
 def rows(store: Store, what: Rows, *, studies: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a table, by study, trial and seed. Raises HarnessError for a study that is not stored."""
     found = snapshot(store)
-    names = {place.study for place in found.study_trials}
-    for wanted in studies or ():
-        if wanted not in names:
-            raise HarnessError(f"no study '{wanted}' in the store{did_you_mean(wanted, names)}")
-    places = {p.trial_key: p for p in found.study_trials if not studies or p.study in studies}
+    places = {p.trial_key: p for p in found.places(studies)}
     for place in sorted(places.values(), key=lambda p: (p.study, p.position, p.trial_key)):
         for attempt in _attempts(found, place.trial_key, what):
             for row in _rows_of(store, found, place, attempt, what):
@@ -71,7 +68,7 @@ def write_parquet(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> i
         from pyarrow import parquet
     except ImportError as error:
         raise HarnessError("Parquet needs pyarrow: pip install 'harness[parquet]'") from error
-    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     columns = COLUMNS[what]
     read = list(table)
     data = list(zip(*read, strict=True)) or [()] * len(columns)
@@ -104,10 +101,11 @@ def _rows_of(
     else:
         trial = found.trials[attempt.trial_key]
         config = trial.config
+        begun, ended = (datetime.fromisoformat(time) for time in (attempt.started, str(attempt.ended)))
         yield (
             attempt.state, trial.key, config["task"]["kind"], config.get("model", {}).get("kind"), place.protocol_name,
-            _device(attempt), attempt.threads, attempt.started, attempt.ended, attempt.code_digest,
-            canonical_json(config), canonical_json(trial.costs),
+            _device(attempt), attempt.threads, attempt.started, attempt.ended, (ended - begun).total_seconds(),
+            attempt.resumed_from is not None, attempt.code_digest, canonical_json(config), canonical_json(trial.costs),
         )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 Merging twice is the same as once: an attempt is known by its uid, a study's text and a trial's place in it
 are the newest that any file has; costs and names of data that the store has already stay as they are.
+
+The format of lines (pydantic) is imported where lines are read: who opens a store as it is does not wait for it.
 """
 
 import json
@@ -9,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.spec.attempt import (
     Artifact,
@@ -23,8 +26,6 @@ from harness.spec.datasets import DatasetSplit
 from harness.spec.errors import HarnessError
 from harness.spec.keys import canonical_json
 from harness.store.connection import Store, open_memory, open_reader
-from harness.store.export import published_lines
-from harness.store.published import PublishedLine, StudyPart, parse_line
 from harness.store.records import StudyTrialRow
 from harness.store.rows import (
     put_attempt,
@@ -38,6 +39,9 @@ from harness.store.rows import (
     put_study_trial,
     put_trial,
 )
+
+if TYPE_CHECKING:
+    from harness.store.published import PublishedLine, StudyPart
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,32 @@ def merge_jsonl(store: Store, path: Path) -> MergeReport:
 
 def merge_store(store: Store, other_path: Path) -> MergeReport:
     """Take in the attempts that count of another store, as if it had been exported first."""
+    from harness.store.export import published_lines
+
     with open_reader(other_path) as other:
         return _merge(store, published_lines(other, studies=None), str(other_path))
+
+
+def merge_file(store: Store, path: Path) -> MergeReport:
+    """Take in a file, published lines (*.jsonl) or another store. Raises HarnessError where it is neither."""
+    return merge_jsonl(store, path) if path.suffix == ".jsonl" else merge_store(store, path)
+
+
+def files_of(sources: Sequence[Path]) -> list[Path]:
+    """Return the files among `sources`, and the published ones in the folders among them.
+
+    Raises HarnessError for a source that is not there, or a folder without published files.
+    """
+    files: list[Path] = []
+    for source in sources:
+        inside = sorted(source.glob("*.jsonl")) if source.is_dir() else [source] if source.exists() else []
+        if not inside:
+            said = "holds no published results (*.jsonl)" if source.is_dir() else "there is no such store"
+            raise HarnessError(f"{source}: {said}")
+        files += inside
+    if not files:
+        raise HarnessError("no results to read were named")
+    return files
 
 
 def open_results(path: Path | Sequence[Path]) -> Store:
@@ -78,14 +106,11 @@ def open_results(path: Path | Sequence[Path]) -> Store:
     paths = [path] if isinstance(path, Path) else list(path)
     if len(paths) == 1 and paths[0].suffix != ".jsonl" and not paths[0].is_dir():
         return open_reader(paths[0])
-    files = _files(paths)
+    files = files_of(paths)
     store = open_memory()
     try:
         for file in files:
-            if file.suffix == ".jsonl":
-                merge_jsonl(store, file)
-            else:
-                merge_store(store, file)
+            merge_file(store, file)
     except BaseException:
         store.close()
         raise
@@ -101,21 +126,10 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files among `paths`, and the published ones in the folders among them."""
-    files: list[Path] = []
-    for path in paths:
-        inside = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-        if not inside:
-            raise HarnessError(f"{path}: holds no published results (*.jsonl)")
-        files += inside
-    if not files:
-        raise HarnessError("no results to read were named")
-    return files
-
-
 def _merge(store: Store, lines: Iterable[str], source: str) -> MergeReport:
     """Take in lines in one transaction; empty ones are skipped."""
+    from harness.store.published import parse_line
+
     added = known = 0
     with store.writing() as conn:
         for number, text in enumerate(lines, start=1):
@@ -129,7 +143,7 @@ def _merge(store: Store, lines: Iterable[str], source: str) -> MergeReport:
     return MergeReport(added, known)
 
 
-def _take(conn: sqlite3.Connection, line: PublishedLine) -> bool:
+def _take(conn: sqlite3.Connection, line: "PublishedLine") -> bool:
     """Write one line. Return whether its attempt is new."""
     trial = put_trial(conn, line.trial.key, line.trial.key_scheme, line.trial.config)
     data = {d.fingerprint: DatasetSplit(**d.model_dump()) for d in line.datasets}
@@ -168,7 +182,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _is_known(conn: sqlite3.Connection, line: PublishedLine, run: int) -> bool:
+def _is_known(conn: sqlite3.Connection, line: "PublishedLine", run: int) -> bool:
     """Return whether the line's attempt is in the store. Raises ValueError where another has its uid."""
     row = conn.execute("SELECT run_id, kind, state FROM attempt WHERE uid = ?", (line.uid,)).fetchone()
     if row is None:
@@ -178,7 +192,7 @@ def _is_known(conn: sqlite3.Connection, line: PublishedLine, run: int) -> bool:
     return True
 
 
-def _take_study(conn: sqlite3.Connection, study: StudyPart, trial: int, line: PublishedLine) -> None:
+def _take_study(conn: sqlite3.Connection, study: "StudyPart", trial: int, line: "PublishedLine") -> None:
     """Write a study and the trial's place in it where they are newer than what is there."""
     row = conn.execute("SELECT id, created, spec_sha FROM study WHERE name = ?", (study.name,)).fetchone()
     if row is None or (study.created, study.spec_sha) > row[1:]:
@@ -210,7 +224,7 @@ def _take_costs(conn: sqlite3.Connection, trial: int, costs: dict[str, float]) -
     put_costs(conn, trial, {name: value for name, value in costs.items() if name not in known})
 
 
-def _result(line: PublishedLine) -> AttemptResult:
+def _result(line: "PublishedLine") -> AttemptResult:
     """Return what the line's attempt found, in the form in which attempts report it."""
     return AttemptResult(
         uid=line.uid,

@@ -126,15 +126,21 @@ class ArtifactPart(_Part):
 
     kind: str
     path: str
-    sha256: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     bytes: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _stays_in_its_folder(self) -> Self:
+        if _is_absolute(self.path) or ".." in PurePosixPath(self.path).parts + PureWindowsPath(self.path).parts:
+            raise ValueError(f"the artifact '{self.path}' does not lie in its attempt's folder")
+        return self
 
 
 class PublishedLine(_Part):
     """One attempt that counts."""
 
     format: Literal[1]
-    uid: Annotated[str, Field(min_length=1)]
+    uid: Annotated[str, Field(pattern=r"^\w+$")]
     kind: Kind
     state: State
     trial: TrialPart

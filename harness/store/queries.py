@@ -55,16 +55,18 @@ def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
     """Return the uids of the accepted attempts, at most one a run.
 
     Accepted is the `train` attempt of a run that ended done or nan and that no other such attempt of the run
-    supersedes; where several are left (two machines did one run), the one with the smaller uid.
+    supersedes; where several are left (two machines did one run, a link between them was never published), the one
+    that was started last, of those the one with the greater uid. So a merge never brings back what `--retry stale` has
+    replaced, in whatever order it is made.
     """
     ended = [a for a in attempts if a.kind == "train" and a.state in ENDED_WELL]
     superseded = {(a.trial_key, a.seed, a.supersedes) for a in ended}
-    chosen: dict[tuple[str, int], str] = {}
+    newest: dict[tuple[str, int], tuple[str, str]] = {}
     for a in ended:
-        run = (a.trial_key, a.seed)
+        run, at = (a.trial_key, a.seed), (a.started, a.uid)
         if (*run, a.uid) not in superseded:
-            chosen[run] = min(chosen.get(run, a.uid), a.uid)
-    return frozenset(chosen.values())
+            newest[run] = max(newest.get(run, at), at)
+    return frozenset(uid for _, uid in newest.values())
 
 
 def running(store: Store) -> tuple[AttemptRecord, ...]:
@@ -101,6 +103,15 @@ def artifacts(store: Store, uid: str) -> tuple[Artifact, ...]:
         (uid,),
     )
     return tuple(Artifact(*row) for row in rows)
+
+
+def all_artifacts(store: Store) -> list[tuple[str, Artifact]]:
+    """Return every file that any attempt left, with the attempt's uid, ordered by uid and path."""
+    rows = store.db.conn.execute(
+        """SELECT a.uid, f.kind, f.path, f.sha256, f.bytes FROM artifact f JOIN attempt a ON a.id = f.attempt_id
+        ORDER BY a.uid, f.path"""
+    )
+    return [(uid, Artifact(*row)) for uid, *row in rows]
 
 
 def _datasets(conn: sqlite3.Connection) -> dict[str, DatasetRecord]:

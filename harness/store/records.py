@@ -4,13 +4,14 @@ A `Snapshot` is everything that a table, a plan or an export needs, read in one 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from harness.spec.attempt import ENDED_WELL, Sample
 from harness.spec.datasets import DatasetSplit
+from harness.spec.errors import HarnessError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,19 @@ class Snapshot:
     study_trials: tuple[StudyTrialRecord, ...]  # in order of study's creation, then position
     evaluations: Mapping[str, EvaluationRecord]  # by key
     attempts: tuple[AttemptRecord, ...]  # in order of their start
+
+    def places(self, studies: Collection[str] | None = None) -> tuple[StudyTrialRecord, ...]:
+        """Return the trials' places in some studies, or in all, in their order.
+
+        Raises HarnessError for a study that is not stored.
+        """
+        if studies is None:
+            return self.study_trials
+        known = {place.study for place in self.study_trials}
+        for wanted in studies:
+            if wanted not in known:
+                raise HarnessError(f"no study '{wanted}' is stored{did_you_mean(wanted, known)}")
+        return tuple(place for place in self.study_trials if place.study in studies)
 
     def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
         """Return the accepted attempt of each of a trial's runs, by seed."""

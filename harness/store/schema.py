@@ -204,11 +204,42 @@ LEFT JOIN env v ON v.id = a.env_id
 WHERE a.kind = 'timing' AND a.state = 'done';
 """
 
+_RUNS = """
+CREATE VIEW v_run AS
+WITH ended AS (
+    SELECT a.run_id, a.uid, row_number() OVER (PARTITION BY a.run_id ORDER BY a.started DESC, a.uid DESC) AS place
+    FROM attempt a
+    WHERE a.kind = 'train' AND a.state IN ('done', 'nan') AND NOT EXISTS (
+        SELECT 1 FROM attempt s
+        WHERE s.supersedes = a.uid AND s.run_id = a.run_id
+            AND s.kind = 'train' AND s.state IN ('done', 'nan'))
+)
+SELECT t.key AS trial_key, t.task, t.model, r.seed, a.uid AS attempt, a.state, a.device, a.ended,
+    source.uid AS result_from, d.name AS dataset, d.split, e.key AS evaluation_key,
+    e.condition_json AS condition, x.name, x.value, x.flag
+FROM run r
+JOIN trial t ON t.id = r.trial_id
+LEFT JOIN ended c ON c.run_id = r.id AND c.place = 1
+LEFT JOIN attempt a ON a.uid = c.uid
+LEFT JOIN attempt source ON source.run_id = r.id AND source.state IN ('done', 'nan')
+    AND (source.id = a.id OR (source.kind = 'evaluate' AND source.weights_from = a.uid))
+LEFT JOIN result x ON x.attempt_id = source.id
+LEFT JOIN evaluation e ON e.id = x.evaluation_id
+LEFT JOIN dataset d ON d.id = e.dataset_id;
+"""
+
 
 @MIGRATIONS()
 def m001_first_tables(db: Database) -> None:
     """Make the tables and views of the first release."""
     db.executescript(_FIRST)
+
+
+@MIGRATIONS()
+def m002_the_newest_counts(db: Database) -> None:
+    """Of attempts that nothing supersedes the newest counts; it was the one with the smaller uid."""
+    db.execute("DROP VIEW v_run")
+    db.execute(_RUNS)
 
 
 def known_migrations() -> frozenset[str]:

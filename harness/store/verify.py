@@ -10,12 +10,14 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from harness.spec.errors import HarnessError
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
+from harness.store.artifact_files import places
 from harness.store.connection import Store, open_memory, open_reader
-from harness.store.merge import merge_jsonl
+from harness.store.merge import files_of, merge_jsonl
+from harness.store.queries import all_artifacts
 from harness.store.rows import text_sha
 
 _SHA_NAME = re.compile(r"[0-9a-f]{64}")
@@ -35,14 +37,11 @@ class Verified:
 def verify(sources: Sequence[Path]) -> Verified:
     """Look at databases, published files and folders of these. Raises HarnessError where there is nothing."""
     found = Verified()
-    for source in sources:
-        inside = sorted(source.glob("*.jsonl")) if source.is_dir() else [source]
-        if not inside or not all(path.exists() for path in inside):
-            raise HarnessError(f"{source}: there are no results to verify")
-        for path in inside:
-            _verify_file(path, found)
-        for folder in {path.resolve().parent / "artifacts" for path in inside}:
-            found.faults += _misnamed(folder)
+    files = files_of(sources)
+    for path in files:
+        _verify_file(path, found)
+    for folder in dict.fromkeys(path.resolve().parent / "artifacts" for path in files):
+        found.faults += _misnamed(folder)
     return found
 
 
@@ -73,7 +72,7 @@ def _verify_store(store: Store, path: Path, found: Verified) -> None:
             found.faults.append(f"{path}: {what} cannot be read ({error})")
     found.trials += _count(conn, "SELECT count(*) FROM trial")
     found.attempts += _count(conn, "SELECT count(*) FROM attempt")
-    _verify_artifacts(conn, path, found)
+    _verify_artifacts(store, path, found)
 
 
 def _integrity(conn: sqlite3.Connection) -> Iterator[str]:
@@ -168,19 +167,15 @@ _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
 }
 
 
-def _verify_artifacts(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
+def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
     """Compare the artifacts that are here with what their attempts said of them."""
     folder = path.resolve().parent / "artifacts"
-    rows = conn.execute(
-        "SELECT a.uid, f.path, f.sha256, f.bytes FROM artifact f JOIN attempt a ON a.id = f.attempt_id ORDER BY 1, 2"
-    )
-    for uid, name, sha, size in rows:
-        places = (folder / uid / name, folder / f"{sha}{PurePath(name).suffix}")
-        here = [place for place in places if place.is_file()]
+    for uid, artifact in all_artifacts(store):
+        here = [place for place in places(folder, uid, artifact) if place.is_file()]
         found.files += bool(here)
         found.elsewhere += not here
         for place in here:
-            if place.stat().st_size != size or _sha(place) != sha:
+            if place.stat().st_size != artifact.bytes or _sha(place) != artifact.sha256:
                 found.faults.append(f"{place}: is not what attempt {uid} left: its SHA-256 differs")
 
 

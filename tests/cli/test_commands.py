@@ -1,8 +1,12 @@
 """Commands as a person types them, those that need no training: output, exit codes, one line for what is wrong."""
 
+import io
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing, nullcontext
+from pathlib import Path
 
 import click
 import pytest
@@ -10,6 +14,11 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.cli.app import LazyGroup
+from harness.cli.display import Bars
+from harness.execution.doctor import facts
+from harness.execution.options import Options
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published" / "mnist.jsonl"
 
 TABLE_1 = {
     "Baseline": 12_855_498,
@@ -107,6 +116,16 @@ def test_a_dry_run_as_json(call, study_file):
     assert seconds[baseline] > 0
 
 
+def test_a_dry_run_counts_for_each_study_its_own_seeds(call, tmp_path):
+    text = "study: {name}\ntask: function\ntarget: fn.py:run\nmetrics: {{y: minimize}}\nseeds: {seeds}\n"
+    (tmp_path / "fn.py").write_text("def run(context):\n    return {'y': 1.0}\n")
+    for name, seeds in (("one", [0]), ("two", [0, 1, 2])):
+        (tmp_path / f"{name}.yml").write_text(text.format(name=name, seeds=seeds) + "trials: [{name: A}]\n")
+    rows = json.loads(call("run", "grid", "one.yml", "two.yml", "--dry-run", "--format", "json").stdout)
+    assert [(row["study"], row["left"]) for row in rows] == [("one", 1), ("two", 3)]
+    assert "2 trials, 3 runs: 0 done, 3 left" in call("run", "grid", "one.yml", "two.yml", "--dry-run").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -145,6 +164,68 @@ def test_a_timing_that_cannot_be_made_makes_nothing(call, study_file, tmp_path):
     assert result.exit_code == 2
     assert "precision 'tf32' needs a GPU" in result.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("results", "list"), ("results", "merge", PUBLISHED), ("run", "grid", "STUDY")])
+def test_a_place_where_no_store_can_be_is_one_line(call, study_file, tmp_path, command):
+    (tmp_path / "afile").touch()
+    result = call(*[study_file("quickstart") if a == "STUDY" else a for a in command], "--db", "afile/x.db")
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "afile" in line
+    assert isinstance(call("--verbose", "results", "merge", PUBLISHED, "--db", "afile/x.db").exception, OSError)
+
+
+@pytest.fixture
+def damaged(call, tmp_path):
+    """A store of which a page of rows was overwritten."""
+    call("results", "merge", PUBLISHED, "--db", "h.db")
+    path = tmp_path / "h.db"
+    with closing(sqlite3.connect(path)) as conn:
+        (page,) = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = 'attempt'").fetchone()
+        (size,) = conn.execute("PRAGMA page_size").fetchone()
+    with path.open("rb+") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    return path
+
+
+def test_a_damaged_store_is_one_line(call, damaged):
+    result = call("results", "list", "--db", damaged)
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "malformed" in line
+    assert "harness results verify" in line
+
+
+def test_the_doctor_finds_a_damaged_store(damaged, tmp_path):
+    finding = facts(Options(db=damaged, data_root=tmp_path))[-1]
+    assert (finding.what, finding.well) == ("store", False)
+    assert "damaged (database disk image is malformed)" in finding.said
+
+
+def test_ctrl_c_before_anything_runs_has_the_same_exit_code(call, study_file, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.execution.driver.register", interrupted)  # counts costs
+    monkeypatch.setattr("harness.execution.driver.LocalExecutor", lambda *_: nullcontext())
+    result = call("run", "grid", study_file("quickstart"))
+    assert (result.exit_code, result.stderr.strip()) == (130, "interrupted")
+
+
+def test_a_trial_may_be_called_anything(monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with Bars() as bars:
+        bars.total(2)
+        for name in ("a [/b]", "b [relu]"):
+            bars.started(name, resumed=False)
+            bars.progress(name, {"step": 1, "metrics": {"[/x]": 1.0}})
+            bars.ended(name, "failed", None, "[/c]")
+        bars.started("c [relu]", resumed=False)
+    assert "b [relu]: failed ([/c])" in screen.getvalue()
+    assert "c [relu]" in screen.getvalue().rpartition("failed")[2]
 
 
 def test_verbose_shows_the_trace(call):

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.cli.results.curve import bars
+from harness.spec.keys import evaluation_key
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "results" / "published" / "mnist.jsonl"
@@ -120,6 +121,39 @@ def test_a_question_in_three_forms_and_a_change_refused(call):
     assert refused.stderr == ("Error: a query may only read (not authorized): results change by run and merge alone\n")
 
 
+def test_a_table_changes_no_value(call):
+    sql = """SELECT '2.10' AS version, 1.0 / 3 AS third, '3e5' AS uid, '007' AS agent, 12.0 AS whole, NULL AS none
+        UNION ALL SELECT '10.9', 0.5, '81f2', '1', 0.25, NULL"""
+    assert call("results", "query", sql, *FROM).stdout.splitlines() == [
+        "  version               third  uid      agent    whole  none",
+        "---------  ------------------  -----  -------  -------  ------",
+        "     2.10  0.3333333333333333  3e5        007    12",
+        "    10.9   0.5                 81f2         1     0.25",
+    ]
+
+
+def test_a_study_goes_before_a_folder_of_its_name(call, tmp_path):
+    (tmp_path / "mnist").mkdir()
+    studies = ("--from", PUBLISHED, "--from", PUBLISHED.with_name("claims-mnist.jsonl"), "--format", "json")
+    for folder in (None, "claims-mnist"):
+        if folder is not None:
+            (tmp_path / folder).mkdir()
+        found = call("results", "diff", "mnist", "claims-mnist", *studies)
+        assert found.exit_code == 0, found.output
+        assert json.loads(found.stdout)["kind"] == "study"
+    refused = call("results", "diff", "./mnist", "claims-mnist", *studies)
+    assert "'./mnist' is a file and 'claims-mnist' is none" in refused.stderr
+    for folder in ("mnist", "claims-mnist"):
+        shutil.copy(PUBLISHED, tmp_path / folder)
+    assert json.loads(call("results", "diff", "mnist", "claims-mnist", "--format", "json").stdout)["kind"] == "store"
+
+
+def test_a_device_that_cannot_be_is_told_once_and_nothing_is_drawn(call):
+    result = call("results", "verify", "--rerun", "3", "--device", "gpu", *FROM)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: --device takes auto, cpu, cuda or cuda:N, not 'gpu'\n"
+
+
 def test_exports_by_the_ending_of_the_file(call, tmp_path):
     assert call("results", "merge", PUBLISHED, "--db", "h.db").exit_code == 0
     attempts = len(PUBLISHED.read_text().splitlines())
@@ -131,12 +165,88 @@ def test_exports_by_the_ending_of_the_file(call, tmp_path):
     assert (wrong.exit_code, (tmp_path / "c.jsonl").exists()) == (2, False)
 
 
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("h.db", "--out takes a file *.jsonl, *.csv or *.parquet, not 'h.db'"),
+        ("out.json", "--out takes a file *.jsonl, *.csv or *.parquet, not 'out.json'"),
+        ("link.jsonl", "--out link.jsonl is what is to be read"),
+    ],
+)
+def test_an_export_never_writes_over_the_store_nor_what_it_does_not_know(call, tmp_path, out, words):
+    call("results", "merge", PUBLISHED, "--db", "h.db")
+    (tmp_path / "link.jsonl").symlink_to("h.db")
+    before = (tmp_path / "h.db").read_bytes()
+    refused = call("results", "export", "--out", out, "--db", "h.db")
+    assert (refused.exit_code, refused.stderr) == (2, f"Error: {words}\n")
+    assert (tmp_path / "h.db").read_bytes() == before
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.fixture
+def evaluated_later(tmp_path):
+    """A run of mnist, and an evaluation of its weights on digits and on noisy digits, published."""
+    line = next(line for line in map(json.loads, PUBLISHED.open()) if line["kind"] == "train")
+    digits = {"name": "digits", "split": "test", "fingerprint": "d" * 64, "images": 355, "bytes": 278_320}
+    conditions = ({"kind": "clean"}, {"kind": "noise", "sigma": 25})
+    evaluations = [
+        {"key": evaluation_key("d" * 64, condition), "fingerprint": "d" * 64, "condition": condition}
+        for condition in conditions
+    ]
+    later = {
+        **line, "uid": "e" * 32, "kind": "evaluate", "weights_from": line["uid"],
+        "datasets": [*line["datasets"], digits],
+        "evaluations": evaluations, "samples": [], "artifacts": [], "curve": [], "measures": [],
+        "results": [[e["key"], "accuracy", value, "ok"] for e, value in zip(evaluations, (0.5, 0.11), strict=True)],
+    }  # fmt: skip
+    file = tmp_path / "later.jsonl"
+    file.write_text("".join(f"{json.dumps(each)}\n" for each in (line, later)))
+    ((_, _, accuracy, _),) = (result for result in line["results"] if result[1] == "accuracy")
+    return file, line["uid"], accuracy
+
+
+def test_several_accuracies_are_told_apart_and_later_ones_shown(call, evaluated_later):
+    file, uid, accuracy = evaluated_later
+    assert call("results", "merge", file, "--db", "h.db").exit_code == 0
+    words = {
+        "mnist/test accuracy": accuracy, "digits/test accuracy": 0.5,
+        "digits/test accuracy (kind noise, sigma 25)": 0.11,
+    }  # fmt: skip
+    (row,) = json.loads(call("results", "list", "--db", "h.db", "--format", "json").stdout)
+    assert {name: value for name, value in row["values"].items() if "accuracy" in name} == words
+    assert "loss" in row["values"]
+    shown = json.loads(call("results", "show", uid, "--db", "h.db", "--format", "json").stdout)["results"]
+    assert shown == {**words, "mnist/test loss": row["values"]["loss"]}
+    rows = json.loads(call("results", "list", "--all", "--db", "h.db", "--format", "json").stdout)
+    assert [row["kind"] for row in rows] == ["train", "evaluate"]
+    assert f"mnist/test accuracy {accuracy:.4g}, " in call("results", "list", "--db", "h.db").stdout
+
+
+def test_a_single_accuracy_has_its_short_name(call):
+    call("results", "merge", PUBLISHED, "--db", "h.db")
+    rows = json.loads(call("results", "list", "--db", "h.db", "--format", "json").stdout)
+    assert all("accuracy" in row["values"] for row in rows if row["kind"] == "train")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list",), ("show", "mnist:Baseline:0"), ("diff", "mnist:Baseline:0", "mnist:Baseline:1"),
+        ("curve", "mnist:Baseline:0"), ("query", "SELECT 1"), ("verify",), ("export", "--out", "rows.csv"),
+    ],
+    ids=lambda arguments: arguments[0],
+)  # fmt: skip
+def test_what_only_reads_takes_published_files_as_a_store_by_either_name(call, arguments):
+    assert {call("results", *arguments, option, PUBLISHED).exit_code for option in ("--db", "--from")} == {0}
+
+
 def test_maps_are_written_beside_the_lines_unless_they_are_not_wanted(call, tmp_path):
     call("results", "merge", PUBLISHED, "--db", "h.db")
     line = next(line for line in map(json.loads, PUBLISHED.open()) if line["kind"] == "train")
     (sha,) = (artifact["sha256"] for artifact in line["artifacts"] if artifact["kind"] == "maps")
-    (tmp_path / "artifacts" / line["uid"]).mkdir(parents=True)
-    shutil.copy(PUBLISHED.parent / "artifacts" / f"{sha}.npz", tmp_path / "artifacts" / line["uid"] / "maps.npz")
+    for folder in (tmp_path / "artifacts").iterdir():
+        if folder.name != line["uid"]:
+            shutil.rmtree(folder)
     for folder, more in (("with", ()), ("without", ("--no-maps",))):
         assert call("results", "export", "--out", f"{folder}/a.jsonl", "--db", "h.db", *more).exit_code == 0
         assert (tmp_path / folder / "a.jsonl").read_bytes() == PUBLISHED.read_bytes()

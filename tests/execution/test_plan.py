@@ -129,8 +129,23 @@ def test_what_failed_is_held_until_it_is_named(history, study, state):
     for other in set(HELD) - {state}:
         assert decided(history, study, [other]).status == "held"
     run = decided(history, study, [state])
-    assert (run.status, run.kind, run.resume_from, run.supersedes) == ("left", "train", None, None)
+    resume = "a" if state == "timeout" else None  # what failed would fail again from there
+    assert (run.status, run.kind, run.resume_from, run.supersedes) == ("left", "train", resume, None)
     assert run.evaluations == history.trial.evaluations
+
+
+def test_a_timeout_does_not_hide_the_checkpoint_before_it(history, study):
+    history.add("a", "timeout", left=[CHECKPOINT_FILE]).add("b", "timeout", resumed_from="a")
+    assert decided(history, study, ["timeout"]).resume_from == "a"
+    history.add("c", "lost", resumed_from="a")
+    run = decided(history, study)
+    assert (run.status, run.resume_from) == ("left", "a")
+
+
+def test_doing_it_anew_may_take_too_long_and_go_on(history, study):
+    history.add("a", "done", digest="other").add("b", "timeout", supersedes="a", left=[CHECKPOINT_FILE])
+    run = decided(history, study, ["stale"])
+    assert (run.status, run.supersedes, run.resume_from) == ("left", "a", "b")
 
 
 def test_a_retry_that_was_cut_short_is_gone_on_with_and_never_what_failed_before(history, study):

@@ -53,6 +53,15 @@ def test_a_mapping_and_a_file_are_one_study(folder, capsys):
     assert harness.run(STUDY, progress=False).ended == {}
 
 
+def test_the_store_may_lie_in_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    monkeypatch.setenv("USERPROFILE", str(folder / "home"))
+    summary = harness.run(STUDY, db="~/kept/x.db", limit=1, threads=1, progress=False)
+    assert summary.db == folder / "home" / "kept" / "x.db"
+    assert summary.db.is_file()
+    assert not (folder / "~").exists()
+
+
 def test_failures_are_held_until_they_are_asked_for(capsys):
     failing = {"arguments.fails": True}
     first = harness.run(STUDY, only="1", overrides=failing, threads=1)

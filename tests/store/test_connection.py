@@ -13,6 +13,7 @@ from harness.spec.errors import HarnessError
 from harness.store import connection
 from harness.store.connection import migrate, open_memory, open_reader, open_store
 from harness.store.queries import snapshot
+from harness.store.schema import known_migrations
 
 
 def pragma(store, name):
@@ -25,6 +26,7 @@ def test_a_new_store_has_its_folders_and_pragmas(path):
         assert pragma(store, "foreign_keys") == 1
         assert pragma(store, "synchronous") == 2  # FULL
         assert pragma(store, "busy_timeout") >= 5_000
+    assert [each.name for each in path.parent.iterdir()] == ["harness.db"]  # no copy of what was just made
 
 
 def test_opening_again_keeps_what_is_there(lab, path):
@@ -81,10 +83,10 @@ def test_a_newer_schema_is_refused(path, opener):
 def test_an_older_schema_is_refused_by_a_reader(path, monkeypatch):
     open_store(path).close()
     newer = Migrations("harness")
-    newer(name="m001_first_tables")(lambda _: None)
-    newer(name="m002_more")(lambda db: db.execute("CREATE TABLE more (x)"))
+    for name in (*sorted(known_migrations()), "m999_more"):
+        newer(name=name)(lambda db: db.execute("CREATE TABLE more (x)"))
     monkeypatch.setattr(connection, "MIGRATIONS", newer)
-    monkeypatch.setattr(connection, "known_migrations", lambda: {"m001_first_tables", "m002_more"})
+    monkeypatch.setattr(connection, "known_migrations", lambda: known_migrations() | {"m999_more"})
     with pytest.raises(HarnessError, match="older harness"):
         open_reader(path)
 
@@ -94,7 +96,7 @@ def test_a_migration_is_preceded_by_a_backup_and_undone_where_it_fails(lab, path
     later = Migrations("harness")
     later(name="m001_first_tables")(lambda _: None)
 
-    @later(name="m002_breaks")
+    @later(name="m999_breaks")
     def breaks(db: Database) -> None:
         db.execute("DROP TABLE cost")
         raise RuntimeError("half way")
@@ -102,7 +104,7 @@ def test_a_migration_is_preceded_by_a_backup_and_undone_where_it_fails(lab, path
     with pytest.raises(RuntimeError, match="half way"):
         migrate(lab.store.db, path, later)
     assert "cost" in lab.store.db.table_names()
-    with open_reader(path.with_name("harness.db.before-m002_breaks")) as backup:
+    with open_reader(path.with_name("harness.db.before-m999_breaks")) as backup:
         assert [s.name for s in snapshot(backup).study_trials] == ["pool 2"]
 
 
@@ -124,6 +126,64 @@ def test_a_store_in_a_read_only_folder_can_be_read(path):
             assert snapshot(reader).attempts == ()
     finally:
         path.parent.chmod(0o755)
+
+
+KILLED = """
+import os, sqlite3, sys
+conn = sqlite3.connect(sys.argv[1], isolation_level=None)
+conn.execute("PRAGMA journal_mode = DELETE")
+conn.execute("PRAGMA cache_size = 1")  # so that pages that are not committed reach the file
+conn.execute("BEGIN IMMEDIATE")
+conn.execute("UPDATE study SET name = 'half done'")
+conn.execute("DELETE FROM study_trial")
+conn.executemany("INSERT INTO trial VALUES (NULL, ?, 1, NULL, NULL, '{}')", [("k" * 2000 + str(n),) for n in range(99)])
+os._exit(9)
+"""
+
+
+@pytest.fixture
+def half_done(path, lab):
+    """A store with a rollback journal whose writer was killed within a transaction."""
+    lab.study()
+    lab.store.close()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert killed.returncode == 9
+    assert path.with_name("harness.db-journal").stat().st_size > 0
+    return path
+
+
+def test_what_a_killed_writer_had_half_done_is_not_read(half_done):
+    with open_reader(half_done) as reader:
+        found = snapshot(reader)
+        assert [(s.study, s.name) for s in found.study_trials] == [("mnist", "pool 2")]
+        assert len(found.trials) == 1
+        with pytest.raises(sqlite3.OperationalError, match="readonly"), reader.writing() as conn:
+            conn.execute("DELETE FROM study")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that this user cannot write")
+def test_what_was_half_done_is_refused_where_it_cannot_be_taken_back(half_done):
+    half_done.parent.chmod(0o555)
+    half_done.chmod(0o444)
+    try:
+        with pytest.raises(HarnessError, match="its writer was killed half way"):
+            open_reader(half_done)
+    finally:
+        half_done.parent.chmod(0o755)
+
+
+def test_a_store_that_another_has_locked_is_waited_for_and_not_read_past_the_lock(path, monkeypatch):
+    open_store(path).close()
+    monkeypatch.setattr(connection, "_BUSY_TIMEOUT_MS", 200)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = DELETE")
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises(HarnessError, match=r"harness\.db: cannot be used \(database is locked\)$"):
+            open_reader(path)
+    finally:
+        other.close()
+    open_reader(path).close()
 
 
 def test_a_path_with_signs_of_an_address_is_read(tmp_path):

@@ -8,10 +8,12 @@ import pytest
 
 from harness.spec.errors import HarnessError
 from harness.spec.keys import canonical_json
+from harness.store.browse import browsable
 from harness.store.connection import open_memory, open_store
 from harness.store.export import published_lines, write_jsonl
-from harness.store.merge import MergeReport, merge_jsonl, merge_store, open_results
+from harness.store.merge import MergeReport, files_of, merge_jsonl, merge_store, open_results
 from harness.store.queries import curve, samples, snapshot
+from harness.store.verify import verify
 from harness.store.writer import set_costs
 
 
@@ -80,7 +82,7 @@ def test_a_study_alone_is_exported_with_its_places_only(full, tmp_path):
     found = lines(export(full.store, tmp_path / "other.jsonl", ["other"]))
     assert {line["uid"] for line in found} == {"b2", "c1", "t1"}
     assert {s["name"] for line in found for s in line["studies"]} == {"other"}
-    with pytest.raises(HarnessError, match="no study 'mnits' in the store; did you mean 'mnist'"):
+    with pytest.raises(HarnessError, match="no study 'mnits' is stored; did you mean 'mnist'"):
         export(full.store, tmp_path / "none.jsonl", ["mnits"])
     assert not (tmp_path / "none.jsonl").exists()
 
@@ -126,13 +128,15 @@ def test_merging_into_the_store_it_came_from_changes_nothing(full, file):
     assert dump(full.store) == before
 
 
-def test_two_machines_that_did_one_run_leave_the_smaller_uid(full, file, tmp_path):
+@pytest.mark.parametrize("uid", ["a9", "c9"])
+def test_of_two_machines_that_did_one_run_the_later_one_counts(full, file, tmp_path, uid):
     with open_store(tmp_path / "second.db") as second:
-        type(full)(second).attempt("a9")
+        type(full)(second).attempt(uid)
+        with second.writing() as conn:
+            conn.execute("UPDATE attempt SET started = '2026-01-01T00:00:00Z'")
         merge_jsonl(second, file)
-        key = full.row(2).key
-        # b2 supersedes b1, not a9: both ended well
-        assert snapshot(second).runs(key)[0].uid == "a9"
+        # b2 supersedes b1, which was never published, and not this one: both ended well
+        assert snapshot(second).runs(full.row(2).key)[0].uid == "b2"
 
 
 def test_the_newest_text_of_a_study_wins_in_either_order(lab, tmp_path):
@@ -234,6 +238,14 @@ def test_results_that_are_not_there_are_refused(tmp_path):
     for given in (tmp_path / "empty", tmp_path / "no.jsonl", tmp_path / "no.db", []):
         with pytest.raises(HarnessError):
             open_results(given)
+
+
+@pytest.mark.parametrize("reader", [open_results, files_of, verify, lambda paths: browsable(paths).__enter__()])
+def test_everyone_who_reads_refuses_an_empty_folder_in_the_same_words(tmp_path, reader):
+    with pytest.raises(HarnessError, match=r"holds no published results \(\*\.jsonl\)$"):
+        reader([tmp_path])
+    with pytest.raises(HarnessError, match=r"no\.db: there is no such store"):
+        reader([tmp_path / "no.db"])
 
 
 def test_an_interrupted_export_leaves_the_file_as_it_was(full, file):

@@ -8,7 +8,7 @@ from harness.spec.attempt import Measure, Point, ResultValue, Sample
 from harness.spec.errors import HarnessError
 from harness.store.connection import open_store
 from harness.store.diff import diff_runs, diff_sides, flat, store_side, study_side
-from harness.store.find import find_attempt, metric_words
+from harness.store.find import find_attempt, metric_words, short_values
 from harness.store.queries import snapshot
 
 
@@ -56,6 +56,18 @@ def test_metrics_are_called_by_data_and_condition(full, clean, noisy):
     found = snapshot(full.store)
     assert metric_words(found, (clean.key, "accuracy")) == "mnist/test accuracy"
     assert metric_words(found, (noisy.key, "psnr_db")) == "mnist/test psnr_db (sigma 25)"
+
+
+def test_a_metric_has_its_short_name_where_an_attempt_has_one_of_it(full, clean, noisy):
+    found = snapshot(full.store)
+    assert short_values(found, find_attempt(found, "b1")) == {"accuracy": 0.5}
+    later = (ResultValue(noisy.key, "accuracy", 0.11),)
+    full.attempt("e1", kind="evaluate", weights_from="b1", stride=4, finding={"results": later, "samples": ()})
+    found = snapshot(full.store)
+    assert short_values(found, find_attempt(found, "e1")) == {"accuracy": 0.11}
+    assert short_values(found, find_attempt(found, "b1")) == {
+        "mnist/test accuracy": 0.5, "mnist/test accuracy (sigma 25)": 0.11
+    }  # fmt: skip
 
 
 def test_nested_mappings_are_flat_by_dotted_path():

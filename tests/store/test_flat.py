@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import harness
+from harness.spec.attempt import ResultValue
 from harness.spec.errors import HarnessError
 from harness.store.flat import COLUMNS, ROWS, rows, write_csv, write_parquet
 from harness.store.merge import open_results
@@ -55,6 +56,25 @@ def test_parquet_holds_what_load_gives(what, tmp_path):
     pd.testing.assert_frame_equal(written, loaded[list(written)], check_dtype=False)
 
 
+def test_frames_are_these_rows(full, path, clean):
+    """Also of conditions without a kind, and of later evaluations, of which one that failed does not count."""
+    wrong = (ResultValue(clean.key, "accuracy", 0.1),)
+    full.attempt("e2", "failed", kind="evaluate", weights_from="a2", stride=4, seed=1, finding={"results": wrong})
+    results = harness.load(path)
+    for what in ("results", "curves", "runs"):
+        columns = list(COLUMNS[what])
+        expected = pd.DataFrame(list(rows(full.store, what, studies=None)), columns=columns)
+        frame = getattr(results, what)()
+        same = [name for name in columns if name not in {"started", "ended", "config", "costs"}]
+        pd.testing.assert_frame_equal(frame[same], expected[same], check_dtype=False)
+    runs = results.runs()
+    assert list(runs.columns) == [*(name for name in COLUMNS["runs"] if name != "costs"), "parameters"]
+    assert runs.config[0]["compressors"]["conv2"]["stride"] == 2
+    assert list(runs.seconds) == [3600.0, 3600.0]
+    assert list(runs.resumed) == [False, False]
+    assert set(results.results().condition) == {"clean", "clean sigma=25"}
+
+
 @pytest.mark.parametrize("what", ROWS)
 def test_every_table_has_its_columns_also_when_it_is_empty(lab, what, tmp_path):
     pytest.importorskip("pyarrow")
@@ -86,7 +106,7 @@ def test_numbers_that_are_none_stay_what_they_are(full):
 
 
 def test_a_study_that_is_not_stored_is_named(full):
-    with pytest.raises(HarnessError, match="no study 'mnits' in the store; did you mean 'mnist'"):
+    with pytest.raises(HarnessError, match="no study 'mnits' is stored; did you mean 'mnist'"):
         list(rows(full.store, "runs", studies=["mnits"]))
 
 

@@ -14,9 +14,9 @@ from harness.store.records import AttemptRecord
 from harness.store.rows import put_attempt, put_run, put_trial
 
 
-def record(uid, state="done", *, kind="train", seed=0, supersedes=None):
+def record(uid, state="done", *, kind="train", seed=0, supersedes=None, started="1"):
     return AttemptRecord(
-        uid, kind, state, "k", seed, "cpu", 1, False, {}, {}, None, "t", None if state == "running" else "t",
+        uid, kind, state, "k", seed, "cpu", 1, False, {}, {}, None, started, None if state == "running" else "t",
         supersedes=supersedes,
     )  # fmt: skip
 
@@ -32,7 +32,14 @@ def record(uid, state="done", *, kind="train", seed=0, supersedes=None):
             set(),
         ),
         ([record("a", kind=k) for k in ("evaluate", "timing", "check")], set()),
-        ([record("b"), record("a")], {"a"}),  # two machines
+        ([record("b"), record("a")], {"b"}),  # two machines at one moment
+        ([record("b"), record("a", started="2")], {"a"}),  # two machines
+        (  # two machines, and one of the two attempts made anew: the other does not come back with a merge
+            [record("a1"), record("a2", started="2"), record("f0", supersedes="a1", started="3")],
+            {"f0"},
+        ),
+        ([record("a1"), record("c9", supersedes="b5", started="3")], {"c9"}),  # b5, between them, was never published
+        ([record("c1", supersedes="b5", started="3"), record("a9")], {"c1"}),
         ([record("a"), record("b", seed=1)], {"a", "b"}),
         ([record("a"), record("b", supersedes="a")], {"b"}),
         ([record("a"), record("b", "nan", supersedes="a")], {"b"}),
@@ -56,6 +63,7 @@ def test_the_rule_of_acceptance(attempts, uids):
             st.sampled_from(["done", "nan", "failed", "lost"]),
             st.integers(0, 1),
             st.sampled_from([None, "u0", "u1", "u2", "u3"]),
+            st.sampled_from(["1", "2", "3"]),
         ),
         max_size=5,
     )
@@ -64,14 +72,14 @@ def test_the_view_agrees_with_the_rule(attempts):
     with open_memory() as store:
         with store.writing() as conn:
             trial = put_trial(conn, "k", 1, {})
-            for n, (kind, state, seed, old) in enumerate(attempts):
+            for n, (kind, state, seed, old, started) in enumerate(attempts):
                 row = {"uid": f"u{n}", "kind": kind, "state": state, "run_id": put_run(conn, trial, seed)}
                 rest = {
                     "device": "cpu",
                     "threads": 1,
                     "exclusive": 0,
                     "execution_json": "{}",
-                    "started": "t",
+                    "started": started,
                     "ended": "t",
                 }
                 put_attempt(conn, {**row, **rest, "supersedes": old})

@@ -1,10 +1,14 @@
 """What the tables themselves refuse, whoever writes."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
+from sqlite_utils import Database
 
-from harness.store.schema import known_migrations
+from harness.spec.errors import HarnessError
+from harness.store.connection import open_reader, open_store
+from harness.store.schema import MIGRATIONS, known_migrations
 
 ATTEMPT = """INSERT INTO attempt
     (uid, run_id, kind, state, device, threads, exclusive, execution_json, started, ended)"""
@@ -81,5 +85,22 @@ def test_a_curve_is_read_in_its_order_without_sorting(lab):
     assert [row[3] for row in plan] == ["SEARCH metric USING PRIMARY KEY (attempt_id=?)"]
 
 
-def test_the_first_migration_is_known():
-    assert "m001_first_tables" in known_migrations()
+def test_the_migrations_are_known():
+    assert known_migrations() == {"m001_first_tables", "m002_the_newest_counts"}
+
+
+def test_a_store_of_the_first_version_gets_the_second_ones_view(path):
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as conn:
+        MIGRATIONS.apply(Database(conn), stop_before="m002_the_newest_counts")
+        assert "min(a.uid)" in conn.execute("SELECT sql FROM sqlite_master WHERE name = 'v_run'").fetchone()[0]
+        conn.execute("INSERT INTO trial (key, key_scheme, config_json) VALUES ('k', 1, '{}')")
+        conn.commit()
+    with pytest.raises(HarnessError, match="made by an older harness"):
+        open_reader(path)
+    with open_store(path) as store:
+        view = store.db.conn.execute("SELECT sql FROM sqlite_master WHERE name = 'v_run'").fetchone()[0]
+        assert "started DESC" in view
+        assert "min(a.uid)" not in view
+        assert store.db.conn.execute("SELECT * FROM v_run").fetchall() == []
+    assert path.with_name("harness.db.before-m002_the_newest_counts").is_file()

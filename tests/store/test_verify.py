@@ -116,5 +116,5 @@ def test_published_lines_are_verified_with_the_artifacts_beside(whole, lab, tmp_
 
 def test_nothing_to_look_at_is_wrong_use(tmp_path):
     for missing in (tmp_path / "none.db", tmp_path / "none.jsonl", tmp_path):
-        with pytest.raises(HarnessError, match="no results to verify"):
+        with pytest.raises(HarnessError, match=r"there is no such store|holds no published results"):
             verify([missing])

@@ -1,7 +1,7 @@
 """`harness results diff`: in what two runs, studies or stores differ."""
 
+import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ def diff(a: str, b: str, fmt: str, sources: tuple[Path, ...]) -> None:
     """Print in what A and B differ: configuration, environment, metrics.
 
     Both are runs, each the first digits of an attempt's uid or STUDY:TRIAL:SEED; or both are studies by name; or both
-    are databases or published files.
+    are databases or published files. A study's name goes before a folder's: ./NAME is the folder.
 
     \b
     harness results diff 3f2a 81bc
@@ -34,7 +34,8 @@ def diff(a: str, b: str, fmt: str, sources: tuple[Path, ...]) -> None:
     """
     from harness.store.merge import open_results
 
-    kinds = Path(a).exists(), Path(b).exists()
+    studies = _studies(sources) if any(map(_may_be_a_study, (a, b))) else frozenset()
+    kinds = [text not in studies and Path(text).exists() for text in (a, b)]
     if all(kinds):
         with open_results(Path(a)) as one, open_results(Path(b)) as other:
             _print(_sides(one, other), "store", fmt)
@@ -42,9 +43,25 @@ def diff(a: str, b: str, fmt: str, sources: tuple[Path, ...]) -> None:
     if any(kinds):
         there, absent = (a, b) if kinds[0] else (b, a)
         raise HarnessError(f"'{there}' is a file and '{absent}' is none: name two stores, two studies or two runs")
-    with ExitStack() as stack:
-        store = stack.enter_context(open_results(sources))
+    with open_results(sources) as store:
         _within(store, a, b, fmt)
+
+
+def _may_be_a_study(text: str) -> bool:
+    """Return whether a text may be a study's name, though there is a file or a folder of that name."""
+    return Path(text).exists() and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text) is not None
+
+
+def _studies(sources: Sequence[Path]) -> frozenset[str]:
+    """Return the names of the stored studies; none where nothing is stored, as for two files that are named."""
+    from harness.store.merge import open_results
+    from harness.store.queries import snapshot
+
+    try:
+        with open_results(sources) as store:
+            return frozenset(place.study for place in snapshot(store).study_trials)
+    except HarnessError:
+        return frozenset()
 
 
 def _within(store: "Store", a: str, b: str, fmt: str) -> None:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import db_option, format_option, print_json, print_table
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.cli.common import format_option, print_json, print_table, sources_option
 
 if TYPE_CHECKING:
     from harness.store.records import Snapshot
@@ -17,17 +16,20 @@ if TYPE_CHECKING:
 @click.option("--study", metavar="NAME", help="Only runs of this study.")
 @click.option("--all", "every", is_flag=True, help="Every attempt, also those that do not count.")
 @format_option("text", "json")
-@db_option
-def list_results(study: str | None, every: bool, fmt: str, db: Path) -> None:
-    """List the runs with their results: the attempts that count, or --all.
+@sources_option
+def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, ...]) -> None:
+    """List the runs with their results, also of later evaluations: the attempts that count, or --all.
+
+    Where a run has several metrics of one name, they are called by their data and conditions.
 
     \b
     harness results list --study quickstart
+    harness results list --from results/published
     """
-    from harness.store.connection import open_reader
+    from harness.store.merge import open_results
     from harness.store.queries import snapshot
 
-    with open_reader(db) as store:
+    with open_results(sources) as store:
         found = snapshot(store)
     rows = list(_rows(found, study, every))
     if fmt == "json":
@@ -46,19 +48,19 @@ def list_results(study: str | None, every: bool, fmt: str, db: Path) -> None:
 @click.command()
 @click.argument("uid", metavar="ATTEMPT")
 @format_option("text", "json")
-@db_option
-def show(uid: str, fmt: str, db: Path) -> None:
+@sources_option
+def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
     """Print everything about ATTEMPT, named by the first digits of its uid or as STUDY:TRIAL:SEED.
 
     \b
     harness results show 3f2a
     harness results show quickstart:Baseline:0
     """
-    from harness.store.connection import open_reader
-    from harness.store.find import find_attempt
+    from harness.store.find import find_attempt, metric_words, values
+    from harness.store.merge import open_results
     from harness.store.queries import artifacts, snapshot
 
-    with open_reader(db) as store:
+    with open_results(sources) as store:
         found = snapshot(store)
         attempt = find_attempt(found, uid)
         files = artifacts(store, attempt.uid)
@@ -77,7 +79,7 @@ def show(uid: str, fmt: str, db: Path) -> None:
         "error": attempt.error,
         "resumed_from": attempt.resumed_from,
         "supersedes": attempt.supersedes,
-        "results": {f"{_where(found, key)} {name}": value for (key, name), value in attempt.results.items()},
+        "results": {metric_words(found, place): value for place, value in values(found, attempt).items()},
         "measures": dict(attempt.measures),
         "costs": dict(trial.costs),
         "config": trial.config,
@@ -94,12 +96,9 @@ def show(uid: str, fmt: str, db: Path) -> None:
 
 
 def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[str, Any]]:
-    places: dict[str, tuple[str, str]] = {}
-    for place in found.study_trials:
-        if study is None or place.study == study:
-            places[place.trial_key] = (place.study, place.name)
-    if study is not None and not places:
-        raise HarnessError(f"no study '{study}' is stored{did_you_mean(study, {p.study for p in found.study_trials})}")
+    from harness.store.find import short_values
+
+    places = {p.trial_key: (p.study, p.name) for p in found.places(None if study is None else [study])}
     for attempt in found.attempts:
         counts = attempt.accepted or (attempt.kind == "timing" and attempt.state == "done")
         if attempt.trial_key not in places or not (every or counts):
@@ -117,15 +116,10 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
             "kind": attempt.kind,
             "state": attempt.state,
             "accepted": attempt.accepted,
-            "values": {name: value for (_, name), value in attempt.results.items()} | times,
+            "values": short_values(found, attempt) | times,
             "started": attempt.started,
             "ended": attempt.ended,
         }
-
-
-def _where(found: "Snapshot", key: str) -> str:
-    evaluation = found.evaluations[key]
-    return f"{evaluation.dataset}/{evaluation.split}"
 
 
 def _print_detail(name: str, value: Any, depth: int) -> None:

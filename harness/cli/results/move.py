@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import db_option
+from harness.cli.common import db_option, sources_option
 from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from harness.store.connection import Store
     from harness.store.flat import Rows
+
+_ENDINGS = frozenset({".jsonl", ".csv", ".parquet"})
 
 
 @click.command()
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 )
 @click.option("--maps/--no-maps", default=True, show_default=True,
               help="Write the maps too; beside them they hold ten images of the test set.")  # fmt: skip
-@db_option
-def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool, db: Path) -> None:
+@sources_option
+def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool, sources: tuple[Path, ...]) -> None:
     """Write the attempts that count: as JSON lines to be published, or as rows of CSV or Parquet for other programs.
 
     JSON lines hold all of an attempt, and can be merged again; its maps are written beside, named by SHA-256. CSV and
@@ -41,10 +43,15 @@ def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool,
     harness results export --study mnist --out results/published/mnist.jsonl
     harness results export --study mnist --out mnist.csv
     harness results export --rows curves --out curves.parquet
+    harness results export --from results/published --out all.csv
     """
-    from harness.store.connection import open_reader
+    from harness.store.merge import files_of, open_results
 
-    with open_reader(db) as store:
+    if out.suffix not in _ENDINGS:
+        raise HarnessError(f"--out takes a file *.jsonl, *.csv or *.parquet, not '{out}'")
+    if out.exists() and any(out.samefile(file) for file in files_of(sources)):
+        raise HarnessError(f"--out {out} is what is to be read")
+    with open_results(sources) as store:
         if out.suffix in {".csv", ".parquet"}:
             from harness.store.flat import rows as rows_of
             from harness.store.flat import write_csv, write_parquet
@@ -55,36 +62,46 @@ def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool,
             return
         if rows is not None:
             raise HarnessError("--rows goes with a file *.csv or *.parquet: JSON lines hold all of an attempt")
-        _publish(store, studies, out, db, {"maps"} if maps else set())
+        _publish(store, studies, out, sources, {"maps"} if maps else set())
 
 
-def _publish(store: "Store", studies: tuple[str, ...], out: Path, db: Path, kinds: "Collection[str]") -> None:
+def _publish(
+    store: "Store", studies: tuple[str, ...], out: Path, sources: "Sequence[Path]", kinds: "Collection[str]"
+) -> None:
     """Write JSON lines, with artifacts of some kinds beside."""
-    from harness.store.artifacts import copy_artifacts
+    from harness.store.artifacts import publish_artifacts
     from harness.store.export import published_lines, write_jsonl
 
     lines = list(published_lines(store, studies=studies or None))
     count = write_jsonl(lines, out)
-    copied = copy_artifacts(lines, db.resolve().parent / "artifacts", out.parent / "artifacts", kinds=kinds)
+    copied = publish_artifacts(lines, sources, out.parent / "artifacts", kinds=kinds)
     click.echo(f"{out}: {count} attempts; {copied} artifacts beside it")
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="FILE...")
+@click.option("--artifacts/--no-artifacts", default=True, show_default=True,
+              help="Copy the files too that attempts left: maps, weights.")  # fmt: skip
 @db_option
-def merge(files: tuple[Path, ...], db: Path) -> None:
-    """Take published lines (*.jsonl), or other databases, into the store. Twice is the same as once.
+def merge(files: tuple[Path, ...], artifacts: bool, db: Path) -> None:
+    """Take the attempts that count of published lines (*.jsonl), or of other databases, into the store.
+
+    Twice is the same as once. What failed, was interrupted or superseded stays where it was made. Files that attempts
+    left, where they lie beside what is merged, are copied beside the store.
 
     \b
     harness results merge results/published/mnist.jsonl
+    harness results merge a.db b.db --db all.db --no-artifacts
     """
+    from harness.store.artifacts import take_artifacts
     from harness.store.connection import open_store
     from harness.store.lock import driver_lock
-    from harness.store.merge import merge_jsonl, merge_store
+    from harness.store.merge import files_of, merge_file
 
+    paths = files_of(files)
     with driver_lock(db), open_store(db) as store:
-        for file in files:
-            inner = sorted(file.glob("*.jsonl")) if file.is_dir() else [file]
-            for path in inner:
-                done = merge_jsonl(store, path) if path.suffix == ".jsonl" else merge_store(store, path)
-                click.echo(f"{path}: {done.added} attempts taken in, {done.known} known")
+        for path in paths:
+            done = merge_file(store, path)
+            copied = take_artifacts(store, path, db.resolve().parent / "artifacts") if artifacts else 0
+            files_too = f"; {copied} files of theirs copied" if copied else ""
+            click.echo(f"{path}: {done.added} attempts taken in, {done.known} known{files_too}")

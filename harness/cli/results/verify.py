@@ -42,6 +42,10 @@ def verify(
 
     if rerun is None and (device or files):
         raise HarnessError("--device and --study go with --rerun K")
+    if device is not None:
+        from harness.execution.device import choose_device
+
+        choose_device(device)  # once, and not as the reason why each run that is drawn cannot be made
     found = look(sources)
     if fmt == "text":
         _print(found)

@@ -1,0 +1,54 @@
+"""Taking what an attempt left in its folder into the store: by the driver when it ends, by the next one after a crash.
+
+A result may be anything: it comes from a worker that may have died, and from a person's own function. One that cannot
+be read, or that the tables do not accept, is that attempt's failure, and stops nothing else.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.execution.clock import now
+from harness.spec.attempt import AttemptResult, State, read_result
+from harness.store.connection import Store
+from harness.store.errors import REFUSED
+from harness.store.writer import end_attempt, finish_attempt
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """How an attempt stands in the store now; `result` is None where none was stored."""
+
+    state: State
+    error: str | None
+    result: AttemptResult | None = None
+
+
+def take_in(
+    store: Store, uid: str, folder: Path, *, without: tuple[State, str], interrupted: State = "interrupted"
+) -> Taken:
+    """Store the result in an attempt's folder, or how the attempt ended `without` one: its state and what is said.
+
+    `interrupted` is what an interruption is called. A result that cannot be stored ends the attempt as failed; what
+    lies in the store's way (a full disk, a lock) is raised.
+    """
+    try:
+        result = read_result(folder)
+        if result is not None:
+            if result.uid != uid:
+                raise ValueError(f"it is that of attempt {result.uid}")
+            if result.state == "interrupted":
+                result = replace(result, state=interrupted)
+            finish_attempt(store, result)
+            return Taken(result.state, result.error, result)
+    except REFUSED as error:
+        _log.debug("attempt %s: its result cannot be stored", uid, exc_info=True)
+        kind = type(error).__name__
+        words = f"its result cannot be stored: {kind}: {' '.join(str(error).split())}"
+        end_attempt(store, uid, "failed", kind, words, now())
+        return Taken("failed", words)
+    state, said = without
+    end_attempt(store, uid, state, state, said, now())
+    return Taken(state, said)

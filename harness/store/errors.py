@@ -1,0 +1,22 @@
+"""What SQLite raises, by what it means here: for those parts of the harness in which no SQL stands."""
+
+import sqlite3
+
+from harness.spec.errors import HarnessError
+
+DatabaseError = sqlite3.DatabaseError
+"""Of a file that is damaged, in use, or no database at all."""
+
+REFUSED: tuple[type[Exception], ...] = (
+    HarnessError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+)
+"""What reading or storing a result raises where it is the result that is at fault: not a full disk, not a lock."""

@@ -1,0 +1,141 @@
+"""A result that cannot be stored is its attempt's failure: it stops no other attempt and no later call."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from harness.execution import intake
+from harness.execution.intake import take_in
+from harness.execution.recover import recover
+from harness.store.connection import open_store
+
+CODE = """\
+def run(context, *, split="returned", step=1):
+    context.report(step, split=split or None, loss=1.0)
+    return {"score": 1.0}
+"""
+STUDY = """\
+study: reports
+task: function
+target: fn.py:run
+metrics: {score: maximize}
+seeds: [0]
+execution: {threads: 1}
+trials:
+"""
+
+
+def write(lab, *trials):
+    (lab.folder / "fn.py").write_text(CODE)
+    lines = [f"  - {{name: {name}, arguments: {json.dumps(arguments)}}}\n" for name, arguments in trials]
+    (lab.folder / "study.yml").write_text(STUDY + "".join(lines))
+
+
+def test_what_the_tables_refuse_fails_alone_and_blocks_nothing(lab):
+    write(lab, ("nameless", {"split": ""}), ("far", {"step": 2**63}), ("sound", {}))
+    first = lab.grid()
+    assert first.code == 1
+    assert "nameless, seed 0: failed (its result cannot be stored: IntegrityError: NOT NULL" in first.err
+    assert "far, seed 0: failed (its result cannot be stored: OverflowError: " in first.err
+    assert "in all 1 done, 0 left, 2 held (2 failed)" in first.out
+    assert lab.query("SELECT error_kind FROM attempt WHERE state = 'failed'") == [
+        ("IntegrityError",),
+        ("OverflowError",),
+    ]
+    assert lab.query("SELECT count(*) FROM metric") == [(1,)], "nothing of what was refused is left"
+    with closing(sqlite3.connect(lab.db)) as connection, connection:  # as if the driver had died before it took them in
+        connection.execute("UPDATE attempt SET state = 'running', ended = NULL WHERE state = 'failed'")
+    second = lab.grid()
+    assert second.out == "nothing to do: 1 done, 0 left, 2 held (2 failed)\n"
+    assert lab.states() == ["failed", "failed", "done"]
+
+
+@pytest.fixture(scope="module")
+def once(new_lab):
+    """A store with one attempt that ended well, marked as running: its driver has died."""
+    lab = new_lab()
+    write(lab, ("sound", {}))
+    assert lab.grid().code == 0
+    with closing(sqlite3.connect(lab.db)) as connection, connection:
+        for table in ("metric", "result", "measure", "sample", "artifact"):
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        connection.execute("UPDATE attempt SET state = 'running', ended = NULL, env_id = NULL")
+    return lab
+
+
+@pytest.fixture
+def left(once, lab):
+    """The same in a folder of its own, with the uid of the attempt."""
+    shutil.copytree(once.folder / "results", lab.folder / "results")
+    ((uid,),) = lab.query("SELECT uid FROM attempt")
+    return lab, uid
+
+
+def changed(**fields):
+    def change(path):
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "words"),
+    [
+        ("curve.jsonl", lambda path: path.write_text("{]\n"), "JSONDecodeError: "),
+        ("curve.jsonl", lambda path: path.write_text('{"step": 1}\n'), "TypeError: "),
+        ("curve.jsonl", lambda path: path.write_bytes(b"\xff\n"), "UnicodeDecodeError: "),
+        ("result.json", lambda path: path.write_text(""), "JSONDecodeError: "),
+        ("result.json", lambda path: path.write_text("[]"), "TypeError: "),
+        ("result.json", lambda path: path.write_text("{}"), "KeyError: 'results'"),
+        ("result.json", changed(state="well"), "IntegrityError: CHECK"),
+        ("result.json", changed(execution=[]), "AttributeError: "),
+        ("result.json", changed(started={}), "Error binding parameter"),
+        ("result.json", changed(uid="another"), "ValueError: it is that of attempt another"),
+    ],
+)
+def test_a_damaged_result_is_a_failure(left, file, damage, words):
+    lab, uid = left
+    damage(lab.artifacts / uid / file)
+    with open_store(lab.db) as store:
+        assert recover(store, lab.artifacts) == 1
+    ((state, error),) = lab.query("SELECT state, error FROM attempt")
+    assert state == "failed"
+    assert error.startswith("its result cannot be stored: ")
+    assert words in error
+    assert lab.query("SELECT count(*) FROM metric") == [(0,)]
+
+
+def test_what_is_in_the_way_of_the_store_is_raised_and_the_result_waits(left, monkeypatch):
+    lab, uid = left
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with open_store(lab.db) as store, monkeypatch.context() as patch:
+        patch.setattr(intake, "finish_attempt", full)
+        with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+            recover(store, lab.artifacts)
+    assert lab.states() == ["running"]
+    with open_store(lab.db) as store:
+        taken = take_in(store, uid, lab.artifacts / uid, without=("lost", "it died"))
+    assert (taken.state, taken.error, lab.states()) == ("done", None, ["done"])
+
+
+def test_an_interruption_may_have_another_name(left):
+    lab, uid = left
+    changed(state="interrupted")(lab.artifacts / uid / "result.json")
+    with open_store(lab.db) as store:
+        take_in(store, uid, lab.artifacts / uid, without=("lost", "it died"), interrupted="pruned")
+    assert lab.states() == ["pruned"]
+
+
+def test_without_a_result_it_ends_as_is_said(left):
+    lab, uid = left
+    (lab.artifacts / uid / "result.json").unlink()
+    with open_store(lab.db) as store:
+        taken = take_in(store, uid, lab.artifacts / uid, without=("timeout", "it took too long"))
+    assert (taken.state, taken.error, taken.result) == ("timeout", "it took too long", None)
+    assert lab.query("SELECT state, error_kind, error FROM attempt") == [("timeout", "timeout", "it took too long")]
