@@ -5,7 +5,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,14 @@ def parse_reasons(text: str) -> frozenset[str]:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON on stdout; numbers that JSON does not have as `json_number` writes them."""
+    click.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _jsonable(inner) for key, inner in value.items()}
+    return [_jsonable(inner) for inner in value] if isinstance(value, list | tuple) else json_number(value)
 
 
 def print_csv(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -99,8 +105,8 @@ def print_csv(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer.writerows(rows)
 
 
-def json_number(value: float | None) -> float | str | None:
-    """Return a number as JSON can hold it: "nan", "inf" and "-inf" as texts."""
+def json_number(value: Any) -> Any:
+    """Return a value as JSON can hold it: of numbers "nan", "inf" and "-inf" as texts."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

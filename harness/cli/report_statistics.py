@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import format_option, json_number, print_json, print_table, sources_option
+from harness.cli.common import format_option, print_json, print_table, sources_option
 from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
@@ -211,19 +211,14 @@ def _row_json(row: "RowStatistics") -> dict[str, Any]:
 
 def _methods_json(found: "Methods") -> dict[str, Any]:
     tests = {
-        name: None
-        if test is None
-        else {"p": json_number(test.p), "smallest_p": test.smallest_p, "can_tell": test.can_tell}
+        name: None if test is None else {"p": test.p, "smallest_p": test.smallest_p, "can_tell": test.can_tell}
         for name, test in (("sign_flip", found.sign_flip), ("mann_whitney", found.mann_whitney))
     }
     return {**asdict(found), "a": _spread_json(found.a), "b": _spread_json(found.b), **tests}
 
 
 def _spread_json(spread: "Spread") -> dict[str, Any]:
-    numbers = {
-        name: json_number(value) if not isinstance(value, tuple) else value for name, value in asdict(spread).items()
-    }
-    return {**numbers, "bias_of_two": spread.bias_of_two}
+    return {**asdict(spread), "bias_of_two": spread.bias_of_two}
 
 
 def _spread_texts(s: "Spread") -> list[str]:

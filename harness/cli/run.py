@@ -47,7 +47,7 @@ def run() -> None:
 
 @run.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--dry-run", is_flag=True, help="Print what there is to do, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what there is to do and what it takes; store nothing.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs side by side  [default: 1]")
 @click.option("--per-device", type=click.IntRange(min=1), metavar="N", help="Runs side by side on each GPU.")
 @threads_option
@@ -243,6 +243,10 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
         f"\n{len(rows)} trials, {len(planned.runs)} runs: {planned.in_words()}; "
         f"time left: {duration(estimate.seconds)}{basis}"
     )
+    if options.limit is not None:
+        click.echo(
+            f"--limit {options.limit}: this call would make {min(options.limit, len(planned.of('left')))} of them"
+        )
     for name, told in can_tell.items():
         if told:
             click.echo(f"{name}: {in_a_line(told)}" if len(studies) > 1 else in_a_line(told))

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from harness.store.connection import Store, open_reader, open_store
 from harness.store.described import TABLES, metadata
 from harness.store.merge import files_of, merge_file
+from harness.store.place import DEFAULT_DB
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def columns(store: Store) -> dict[str, list[str]]:
 
 
 def _merged(files: Sequence[Path], folder: Path) -> Path:
-    path = folder / "results.db"
+    path = folder / DEFAULT_DB.name
     with open_store(path) as store:
         for file in files:
             merge_file(store, file)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.cli.app import LazyGroup
+from harness.cli.common import print_json
 from harness.cli.display import Bars
 from harness.execution.doctor import facts
 from harness.execution.options import Options
@@ -79,6 +81,11 @@ def test_cost_counts_every_trial_of_table_1_without_data(call, study_file, monke
     assert {row["trial"]: row["parameters"] for row in rows} == TABLE_1
     assert set(rows[0]) == {"trial", "key", "parameters", "variables", "weights", "macs", "paper_flops"}
     assert all(len(row["key"]) == 32 for row in rows)
+
+
+def test_what_json_does_not_have_is_a_text(capsys):
+    print_json({"a": [math.nan, -math.inf, 1.5], "b": (None, True)})
+    assert json.loads(capsys.readouterr().out) == {"a": ["nan", "-inf", 1.5], "b": [None, True]}
 
 
 def test_a_function_has_no_network_to_count(call, tmp_path):

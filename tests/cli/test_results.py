@@ -277,19 +277,25 @@ def test_a_store_in_the_browser_without_a_server(call):
     pytest.importorskip("datasette")
     arguments = [sys.executable, "-c", "import sys; from harness.cli import main; main()", "results", "serve"]
 
-    def get(path):
-        done = subprocess.run(
+    def ask(path):
+        return subprocess.run(
             [*arguments, "--from", str(PUBLISHED), "--get", path], capture_output=True, text=True, check=False
         )
+
+    def get(path):
+        done = ask(path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    page = get("/results/v_run?_facet=name")
+    page = get("/harness/v_run?_facet=name")
     assert "Runs with their accepted attempt" in page
     assert "The seed of all of the run" in page
-    rows = json.loads(get("/results/results_by_trial.json?_shape=array"))
+    rows = json.loads(get("/harness/results_by_trial.json?_shape=array"))
     assert {row["study"] for row in rows} == {"mnist"}
     assert all(row["least"] <= row["mean"] <= row["greatest"] for row in rows)
+    missing = ask("/nothing.json")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert missing.stderr == "Error: nothing stands at '/nothing.json'; /harness.json lists what there is\n"
 
 
 @pytest.mark.parametrize(("module", "arguments"), [("datasette.cli", []), ("optuna_dashboard", ["--search", "SEARCH"])])

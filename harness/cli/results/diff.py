@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import format_option, json_number, print_json, print_table, sources_option
+from harness.cli.common import format_option, print_json, print_table, sources_option
 from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ def _print_runs(found: "RunDiff", uids: tuple[str, str], fmt: str) -> None:
                 "configuration": _json_pairs(found.configuration),
                 "environment": _json_pairs(found.environment),
                 "metrics": {
-                    name: {**_json_pair(pair), "difference": json_number(_difference(*pair))}
-                    for name, pair in found.metrics.items()
+                    name: {**_json_pair(pair), "difference": _difference(*pair)} for name, pair in found.metrics.items()
                 },
                 "curve": found.curve,
                 "images": {name: {"differing": n, "of": count} for name, (n, count) in found.images.items()},
@@ -132,9 +131,7 @@ def _print(found: "SidesDiff", kind: str, fmt: str) -> None:
                 "configuration": {name: _json_pairs(pairs) for name, pairs in found.configuration.items()},
                 "environment": _json_pairs(found.environment),
                 "metrics": [
-                    {**row, **{side: json_number(row[side]) for side in "ab"},
-                     "difference": json_number(_difference(row["a"], row["b"]))}
-                    for row in found.metrics
+                    {**row, "difference": _difference(row["a"], row["b"])} for row in found.metrics
                 ],
                 "runs": {"common": found.common_runs, "differing": found.differing_runs},
             }
@@ -188,7 +185,7 @@ def _signed(a: Any, b: Any) -> str:
 
 
 def _json_pair(pair: tuple[Any, Any]) -> dict[str, Any]:
-    return {"a": json_number(pair[0]), "b": json_number(pair[1])}
+    return {"a": pair[0], "b": pair[1]}
 
 
 def _json_pairs(pairs: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:

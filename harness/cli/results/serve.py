@@ -1,6 +1,7 @@
 """`harness results serve`: a store in the browser, by datasette; a search, by Optuna's dashboard."""
 
 from contextlib import ExitStack
+from http.client import OK
 from pathlib import Path
 
 import click
@@ -39,12 +40,28 @@ def serve(
     from harness.store.browse import browsable
 
     with browsable(sources) as (database, metadata):
-        how = (
-            ["--get", path]
-            if path is not None
-            else ["--host", host, "--port", str(port), *(["--open"] if opens else [])]
-        )
-        datasette.main(["serve", str(database), "--metadata", str(metadata), *how], standalone_mode=False)
+        if path is not None:
+            click.echo(_page(database, metadata, path))
+            return
+        where = ["--host", host, "--port", str(port), *(["--open"] if opens else [])]
+        datasette.main(["serve", str(database), "--metadata", str(metadata), *where], standalone_mode=False)
+
+
+def _page(database: Path, metadata: Path, path: str) -> str:
+    """Return what datasette has at a path. Raises HarnessError where it has nothing."""
+    import asyncio
+    import io
+    import json
+    from contextlib import redirect_stdout
+
+    from datasette.app import Datasette
+
+    app = Datasette([str(database)], metadata=json.loads(metadata.read_text(encoding="utf-8")))
+    with redirect_stdout(io.StringIO()):  # it prints the trace of a page that is not there
+        answer = asyncio.run(app.client.get(path, follow_redirects=True))
+    if answer.status_code != OK:
+        raise HarnessError(f"nothing stands at '{path}'; /{database.stem}.json lists what there is")
+    return str(answer.text)
 
 
 def _serve_search(file: str, host: str, port: int, opens: bool, path: str | None, sources: tuple[Path, ...]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import duration, format_option, json_number, load_studies, print_json, sources_option
+from harness.cli.common import duration, format_option, load_studies, print_json, sources_option
 from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -135,10 +135,10 @@ def _json(run: "Repeated") -> dict[str, Any]:
         "metrics": [
             {
                 "metric": m.metric,
-                "stored": json_number(m.stored),
-                "here": json_number(m.here),
-                "difference": json_number(m.here - m.stored),
-                "spread": json_number(m.spread),
+                "stored": m.stored,
+                "here": m.here,
+                "difference": m.here - m.stored,
+                "spread": m.spread,
                 "seeds": m.seeds,
             }
             for m in run.metrics
