@@ -21,6 +21,7 @@ _WHY = {
     "budget": "the budget is used up",
     "exhausted": "the space is exhausted",
     "repeats": "the sampler repeats itself: it proposed nothing new 100 times in a row; another --sampler may",
+    "refused": "100 proposals in a row put compressors where they cannot stand together: name fewer 'sites'",
 }
 
 

@@ -34,8 +34,8 @@ class SearchResult:
 
     search: Search
     summary: Summary
-    stopped: str | None = None  # budget, exhausted, repeats; None: interrupted
-    counts: Mapping[str, int] = field(default_factory=dict)  # placements by outcome; "unfinished" among them
+    stopped: str | None = None  # budget, exhausted, repeats, refused; None: interrupted
+    counts: Mapping[str, int] = field(default_factory=dict)  # placements by outcome, "unfinished" and "refused" too
     members: int = 0
     stale: int = 0  # of the values: found with other code
     front: Sequence[Candidate] = ()
@@ -147,9 +147,9 @@ def _candidates(book: Book) -> list[Candidate]:
 def _conclude(book: Book, result: SearchResult) -> None:
     """Count what is known, and plan the members once more for what is held."""
     counts = Counter[str](outcome.state for outcome in book.outcomes.values())
-    counts["unfinished"] = len(book.unfinished)
+    counts |= {"unfinished": len(book.unfinished), "refused": len(book.refused)}
     result.counts = {state: count for state, count in counts.items() if count}
-    if not result.summary.interrupted and len(book.outcomes) == book.search.space.size:
+    if not result.summary.interrupted and len(book.outcomes) + len(book.refused) == book.search.space.size:
         result.stopped = "exhausted"
     result.members = len(book.members)
     result.stale = sum(outcome.stale for outcome in book.outcomes.values())
