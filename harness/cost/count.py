@@ -13,6 +13,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.backends import mha
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness.models.build import build_model
 from harness.spec.models import ModelDeclaration
@@ -112,11 +114,23 @@ def _count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
     parameter = next(model.parameters(), torch.empty(0))
     image = torch.zeros((1, *input_shape), dtype=parameter.dtype, device=parameter.device)
     formulas = {torch.ops.aten.addmm: addmm, torch.ops.aten.convolution: convolution}
-    with _evaluating(model), torch.no_grad():
+    with _evaluating(model), torch.no_grad(), _in_plain_steps():
         counter = FlopCounterMode(custom_hooks=formulas)
         with counter:
             model(image)
     return int(counter.complexity)
+
+
+@contextmanager
+def _in_plain_steps() -> Iterator[None]:
+    """Have attention computed by matrix products, as it is on the meta device: one operator for all counts nothing."""
+    fused = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        mha.set_fastpath_enabled(fused)
 
 
 @contextmanager

@@ -84,6 +84,40 @@ def test_macs_of_other_layers(layer):
     assert count(layer, (4, 7, 7)).macs == torch_macs(layer, 4, 7, 7) > 0
 
 
+class Tokens(nn.Module):
+    """Attention between the places of a map: (N, 16, H, W) → (N, H·W, 16)."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        tokens = x.flatten(2).transpose(1, 2)
+        if not isinstance(self.layer, nn.MultiheadAttention):
+            return self.layer(tokens)
+        return self.layer(tokens, tokens, tokens, need_weights=False)[0]
+
+
+ATTENTION = 4 * 64 * 16 * 16 + 2 * 64 * 64 * 16  # four projections of 64 tokens, and two products of tokens by tokens
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(
+    ("make", "macs"),
+    [
+        (lambda: nn.MultiheadAttention(16, 4, batch_first=True), ATTENTION),
+        (lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), ATTENTION + 2 * 64 * 16 * 32),
+    ],
+    ids=["attention", "transformer"],
+)
+def test_attention_counts_the_same_wherever_it_runs(make, macs, device):
+    from torch.backends import mha
+
+    fused = mha.get_fastpath_enabled()
+    assert count(Tokens(make()).to(device), (16, 8, 8)).macs == macs
+    assert mha.get_fastpath_enabled() == fused
+
+
 def test_functional_convolutions_count():
     class Functional(nn.Module):
         def forward(self, x):
