@@ -71,7 +71,7 @@ def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
     try:
         digest = plugin_digest(module_name, root)
         module = _import(module_name, root, digest)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself when it is imported must not end us
         raise _not_imported(module_name, error) from error
     if not hasattr(module, object_name):
         names = [name for name in vars(module) if not name.startswith("_")]
@@ -124,7 +124,7 @@ def imports_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
     return plugin_imports(module_name, root)
 
 
-def _not_imported(module: str, error: Exception) -> FieldError:
+def _not_imported(module: str, error: BaseException) -> FieldError:
     reason = " ".join(str(error).split()) or "no reason given"
     return FieldError(("kind",), f"cannot import '{module}': {type(error).__name__}: {reason}")
 

@@ -131,6 +131,8 @@ def test_wrong_options_are_said_in_one_line(refusal, tmp_path, head, old, new, l
         ("class Mine:\n  def\n", "cannot import 'mine_layer': SyntaxError: invalid syntax (mine_layer.py, line 2)"),
         ("import mine_no\n", "cannot import 'mine_layer': ModuleNotFoundError: No module named 'mine_no'"),
         ("1 / 0\n", "cannot import 'mine_layer': ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(0)\n", "cannot import 'mine_layer': SystemExit: 0"),
+        ("import sys\ndef Mine(stride):\n    sys.exit(0)\n", "'mine_layer:Mine' refuses its options: 0"),
         ("raise ValueError('one\\n  two')\n", "cannot import 'mine_layer': ValueError: one two"),
         ("def Mine(stride):\n    raise ValueError('a,\\nb')\n", "'mine_layer:Mine' refuses its options: a, b"),
         (

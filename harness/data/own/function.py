@@ -38,7 +38,7 @@ def _read(source: Mapping[str, Any], target: Any) -> Contents:
         returned = target(**source["options"])
     except HarnessError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
         raise FieldError(("kind",), f"'{kind}' gives no data: {type(error).__name__}: {reason}") from error
     try:

@@ -17,6 +17,9 @@ def make(count=40, shade=0):
 def broken():
     raise OSError("no disk")
 
+def ends():
+    raise SystemExit(0)
+
 def half():
     return {"train": make()["train"]}
 
@@ -69,6 +72,7 @@ def test_an_entry_point_of_another_package(shapes, declare, refusal, monkeypatch
         ("shapes:mak", "'shapes' has no 'mak'; did you mean 'make'?"),
         ("shapes:number", "'shapes:number' is no function, but int"),
         ("shapes:broken", "'shapes:broken' gives no data: OSError: no disk"),
+        ("shapes:ends", "'shapes:ends' gives no data: SystemExit: 0"),
         (
             "shapes:half",
             '\'shapes:half\': {"train": (images, labels), "test": (images, labels)} is wanted, it returns only train',
