@@ -124,6 +124,13 @@ def imports_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
     return plugin_imports(module_name, root)
 
 
+def outside_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
+    """Return what a plug-in's code imports, or may, that is none of its own modules, and so not in its digest."""
+    root, module_name, _ = find_plugin(kind, folders)
+    own = {name.partition(".")[0] for name in plugin_modules(module_name, root)}
+    return frozenset(n for n in plugin_imports(module_name, root) if n.partition(".")[0] not in own)
+
+
 def _not_imported(module: str, error: BaseException) -> FieldError:
     reason = " ".join(str(error).split()) or "no reason given"
     return FieldError(("kind",), f"cannot import '{module}': {type(error).__name__}: {reason}")

@@ -1,5 +1,6 @@
 """Foreign networks in trials: sites, what starts equal, weights from a file, refusals in one line."""
 
+import importlib
 import json
 import sys
 from importlib import import_module
@@ -12,6 +13,7 @@ from harness.cli import main
 from harness.models.build import build_model
 from harness.spec.checks import FieldError
 from harness.spec.errors import HarnessError
+from harness.spec.foreign import declared_model
 from harness.spec.resolve import resolve_trial
 from harness.torchvision_compat import import_torchvision
 from harness.training.initialise import initialise
@@ -180,6 +182,46 @@ def test_what_was_found_is_kept(own_cache, monkeypatch):
     monkeypatch.setattr("harness.spec.found._known", {})
     monkeypatch.setattr("harness.models.foreign.describe", lambda *_: pytest.fail("looked again"))
     resolve("torchvision:squeezenet1_1")
+
+
+def kept(own_cache):
+    return len(list((own_cache / "harness" / "networks").glob("*.json")))
+
+
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("import math, torch, torchvision.ops, harness.layers", 2),
+        ("from own_net_sizes import WIDTH", 2),
+        ("import numpy", 0),
+        ("from importlib import import_module", 0),
+    ],
+)
+def test_what_is_known_of_a_plug_in_is_kept_where_its_key_holds_all_that_it_imports(tmp_path, own_cache, line, files):
+    (tmp_path / "own_net_sizes.py").write_text("WIDTH = 8\n", encoding="utf-8")
+    (tmp_path / "own_net_d.py").write_text(f"{line}\n{PLUGIN}", encoding="utf-8")
+    resolve("own_net_d.py:small", {"1": SPATIAL}, folders=(str(tmp_path),))
+    assert kept(own_cache) == files
+    for name in ("own_net_d", "own_net_sizes"):
+        sys.modules.pop(name, None)
+
+
+def test_sites_follow_an_installed_package_that_a_plug_in_imports(tmp_path, monkeypatch):
+    installed, beside = tmp_path / "installed", tmp_path / "study"
+    installed.mkdir()
+    beside.mkdir()
+    monkeypatch.syspath_prepend(installed)
+    (beside / "own_net_e.py").write_text(
+        f"from own_widths import WIDTH\n{PLUGIN.replace('width=8', 'width=WIDTH')}", encoding="utf-8"
+    )
+    for width in (8, 12):
+        (installed / "own_widths.py").write_text(f"WIDTH = {width}\n", encoding="utf-8")
+        importlib.invalidate_caches()
+        for name in ("own_net_e", "own_widths"):
+            sys.modules.pop(name, None)
+        monkeypatch.setattr("harness.spec.found._known", {})  # another process
+        model = resolve("own_net_e.py:small", folders=(str(beside),)).config["model"]
+        assert declared_model(model, (str(beside),)).sites["1"].channels == width
 
 
 def test_model_sites_prints_what_is_saved():
