@@ -173,7 +173,9 @@ def _import(name: str, root: Path, digest: str) -> ModuleType:
 
     Raises ImportError where the name belongs to a module that is no plug-in, which others may use.
     """
-    own = plugin_modules(name, root)
+    found = plugin_modules(name, root)
+    packages = {part[:end] for part in found for end in range(len(part)) if part[end] == "."}  # empty ones too
+    own = {**dict.fromkeys(packages, ""), **found}
     state = {part: (root, code) for part, code in {**own, f"{name}:": digest}.items()}
     if any(_loaded.get(part, now) != now for part, now in state.items()):
         for loaded in [key for key in sys.modules if key in own or key.startswith(f"{name}.")]:
