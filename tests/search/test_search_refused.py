@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from harness.spec.checks import FieldError
+from harness.spec.study import load_study
 
 NETWORK = """
 from torch import nn
@@ -83,3 +84,9 @@ def test_trials_of_another_network_are_none_of_the_space(desk, refusals):
     }
     assert (2, 2) in refusals
     assert space.find("another key", other) is None
+
+
+def test_the_study_of_the_front_finds_the_network(desk, refusals):
+    result = desk.run(*OWN, trials=2)
+    study = load_study(result.study_file)
+    assert {item.trial.config["model"]["kind"] for item in study.trials} == {"refused_net.py:Net"}
