@@ -7,7 +7,7 @@ import click
 from harness.cli.common import format_option, print_json, print_table
 from harness.cli.model_sweep import sweep
 from harness.cli.shapes import parse_shape
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError, did_you_mean, in_one_line
 
 
 @click.group()
@@ -92,7 +92,9 @@ def _foreign_sites(
         torchvision_name(name)
     else:
         model["code"] = load_plugin(name, folders)[1]
-    found = site_costs(foreign_on_meta(model, folders), shape, stride)
+    with in_one_line(f"'{name}' cannot be made"):
+        network = foreign_on_meta(model, folders)
+    found = site_costs(network, shape, stride)
     rows = [site.as_dict() for site in found.sites]
     reasons = [{"path": path, "reason": reason} for path, reason in found.refused.items()] if with_refused else []
     if fmt == "json":

@@ -101,6 +101,7 @@ def test_weights_of_a_file_are_not_initialised_again(tmp_path, loses):
         ({"kind": "torchvision:resnet18", "foo": 1}, None, "unexpected keyword argument 'foo'"),
         ({"kind": "torchvision:resnet18", "num_classes": 3}, None, "follows from the dataset"),
         ({"kind": "torchvision:resnet18", "weights": "no.pt"}, None, "there is no file 'no.pt'"),
+        ({"kind": "torchvision:resnet18", "weights": "no.pt", "loses": ["slice"]}, None, "'loses' .* goes with"),
         ("torchvision:resnet18", {"layer1.0": SPATIAL}, "unknown site 'layer1.0'"),
         ("torchvision:resnet18", {"conv1": SPATIAL}, "unknown site 'conv1'"),
     ],
@@ -149,6 +150,45 @@ def test_any_callable_that_returns_a_module_is_a_model(tmp_path, kind):
     file.write_text(PLUGIN.replace("4, 3)", "4, 5)"), encoding="utf-8")
     assert resolve(model, {"1": SPATIAL}, folders=folders).key != before
     sys.modules.pop("own_net_a", None)
+
+
+@pytest.mark.parametrize("mistake", ["self.no", "{}['no']", "import_no()", "[][0]", "1 / 0", "raise_(SystemExit(0))"])
+def test_a_constructor_that_fails_is_told_in_one_line(tmp_path, monkeypatch, mistake):
+    code = f"""
+from torch import nn
+
+def import_no():
+    import own_net_no
+
+def raise_(error):
+    raise error
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        {mistake}
+"""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net_f.py").write_text(code, encoding="utf-8")
+    with pytest.raises(FieldError, match=r"'own_net_f\.py:Net': it cannot be made: \w+(Error|Exit): ") as caught:
+        resolve("own_net_f.py:Net", folders=(str(tmp_path),))
+    assert caught.value.path == ("model", "kind")
+    done = CliRunner().invoke(main, ["model", "sites", "own_net_f.py:Net"])
+    (line,) = done.stderr.splitlines()
+    assert (done.exit_code, line.startswith("Error: 'own_net_f.py:Net' cannot be made: ")) == (2, True)
+
+
+def test_a_compressor_whose_layer_cannot_be_made_is_told_in_one_line(tmp_path):
+    (tmp_path / "own_net_g.py").write_text(
+        f"{PLUGIN}\nclass Wrong:\n    stride, commutes_with = 2, frozenset()\n"
+        "    def conv_channels(self, channels): return channels\n"
+        "    def out_channels(self, channels): return channels // 2\n"
+        "    def layer(self, channels): return {}['no']\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(FieldError, match=r"'own_net_g:small': it cannot be made with them: ") as caught:
+        resolve("own_net_g:small", {"1": {"kind": "own_net_g:Wrong"}}, folders=(str(tmp_path),))
+    assert caught.value.path == ("compressors",)
 
 
 def test_model_sites_of_a_file(tmp_path, monkeypatch):

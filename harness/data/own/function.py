@@ -45,11 +45,14 @@ def _read(source: Mapping[str, Any], target: Any) -> Contents:
         return _contents(returned)
     except HarnessError as error:
         raise FieldError(("kind",), f"'{kind}': {error}") from None
+    except (ValueError, TypeError, OverflowError) as error:  # numpy's, of lists of different lengths
+        raise FieldError(("kind",), f"'{kind}' returns no arrays: {' '.join(str(error).split())}") from error
 
 
 def _contents(returned: Any) -> Contents:
     if not isinstance(returned, Mapping) or not set(_SPLITS) <= set(returned):
-        what = f"{type(returned).__name__}" if not isinstance(returned, Mapping) else f"only {', '.join(returned)}"
+        only = ", ".join(map(str, returned)) if isinstance(returned, Mapping) else ""
+        what = f"only {only}" if only else type(returned).__name__
         raise HarnessError(f'{{"train": (images, labels), "test": (images, labels)}} is wanted, it returns {what}')
     for key in returned:
         if key not in _MAY_RETURN:
