@@ -15,6 +15,7 @@ from harness.spec.checks import FieldError
 from harness.spec.errors import HarnessError
 from harness.spec.foreign import declared_model
 from harness.spec.resolve import resolve_trial
+from harness.spec.study import load_study
 from harness.torchvision_compat import import_torchvision
 from harness.training.initialise import initialise
 
@@ -189,6 +190,23 @@ def test_a_compressor_whose_layer_cannot_be_made_is_told_in_one_line(tmp_path):
     with pytest.raises(FieldError, match=r"'own_net_g:small': it cannot be made with them: ") as caught:
         resolve("own_net_g:small", {"1": {"kind": "own_net_g:Wrong"}}, folders=(str(tmp_path),))
     assert caught.value.path == ("compressors",)
+
+
+def test_a_grid_at_a_site_with_dots_in_its_name_is_blamed_by_its_item(tmp_path):
+    (tmp_path / "s.yml").write_text(
+        "study: s\ntask: classification\ndataset: cifar10\nmodel: torchvision:resnet18\nprotocol: cifar-fast\n"
+        "seeds: [0]\ntrials:\n  - name: '{compressors.layer1.0.conv1.stride}'\n"
+        "    compressors: {layer1.0.conv1: spatial}\n    grid:\n      compressors.layer1.0.conv1.stride:\n"
+        "        - 2\n        - 4\n        - 7\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(
+        HarnessError, match=r"s\.yml:14: stride 7 does not divide the 64 channels at 'layer1\.0\.conv1'"
+    ):
+        load_study(tmp_path / "s.yml")
+    text = (tmp_path / "s.yml").read_text(encoding="utf-8")
+    (tmp_path / "s.yml").write_text(text.replace("        - 7\n", ""), encoding="utf-8")
+    assert [item.name for item in load_study(tmp_path / "s.yml").trials] == ["2", "4"]
 
 
 def test_model_sites_of_a_file(tmp_path, monkeypatch):
