@@ -99,7 +99,7 @@ def arguments(**given: Any) -> None:
 
     \b
     harness search arguments own-search.yml --trials 40
-    harness search arguments own-search.yml --objectives accuracy,seconds --set seeds=[0,1]
+    harness search arguments own-search.yml --trials 40 --sampler nsga2 --set seeds=[0,1,2]
     """
     _search("arguments", **given)
 

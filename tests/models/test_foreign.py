@@ -282,6 +282,38 @@ def test_sites_follow_an_installed_package_that_a_plug_in_imports(tmp_path, monk
         assert declared_model(model, (str(beside),)).sites["1"].channels == width
 
 
+DECLARED = """
+from harness.spec.models import ModelDeclaration, Site
+from torch import nn
+
+class Declared(nn.Module):
+    declaration = ModelDeclaration("declared", (1, 28, 28), 10, {"conv": Site("conv", 12, True)}, "own_net_h:Declared")
+
+    def __init__(self, compressors, options):
+        super().__init__()
+"""
+
+
+def test_a_network_that_declares_itself_or_has_a_name_of_a_package(tmp_path, monkeypatch):
+    given = {"theirs": "own_net_h:small", "declared": "own_net_h:Declared"}
+    monkeypatch.setattr("harness.spec.plugins.entry_points", lambda _: given)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net_h.py").write_text(PLUGIN + DECLARED, encoding="utf-8")
+
+    def call(*words):
+        done = CliRunner().invoke(main, ["model", *words])
+        return done.exit_code, done.output
+
+    for name in ("own_net_h.py:Declared", "declared"):
+        code, said = call("sites", name, "--format", "json")
+        assert (code, json.loads(said)) == (0, [{"path": "conv", "channels": 12, "narrowable": True}])
+    code, said = call("sites", "theirs", "--input-shape", "3,32,32", "--classes", "10", "--format", "json")
+    assert (code, [row["path"] for row in json.loads(said)]) == (0, ["0", "1"])
+    assert "did you mean 'declared'?" in call("sites", "declred")[1]
+    assert "theirs: of another package, own_net_h:small\n" in call("list")[1]
+    assert json.loads(call("list", "--format", "json")[1])[-1]["model"] == "declared"
+
+
 def test_model_sites_prints_what_is_saved():
     command = ["model", "sites", "torchvision:squeezenet1_1", "--input-shape", "3,64,64", "--format", "json"]
     done = CliRunner().invoke(main, command)
