@@ -1,13 +1,18 @@
 """`harness model`: the networks and where compressors can stand in them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.common import format_option, print_json, print_table
 from harness.cli.model_sweep import sweep
 from harness.cli.shapes import parse_shape
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError, did_you_mean, in_one_line
+
+if TYPE_CHECKING:
+    from harness.spec.models import ModelDeclaration
+
+_FOLDERS = ["."]  # where plug-ins are looked for first
 
 
 @click.group()
@@ -25,24 +30,28 @@ model.add_command(sweep)
 @model.command("list")
 @format_option("text", "json")
 def list_models(fmt: str) -> None:
-    """List the networks that come with the harness.
+    """List the networks that come with the harness, and those to which other packages give a name.
 
     \b
     harness model list
     """
     from harness.spec.models import MODELS
+    from harness.spec.plugins import entry_points
 
     rows = [
         {"model": m.name, "input_shape": list(m.input_shape), "classes": m.classes, "sites": list(m.sites)}
         for m in MODELS.values()
     ]
+    others = entry_points("harness.models")
     if fmt == "json":
-        print_json(rows)
+        print_json([*rows, *({"model": name, "of_another_package": reference} for name, reference in others.items())])
         return
     print_table(
         ["model", "input", "classes", "sites"],
         [[m.name, "×".join(map(str, m.input_shape)), m.classes, ", ".join(m.sites)] for m in MODELS.values()],
     )
+    for name, reference in others.items():
+        click.echo(f"{name}: of another package, {reference}")
     click.echo("torchvision's are named torchvision:NAME; 'harness model sites torchvision:resnet18' prints where.")
 
 
@@ -64,19 +73,34 @@ def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: 
     harness model sites net.py:Net --input-shape 1,28,28 --classes 10
     """
     from harness.spec.models import MODELS
-    from harness.spec.plugins import is_plugin
+    from harness.spec.plugins import entry_point, entry_points, is_plugin
     from harness.spec.torchvision_models import TORCHVISION
 
-    if is_plugin(name):
-        _foreign_sites(name, stride, parse_shape(input_shape), classes, with_refused, fmt)
+    reference = name if name in MODELS else entry_point("harness.models", name) or name
+    declared = MODELS.get(name) or (_declaration(reference) if is_plugin(reference) else None)
+    if declared is None and is_plugin(reference):
+        _foreign_sites(reference, stride, parse_shape(input_shape), classes, with_refused, fmt)
         return
-    if name not in MODELS:
-        raise HarnessError(f"unknown model '{name}'{did_you_mean(name, MODELS)} (or {TORCHVISION}NAME, FILE.py:NAME)")
-    found = MODELS[name].sites.values()
+    if declared is None:
+        known = [*MODELS, *entry_points("harness.models")]
+        raise HarnessError(f"unknown model '{name}'{did_you_mean(name, known)} (or {TORCHVISION}NAME, FILE.py:NAME)")
+    found = declared.sites.values()
     if fmt == "json":
         print_json([{"path": s.name, "channels": s.channels, "narrowable": s.narrowable} for s in found])
     else:
         print_table(["site", "channels", "'width' possible"], [[s.name, s.channels, s.narrowable] for s in found])
+
+
+def _declaration(reference: str) -> "ModelDeclaration | None":
+    """Return what a plug-in's network declares of itself, as ours do; None where its sites are to be looked for."""
+    from harness.spec.models import ModelDeclaration
+    from harness.spec.plugins import load_plugin
+    from harness.spec.torchvision_models import TORCHVISION
+
+    if reference.startswith(TORCHVISION):
+        return None
+    declared = getattr(load_plugin(reference, _FOLDERS)[0], "declaration", None)
+    return declared if isinstance(declared, ModelDeclaration) else None
 
 
 def _foreign_sites(
@@ -87,12 +111,13 @@ def _foreign_sites(
     from harness.spec.torchvision_models import TORCHVISION, torchvision_name
 
     model: dict[str, Any] = {"kind": name, "classes": classes, "input_shape": shape}
-    folders = ["."]
     if name.startswith(TORCHVISION):
         torchvision_name(name)
     else:
-        model["code"] = load_plugin(name, folders)[1]
-    found = site_costs(foreign_on_meta(model, folders), shape, stride)
+        model["code"] = load_plugin(name, _FOLDERS)[1]
+    with in_one_line(f"'{name}' cannot be made"):
+        network = foreign_on_meta(model, _FOLDERS)
+    found = site_costs(network, shape, stride)
     rows = [site.as_dict() for site in found.sites]
     reasons = [{"path": path, "reason": reason} for path, reason in found.refused.items()] if with_refused else []
     if fmt == "json":

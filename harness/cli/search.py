@@ -21,6 +21,7 @@ _WHY = {
     "budget": "the budget is used up",
     "exhausted": "the space is exhausted",
     "repeats": "the sampler repeats itself: it proposed nothing new 100 times in a row; another --sampler may",
+    "refused": "100 proposals in a row put compressors where they cannot stand together: name fewer 'sites'",
 }
 
 
@@ -54,7 +55,7 @@ _OPTIONS = (
     click.option(
         "--out",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder for the front.  [default: as --db; of a function that of FILE]",
+        help="Folder for the front.  [default: that of FILE]",
     ),
     set_option,
     format_option("text", "json"),
@@ -77,7 +78,8 @@ def placement(**given: Any) -> None:
     --trials counts the placements of this search in the store, so that the same command after a crash completes the
     same budget, and, given once more, has nothing to do. A call goes on from the checkpoints first. What is stored
     already costs nothing. At the end the front is printed, drawn (NAME-front.svg) and written as a study
-    (NAME-front.yml) for `harness run grid`, which meets the test set. Exit codes as of `harness run grid`.
+    (NAME-front.yml), both beside FILE, for `harness run grid`, which meets the test set. Exit codes as of
+    `harness run grid`.
 
     \b
     harness search placement ablations/cifar-search.yml --trials 40
@@ -97,7 +99,7 @@ def arguments(**given: Any) -> None:
 
     \b
     harness search arguments own-search.yml --trials 40
-    harness search arguments own-search.yml --objectives accuracy,seconds --set seeds=[0,1]
+    harness search arguments own-search.yml --trials 40 --sampler nsga2 --set seeds=[0,1,2]
     """
     _search("arguments", **given)
 

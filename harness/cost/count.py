@@ -13,8 +13,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.backends import mha
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness.models.build import build_model
+from harness.spec.errors import in_one_line
 from harness.spec.models import ModelDeclaration
 from harness.torchvision_compat import import_ptflops
 
@@ -66,14 +69,16 @@ def count_config(config: Mapping[str, Any], plugin_paths: Sequence[str | Path] =
         plugin_paths: folders in which modules of plug-ins may lie.
 
     Raises:
-        HarnessError: the model or a compressor cannot be built.
+        HarnessError: the model or a compressor cannot be built, or does not run.
     """
-    try:
-        costs = _build_and_count(config, plugin_paths, "meta")  # shapes without storage
-    except RuntimeError:
-        # A plug-in may need values, which the meta device does not have.
-        with torch.random.fork_rng(devices=[]):
-            costs = _build_and_count(config, plugin_paths, "cpu")
+    kinds = dict.fromkeys([config["model"]["kind"], *(options["kind"] for options in config["compressors"].values())])
+    with in_one_line(f"the network of {', '.join(kinds)} does not run"):
+        try:
+            costs = _build_and_count(config, plugin_paths, "meta")  # shapes without storage
+        except RuntimeError:
+            # A plug-in may need values, which the meta device does not have.
+            with torch.random.fork_rng(devices=[]):
+                costs = _build_and_count(config, plugin_paths, "cpu")
     return {name: float(value) for name, value in asdict(costs).items()}
 
 
@@ -112,11 +117,23 @@ def _count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
     parameter = next(model.parameters(), torch.empty(0))
     image = torch.zeros((1, *input_shape), dtype=parameter.dtype, device=parameter.device)
     formulas = {torch.ops.aten.addmm: addmm, torch.ops.aten.convolution: convolution}
-    with _evaluating(model), torch.no_grad():
+    with _evaluating(model), torch.no_grad(), _in_plain_steps():
         counter = FlopCounterMode(custom_hooks=formulas)
         with counter:
             model(image)
     return int(counter.complexity)
+
+
+@contextmanager
+def _in_plain_steps() -> Iterator[None]:
+    """Have attention computed by matrix products, as it is on the meta device: one operator for all counts nothing."""
+    fused = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        mha.set_fastpath_enabled(fused)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class Book:
     options: Options
     members: dict[Placement, tuple[int, ...]] = field(default_factory=dict)  # with their seeds
     outcomes: dict[Placement, Outcome] = field(default_factory=dict)
+    refused: set[Placement] = field(default_factory=set)  # whose compressors cannot stand together, found in this call
     _costs: dict[Placement, Mapping[str, float]] = field(default_factory=dict)
 
     def open(self) -> None:

@@ -2,7 +2,8 @@
 
 First comes what an earlier call left unfinished, from its checkpoints. Then proposals are taken until the search has as
 many members as its budget says: one that is known already is told from the store and costs nothing. What fails is told
-as failed and held as always; what a pruner ends is stopped at a checkpoint.
+as failed and held as always; what a pruner ends is stopped at a checkpoint. Sites that each can have a compressor may
+refuse them together, which only shows when they are proposed: the sampler is told that this failed, and goes on.
 """
 
 from collections.abc import Mapping
@@ -16,11 +17,15 @@ from harness.search.outcome import Outcome, epochs_of, study_of
 from harness.search.proposals import Proposal, Proposals
 from harness.search.space import Placement
 from harness.spec.attempt import CURVE_FILE, ENDED_WELL, read_curve
+from harness.spec.checks import FieldError
 
 REPEATS = 100
-"""A sampler that proposes so many known placements one after another has nothing new to say."""
+"""A sampler that proposes so many known placements one after another has nothing new to say.
 
-Stopped = Literal["budget", "exhausted", "repeats"]
+Nor has one, other than brute force, that finds so many one after another which cannot be.
+"""
+
+Stopped = Literal["budget", "exhausted", "repeats", "refused"]
 
 
 @dataclass
@@ -46,6 +51,7 @@ class SearchFeed:
     _unfinished: list[Placement] = field(init=False)
     _in_vain: set[Placement] = field(default_factory=set)  # lost in this call: the next one goes on with them
     _repeats: int = 0
+    _refusals: int = 0
 
     def __post_init__(self) -> None:
         """Tell the sampler all that is known."""
@@ -123,29 +129,47 @@ class SearchFeed:
 
     def _new_proposal(self) -> Proposal | None:
         """Ask until a placement is proposed that is not known; those that are, are told from the store."""
-        while self._repeats < REPEATS:
+        while max(self._repeats, self._refusals) < REPEATS:
             if self._known >= self.book.search.space.size:
                 self.stopped = "exhausted"
                 return None
             proposal = self.proposals.ask()
             placement = self._placement(proposal)
             outcome = self.book.outcomes.get(placement)
+            if outcome is None and placement not in self.book.refused and not self._can_be(placement):
+                self.proposals.tell(proposal, "failed")
+                self._refusals += self.book.search.sampler != "brute"  # which tries all that there is
+                continue
             if outcome is not None:
                 self._tell(proposal, placement, outcome)
-            elif placement in self._in_vain or self.book.search.space.trial(placement).key in self._open:
+            elif placement in self.book.refused or placement in self._in_vain or self._is_open(placement):
                 self.proposals.tell(proposal, "failed")  # asked for already: the first of the two brings the value
             else:
-                self._repeats = 0
+                self._repeats = self._refusals = 0
                 return proposal
             self._repeats += 1
         if not self._open:
-            self.stopped = "repeats"
+            self.stopped = "repeats" if self._repeats >= REPEATS else "refused"
         return None
+
+    def _can_be(self, placement: Placement) -> bool:
+        """Return whether the compressors of a placement can stand together; each has been tried alone."""
+        try:
+            self.book.search.space.trial(placement)
+        except FieldError as error:
+            if error.path != ("compressors",):  # another mistake, such as a plug-in that was edited meanwhile
+                raise
+            self.book.refused.add(placement)
+            return False
+        return True
+
+    def _is_open(self, placement: Placement) -> bool:
+        return self.book.search.space.trial(placement).key in self._open
 
     @property
     def _known(self) -> int:
         """How many placements need not be asked for any more."""
-        return len(self.book.outcomes.keys() | self.book.members.keys())
+        return len(self.book.outcomes.keys() | self.book.members.keys() | self.book.refused)
 
     def _tell(self, proposal: Proposal, placement: Placement, outcome: Outcome) -> None:
         values = self.book.objectives(placement) if outcome.state in {"value", "nan"} else ()

@@ -120,7 +120,7 @@ def _form(data: Mapping[str, Any]) -> type[SearchFile]:
     """Return the form of a file: that of a function's arguments where its task is no training of ours."""
     task = named(data.get("task"))
     kind = task.get("kind") if isinstance(task, dict) else None
-    return PlacementFile if kind in {None, "classification"} else ArgumentFile
+    return PlacementFile if kind in (None, "classification") else ArgumentFile
 
 
 def _space(file: PlacementFile, data: Mapping[str, Any], folders: Sequence[str]) -> Space:

@@ -1,6 +1,7 @@
 """The study file that a search writes: its front, trained on the whole training set, to meet the test set."""
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,18 @@ from ruamel.yaml import YAML
 
 from harness.search.file import Search
 from harness.search.front import Candidate
+from harness.spec.errors import HarnessError
 from harness.spec.files import atomic_write
+
+_HEAD = "# The front of the search"
+
+
+def check_place(path: Path) -> None:
+    """Raise HarnessError where a front cannot be written to `path`: another file is there, or the folder is closed."""
+    if path.exists() and not (path.is_file() and path.read_bytes().startswith(_HEAD.encode())):
+        raise HarnessError(f"{path} is there and no front of a search: move it, name another 'study', or say --out")
+    if path.parent.exists() and not os.access(path.parent, os.W_OK):
+        raise HarnessError(f"the front cannot be written to {path.parent}: say --out FOLDER")
 
 
 def write_front(path: Path, search: Search, front: Sequence[Candidate], members: int) -> None:
@@ -23,7 +35,7 @@ def write_front(path: Path, search: Search, front: Sequence[Candidate], members:
         how = how.replace("placements", "points")
         what, found, said = "arguments", [f"{search.objectives[0]} as the function returned it"] * 2, []
     lines = [
-        f"# The front of the search '{search.name}' ({search.file}), written by `harness search {what}`.",
+        f"{_HEAD} '{search.name}' ({search.file}), written by `harness search {what}`.",
         f"# {how}; {found[0]}, seeds {seeds}.",
         *said,
         f"study: {search.front_name}",

@@ -34,8 +34,8 @@ class SearchResult:
 
     search: Search
     summary: Summary
-    stopped: str | None = None  # budget, exhausted, repeats; None: interrupted
-    counts: Mapping[str, int] = field(default_factory=dict)  # placements by outcome; "unfinished" among them
+    stopped: str | None = None  # budget, exhausted, repeats, refused; None: interrupted
+    counts: Mapping[str, int] = field(default_factory=dict)  # placements by outcome, "unfinished" and "refused" too
     members: int = 0
     stale: int = 0  # of the values: found with other code
     front: Sequence[Candidate] = ()
@@ -57,12 +57,16 @@ def run_search(
 
     `trials` None means 50, or all placements for brute force. Placements that earlier calls have made count. `confirm`
     are fresh seeds with which the front's placements are run again. `out` is where the files go, by default beside the
-    database, those of a function beside its search file, so that they find its code. Raises HarnessError, before
-    anything runs, where data are missing, a seed to confirm with is not fresh, the name is another study's, or another
-    driver is at work.
+    search file, from where the paths in it lead. Raises HarnessError, before anything runs, where data are missing, a
+    seed to confirm with is not fresh, the name is another study's, a file of another kind is where the front is to be,
+    or another driver is at work.
     """
+    from harness.search.front_file import check_place
+
     if known := [seed for seed in confirm if seed in search.seeds]:
         raise HarnessError(f"--confirm needs fresh seeds: {known[0]} is one of the search's own {list(search.seeds)}")
+    out = Path(search.file).resolve().parent if out is None else out
+    check_place(_study_file(search, out))
     budget = trials or (int(search.space.size) if search.sampler == "brute" else BUDGET)
     base = [search.space.sample]
     libraries = libraries_of((trial.config, search.space.plugin_folders) for trial in base)
@@ -84,8 +88,7 @@ def run_search(
             result.front = _confirmed(book, result, tuple(confirm), display, executors)
         _conclude(book, result)
     if result.front and not result.summary.interrupted:
-        beside = Path(search.file) if search.of_arguments else options.db
-        _write(result, found, beside.resolve().parent if out is None else out)
+        _write(result, found, out)
     return result
 
 
@@ -147,9 +150,9 @@ def _candidates(book: Book) -> list[Candidate]:
 def _conclude(book: Book, result: SearchResult) -> None:
     """Count what is known, and plan the members once more for what is held."""
     counts = Counter[str](outcome.state for outcome in book.outcomes.values())
-    counts["unfinished"] = len(book.unfinished)
+    counts |= {"unfinished": len(book.unfinished), "refused": len(book.refused)}
     result.counts = {state: count for state, count in counts.items() if count}
-    if not result.summary.interrupted and len(book.outcomes) == book.search.space.size:
+    if not result.summary.interrupted and len(book.outcomes) + len(book.refused) == book.search.space.size:
         result.stopped = "exhausted"
     result.members = len(book.members)
     result.stale = sum(outcome.stale for outcome in book.outcomes.values())
@@ -164,12 +167,16 @@ def _add(summary: Summary, other: Summary) -> None:
     summary.interrupted = summary.interrupted or other.interrupted
 
 
+def _study_file(search: Search, out: Path) -> Path:
+    return out / f"{search.front_name}.yml"
+
+
 def _write(result: SearchResult, found: Sequence[Candidate], out: Path) -> None:
     """Write the front's study and figure."""
     from harness.search.front_file import write_front
     from harness.search.plot import plot_front
 
-    result.study_file = out / f"{result.search.front_name}.yml"
+    result.study_file = _study_file(result.search, out)
     result.figure = out / f"{result.search.name}-front.svg"
     write_front(result.study_file, result.search, result.front, result.members)
     plot_front(result.figure, result.search, found, result.front)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+from harness.spec.checks import FieldError
 from harness.spec.keys import canonical_json
 from harness.spec.resolve import Trial, named, resolve_trial
 
@@ -157,7 +158,10 @@ class Space:
                 return None
             placement.append((site, stride))
         found = self.placement(self.chosen(tuple(placement)))
-        return found if self.trial(found).key == key else None
+        try:
+            return found if self.trial(found).key == key else None
+        except FieldError:  # of another network, of the same sites: in this one they cannot stand together
+            return None
 
     @cached_property
     def _by_options(self) -> dict[str, dict[str, int]]:

@@ -4,12 +4,12 @@ A module's digest is taken from its syntax tree, without comments, docstrings an
 of Python is left out or written alike: empty fields, empty pieces of f-strings, and characters that one version prints
 and an older one escapes. A set of modules is digested with everything that they import from where they are: ours from
 `harness` (but for `harness.spec`, whose effect is in the configuration, and so in the key), a plug-in from its own
-package or folder, and never ours.
+package or folder, and never ours. A plug-in's imports also run the `__init__` of each package that they lead through.
 """
 
 import ast
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from unicodedata import ucd_3_2_0
@@ -24,7 +24,7 @@ Finder = Callable[[str], Path | None]
 
 def code_digest(modules: Iterable[str], without: Collection[str] = ()) -> str:
     """Return the digest of modules of ours with what they import of ours, but `without` some: 16 hexadecimal digits."""
-    return _digest_all(modules, lambda name: None if name in without else _find_ours(name))
+    return _hash(_follow(modules, lambda name: None if name in without else _find_ours(name)))
 
 
 def plugin_digest(module: str, root: Path) -> str:
@@ -33,17 +33,17 @@ def plugin_digest(module: str, root: Path) -> str:
     A module of a package is followed within that package (whose `__init__` files count too), a single file within its
     folder, but not among installed packages.
     """
-    return _digest_all(_with_parents(module), _within(module, root))
+    return _hash(plugin_modules(module, root))
 
 
 def chosen_digest(module: str, find: Finder) -> str:
     """Return the digest of a module with what it imports, as far as `find` knows the files of these names."""
-    return _digest_all([module], find)
+    return _hash(_follow([module], find))
 
 
 def plugin_modules(module: str, root: Path) -> dict[str, str]:
     """Return the modules of which `plugin_digest` is made: the digest of each by its name."""
-    return _follow(_with_parents(module), _within(module, root))
+    return _follow(_with_parents(module), _within(module, root), packages=_packages)
 
 
 def plugin_imports(module: str, root: Path) -> frozenset[str]:
@@ -99,14 +99,19 @@ def _find_ours(name: str) -> Path | None:
     return find_module(name, _PACKAGE.parent)
 
 
-def _digest_all(modules: Iterable[str], find: Finder) -> str:
-    """Hash the trees of `modules` and of what they import, in order of name."""
-    text = "\n".join(f"{name} {digest}" for name, digest in sorted(_follow(modules, find).items()))
+def _hash(modules: Mapping[str, str]) -> str:
+    """Return one digest of the digests of modules, in order of name."""
+    text = "\n".join(f"{name} {digest}" for name, digest in sorted(modules.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def _follow(modules: Iterable[str], find: Finder) -> dict[str, str]:
-    """Follow imports from `modules` as far as `find` knows the names, and return the digest of each module found."""
+def _follow(
+    modules: Iterable[str], find: Finder, packages: Callable[[str, Finder], Iterable[str]] = lambda *_: ()
+) -> dict[str, str]:
+    """Follow imports from `modules` as far as `find` knows the names, and return the digest of each module found.
+
+    `packages` says what else is run where a name is imported.
+    """
     found: dict[str, str] = {}
     todo = list(modules)
     while todo:
@@ -117,7 +122,19 @@ def _follow(modules: Iterable[str], find: Finder) -> dict[str, str]:
         digest, imports = _read_file(path, name)
         found[name] = digest
         todo.extend(imports)
+        todo.extend(package for imported in imports for package in packages(imported, find))
     return found
+
+
+def _packages(name: str, find: Finder) -> Iterator[str]:
+    """Yield the packages around a name whose `__init__` does something: that of `a.b` is run by `from a.b import c`.
+
+    An empty one counts where it is imported by its own name alone, as it always has: no key changes for its sake.
+    """
+    for package in _with_parents(name)[:-1]:
+        path = find(package)
+        if path is not None and _read_file(path, package)[0] != _NOTHING:
+            yield package
 
 
 def _read_file(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
@@ -187,3 +204,7 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         return body[1:]
     return body
+
+
+_NOTHING = hashlib.sha256("".join(_dump(ast.parse(""))).encode()).hexdigest()
+"""The digest of an empty module."""

@@ -1,6 +1,7 @@
 """What a person is told when something that she wrote cannot be used: one line with what, where and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -15,6 +16,17 @@ class SpecError(HarnessError):
         place = "" if file is None else f"{file}:{line}: " if line is not None else f"{file}: "
         super().__init__(f"{place}{message}")
         self.message = message
+
+
+@contextmanager
+def in_one_line(what: str) -> Iterator[None]:
+    """Turn whatever a person's own code raises in the block into a HarnessError that begins with `what`."""
+    try:
+        yield
+    except HarnessError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise HarnessError(f"{what}: {' '.join([f'{type(error).__name__}:', *str(error).split()])}") from error
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

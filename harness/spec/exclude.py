@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.spec.checks import FieldError
 from harness.spec.errors import did_you_mean
-from harness.spec.grid import ROOTS, Point, apply
+from harness.spec.grid import ROOTS, Point, apply, steps
 
 Condition = Mapping[str, Any]
 _NOTHING = object()
@@ -32,7 +32,7 @@ class View:
 
     def found(self, path: str) -> list[Any]:
         """Return the values that a path leads to: one for each site where it begins with `compressor`."""
-        root, *keys = path.split(".")
+        root, *keys = steps(path, self.parts)
         by_site = self.parts.get("compressors")
         if root == "compressor":
             starts = list(by_site.values()) if isinstance(by_site, Mapping) else []

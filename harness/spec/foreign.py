@@ -5,18 +5,26 @@ found is kept on disk under everything that it follows from (`harness.spec.found
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.spec.checks import FieldError, validate
 from harness.spec.datasets import DatasetDeclaration
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError, did_you_mean, in_one_line
 from harness.spec.found import found
 from harness.spec.keys import canonical_json
 from harness.spec.models import MODELS, ModelDeclaration, Site
-from harness.spec.plugins import entry_point, entry_points, is_plugin, load_object, load_plugin, plugin_options
+from harness.spec.plugins import (
+    entry_point,
+    entry_points,
+    is_plugin,
+    load_object,
+    load_plugin,
+    outside_of,
+    plugin_options,
+)
 from harness.spec.signature import without
 from harness.spec.torchvision_models import TORCHVISION, torchvision_digest, torchvision_name
 
@@ -89,7 +97,9 @@ def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDe
     if model is not None:
         return replace(model, sites=model.sites_of(model.options.model_validate(options)))
     bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
-    rows = found("sites", bare, lambda: load_object(f"{_FOREIGN}:describe")(bare, folders))
+    with in_one_line("it cannot be made"):
+        imports = _imports([kind], folders)
+        rows = found("sites", bare, lambda: load_object(f"{_FOREIGN}:describe")(bare, folders), imports)
     channels, height, width = config["input_shape"]
     sites = {path: Site(path, count, narrowable) for path, count, narrowable in rows}
     return ModelDeclaration(kind, (channels, height, width), config["classes"], sites, f"{_FOREIGN}:build_foreign")
@@ -107,9 +117,21 @@ def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None
     if "input_shape" not in model or not compressors:
         return
     parts = {"model": {k: v for k, v in model.items() if k != "weights"}, "compressors": compressors}
-    refusal = found("standing", parts, lambda: load_object(f"{_FOREIGN}:refusal")(parts, folders))
+    kinds = [model["kind"], *(options["kind"] for options in compressors.values())]
+    imports = _imports(kinds, folders)
+    try:
+        with in_one_line("it cannot be made with them"):
+            refusal = found("standing", parts, lambda: load_object(f"{_FOREIGN}:refusal")(parts, folders), imports)
+    except HarnessError as error:
+        refusal = str(error)
     if refusal is not None:
         raise FieldError(("compressors",), f"'{model['kind']}': {refusal}")
+
+
+def _imports(kinds: Iterable[str], folders: Sequence[str]) -> frozenset[str]:
+    """Return what the plug-ins among networks and compressors import beside their own code."""
+    plugins = {kind for kind in kinds if is_plugin(kind) and not kind.startswith(TORCHVISION)}
+    return frozenset(name for kind in plugins for name in outside_of(kind, folders))
 
 
 def _declared(
@@ -134,7 +156,7 @@ def _weights(given: Mapping[str, Any], folders: Sequence[str]) -> tuple[dict[str
     if "num_classes" in kept:
         raise FieldError(("num_classes",), "'num_classes' follows from the dataset")
     loses = kept.get("loses", "slice")
-    if loses not in {"slice", "fold", "fresh"} or ("loses" in kept and "weights" not in kept):
+    if loses not in ("slice", "fold", "fresh") or ("loses" in kept and "weights" not in kept):
         raise FieldError(("loses",), "'loses' (slice, fold or fresh) goes with 'weights': how its layers lose channels")
     if "weights" not in kept:
         return kept, {}

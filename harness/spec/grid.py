@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from harness.spec.source import parse_value
 
 Point = Mapping[str, Any]
 _PARTS = ("task", "dataset", "model", "protocol", "compressor")
+_BRINGS = ("at", "compressor", "compressors")
 ROOTS = (*_PARTS, "compressors", "at", "seeds", "target", "arguments")
 """What a dotted path can begin with."""
 
@@ -31,6 +32,21 @@ class Override:
         if not equals or not path.strip():
             raise HarnessError(f"--set takes PATH=VALUE, e.g. protocol.epochs=2, not '{text}'")
         return cls(path.strip(), parse_value(value, f"--set {path.strip()}"))
+
+
+def taken(overrides: Sequence[Override], entry: Mapping[str, Any], point: Point) -> list[Override]:
+    """Return the overrides that a trial takes: one of `compressor.x` is none of a trial without compressors.
+
+    Unless others bring one: `at`, `compressor` or `compressors` themselves.
+    """
+    brought = any(override.path.partition(".")[0] in _BRINGS and not _reaches_in(override) for override in overrides)
+    if brought or not any(_reaches_in(override) for override in overrides) or apply(entry, point).get("compressors"):
+        return list(overrides)
+    return [override for override in overrides if not _reaches_in(override)]
+
+
+def _reaches_in(override: Override) -> bool:
+    return override.path.startswith("compressor.")
 
 
 def points(grid: Mapping[str, list[Any]], zipped: Mapping[str, list[Any]] | None = None) -> Iterator[Point]:
@@ -86,12 +102,24 @@ def apply(entry: Mapping[str, Any], *points: Point) -> dict[str, Any]:
     return _written_out(result)
 
 
+def steps(path: str, parts: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a dotted path; a site of `parts` with dots in its own name (`layer1.0.conv1`) is one."""
+    root, _, rest = path.partition(".")
+    by_site = parts.get("compressors") if root == "compressors" else None
+    sites = [s for s in by_site if f"{rest}.".startswith(f"{s}.")] if isinstance(by_site, Mapping) else []
+    if not sites:
+        return path.split(".")
+    site = max(sites, key=len)
+    return [root, site, *rest[len(site) :].split(".")[1:]]
+
+
 def _put(target: dict[str, Any], path: str, value: Any) -> None:
     keys = path.split(".")
     if keys[0] not in ROOTS:
         raise FieldError((path,), f"'{path}' leads nowhere{did_you_mean(keys[0], ROOTS)}")
     if keys[0] == "compressors" and {"at", "compressor"} <= target.keys():
         _written_out(target)
+    keys = steps(path, target)
     by_site = target.get("compressors")
     if keys[0] == "compressor" and "compressor" not in target and by_site and isinstance(by_site, dict):
         for site in by_site:  # all sites are meant

@@ -5,6 +5,7 @@ from string import Formatter
 from typing import Any
 
 from harness.spec.checks import FieldError
+from harness.spec.grid import steps
 
 
 def render_name(template: str, parts: Mapping[str, Any]) -> str:
@@ -31,7 +32,7 @@ def _value(word: str, parts: Mapping[str, Any]) -> str:
     if word.startswith("compressor."):
         return str(_one(word.removeprefix("compressor."), word, parts))
     value: Any = parts
-    for key in word.split("."):
+    for key in steps(word, parts):
         if not isinstance(value, Mapping) or key not in value:
             raise FieldError(("name",), f"'{{{word}}}' in the name is nothing that this trial sets")
         value = value[key]

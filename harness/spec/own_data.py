@@ -80,6 +80,8 @@ def resolve_dataset(value: Any, folders: Sequence[str]) -> DatasetDeclaration:
 
     Raises FieldError with the path within `value`: an unknown name or option, data that are not there or of no use.
     """
+    if "kind" not in value:
+        raise FieldError((), f"a dataset is written NAME or {{kind: NAME, option: value}}, not {dict(value)}")
     kind = value["kind"]
     options = {key: option for key, option in value.items() if key != "kind"}
     if isinstance(kind, str) and kind in DATASETS:

@@ -48,11 +48,16 @@ def _last_setter(dotted: Iterable[str], forms: Sequence[YamlPath]) -> str | None
     """Return which of the dotted paths set what an error is about: the longest, and of these the last."""
     found = None
     for path in dotted:
-        keys = tuple(path.split("."))
-        sets = any(form[: len(keys)] == keys for form in forms) or forms[0] in ((path,), keys[: len(forms[0])])
-        if sets and (found is None or len(keys) >= len(found.split("."))):
+        first, *_ = dotted_forms = [_dotted(form) for form in forms]
+        sets = any(form.startswith(_dotted((path,))) for form in dotted_forms) or _dotted((path,)).startswith(first)
+        if sets and (found is None or path.count(".") >= found.count(".")):
             found = path
     return found
+
+
+def _dotted(path: YamlPath) -> str:
+    """Return a path as a grid writes it, whose sites may have dots in their own names; each key ends with a dot."""
+    return "".join(f"{key}." for key in path)
 
 
 def _shorthand(path: YamlPath) -> list[YamlPath]:

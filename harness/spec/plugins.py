@@ -71,7 +71,7 @@ def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
     try:
         digest = plugin_digest(module_name, root)
         module = _import(module_name, root, digest)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself when it is imported must not end us
         raise _not_imported(module_name, error) from error
     if not hasattr(module, object_name):
         names = [name for name in vars(module) if not name.startswith("_")]
@@ -124,7 +124,14 @@ def imports_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
     return plugin_imports(module_name, root)
 
 
-def _not_imported(module: str, error: Exception) -> FieldError:
+def outside_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
+    """Return what a plug-in's code imports, or may, that is none of its own modules, and so not in its digest."""
+    root, module_name, _ = find_plugin(kind, folders)
+    own = {name.partition(".")[0] for name in plugin_modules(module_name, root)}
+    return frozenset(n for n in plugin_imports(module_name, root) if n.partition(".")[0] not in own)
+
+
+def _not_imported(module: str, error: BaseException) -> FieldError:
     reason = " ".join(str(error).split()) or "no reason given"
     return FieldError(("kind",), f"cannot import '{module}': {type(error).__name__}: {reason}")
 
@@ -166,7 +173,9 @@ def _import(name: str, root: Path, digest: str) -> ModuleType:
 
     Raises ImportError where the name belongs to a module that is no plug-in, which others may use.
     """
-    own = plugin_modules(name, root)
+    found = plugin_modules(name, root)
+    packages = {part[:end] for part in found for end in range(len(part)) if part[end] == "."}  # empty ones too
+    own = {**dict.fromkeys(packages, ""), **found}
     state = {part: (root, code) for part, code in {**own, f"{name}:": digest}.items()}
     if any(_loaded.get(part, now) != now for part, now in state.items()):
         for loaded in [key for key in sys.modules if key in own or key.startswith(f"{name}.")]:

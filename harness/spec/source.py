@@ -19,6 +19,8 @@ YamlPath = tuple[str | int, ...]
 
 _PLAIN = "tag:yaml.org,2002:"
 _LARGEST = 100_000  # keys and items; aliases of aliases could otherwise fill the memory
+_SHOWN = 20  # characters of a value that cannot be read
+_KINDS = {"int": "whole number", "float": "number", "bool": "true or false"}
 _SCALARS = {f"{_PLAIN}{name}" for name in ("str", "int", "float", "bool", "null")}
 
 
@@ -124,7 +126,12 @@ def _plain(node: Node, path: YamlPath, lines: dict[YamlPath, int], file: str) ->
         return [_plain(item, (*path, i), lines, file) for i, item in enumerate(node.value)]
     if not isinstance(node, ScalarNode) or node.tag not in _SCALARS:
         raise _tag_refused(node, file, line)
-    return YAML(typ="safe", pure=True).constructor.construct_object(node)
+    try:
+        return YAML(typ="safe", pure=True).constructor.construct_object(node)
+    except (ValueError, KeyError):  # of a word under a tag of numbers, or of more digits than Python reads
+        said = node.value if len(node.value) <= _SHOWN else f"{node.value[:_SHOWN]}…"
+        kind = _KINDS.get(node.tag.removeprefix(_PLAIN), "value")
+        raise SpecError(f"'{said}' is no {kind} that can be read", file=file, line=line) from None
 
 
 def _tag_refused(node: Node, file: str, line: int) -> SpecError:

@@ -48,7 +48,7 @@ def _plugin(site: Site, kind: str, given: Mapping[str, Any], folders: Sequence[s
         raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
     try:
         stride = target(**given).stride
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
         raise FieldError(("kind",), f"'{kind}' refuses its options: {reason}") from error
     if type(stride) is not int or stride < 1:

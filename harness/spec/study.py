@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.spec.checks import FieldError
+from harness.spec.errors import SpecError
 from harness.spec.exclude import View, left
-from harness.spec.grid import Override, Point, apply, normalise, points
+from harness.spec.grid import Override, Point, apply, normalise, points, taken
 from harness.spec.include import Said, WrittenEntry, WrittenStudy, read_study
 from harness.spec.names import render_name
 from harness.spec.own_data import looking_once
@@ -93,14 +94,23 @@ def load_study(path: Path | str | Mapping[str, Any], overrides: Sequence[Overrid
 
 
 def _expand(written: WrittenStudy, overrides: Sequence[Override]) -> Iterator[tuple[WrittenEntry, StudyTrial]]:
-    """Yield each point of each entry that is not excluded, resolved, with the entry."""
+    """Yield each point of each entry that is not excluded, resolved, with the entry.
+
+    Raises SpecError for an override that no trial takes.
+    """
+    used: set[str] = set()
     for entry in written.entries:
         parts = entry.parts(written.defaults)
         base = normalise({key: said.value for key, said in parts.items()})
         for point in _points(entry, parts, base):
             with placing(entry, parts, point, overrides):
-                trial = _trial(entry.data["name"], base, point, overrides, written.folders)
+                own = taken(overrides, base, point)
+                trial = _trial(entry.data["name"], base, point, own, written.folders)
+            used |= {override.path for override in own}
             yield entry, trial
+    for override in overrides:
+        if override.path not in used:
+            raise SpecError("no trial of the study has a compressor", file=f"--set {override.path}")
 
 
 def _points(entry: WrittenEntry, parts: Mapping[str, Said], base: Mapping[str, Any]) -> Sequence[Point]:

@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.cost.count import Costs, count, count_config
 from harness.models.build import build_model
+from harness.spec.errors import HarnessError
 
 SPATIAL_2 = {"conv2": {"kind": "spatial", "stride": 2}}
 SPATIAL_4 = {"conv2": {"kind": "spatial", "stride": 4}}
@@ -84,6 +85,40 @@ def test_macs_of_other_layers(layer):
     assert count(layer, (4, 7, 7)).macs == torch_macs(layer, 4, 7, 7) > 0
 
 
+class Tokens(nn.Module):
+    """Attention between the places of a map: (N, 16, H, W) → (N, H·W, 16)."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        tokens = x.flatten(2).transpose(1, 2)
+        if not isinstance(self.layer, nn.MultiheadAttention):
+            return self.layer(tokens)
+        return self.layer(tokens, tokens, tokens, need_weights=False)[0]
+
+
+ATTENTION = 4 * 64 * 16 * 16 + 2 * 64 * 64 * 16  # four projections of 64 tokens, and two products of tokens by tokens
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(
+    ("make", "macs"),
+    [
+        (lambda: nn.MultiheadAttention(16, 4, batch_first=True), ATTENTION),
+        (lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), ATTENTION + 2 * 64 * 16 * 32),
+    ],
+    ids=["attention", "transformer"],
+)
+def test_attention_counts_the_same_wherever_it_runs(make, macs, device):
+    from torch.backends import mha
+
+    fused = mha.get_fastpath_enabled()
+    assert count(Tokens(make()).to(device), (16, 8, 8)).macs == macs
+    assert mha.get_fastpath_enabled() == fused
+
+
 def test_functional_convolutions_count():
     class Functional(nn.Module):
         def forward(self, x):
@@ -125,6 +160,28 @@ def test_counting_prints_nothing_and_draws_no_random_number(capfd):
     count_config(config(CONV1X1_2))
     assert torch.equal(torch.get_rng_state(), state)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ("nn.Conv2d(channels, channels, 1)", "RuntimeError: "),  # too many
+        ("{}['missing']", "KeyError: 'missing'"),
+        ("nn.Sigmoid(1, 2)", "TypeError: "),
+    ],
+)
+def test_a_plug_in_whose_layer_is_wrong_is_told_in_one_line(tmp_path, layer, said):
+    (tmp_path / "wrong_layer.py").write_text(
+        "from dataclasses import dataclass\nfrom torch import nn\n@dataclass(frozen=True)\nclass Wrong:\n"
+        "    stride: int\n    commutes_with = frozenset()\n"
+        "    def conv_channels(self, channels): return channels\n"
+        "    def out_channels(self, channels): return channels // self.stride\n"
+        f"    def layer(self, channels): return {layer}\n"
+    )
+    with pytest.raises(HarnessError, match=r"the network of mnist_cnn, wrong_layer:Wrong does not run: ") as caught:
+        count_config(config({"conv2": {"kind": "wrong_layer:Wrong", "stride": 2}}), [tmp_path])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_plugin_that_needs_values_is_counted_on_the_cpu(tmp_path):

@@ -1,5 +1,6 @@
 """Foreign networks in trials: sites, what starts equal, weights from a file, refusals in one line."""
 
+import importlib
 import json
 import sys
 from importlib import import_module
@@ -12,7 +13,9 @@ from harness.cli import main
 from harness.models.build import build_model
 from harness.spec.checks import FieldError
 from harness.spec.errors import HarnessError
+from harness.spec.foreign import declared_model
 from harness.spec.resolve import resolve_trial
+from harness.spec.study import load_study
 from harness.torchvision_compat import import_torchvision
 from harness.training.initialise import initialise
 
@@ -99,6 +102,7 @@ def test_weights_of_a_file_are_not_initialised_again(tmp_path, loses):
         ({"kind": "torchvision:resnet18", "foo": 1}, None, "unexpected keyword argument 'foo'"),
         ({"kind": "torchvision:resnet18", "num_classes": 3}, None, "follows from the dataset"),
         ({"kind": "torchvision:resnet18", "weights": "no.pt"}, None, "there is no file 'no.pt'"),
+        ({"kind": "torchvision:resnet18", "weights": "no.pt", "loses": ["slice"]}, None, "'loses' .* goes with"),
         ("torchvision:resnet18", {"layer1.0": SPATIAL}, "unknown site 'layer1.0'"),
         ("torchvision:resnet18", {"conv1": SPATIAL}, "unknown site 'conv1'"),
     ],
@@ -149,6 +153,62 @@ def test_any_callable_that_returns_a_module_is_a_model(tmp_path, kind):
     sys.modules.pop("own_net_a", None)
 
 
+@pytest.mark.parametrize("mistake", ["self.no", "{}['no']", "import_no()", "[][0]", "1 / 0", "raise_(SystemExit(0))"])
+def test_a_constructor_that_fails_is_told_in_one_line(tmp_path, monkeypatch, mistake):
+    code = f"""
+from torch import nn
+
+def import_no():
+    import own_net_no
+
+def raise_(error):
+    raise error
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        {mistake}
+"""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net_f.py").write_text(code, encoding="utf-8")
+    with pytest.raises(FieldError, match=r"'own_net_f\.py:Net': it cannot be made: \w+(Error|Exit): ") as caught:
+        resolve("own_net_f.py:Net", folders=(str(tmp_path),))
+    assert caught.value.path == ("model", "kind")
+    done = CliRunner().invoke(main, ["model", "sites", "own_net_f.py:Net"])
+    (line,) = done.stderr.splitlines()
+    assert (done.exit_code, line.startswith("Error: 'own_net_f.py:Net' cannot be made: ")) == (2, True)
+
+
+def test_a_compressor_whose_layer_cannot_be_made_is_told_in_one_line(tmp_path):
+    (tmp_path / "own_net_g.py").write_text(
+        f"{PLUGIN}\nclass Wrong:\n    stride, commutes_with = 2, frozenset()\n"
+        "    def conv_channels(self, channels): return channels\n"
+        "    def out_channels(self, channels): return channels // 2\n"
+        "    def layer(self, channels): return {}['no']\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(FieldError, match=r"'own_net_g:small': it cannot be made with them: ") as caught:
+        resolve("own_net_g:small", {"1": {"kind": "own_net_g:Wrong"}}, folders=(str(tmp_path),))
+    assert caught.value.path == ("compressors",)
+
+
+def test_a_grid_at_a_site_with_dots_in_its_name_is_blamed_by_its_item(tmp_path):
+    (tmp_path / "s.yml").write_text(
+        "study: s\ntask: classification\ndataset: cifar10\nmodel: torchvision:resnet18\nprotocol: cifar-fast\n"
+        "seeds: [0]\ntrials:\n  - name: '{compressors.layer1.0.conv1.stride}'\n"
+        "    compressors: {layer1.0.conv1: spatial}\n    grid:\n      compressors.layer1.0.conv1.stride:\n"
+        "        - 2\n        - 4\n        - 7\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(
+        HarnessError, match=r"s\.yml:14: stride 7 does not divide the 64 channels at 'layer1\.0\.conv1'"
+    ):
+        load_study(tmp_path / "s.yml")
+    text = (tmp_path / "s.yml").read_text(encoding="utf-8")
+    (tmp_path / "s.yml").write_text(text.replace("        - 7\n", ""), encoding="utf-8")
+    assert [item.name for item in load_study(tmp_path / "s.yml").trials] == ["2", "4"]
+
+
 def test_model_sites_of_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_net_c.py").write_text(PLUGIN, encoding="utf-8")
@@ -180,6 +240,78 @@ def test_what_was_found_is_kept(own_cache, monkeypatch):
     monkeypatch.setattr("harness.spec.found._known", {})
     monkeypatch.setattr("harness.models.foreign.describe", lambda *_: pytest.fail("looked again"))
     resolve("torchvision:squeezenet1_1")
+
+
+def kept(own_cache):
+    return len(list((own_cache / "harness" / "networks").glob("*.json")))
+
+
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("import math, torch, torchvision.ops, harness.layers", 2),
+        ("from own_net_sizes import WIDTH", 2),
+        ("import numpy", 0),
+        ("from importlib import import_module", 0),
+    ],
+)
+def test_what_is_known_of_a_plug_in_is_kept_where_its_key_holds_all_that_it_imports(tmp_path, own_cache, line, files):
+    (tmp_path / "own_net_sizes.py").write_text("WIDTH = 8\n", encoding="utf-8")
+    (tmp_path / "own_net_d.py").write_text(f"{line}\n{PLUGIN}", encoding="utf-8")
+    resolve("own_net_d.py:small", {"1": SPATIAL}, folders=(str(tmp_path),))
+    assert kept(own_cache) == files
+    for name in ("own_net_d", "own_net_sizes"):
+        sys.modules.pop(name, None)
+
+
+def test_sites_follow_an_installed_package_that_a_plug_in_imports(tmp_path, monkeypatch):
+    installed, beside = tmp_path / "installed", tmp_path / "study"
+    installed.mkdir()
+    beside.mkdir()
+    monkeypatch.syspath_prepend(installed)
+    (beside / "own_net_e.py").write_text(
+        f"from own_widths import WIDTH\n{PLUGIN.replace('width=8', 'width=WIDTH')}", encoding="utf-8"
+    )
+    for width in (8, 12):
+        (installed / "own_widths.py").write_text(f"WIDTH = {width}\n", encoding="utf-8")
+        importlib.invalidate_caches()
+        for name in ("own_net_e", "own_widths"):
+            sys.modules.pop(name, None)
+        monkeypatch.setattr("harness.spec.found._known", {})  # another process
+        model = resolve("own_net_e.py:small", folders=(str(beside),)).config["model"]
+        assert declared_model(model, (str(beside),)).sites["1"].channels == width
+
+
+DECLARED = """
+from harness.spec.models import ModelDeclaration, Site
+from torch import nn
+
+class Declared(nn.Module):
+    declaration = ModelDeclaration("declared", (1, 28, 28), 10, {"conv": Site("conv", 12, True)}, "own_net_h:Declared")
+
+    def __init__(self, compressors, options):
+        super().__init__()
+"""
+
+
+def test_a_network_that_declares_itself_or_has_a_name_of_a_package(tmp_path, monkeypatch):
+    given = {"theirs": "own_net_h:small", "declared": "own_net_h:Declared"}
+    monkeypatch.setattr("harness.spec.plugins.entry_points", lambda _: given)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net_h.py").write_text(PLUGIN + DECLARED, encoding="utf-8")
+
+    def call(*words):
+        done = CliRunner().invoke(main, ["model", *words])
+        return done.exit_code, done.output
+
+    for name in ("own_net_h.py:Declared", "declared"):
+        code, said = call("sites", name, "--format", "json")
+        assert (code, json.loads(said)) == (0, [{"path": "conv", "channels": 12, "narrowable": True}])
+    code, said = call("sites", "theirs", "--input-shape", "3,32,32", "--classes", "10", "--format", "json")
+    assert (code, [row["path"] for row in json.loads(said)]) == (0, ["0", "1", "2", "3"])
+    assert "did you mean 'declared'?" in call("sites", "declred")[1]
+    assert "theirs: of another package, own_net_h:small\n" in call("list")[1]
+    assert json.loads(call("list", "--format", "json")[1])[-1]["model"] == "declared"
 
 
 def test_model_sites_prints_what_is_saved():

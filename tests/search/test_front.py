@@ -10,6 +10,7 @@ from harness.search.front import Candidate, front
 from harness.search.front_file import write_front
 from harness.search.plot import plot_front
 from harness.search.space import words
+from harness.spec.errors import HarnessError
 from harness.spec.study import load_study
 
 BOTH = ("accuracy", "parameters")
@@ -122,6 +123,17 @@ def test_the_study_of_the_front_is_one_that_runs_as_it_stands(searched, found, t
     )
     assert "# trial k1, attempts u1; seed 0: 0.8000" in text
     assert "u2" not in text
+
+
+def test_a_file_of_ones_own_is_not_replaced(desk, searched, found):
+    mine = desk.folder / "small-front.yml"
+    mine.write_text("study: mine\n")
+    with pytest.raises(HarnessError, match=r"small-front\.yml is there and no front of a search: move it"):
+        desk.run()
+    assert (mine.read_text(), desk.executor.requests, desk.db.exists()) == ("study: mine\n", [], False)
+    assert desk.run(out=desk.folder / "out", trials=1).study_file == desk.folder / "out" / mine.name
+    write_front(mine, searched, found[:1], members=1)
+    assert desk.run(trials=1).study_file == mine
 
 
 def test_the_study_differs_from_the_search_in_what_it_trains_on_alone(desk, found, tmp_path):

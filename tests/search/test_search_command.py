@@ -33,7 +33,7 @@ def test_the_front_is_printed_and_written(call, desk):
     assert lines[0].split() == ["placement", "accuracy", "parameters", "MACs", "confirmed"]
     assert lines[2].split() == ["conv2", "s=32", "0.6500", "200", "2,005", "0.6395", "(0.6400,", "0.6390)"]
     assert "6 of 6 placements tried, known: 6 value; the space is exhausted" in lines
-    study, figure = desk.db.parent / "small-front.yml", desk.db.parent / "small-front.svg"
+    study, figure = desk.folder / "small-front.yml", desk.folder / "small-front.svg"  # beside the search
     assert lines[-2:] == [f"written: {study}", f"written: {figure}"]
     assert [item.name for item in load_study(study).trials][-1] == "none"
     assert "<!-- 6  none -->" in figure.read_text()

@@ -102,6 +102,7 @@ BAD = {
     "a name with a space": ("search: small", "search: very small", 1, "must match"),
     "an unknown model": ("mnist_cnn", "mnist_cn", 4, "unknown model 'mnist_cn'; did you mean 'mnist_cnn'?"),
     "data that do not fit": ("dataset: digits", "dataset: cifar10", 3, "takes 1×28×28 images"),
+    "a list as task": ("task: classification", "task: {kind: [1]}", 3, "unknown key 'dataset'"),
     "no dataset": ("dataset: digits\n", "", 1, "'dataset' is missing"),
 }
 

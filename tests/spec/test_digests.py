@@ -191,6 +191,19 @@ def test_imports_within_a_package(tmp_path, text, helper):
     assert package_digest(tmp_path, **{"p/__init__": "y = 1\n"}) != first  # it runs when the plug-in is imported
 
 
+@pytest.mark.parametrize("text", ["from p.sub.deep import x\n", "import p.sub.deep\n", "from p.sub.missing import x\n"])
+def test_the_packages_that_an_import_leads_through_are_run_too(tmp_path, text):
+    files = {"p/sub/deep": "x = 1\n", "p/sub/__init__": "", "p/unrelated/__init__": ""}
+    first = digest(tmp_path, m=text, **files)
+    for name in ("p/__init__", "p/sub/__init__"):
+        assert digest(tmp_path, **{name: '"""Words."""  # and an empty file\n'}) == first
+        assert digest(tmp_path, **{name: "y = 1\n"}) != first
+        assert digest(tmp_path, **{name: ""}) == first
+    assert digest(tmp_path, **{"p/unrelated/__init__": "y = 1\n"}) == first
+    with_import = digest(tmp_path, **{"p/__init__": "import helper\n"}, helper="y = 1\n")
+    assert digest(tmp_path, helper="y = 2\n") != with_import
+
+
 def test_imports_may_go_round(tmp_path):
     first = digest(tmp_path, m="import a\n", a="import b\n", b="import m, a\n")
     assert digest(tmp_path, b="import m, a\nx = 1\n") != first

@@ -102,6 +102,11 @@ def test_a_trial_that_two_entries_give_has_the_evaluations_of_both(load, head):
             7,
             "'dataset' must be a name, or own data as {kind: folder, path: …}, not ['digits', 'mnist']",
         ),
+        (
+            "[{dataset: {path: x}}]",
+            7,
+            "a dataset is written NAME or {kind: NAME, option: value}, not {'path': 'x'}",
+        ),
         ("[{split: tset}]", 7, "unknown split 'tset' of 'digits'; did you mean 'test'?"),
         ("\n  - dataset: mnist\n    split: all", 9, "unknown split 'all' of 'mnist'; known: test, train, validation"),
         ("[{split: [test]}]", 7, "'split' must be a name, not ['test']"),

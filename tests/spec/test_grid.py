@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.spec.errors import HarnessError
+from harness.spec.exclude import View
 from harness.spec.grid import ROOTS, Override, apply, normalise, points
+from harness.spec.names import render_name
 
 
 @given(st.lists(st.lists(st.integers(), min_size=1, max_size=4), max_size=4))
@@ -29,6 +31,52 @@ def test_nothing_is_changed_in_place():
     first["compressors"]["conv2"]["deep"].append(2)
     assert value == {"kind": "x", "options": [1]}
     assert entry == {"protocol": {"kind": "p"}, "at": "conv2", "compressor": {"kind": "spatial", "deep": [1]}}
+
+
+DOTTED = {"compressors": {"layer1": {"kind": "a"}, "layer1.0.conv1": {"kind": "b"}}}
+
+
+@pytest.mark.parametrize(
+    ("path", "site", "key"),
+    [
+        ("compressors.layer1.0.conv1.stride", "layer1.0.conv1", "stride"),
+        ("compressors.layer1.stride", "layer1", "stride"),
+        ("compressors.layer1.0", "layer1", "0"),
+    ],
+)
+def test_a_site_with_dots_in_its_name_is_one_step(path, site, key):
+    changed = apply(normalise(DOTTED), {path: 7})["compressors"]
+    assert changed == {**DOTTED["compressors"], site: {**DOTTED["compressors"][site], key: 7}}
+    assert render_name(f"{{{path}}}", {"compressors": changed}) == "7"
+    view = View.of(DOTTED, {path: 7})
+    assert (view.found(path), view.fulfils({path: [7]}), view.fulfils({path: [8]})) == ([7], True, False)
+
+
+def test_a_whole_compressor_is_put_at_a_site_with_dots_in_its_name():
+    assert apply(normalise(DOTTED), {"compressors.layer1.0.conv1": "c"})["compressors"] == {
+        "layer1": {"kind": "a"},
+        "layer1.0.conv1": {"kind": "c"},
+    }
+
+
+BASELINE = "  - name: Baseline\n"
+
+
+def test_an_option_of_compressors_is_set_where_there_are_any(load, head, one):
+    study = load(head + one + BASELINE, ["compressor.stride=4", "protocol.epochs=1"])
+    assert [item.trial.config["compressors"].get("conv2", {}).get("stride") for item in study.trials] == [4, None]
+    assert {item.trial.config["protocol"]["epochs"] for item in study.trials} == {1}
+
+
+@pytest.mark.parametrize("brings", [["at=conv2", "compressor.kind=topk"], ["compressors.conv2.kind=topk"]])
+def test_a_compressor_may_be_brought_to_all(load, head, one, brings):
+    study = load(head + one + BASELINE, [*brings, "compressor.stride=4"])
+    assert [item.trial.config["compressors"]["conv2"]["stride"] for item in study.trials] == [4]
+
+
+def test_an_option_of_compressors_that_nothing_takes_is_refused(refusal, head):
+    said = refusal(f"{head}trials:\n{BASELINE}", ["compressor.stride=4"])
+    assert said == "--set compressor.stride: no trial of the study has a compressor"
 
 
 def test_grid_order_in_a_study(load, head, one):

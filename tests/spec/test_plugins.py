@@ -131,6 +131,8 @@ def test_wrong_options_are_said_in_one_line(refusal, tmp_path, head, old, new, l
         ("class Mine:\n  def\n", "cannot import 'mine_layer': SyntaxError: invalid syntax (mine_layer.py, line 2)"),
         ("import mine_no\n", "cannot import 'mine_layer': ModuleNotFoundError: No module named 'mine_no'"),
         ("1 / 0\n", "cannot import 'mine_layer': ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(0)\n", "cannot import 'mine_layer': SystemExit: 0"),
+        ("import sys\ndef Mine(stride):\n    sys.exit(0)\n", "'mine_layer:Mine' refuses its options: 0"),
         ("raise ValueError('one\\n  two')\n", "cannot import 'mine_layer': ValueError: one two"),
         ("def Mine(stride):\n    raise ValueError('a,\\nb')\n", "'mine_layer:Mine' refuses its options: a, b"),
         (
@@ -182,6 +184,22 @@ def test_two_folders_with_the_same_names(tmp_path):
     for name, alpha in (("a", 0.1), ("b", 0.2), ("a", 0.1)):
         target, _ = load_plugin("mine_layer:Mine", [str(tmp_path / name)])
         assert target(2).alpha == alpha
+
+
+def test_two_folders_with_packages_of_the_same_name(tmp_path):
+    for name, alpha in (("a", "0.1"), ("b", "0.2")):
+        package = tmp_path / name / "mine_parts"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("", encoding="utf-8")
+        (package / "core.py").write_text(f"ALPHA = {alpha}\n", encoding="utf-8")
+        layer = "from mine_parts.core import ALPHA\n" + LAYER.replace("0.5", "ALPHA")
+        (tmp_path / name / "mine_layer.py").write_text(layer, encoding="utf-8")
+    for name, alpha in (("a", 0.1), ("b", 0.2), ("a", 0.1)):
+        target, _ = load_plugin("mine_layer:Mine", [str(tmp_path / name)])
+        assert target(2).alpha == alpha
+    (package / "more.py").write_text("", encoding="utf-8")
+    (tmp_path / "b" / "mine_other.py").write_text("import mine_parts.more\nnumber = 1\n", encoding="utf-8")
+    assert load_plugin("mine_other:number", [str(tmp_path / "b")])[0] == 1
 
 
 def test_a_package_beside_the_study(tmp_path):

@@ -38,18 +38,21 @@ def _read(source: Mapping[str, Any], target: Any) -> Contents:
         returned = target(**source["options"])
     except HarnessError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
         raise FieldError(("kind",), f"'{kind}' gives no data: {type(error).__name__}: {reason}") from error
     try:
         return _contents(returned)
     except HarnessError as error:
         raise FieldError(("kind",), f"'{kind}': {error}") from None
+    except (ValueError, TypeError, OverflowError) as error:  # numpy's, of lists of different lengths
+        raise FieldError(("kind",), f"'{kind}' returns no arrays: {' '.join(str(error).split())}") from error
 
 
 def _contents(returned: Any) -> Contents:
     if not isinstance(returned, Mapping) or not set(_SPLITS) <= set(returned):
-        what = f"{type(returned).__name__}" if not isinstance(returned, Mapping) else f"only {', '.join(returned)}"
+        only = ", ".join(map(str, returned)) if isinstance(returned, Mapping) else ""
+        what = f"only {only}" if only else type(returned).__name__
         raise HarnessError(f'{{"train": (images, labels), "test": (images, labels)}} is wanted, it returns {what}')
     for key in returned:
         if key not in _MAY_RETURN:

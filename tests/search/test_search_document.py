@@ -1,0 +1,25 @@
+"""The example of docs/search.md: a search of the arguments of README's own function, as both stand."""
+
+import re
+from pathlib import Path
+
+from harness.search.file import load_search
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def block(document, name):
+    """Return the code that a document shows for a file."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.search(rf"`{re.escape(name)}`:\n\n```\w+\n(.*?)```", text, flags=re.DOTALL)[1]
+
+
+def test_the_example_searches_the_readmes_function(tmp_path):
+    (tmp_path / "train.py").write_text(block("README.md", "train.py"))
+    file = tmp_path / "own-search.yml"
+    file.write_text(block("docs/search.md", file.name))
+    assert f"harness search arguments {file.name} --trials 40" in (ROOT / "README.md").read_text(encoding="utf-8")
+    search = load_search(file)  # with its arguments checked against the function
+    assert (search.space.size, search.objectives, search.directions) == (3 * 61, ("accuracy",), ("maximize",))
+    trial = search.space.trial(search.space.placement({"compressor": "topk", "steps": 80}))
+    assert trial.config["arguments"] == {"compressor": "topk", "steps": 80}
