@@ -72,7 +72,7 @@ def parse_source(text: str, file: str) -> Source:
     lines: dict[YamlPath, int] = {}
     try:
         node = YAML(typ="safe", pure=True).compose(text)
-        data = None if node is None else _plain(node, (), lines, file)
+        data = None if node is None else _Reader(file, YAML(typ="safe", pure=True)).plain(node, (), lines)
     except RecursionError:
         raise SpecError("things stand too deep within each other, or within themselves", file=file) from None
     except MarkedYAMLError as error:
@@ -100,38 +100,51 @@ def parse_value(text: str, what: str) -> Any:
     return data["value"]
 
 
-def _plain(node: Node, path: YamlPath, lines: dict[YamlPath, int], file: str) -> Any:
-    """Turn a node into dicts, lists and scalars, noting the line of each path."""
-    line = node.start_mark.line + 1
-    lines.setdefault(path, line)
-    if len(lines) > _LARGEST:
-        raise SpecError(f"the file holds more than {_LARGEST:,} things, counting aliases", file=file)
-    if isinstance(node, MappingNode):
-        if node.tag != f"{_PLAIN}map":
-            raise _tag_refused(node, file, line)
+@dataclass(frozen=True)
+class _Reader:
+    """Turns the nodes of one file into plain values; `yaml` reads the scalars, and is made once: that takes time."""
+
+    file: str
+    yaml: YAML
+
+    def plain(self, node: Node, path: YamlPath, lines: dict[YamlPath, int]) -> Any:
+        """Turn a node into dicts, lists and scalars, noting the line of each path."""
+        line = node.start_mark.line + 1
+        lines.setdefault(path, line)
+        if len(lines) > _LARGEST:
+            raise SpecError(f"the file holds more than {_LARGEST:,} things, counting aliases", file=self.file)
+        if isinstance(node, MappingNode):
+            if node.tag != f"{_PLAIN}map":
+                raise _tag_refused(node, self.file, line)
+            return self._mapping(node, path, lines)
+        if isinstance(node, SequenceNode):
+            if node.tag != f"{_PLAIN}seq":
+                raise _tag_refused(node, self.file, line)
+            return [self.plain(item, (*path, i), lines) for i, item in enumerate(node.value)]
+        if not isinstance(node, ScalarNode) or node.tag not in _SCALARS:
+            raise _tag_refused(node, self.file, line)
+        return self._scalar(node, line)
+
+    def _mapping(self, node: MappingNode, path: YamlPath, lines: dict[YamlPath, int]) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key_line = key_node.start_mark.line + 1
-            key = _plain(key_node, (*path, "<key>"), {}, file)
+            line = key_node.start_mark.line + 1
+            key = self.plain(key_node, (*path, "<key>"), {})
             if not isinstance(key, str):
-                raise SpecError(f"the key {key!r} must be a word", file=file, line=key_line)
+                raise SpecError(f"the key {key!r} must be a word", file=self.file, line=line)
             if key in result:
-                raise SpecError(f"the key '{key}' occurs twice", file=file, line=key_line)
-            lines[(*path, key)] = key_line
-            result[key] = _plain(value_node, (*path, key), lines, file)
+                raise SpecError(f"the key '{key}' occurs twice", file=self.file, line=line)
+            lines[(*path, key)] = line
+            result[key] = self.plain(value_node, (*path, key), lines)
         return result
-    if isinstance(node, SequenceNode):
-        if node.tag != f"{_PLAIN}seq":
-            raise _tag_refused(node, file, line)
-        return [_plain(item, (*path, i), lines, file) for i, item in enumerate(node.value)]
-    if not isinstance(node, ScalarNode) or node.tag not in _SCALARS:
-        raise _tag_refused(node, file, line)
-    try:
-        return YAML(typ="safe", pure=True).constructor.construct_object(node)
-    except (ValueError, KeyError):  # of a word under a tag of numbers, or of more digits than Python reads
-        said = node.value if len(node.value) <= _SHOWN else f"{node.value[:_SHOWN]}…"
-        kind = _KINDS.get(node.tag.removeprefix(_PLAIN), "value")
-        raise SpecError(f"'{said}' is no {kind} that can be read", file=file, line=line) from None
+
+    def _scalar(self, node: ScalarNode, line: int) -> Any:
+        try:
+            return self.yaml.constructor.construct_object(node)
+        except (ValueError, KeyError):  # of a word under a tag of numbers, or of more digits than Python reads
+            said = node.value if len(node.value) <= _SHOWN else f"{node.value[:_SHOWN]}…"
+            kind = _KINDS.get(str(node.tag).removeprefix(_PLAIN), "value")
+            raise SpecError(f"'{said}' is no {kind} that can be read", file=self.file, line=line) from None
 
 
 def _tag_refused(node: Node, file: str, line: int) -> SpecError:
