@@ -140,7 +140,7 @@ class PublishedLine(_Part):
     """One attempt that counts."""
 
     format: Literal[1]
-    uid: Annotated[str, Field(pattern=r"^\w+$")]
+    uid: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
     kind: Kind
     state: State
     trial: TrialPart

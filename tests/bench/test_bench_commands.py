@@ -102,7 +102,8 @@ def test_the_store_of_a_few_runs(call):
 
 @pytest.mark.parametrize("work", ["compute", "wait"])
 def test_overhead_of_a_function(call, work):
-    arguments = ("--task", "function", "--work", work, "--seconds", 0.1, "--runs", 1, "--threads", 1)
+    extent = ("--seconds", 0.1, "--runs", 1, "--rounds", 1, "--threads", 1)
+    arguments = ("--task", "function", "--work", work, *extent)
     (row,) = json.loads(call("overhead", *arguments, "--format", "json").stdout)
     assert row["runs"] == 1
     assert row["amount"] == 2 or work == "compute"  # rounds of 0.05 s

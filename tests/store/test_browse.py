@@ -57,5 +57,5 @@ def test_a_store_is_browsed_as_it_is_and_published_files_in_one_of_their_own(ful
     write_jsonl(published_lines(full.store, studies=None), file)
     with browsable([file]) as (database, _):
         assert database.is_file()
-        assert database.stem == "results"
+        assert database.stem == "harness"
     assert not database.exists()
