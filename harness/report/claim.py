@@ -32,10 +32,10 @@ class Quantity(Part):
     of: str
 
 
-class Claim(Part):
+class _Sentence(Part):
     """A sentence of the paper and the test that it stands for."""
 
-    id: str = Field(pattern=r"^[a-z0-9-]+$")
+    id: str
     title: str  # what is claimed, in a line that no other claim has
     place: str  # section and number of the sentence in it
     quote: str  # the paper's words
@@ -48,16 +48,21 @@ class Claim(Part):
     effect: float = Field(gt=0)  # the smallest that matters, or the margin, on the scale; in the quantity's unit
     reason: str  # why this much
     test: Literal["sign_flip", "arithmetic", "timing"]
+
+
+class Claim(_Sentence):
+    """A claim, written out."""
+
+    id: str = Field(pattern=r"^[a-z0-9-]+$")
     entered: date  # when the test was written down
     known: str  # what results of its trials were known then; "" where none were
 
 
-class ClaimEntry(Claim):
+class ClaimEntry(_Sentence):
     """Claims as they are written: one for each point of the grid, and for each step of the zip."""
 
-    id: str
-    entered: date | None = None  # type: ignore[assignment]  # the family's, where left out; so `known`
-    known: str | None = None  # type: ignore[assignment]
+    entered: date | None = None  # the family's, where left out; so `known`
+    known: str | None = None
     grid: dict[str, tuple[Word, ...]] = Field(default_factory=dict)
     zip: dict[str, tuple[Word, ...]] = Field(default_factory=dict)
 

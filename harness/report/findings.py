@@ -8,6 +8,7 @@ undecided     neither, or too few seeds ever to reject (the smallest attainable 
 not run       nothing is stored of one of its trials
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal, get_args
@@ -49,7 +50,7 @@ class Finding:
     claimed: str  # of the effect: "at least 0.001"
     seeds: tuple[int, ...]
     p: float | None  # one-sided, after Holm's correction
-    smallest_p: float | None  # that so many seeds can give after the correction
+    smallest_p: float | None  # that so many seeds can give after the correction, the family's other p as they are
     why: str
     timed_on: str | None = None  # of times: device and threads, and the paper's device
     sensitivity: Sensitivity | None = None  # to a setting that the paper does not state; None where it was not varied
@@ -69,24 +70,37 @@ def findings(
 
 def _family(stored: Stored, family: Family) -> list[Finding]:
     measured = [stored.measure(family, claim) for claim in family.claims]
-    tested = [m for m in measured if m.claim.test == "sign_flip"]
-    holds = dict(zip((m.claim.id for m in tested), holm([p_holds(m.claim, m.gaps) for m in tested]), strict=True))
-    fails = dict(zip((m.claim.id for m in tested), holm([p_fails(m.claim, m.gaps) for m in tested]), strict=True))
+    tested = {m.claim.id: m for m in measured if m.claim.test == "sign_flip"}
+    holds = {name: p_holds(m.claim, m.gaps) for name, m in tested.items()}
+    fails = {name: p_fails(m.claim, m.gaps) for name, m in tested.items()}
+    corrected = _corrected(holds), _corrected(fails)
     found = []
     for m in measured:
         depends = sensitivity(stored, family, m.claim)
         if not m.gaps:
             found.append(_finding(family, m, "not run", None, None, _lacking(family, m), depends))
         elif m.claim.test == "sign_flip":
-            found.append(_tested(family, m, holds[m.claim.id], fails[m.claim.id], depends))
+            least = min(_least(ps, m) for ps in (holds, fails))
+            found.append(_tested(family, m, corrected[0][m.claim.id], corrected[1][m.claim.id], least, depends))
         else:
             verdict: Verdict = "supported" if reaches(m.claim, mean_gap(m.gaps)) else "contradicted"
             found.append(_finding(family, m, verdict, None, None, _untested(m), depends))
     return found
 
 
-def _tested(family: Family, m: Measured, holds: float, fails: float, depends: Sensitivity | None) -> Finding:
-    least = min(1.0, family.tests * 2.0 ** -len(m.gaps))
+def _corrected(ps: Mapping[str, float]) -> dict[str, float]:
+    """Return Holm's correction of the p of each of a family's tests."""
+    return dict(zip(ps, holm(list(ps.values())), strict=True))
+
+
+def _least(ps: Mapping[str, float], m: Measured) -> float:
+    """Return the smallest corrected p that a claim's seeds could give, the family's other tests being what they are."""
+    return _corrected({**ps, m.claim.id: 2.0 ** -len(m.gaps)})[m.claim.id]
+
+
+def _tested(
+    family: Family, m: Measured, holds: float, fails: float, least: float, depends: Sensitivity | None
+) -> Finding:
     shown, excluded = holds < family.alpha, fails < family.alpha
     verdict: Verdict = "undecided"
     p, why = holds, "neither the claim nor its opposite is shown"

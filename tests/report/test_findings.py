@@ -220,6 +220,22 @@ def test_seeds_whose_runs_kept_no_maps_are_said():
     )
 
 
+def test_no_p_lies_below_the_smallest_that_could_be_attained():
+    """Fewer seeds than its neighbour's, which rejects: a claim stands at a later step of Holm's."""
+    configs = expected_configs(table1())
+    rows = {"Baseline": (13, 0.0), SPATIAL: (13, 0.005), TOPK: (12, 0.005)}
+    runs = [
+        train(f"{label[-12:]} {s}", configs[label], s, 0.97 + s / 10_000 + gain)
+        for label, (seeds, gain) in rows.items()
+        for s in range(seeds)
+    ]
+    found = found_of(snapshot([entry(label) for label in rows], runs, seeds=tuple(range(13))))
+    assert all(f.smallest_p <= f.p for f in found.values() if f.p is not None)
+    later = found["topk-50-beats-baseline"]
+    assert len(later.seeds) == 12
+    assert later.smallest_p == later.p < 22 / 2**12
+
+
 def test_what_was_known_when_a_claim_was_entered_is_said():
     found = found_of(runs_of("Baseline", SPATIAL))
     early, late = found["spatial-50-beats-baseline"], found["spatial-50-testing-speed-similar"]
