@@ -80,8 +80,9 @@ def _family(stored: Stored, family: Family) -> list[Finding]:
         if not m.gaps:
             found.append(_finding(family, m, "not run", None, None, _lacking(family, m), depends))
         elif m.claim.test == "sign_flip":
-            least = min(_least(ps, m) for ps in (holds, fails))
-            found.append(_tested(family, m, corrected[0][m.claim.id], corrected[1][m.claim.id], least, depends))
+            holding = corrected[0][m.claim.id], _least(holds, m)
+            failing = corrected[1][m.claim.id], _least(fails, m)
+            found.append(_tested(family, m, holding, failing, depends))
         else:
             verdict: Verdict = "supported" if reaches(m.claim, mean_gap(m.gaps)) else "contradicted"
             found.append(_finding(family, m, verdict, None, None, _untested(m), depends))
@@ -99,22 +100,28 @@ def _least(ps: Mapping[str, float], m: Measured) -> float:
 
 
 def _tested(
-    family: Family, m: Measured, holds: float, fails: float, least: float, depends: Sensitivity | None
+    family: Family,
+    m: Measured,
+    holding: tuple[float, float],
+    failing: tuple[float, float],
+    depends: Sensitivity | None,
 ) -> Finding:
+    """Decide a claim by the corrected p that it holds and that it fails, each with the least that it could be."""
+    (holds, least), (fails, least_failing) = holding, failing
     shown, excluded = holds < family.alpha, fails < family.alpha
     verdict: Verdict = "undecided"
     p, why = holds, "neither the claim nor its opposite is shown"
-    if least >= family.alpha:
+    if min(least, least_failing) >= family.alpha:
+        least = min(least, least_failing)
         why = f"too few runs to tell: {_counted(m)} give no p below {least:.2g} after the correction"
     elif shown and (m.claim.hypothesis != "superiority" or reaches(m.claim, mean_gap(m.gaps))):
         verdict, why = "supported", "the test rejects and the effect is large enough"
     elif shown and excluded:
-        verdict, why = (
-            "too small",
-            "a difference the claim's way is shown, and that it is as large as claimed is excluded",
-        )
+        verdict = "too small"
+        why = "a difference the claim's way is shown, and that it is as large as claimed is excluded"
     elif excluded:
-        verdict, p, why = "contradicted", fails, "the test excludes the effect that was claimed"
+        verdict, p, least = "contradicted", fails, least_failing
+        why = "the test excludes the effect that was claimed"
     elif shown:
         why = "a difference the claim's way is shown, but not that it is as large as claimed"
     return _finding(family, m, verdict, p, least, why, depends)
