@@ -14,17 +14,10 @@ from harness.report.statistics import mean
 from harness.report.table import Better, Evaluated, Select
 from harness.spec.datasets import DATASETS
 from harness.spec.function import RETURNED
-from harness.store.records import AttemptRecord, Snapshot
+from harness.store import find
+from harness.store.records import Snapshot
 
 Values = Mapping[int, float | None]  # by seed
-
-
-def results(snapshot: Snapshot, attempt: AttemptRecord) -> dict[tuple[str, str], float]:
-    """Return what is known of a run: its own results, then those of later evaluations of its weights."""
-    merged: dict[tuple[str, str], float] = {}
-    for other in snapshot.evaluated_later(attempt.uid):
-        merged.update(other.results)
-    return {**merged, **attempt.results}
 
 
 def values(
@@ -36,7 +29,7 @@ def values(
     found: dict[int, float | None] = {}
     for seed in seeds:
         run = runs.get(seed)
-        known = {} if run is None else results(snapshot, run)
+        known = {} if run is None else find.values(snapshot, run)
         hits = {value for (key, name), value in sorted(known.items()) if name == metric and key in keys}
         diverged = run is not None and run.state == "nan" and not hits
         found[seed] = math.nan if diverged else next(iter(hits)) if len(hits) == 1 else None

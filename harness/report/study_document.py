@@ -13,12 +13,13 @@ from harness.report.document import DocCell, DocColumn, DocRow, Document, Footno
 from harness.report.match import device_of
 from harness.report.printing import NOTHING, fixed
 from harness.report.provenance import code_remarks, short, threads_of
-from harness.report.selection import pick, results
+from harness.report.selection import pick
 from harness.report.statistics import mean
 from harness.report.table import CLEAN, Better
 from harness.report.uncertainty import accuracy_note, images_of
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED
+from harness.store.find import values as found_values
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
 
 _COUNTS = {"parameters": "Parameters", "macs": "MACs"}
@@ -94,10 +95,7 @@ def study_document(
 
 def _planned(snapshot: Snapshot, study: str, spec_sha: str | None) -> list[StudyTrialRecord]:
     """Return the trials of one text of the study's file, in its order."""
-    mine = [record for record in snapshot.study_trials if record.study == study]
-    if not mine:
-        names = {record.study for record in snapshot.study_trials}
-        raise HarnessError(f"study '{study}' is not stored{did_you_mean(study, names)}")
+    mine = snapshot.places([study])
     wanted = mine[-1].spec_sha if spec_sha is None else spec_sha
     chosen = [record for record in mine if record.spec_sha == wanted]
     if not chosen:
@@ -115,7 +113,7 @@ def _metrics(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_M
     those that the study declares, in its order, or all where it leaves them to its task.
     """
     runs = [run for entry in planned for run in _runs(snapshot, entry).values()]
-    pairs = {pair for run in runs for pair in results(snapshot, run)}
+    pairs = {pair for run in runs for pair in found_values(snapshot, run)}
     declared = declared_metrics(planned[0].spec_yaml)
     order = list(declared)
     return [
@@ -130,7 +128,7 @@ def _known(
     snapshot: Snapshot, metric: _Metric, runs: Mapping[int, AttemptRecord], seeds: Sequence[int]
 ) -> dict[int, float | None]:
     place = (metric.evaluation.key, metric.name)
-    return {seed: results(snapshot, runs[seed]).get(place) if seed in runs else None for seed in seeds}
+    return {seed: found_values(snapshot, runs[seed]).get(place) if seed in runs else None for seed in seeds}
 
 
 def _mean(known: Mapping[int, float | None]) -> float:
@@ -244,7 +242,7 @@ def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequen
     """Yield what one accuracy's standard error is on each test set."""
     for metric in metrics:
         images = images_of(snapshot, metric.evaluation.key)
-        known = [results(snapshot, run).get((metric.evaluation.key, metric.name)) for run in runs]
+        known = [found_values(snapshot, run).get((metric.evaluation.key, metric.name)) for run in runs]
         numbers = [value for value in known if value is not None and 0 <= value <= 1]
         if metric.name == "accuracy" and images and numbers:
             yield accuracy_note(numbers, images)

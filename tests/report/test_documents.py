@@ -178,7 +178,7 @@ def test_study_names_a_stand_in():
 
 
 def test_unknown_study():
-    with pytest.raises(HarnessError, match="study 'mnits' is not stored; did you mean 'mnist'"):
+    with pytest.raises(HarnessError, match="no study 'mnits' is stored; did you mean 'mnist'"):
         study_document(whole(), "mnits")
 
 

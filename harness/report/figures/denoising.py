@@ -5,8 +5,8 @@ from collections import defaultdict
 from harness.report.figures.groups import Group, study_groups, study_names
 from harness.report.figures.results import Results
 from harness.report.figures.style import COLOURS, GREY, MARKERS, Drawn, NotDrawn, legend, new_figure
-from harness.report.selection import results as known_results
 from harness.report.statistics import mean
+from harness.store.find import values as known_results
 
 _METRIC = "psnr_db"
 _MISSING = ("psnr", "PSNR against σ")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from harness.report.by_trial import of_trial
 from harness.report.expected import expected_configs
 from harness.report.match import candidates
-from harness.report.selection import results as known_results
 from harness.report.statistics import mean
 from harness.report.table import Table
 from harness.report.table_file import load_paper_table
+from harness.store.find import values as known_results
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 
 
