@@ -17,7 +17,7 @@ from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.report import Document, Table
-    from harness.report.table import Select
+    from harness.report.tables.table import Select
     from harness.store.connection import Store
     from harness.store.records import Snapshot
 
@@ -111,11 +111,11 @@ def findings(sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:
     harness report findings --from results/published
     harness report findings --from results/published --out reports/findings.md
     """
-    from harness.report.claims import load_claims
+    from harness.report.claims.document import findings_json, findings_markdown
+    from harness.report.claims.findings import findings as found_of
+    from harness.report.claims.load import load_claims
+    from harness.report.claims.misprints import load_misprints
     from harness.report.figures.results import Results
-    from harness.report.findings import findings as found_of
-    from harness.report.findings_document import findings_json, findings_markdown
-    from harness.report.misprints import load_misprints
     from harness.spec.files import atomic_write
     from harness.store.merge import open_results
     from harness.store.queries import curve

@@ -26,11 +26,11 @@ def html(sources: tuple[Path, ...], out: Path) -> None:
     harness report html --from results/published
     harness report html --from results/harness.db --out /tmp/report.html
     """
-    from harness.report.claims import load_claims
+    from harness.report.claims.findings import findings
+    from harness.report.claims.load import load_claims
+    from harness.report.claims.misprints import load_misprints
     from harness.report.figures.results import Results
-    from harness.report.findings import findings
     from harness.report.html import on_the_page, render_page
-    from harness.report.misprints import load_misprints
     from harness.spec.files import atomic_write
     from harness.store.merge import open_results
     from harness.store.queries import curve

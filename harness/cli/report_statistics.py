@@ -13,8 +13,8 @@ from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.report.comparison import Interval, Methods, Networks, Spread
-    from harness.report.row_statistics import RowStatistics
     from harness.report.stats import Test
+    from harness.report.tables.row_statistics import RowStatistics
     from harness.store.connection import Store
     from harness.store.records import AttemptRecord, Snapshot
 
@@ -34,8 +34,8 @@ def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
     harness report statistics 1 --from results/published
     harness report statistics cifar-small --from results/published --format json
     """
-    from harness.report.row_statistics import row_statistics
-    from harness.report.table_file import find_table
+    from harness.report.tables.row_statistics import row_statistics
+    from harness.report.tables.table_file import find_table
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
 
@@ -121,7 +121,7 @@ def _trial(found: "Snapshot", text: str) -> str | None:
 def _methods(found: "Snapshot", a: str, b: str, metric: str | None, study: str) -> dict[str, "Methods"]:
     """Return the comparison of two trials, by key, for each metric that both have; better is what `study` says."""
     from harness.report.comparison import alike, methods
-    from harness.report.declared import better_of
+    from harness.report.tables.declared import better_of
     from harness.store.find import metric_words, values
 
     sides: list[dict[tuple[str, str], dict[int, float]]] = []

@@ -5,16 +5,17 @@ records alone.
     print(render(table_document(snapshot, *filled(load_paper_table(1), snapshot)), "md"))
 """
 
-from harness.report.cells import Cell, table_cells
-from harness.report.claims import Claim, Claims, Family, load_claims
+from harness.report.claims.claim import Claim, Claims, Family
+from harness.report.claims.load import load_claims
 from harness.report.document import Document
-from harness.report.expected import expected_configs, expected_settings, filled
-from harness.report.provenance import stale_remarks
 from harness.report.render import FORMATS, render
-from harness.report.study_document import study_document
-from harness.report.table import Table
-from harness.report.table_document import Setting, table_document
-from harness.report.table_file import load_our_table, load_paper_table, load_table, our_tables, paper_tables
+from harness.report.tables.cells import Cell, table_cells
+from harness.report.tables.expected import expected_configs, expected_settings, filled
+from harness.report.tables.provenance import stale_remarks
+from harness.report.tables.study_document import study_document
+from harness.report.tables.table import Table
+from harness.report.tables.table_document import Setting, table_document
+from harness.report.tables.table_file import load_our_table, load_paper_table, load_table, our_tables, paper_tables
 
 __all__ = [
     "FORMATS",

@@ -7,9 +7,9 @@ trials' rows in a table, each against one of them, two-sided.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.claims import load_claims
-from harness.report.statistics import ALPHA, smallest_p
-from harness.report.statistics_table import p_text
+from harness.report.claims.load import load_claims
+from harness.report.stats import ALPHA, smallest_p
+from harness.report.tables.statistics_table import p_text
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from harness.report.stats import (
     paired,
     paired_bootstrap,
 )
-from harness.report.table import Better
+from harness.report.tables.table import Better
 from harness.spec.attempt import Sample
 from harness.spec.errors import HarnessError
 

@@ -4,8 +4,8 @@ below it.
 
 from dataclasses import dataclass
 
-from harness.report.cells import Cell
-from harness.report.statistics import Statistics
+from harness.report.tables.cells import Cell
+from harness.report.tables.statistics import Statistics
 from harness.store.records import AttemptRecord, TrialRecord
 
 

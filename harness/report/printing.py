@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
-from harness.report.table import Column
+from harness.report.tables.table import Column
 
 _PER_UNIT = {
     "fraction": Decimal(1),

@@ -1,28 +1,20 @@
-"""Statistics of runs and of networks: one door to all of them. docs/statistics.md explains each.
+"""Statistics of runs and of networks. docs/statistics.md explains each.
 
 "These two methods differ" is about seeds: `sign_flip`, `mann_whitney`, `interval`, `bootstrap`. "These two networks
 differ" is about the images of one test set: `mcnemar`, `paired_bootstrap`, `binomial_error`. None of the one stands for
-the other. The exact tests of paired differences are in `statistics`; scipy does the rest.
+the other. What is exact is counted (`exact`), scipy does the rest. `tables.compare` applies them to a table's rows.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 from harness.report.exact import rank_sum_p, signs_at_least
-from harness.report.statistics import (
-    ALPHA,
-    DIGITS,
-    LEVEL,
-    deviation,
-    holm,
-    interval,
-    mcnemar,
-    mean,
-    sign_flip,
-    smallest_p,
-)
 
+LEVEL = 0.95
+ALPHA = 0.05
+DIGITS = 9  # differences are taken as equal where they agree to so many decimals: far below one image of any test set
 RESAMPLES = 9_999
 _AT_ONCE = 4_000_000  # values of all resamples that are held at once
 
@@ -60,6 +52,81 @@ class BestOf:
     def bias(self) -> float:
         """Expected best of k minus the mean: what choosing alone adds."""
         return self.expected_best - self.mean
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean, rounded to `DIGITS` decimals; nan where a value is nan."""
+    return round(fmean(values), DIGITS)
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Return the sample standard deviation (n - 1), None of fewer than two values, nan where one is nan."""
+    if len(values) < 2:
+        return None
+    return round(stdev(values), DIGITS) if all(map(math.isfinite, values)) else math.nan
+
+
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the two-sided 95 % confidence interval of the mean by Student's t with n - 1 degrees of freedom.
+
+    None of fewer than two values; nan where one is nan. It takes the values as drawn from a normal distribution.
+    """
+    if len(values) < 2:
+        return None
+    if not all(map(math.isfinite, values)):
+        return math.nan, math.nan
+    from scipy.special import stdtrit
+
+    middle, n = fmean(values), len(values)
+    reach = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * stdev(values) / math.sqrt(n)
+    return round(middle - reach, DIGITS), round(middle + reach, DIGITS)
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """Return the two-sided p of the exact sign-flip test: no difference means that each could as well be its negative.
+
+    The share of all 2^n choices of signs whose sum is at least as far from zero as that of the differences as they
+    are. Exact: all choices are counted, none drawn, in whole numbers of 10^-9, where n of these are no difference.
+    nan where a difference is nan.
+    """
+    if not all(map(math.isfinite, differences)):
+        return math.nan
+    whole = [round(value * 10**DIGITS) for value in differences]
+    seen = abs(sum(whole)) - len(whole)
+    as_far = 2 * signs_at_least(whole, seen) if seen > 0 else 2 ** len(whole)
+    return as_far / int(2 ** len(whole))
+
+
+def smallest_p(n: int) -> float:
+    """Return the smallest two-sided p that a sign-flip test of n differences can give: 2 of 2^n choices, at most 1."""
+    return min(1.0, 2.0 ** (1 - n))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p of each: step down from the smallest, p times the number of those left, at most 1.
+
+    A nan is no test: it stays nan and does not count.
+    """
+    order = sorted((p, i) for i, p in enumerate(ps) if not math.isnan(p))
+    adjusted = [math.nan] * len(ps)
+    highest = 0.0
+    for rank, (p, i) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        adjusted[i] = highest
+    return adjusted
+
+
+def mcnemar(only_one: int, only_other: int) -> float:
+    """Return the two-sided p of McNemar's exact test: a fair coin for each image that just one of the two has right.
+
+    Twice the smaller tail of the binomial distribution, at most 1; 1 where no image tells them apart.
+    """
+    n = only_one + only_other
+    tail = ways = 1  # in which none of the n images, then one, then two … fall to the smaller side
+    for k in range(min(only_one, only_other)):
+        ways = ways * (n - k) // (k + 1)
+        tail += ways
+    return min(1.0, 2 * tail / int(2**n))
 
 
 def best_of(values: Sequence[float], k: int) -> BestOf:
@@ -158,25 +225,3 @@ def paired_bootstrap(one: Sequence[float], other: Sequence[float], seed: int = 0
     ValueError where they are not of the same images.
     """
     return bootstrap([a - b for a, b in zip(one, other, strict=True)], seed)
-
-
-__all__ = [
-    "BestOf",
-    "Test",
-    "best_of",
-    "binomial_error",
-    "bootstrap",
-    "deviation",
-    "holm",
-    "interval",
-    "mann_whitney",
-    "mcnemar",
-    "mean",
-    "normal_bias",
-    "one_sided",
-    "paired",
-    "paired_above",
-    "paired_bootstrap",
-    "sign_flip",
-    "smallest_p",
-]

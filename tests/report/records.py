@@ -3,9 +3,9 @@
 from dataclasses import replace
 from functools import cache
 
-from harness.report.expected import expected_configs
-from harness.report.table import Table
-from harness.report.table_file import load_paper_table
+from harness.report.tables.expected import expected_configs
+from harness.report.tables.table import Table
+from harness.report.tables.table_file import load_paper_table
 from harness.spec.attempt import Sample
 from harness.spec.datasets import DATASETS
 from harness.spec.keys import trial_key

@@ -1,16 +1,105 @@
-"""Best of k, bootstrap, one-sided and rank tests: against enumeration, closed forms and scipy."""
+"""Statistics against closed forms, enumeration and scipy on data made by hand."""
 
 import itertools
 import math
 import random
 from statistics import fmean
 
+import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.report import stats
 
 GAPS = [0.0012, -0.0004, 0.0031, 0.0008, 0.0019]
+
+
+def test_mean_and_sample_deviation():
+    assert stats.mean([0.98, 0.97]) == 0.975
+    assert stats.deviation([0.98, 0.97]) == pytest.approx(0.01 / math.sqrt(2), abs=1e-9)
+    assert stats.deviation(GAPS) == pytest.approx(np.std(GAPS, ddof=1), abs=1e-9)
+    assert stats.deviation([0.98]) is None
+    assert math.isnan(stats.mean([0.98, math.nan]))
+    assert math.isnan(stats.deviation([0.98, math.nan]))
+
+
+def test_interval_is_students():
+    expected = scipy.stats.ttest_1samp(GAPS, 0).confidence_interval(0.95)
+    assert stats.interval(GAPS) == pytest.approx(tuple(expected), abs=1e-9)
+
+
+def test_interval_of_two_by_hand():
+    """t with one degree of freedom is Cauchy's: its 97.5 % point is tan(0.475 pi)."""
+    low, high = stats.interval([1.0, 3.0])
+    reach = math.tan(0.475 * math.pi) * math.sqrt(2) / math.sqrt(2)
+    assert (low, high) == pytest.approx((2 - reach, 2 + reach), abs=1e-9)
+
+
+def test_interval_needs_two_numbers():
+    assert stats.interval([0.1]) is None
+    assert all(map(math.isnan, stats.interval([0.1, math.nan])))
+
+
+def _enumerated(values):
+    """The share of all choices of signs that are as far from zero, by listing them."""
+    sums = [abs(sum(s * v for s, v in zip(signs, values, strict=True))) for signs in _signs(len(values))]
+    return sum(total >= abs(sum(values)) for total in sums) / len(sums)
+
+
+def _signs(n):
+    return list(itertools.product((1, -1), repeat=n))
+
+
+@given(st.lists(st.integers(-50, 50), min_size=1, max_size=8))
+def test_sign_flip_is_the_enumeration(images):
+    assert stats.sign_flip([n / 10_000 for n in images]) == _enumerated(images)
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=7))
+def test_sign_flip_sees_ties_that_floats_do_not_show(images):
+    assert stats.sign_flip([n / 360 for n in images]) == _enumerated(images)
+
+
+def test_sign_flip_by_hand():
+    assert stats.sign_flip([0.1, 0.2]) == 0.5  # ++ and --, of four
+    assert stats.sign_flip([0.1, -0.2]) == 1.0  # all four are at least 0.1 from zero
+    assert stats.sign_flip([0.3, 0.2, -0.1]) == 0.5  # of eight: +++, ++-, --+, ---
+    assert stats.sign_flip([0.0, 0.0]) == 1.0
+    assert math.isnan(stats.sign_flip([0.1, math.nan]))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 10, 16])
+def test_the_smallest_p_is_that_of_differences_that_all_point_one_way(n):
+    values = [0.001 * (i + 1) for i in range(n)]
+    assert stats.sign_flip(values) == stats.sign_flip([-v for v in values]) == stats.smallest_p(n) == 2 / 2**n
+
+
+def test_many_seeds_are_counted_not_listed():
+    assert stats.sign_flip([0.0001] * 40) == 2 / 2**40
+
+
+def test_holm_by_hand():
+    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert stats.holm([0.5, 0.5]) == [1.0, 1.0]
+    assert stats.holm([]) == []
+
+
+def test_nan_is_no_test_for_holm():
+    first, second, third = stats.holm([0.02, math.nan, 0.03])
+    assert (first, third) == (0.04, 0.04)
+    assert math.isnan(second)
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (1, 0), (0, 5), (3, 3), (8, 1), (44, 37), (310, 251)])
+def test_mcnemar_is_a_binomial_test(counts):
+    b, c = counts
+    n = b + c
+    naive = sum(math.comb(n, k) for k in range(n + 1) if abs(2 * k - n) >= abs(b - c)) / 2**n
+    assert stats.mcnemar(b, c) == stats.mcnemar(c, b) == pytest.approx(naive, rel=1e-12)
+    if n:
+        assert stats.mcnemar(b, c) == pytest.approx(scipy.stats.binomtest(b, n).pvalue, rel=1e-9)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])

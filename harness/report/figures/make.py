@@ -11,7 +11,7 @@ from harness.report.figures.results import Results
 from harness.report.figures.style import Drawn, Format, NotDrawn, as_bytes, styled
 from harness.report.figures.timing import training_time
 from harness.report.figures.training import fig_4, fig_6
-from harness.report.table_file import load_paper_table, paper_tables
+from harness.report.tables.table_file import load_paper_table, paper_tables
 
 
 def draw_all(results: Results) -> list[Drawn | NotDrawn]:

@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.claims import Claim, load_claims
+from harness.report.claims.claim import Claim
+from harness.report.claims.load import load_claims
 from harness.report.figures.groups import Group, baseline_of, table_groups
 from harness.report.figures.quantities import (
     area,
@@ -21,7 +22,7 @@ from harness.report.figures.quantities import (
 )
 from harness.report.figures.results import Array, Results, Series, observed
 from harness.report.printing import fixed
-from harness.report.statistics import mean
+from harness.report.stats import mean
 
 _TABLE = 1
 _LISTED = 4  # values that are shown each

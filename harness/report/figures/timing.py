@@ -3,8 +3,8 @@
 from harness.report.figures.groups import study_groups
 from harness.report.figures.results import Results
 from harness.report.figures.style import Drawn, NotDrawn, colour_of, new_figure
-from harness.report.provenance import threads_of
-from harness.report.timings import newest, place_of, shown_timings
+from harness.report.tables.provenance import threads_of
+from harness.report.tables.timings import newest, place_of, shown_timings
 from harness.store.records import AttemptRecord
 
 _METRIC = "train_s_per_epoch"

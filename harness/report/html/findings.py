@@ -6,10 +6,10 @@ What was decided is shown; what is undecided or not run is counted, and opens on
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.findings import VERDICTS
-from harness.report.findings import Finding as Decided
-from harness.report.findings_document import evidence, heading_of, verdict_of
-from harness.report.misprints import Misprint
+from harness.report.claims.document import evidence, heading_of, verdict_of
+from harness.report.claims.findings import VERDICTS
+from harness.report.claims.findings import Finding as Decided
+from harness.report.claims.misprints import Misprint
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from harness.report.html.findings import Finding, grouped, verdicts
 from harness.report.html.pictures import map_strips
 from harness.report.html.studies import all_studies, in_order
 from harness.report.html.tables import MATCHES, added, all_tables
-from harness.report.match import device_of
 from harness.report.printing import fixed
+from harness.report.tables.match import device_of
 
 FOLDER = Path(__file__).parent
 _STYLES = ("style.css", "parts.css")

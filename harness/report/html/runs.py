@@ -10,9 +10,9 @@ from typing import Any
 from harness.report.figures.groups import Group
 from harness.report.figures.results import Results, Series
 from harness.report.html.anchors import run_id
-from harness.report.match import device_of
 from harness.report.printing import fixed
-from harness.report.provenance import short
+from harness.report.tables.match import device_of
+from harness.report.tables.provenance import short
 from harness.store.records import AttemptRecord, Snapshot
 
 _LOG_LINES = 40

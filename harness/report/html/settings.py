@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.report.figures.groups import Group
-from harness.report.provenance import short
+from harness.report.tables.provenance import short
 from harness.spec.errors import HarnessError
 from harness.spec.protocol import resolve_protocol
 from harness.store.records import Snapshot

@@ -10,7 +10,7 @@ from harness.report.html.runs import RunView, runs_of
 from harness.report.html.settings import SettingView, settings_of
 from harness.report.html.tables import TableView, study_table
 from harness.report.printing import fixed
-from harness.report.table_file import load_our_table, load_paper_table, our_tables, paper_tables
+from harness.report.tables.table_file import load_our_table, load_paper_table, our_tables, paper_tables
 
 _COSTS = {"parameters": "parameters", "macs": "MACs"}
 

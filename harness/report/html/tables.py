@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from harness.report.document import DocCell, Document
-from harness.report.expected import filled
 from harness.report.figures.groups import study_groups, table_groups
 from harness.report.figures.results import Results
 from harness.report.html.anchors import trial_id
-from harness.report.study_document import study_document
-from harness.report.table import Table
-from harness.report.table_document import table_document
-from harness.report.table_file import load_our_table, load_paper_table, our_tables, paper_tables
+from harness.report.tables.expected import filled
+from harness.report.tables.study_document import study_document
+from harness.report.tables.table import Table
+from harness.report.tables.table_document import table_document
+from harness.report.tables.table_file import load_our_table, load_paper_table, our_tables, paper_tables
 from harness.spec.datasets import DATASETS
 from harness.store.queries import samples
 

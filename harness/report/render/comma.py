@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 
 from harness.report.document import DocCell, Document
-from harness.report.statistics import Statistics
+from harness.report.tables.statistics import Statistics
 
 
 def to_csv(document: Document) -> str:

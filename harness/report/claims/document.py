@@ -1,0 +1,141 @@
+"""The findings as Markdown and as JSON."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from harness.report.claims.claim import Untested
+from harness.report.claims.findings import VERDICTS, Finding
+from harness.report.claims.misprints import Misprint
+from harness.report.render.markdown import escape
+from harness.report.tables.statistics_table import p_text
+
+
+def findings_json(found: Sequence[Finding], misprints: Sequence[Misprint], untested: Sequence[Untested] = ()) -> str:
+    """Return one object: `claims` (a list of findings), `misprints` (a list, each with its checks' values) and
+    `untested` (sentences without a test).
+    """
+    claims = [
+        {
+            **{k: _finite(v) for k, v in asdict(finding).items()},
+            "entered": finding.entered.isoformat(),
+            "depends_on": depends_on(finding),
+        }
+        for finding in found
+    ]
+    entries = [
+        {**entry.model_dump(mode="json"), "values": [check.value for check in entry.checks]} for entry in misprints
+    ]
+    without = [entry.model_dump(mode="json") for entry in untested]
+    whole = {"claims": claims, "misprints": entries, "untested": without}
+    return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+
+
+def findings_markdown(
+    found: Sequence[Finding], misprints: Sequence[Misprint], untested: Sequence[Untested] = ()
+) -> str:
+    """Return the claims by section, the sentences without a test, the disagreements, and the inferences under their
+    own heading.
+    """
+    lines = ["# Findings", "", summary(found), "", _ENTERED, "", *_overview(found), ""]
+    for heading in dict.fromkeys(map(heading_of, found)):
+        lines += [f"## {escape(heading)}", ""]
+        for finding in (f for f in found if heading_of(f) == heading):
+            lines += [f"- **{verdict_of(finding)}**: {escape(finding.title)} ({finding.id})"]
+            lines += [f"  {escape(evidence(finding))}", f"  {escape(finding.reading)} (§{finding.place})"]
+        lines.append("")
+    if untested:
+        lines += ["## Sentences that claim something, without a test", ""]
+        lines += [f"- §{e.place}: “{escape(e.quote)}”: {escape(e.why)}." for e in untested]
+        lines.append("")
+    lines += ["## Where the paper disagrees with itself or with the works it cites", ""]
+    lines += [line for entry in misprints if entry.kind != "inference" for line in _entry(entry)]
+    lines += ["", "## Inferences", ""]
+    lines += [line for entry in misprints if entry.kind == "inference" for line in _entry(entry)]
+    return "\n".join(lines) + "\n"
+
+
+def heading_of(finding: Finding) -> str:
+    """Return the heading that a finding stands under."""
+    return f"Section {finding.section}, {finding.about}"
+
+
+def depends_on(finding: Finding) -> str | None:
+    """Return "depends on: …" where another value of a setting turns the claim."""
+    return str(finding.sensitivity) if finding.sensitivity is not None and finding.sensitivity.flips else None
+
+
+def verdict_of(finding: Finding) -> str:
+    """Return a verdict, with the setting that would turn it: "supported (depends on optimiser)"."""
+    if finding.sensitivity is None or not finding.sensitivity.flips:
+        return finding.verdict
+    return f"{finding.verdict} (depends on {finding.sensitivity.setting})"
+
+
+_ENTERED = (
+    "Each claim has the day on which its test was written down; where results of its trials were known by then, it says"
+    " which."
+)
+_TESTS = {"arithmetic": "Counts", "timing": "Times", "sign_flip": "Tests over seeds"}
+
+
+def summary(found: Sequence[Finding]) -> str:
+    """Return how many claims came out how, by what decides them: counts, times (and where), tests over seeds."""
+    parts = [f"{len(found)} claims of the paper."]
+    for test, words in _TESTS.items():
+        of = [f for f in found if f.test == test]
+        each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in of)))
+        parts += [f"{words} ({len(of)}): {each}{_on(of)}."] if of else []
+        turned = [f.sensitivity for f in of if f.sensitivity is not None and f.sensitivity.flips]
+        theirs = sum(s.of_the_paper for s in turned)
+        parts += [f"{theirs} of them depend on a setting that the paper does not state."] if theirs else []
+        ours = len(turned) - theirs
+        parts += [f"{ours} of them come out otherwise by our kernels than by plain torch."] if ours else []
+    return " ".join(parts)
+
+
+def _on(found: Sequence[Finding]) -> str:
+    """Return "; measured on …", where times were taken, each place once."""
+    places = dict.fromkeys(f.timed_on for f in found if f.timed_on is not None)
+    return f"; measured on {', and '.join(places)}" if places else ""
+
+
+def _overview(found: Sequence[Finding]) -> list[str]:
+    """Return a table: how many claims of each section came out how."""
+    words = [word for word in VERDICTS if any(f.verdict == word for f in found)]
+    lines = [f"| Claims | {' | '.join(words)} |", f"| --- |{' ---: |' * len(words)}"]
+    for heading in dict.fromkeys(map(heading_of, found)):
+        of = [f.verdict for f in found if heading_of(f) == heading]
+        lines.append(f"| {escape(heading)} | {' | '.join(str(of.count(word) or '–') for word in words)} |")
+    return lines
+
+
+def evidence(finding: Finding) -> str:
+    """Return on what a verdict rests, in a sentence, as plain text."""
+    parts = [finding.why]
+    if finding.effect is not None:
+        parts.append(f"{finding.scale} {finding.effect:.4g} (claimed: {finding.claimed})")
+    if finding.timed_on is not None:
+        parts.append(f"on {finding.timed_on}")
+    if finding.p is not None:
+        parts.append(f"p {p_text(finding.p)} one-sided after Holm, over {len(finding.seeds)} seeds")
+    if finding.smallest_p is not None:
+        parts.append(f"smallest attainable p {p_text(finding.smallest_p)}")
+    if finding.sensitivity is not None:
+        parts.append(str(finding.sensitivity))
+    parts.append(f"entered {finding.entered}{f', knowing {finding.known}' if finding.known else ''}")
+    return "; ".join(parts) + "."
+
+
+def _entry(entry: Misprint) -> list[str]:
+    lines = [f"- {entry.number} ({entry.kind}): {escape(entry.text)}"]
+    lines += [f"  - `{check.expression}` gives {str(check.value).lower()}" for check in entry.checks]
+    return [*lines, *(f"  - {escape(place.where)}: “{escape(place.says)}”" for place in entry.places)]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

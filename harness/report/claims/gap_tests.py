@@ -1,0 +1,104 @@
+"""The tests of a claim on its gaps: what rejects its null, what its opposite's, and which way the mean points.
+
+`paper/claims.yml` says what superiority, non-inferiority and equivalence are; all are exact one-sided sign flips.
+"""
+
+import math
+from collections.abc import Sequence
+
+from harness.report.claims.claim import Claim
+from harness.report.stats import one_sided
+
+
+def margin(claim: Claim) -> float:
+    """Return the smallest effect that matters, or the margin, as a gap: positive, of a ratio its logarithm."""
+    return abs(math.log(claim.effect)) if claim.scale == "ratio" else claim.effect
+
+
+def p_holds(claim: Claim, gaps: Sequence[float]) -> float:
+    """Return the one-sided p that the claim holds; 1 for no gaps and for nan.
+
+    A claim that is not run so counts among the tests of its family: what it will give is not known.
+    """
+    if not _known(gaps):
+        return 1.0
+    m = margin(claim)
+    if claim.hypothesis == "equivalence":
+        return max(one_sided([m - gap for gap in gaps]), one_sided([m + gap for gap in gaps]))
+    least = -m if claim.hypothesis == "non_inferiority" else 0.0
+    return one_sided([gap - least for gap in _forward(claim, gaps)])
+
+
+def p_fails(claim: Claim, gaps: Sequence[float]) -> float:
+    """Return the one-sided p that the claim's bound is not reached; of equivalence, that the gap lies beyond it."""
+    if not _known(gaps):
+        return 1.0
+    m = margin(claim)
+    if claim.hypothesis == "equivalence":
+        return min(1.0, 2 * min(one_sided([gap - m for gap in gaps]), one_sided([-gap - m for gap in gaps])))
+    bound = -m if claim.hypothesis == "non_inferiority" else m
+    return one_sided([bound - gap for gap in _forward(claim, gaps)])
+
+
+def mean_gap(gaps: Sequence[float]) -> float:
+    """Return the mean of the gaps."""
+    return math.fsum(gaps) / len(gaps)
+
+
+def effect_of(claim: Claim, gap: float) -> float:
+    """Return a gap on the claim's scale: as it is, or as a ratio."""
+    return math.exp(gap) if claim.scale == "ratio" else gap
+
+
+def reaches(claim: Claim, gap: float) -> bool:
+    """Return whether a mean gap is as large as the claim needs, or as small, where it claims that nothing changes."""
+    forward, m = (-gap if claim.direction == "less" else gap), margin(claim)
+    if claim.hypothesis == "equivalence":
+        return abs(gap) <= m
+    return forward > -m if claim.hypothesis == "non_inferiority" else forward >= m
+
+
+def points(claim: Claim, gap: float) -> bool | None:
+    """Return whether a mean gap points the claim's way; None where there is none, or nan.
+
+    Of superiority that is its sign alone, of the others whether it lies within the margin.
+    """
+    if math.isnan(gap) or (claim.hypothesis == "superiority" and gap == 0):
+        return None
+    if claim.hypothesis == "superiority":
+        return (gap < 0) == (claim.direction == "less")
+    return reaches(claim, gap)
+
+
+def bound_of(claim: Claim) -> str:
+    """Return what is claimed of the effect: "at least 0.001", "above -0.001", "within a factor of 1.6"."""
+    effect = f"{claim.effect:.4g}"
+    if claim.hypothesis == "equivalence":
+        return f"within a factor of {effect}" if claim.scale == "ratio" else f"within {effect} either way"
+    less, ratio = claim.direction == "less", claim.scale == "ratio"
+    if claim.hypothesis == "non_inferiority":
+        worse = f"{1 / claim.effect:.4g}" if ratio else f"{claim.effect if less else -claim.effect:.4g}"
+        return f"{'below' if less else 'above'} {worse}"
+    return f"at {'most' if less else 'least'} {effect if ratio or not less else f'-{effect}'}"
+
+
+def rule(claim: Claim, alpha: float) -> str:
+    """Return what decides a claim, in a sentence."""
+    effect = f"{claim.effect:.4g}"
+    if claim.test != "sign_flip":
+        what = "the count" if claim.test == "arithmetic" else "the medians of two timings on one device"
+        return f"{what}, as a {claim.scale}, {bound_of(claim)}; no test of chance"
+    kind = {"superiority": "above no difference, and a mean of at least", "non_inferiority": "not worse by",
+            "equivalence": "within, either way,"}  # fmt: skip
+    return (
+        f"one-sided exact sign flips of {'log ratios' if claim.scale == 'ratio' else 'differences'} paired by seed:"
+        f" {kind[claim.hypothesis]} {effect}; p < {alpha:g} after Holm over the family"
+    )
+
+
+def _known(gaps: Sequence[float]) -> bool:
+    return bool(gaps) and not any(map(math.isnan, gaps))
+
+
+def _forward(claim: Claim, gaps: Sequence[float]) -> list[float]:
+    return [-gap if claim.direction == "less" else gap for gap in gaps]

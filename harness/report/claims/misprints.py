@@ -1,0 +1,76 @@
+"""Where the paper disagrees with itself or with the works it cites: entries that are checked, not asserted.
+
+`paper/misprints.yml` holds them by number. Each has checks (arithmetic over the reference tables, with the value that
+it must give) or quotes the places that disagree; what is inferred says so and stands under a heading of its own.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from harness.report._yaml import Part, load
+from harness.report.claims.arithmetic import evaluate
+from harness.report.tables.table_file import PAPER
+from harness.spec.checks import FieldError
+
+
+class Check(Part):
+    """An expression and what it gives: a number to `digits` decimals, or true."""
+
+    expression: str
+    gives: float | bool
+    digits: int = 2
+
+    @property
+    def value(self) -> float | bool:
+        """What the expression gives, as it is compared."""
+        found = evaluate(self.expression)
+        return found if isinstance(found, bool) else round(found, self.digits)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it gives what the entry says."""
+        return self.value == self.gives and isinstance(self.value, bool) == isinstance(self.gives, bool)
+
+
+class Place(Part):
+    """A place and what it says: the paper's words, or a work that it cites."""
+
+    where: str
+    says: str
+
+
+class Misprint(Part):
+    """One disagreement, with what shows it."""
+
+    number: int
+    kind: Literal["text against tables", "method", "comparison", "prior work", "inference"]
+    text: str
+    checks: tuple[Check, ...] = ()
+    places: tuple[Place, ...] = ()
+
+
+class Misprints(Part):
+    """All of them."""
+
+    misprints: tuple[Misprint, ...] = Field(min_length=1)
+
+
+def load_misprints(path: str | Path = PAPER / "misprints.yml") -> tuple[Misprint, ...]:
+    """Return the entries; SpecError, one line, for one that shows nothing or whose arithmetic fails."""
+    return load(Path(path), Misprints, _check).misprints
+
+
+def _check(found: Misprints) -> None:
+    seen: set[int] = set()
+    for i, entry in enumerate(found.misprints):
+        if entry.number in seen:
+            raise FieldError(("misprints", i, "number"), f"entry {entry.number} stands twice")
+        seen.add(entry.number)
+        if entry.kind != "inference" and not entry.checks and len(entry.places) < 2:
+            raise FieldError(("misprints", i), "an entry needs arithmetic or two places that disagree")
+        for j, check in enumerate(entry.checks):
+            if not check.holds:
+                place = ("misprints", i, "checks", j, "gives")
+                raise FieldError(place, f"'{check.expression}' gives {check.value}, not {check.gives}")

@@ -1,0 +1,306 @@
+"""From what is stored to the cells of a table: each beside the paper's value, with how near it is and where
+it is from.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report.printing import as_printed, in_unit
+from harness.report.tables.by_trial import of_trial
+from harness.report.tables.match import Candidate, Match, candidates, count_candidates, device_of, same_device, worst
+from harness.report.tables.selection import Values, aggregate, pick, values
+from harness.report.tables.statistics import Statistics
+from harness.report.tables.table import Column, Row, Select, Table
+from harness.report.tables.timings import clean_timings, composition, newest, place_of, shown_timings
+from harness.spec.errors import HarnessError
+from harness.store.records import AttemptRecord, Snapshot
+
+OURS = "a reconstruction, not compared with the paper's configuration; protocol"
+Expected = Mapping[str, Mapping[str, Any]]  # a row's label -> its resolved configuration
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell, as `--format json` prints it; `ours` and `values` are in `unit`."""
+
+    table: int | str
+    row: str
+    column: str
+    paper: float | None
+    ours: float | None
+    unit: str
+    match: Match | None
+    runs: int  # behind `ours`; for times the number of timing attempts, for counts 0
+    select: str | None
+    values: tuple[float | None, ...]  # one a stated seed, in order; of a time or a count: what is shown
+    protocol: str | None
+    dataset: str | None
+    device: str | None
+    note: str | None
+    statistics: Statistics | None = None  # of a result in a table's document: over the seeds, and compared
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cell with what stands behind it."""
+
+    cell: Cell
+    column: Column
+    row: Row
+    candidate: Candidate | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+    remarks: tuple[str, ...] = ()  # why it is not exact or not whole: each becomes a footnote
+    chosen: int | None = None  # the seed of the run that a result shows; None where it is a mean or a median
+    plain: float | None = None  # beside a time of ours: that by plain torch in the paper's order, in the column's unit
+
+    @property
+    def dataset(self) -> str | None:
+        """The data on which a result was measured, by name; None without a trial."""
+        return None if self.candidate is None else _dataset(self.row, self.column, self.candidate)
+
+
+def _dataset(row: Row, column: Column, candidate: Candidate) -> str:
+    return column.evaluation.dataset or row.dataset or candidate.dataset
+
+
+def table_cells(
+    snapshot: Snapshot,
+    table: Table,
+    expected: Expected,
+    *,
+    select: Select | None = None,
+    device: str | None = None,
+) -> list[Cell]:
+    """Return a table's cells, row by row.
+
+    `expected` has each row's resolved configuration; `select` overrides the table's; `device` names the
+    device of the times (default: that of the newest timing of the table's trials). Raises HarnessError for
+    a row without a configuration.
+    """
+    return [found.cell for found in find(snapshot, table, expected, select=select, device=device)]
+
+
+def find(
+    snapshot: Snapshot,
+    table: Table,
+    expected: Expected,
+    *,
+    select: Select | None = None,
+    device: str | None = None,
+) -> list[Found]:
+    """Return a table's cells with the attempts behind them; arguments as of `table_cells`."""
+    near = _nearest(snapshot, table, expected)
+    last = _last_timing(snapshot, near, device)
+    how = select or table.select
+    found = []
+    for row in table.rows:
+        for column in table.columns:
+            if column.source == "result":
+                found.append(_result(snapshot, table, row, column, near[row.label, column.key], how))
+            elif column.source == "timing":
+                found.append(_time(snapshot, table, row, column, near[row.label, column.key], last))
+            else:
+                found.append(
+                    _count(table, row, column, _counted(snapshot, table, row, expected, near[row.label, column.key]))
+                )
+    return found
+
+
+def _nearest(snapshot: Snapshot, table: Table, expected: Expected) -> dict[tuple[str, str], list[Candidate]]:
+    """Return the trials that may stand in each cell, nearest first, by row and column."""
+    if table.match == "by trial":
+        return {(r.label, c.key): of_trial(snapshot, table, r, c) for r in table.rows for c in table.columns}
+    rows = {row.label: _near(snapshot, table, row, expected) for row in table.rows}
+    return {(label, column.key): near for label, near in rows.items() for column in table.columns}
+
+
+def _counted(snapshot: Snapshot, table: Table, row: Row, expected: Expected, near: list[Candidate]) -> list[Candidate]:
+    """Return the trials from which a row's counts follow."""
+    if table.match == "by trial":
+        return near
+    names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
+    return count_candidates(snapshot, expected[row.label], **names)
+
+
+def _near(snapshot: Snapshot, table: Table, row: Row, expected: Expected) -> list[Candidate]:
+    if row.label not in expected:
+        raise HarnessError(f"table {table.table}: row '{row.label}' has no expected configuration")
+    names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
+    return candidates(snapshot, row, expected[row.label], **names)
+
+
+def _last_timing(
+    snapshot: Snapshot, near: Mapping[tuple[str, str], list[Candidate]], device: str | None
+) -> AttemptRecord | None:
+    """Return the newest timing of a table's trials, on `device` where one is named: all its times are from there."""
+    keys = {candidate.trial.key for found in near.values() for candidate in found}
+    timings = [attempt for key in sorted(keys) for attempt in shown_timings(snapshot, key)]
+    return newest([a for a in timings if device is None or device in (device_of(a), a.device)])
+
+
+def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], how: Select) -> Found:
+    """A metric of the run that the row's `select_by` picks, or of all stated runs."""
+    seeds = table.seeds(row)
+    by = column if row.select_by is None else table.column(row.select_by)
+    for candidate in near:
+        deciding = _values(snapshot, row, candidate, seeds, by)
+        if all(value is None for value in deciding.values()):
+            continue  # none of the stated runs is stored: the next nearest trial
+        chosen = pick(deciding, by.better)
+        known = _values(snapshot, row, candidate, seeds, column)
+        ours = aggregate(known, how, column.better, chosen)
+        if ours is None:
+            break
+        runs = snapshot.runs(candidate.trial.key)
+        attempts = tuple(runs[seed] for seed in seeds if known[seed] is not None)
+        chosen = chosen if how == "best" else None
+        shown = attempts if chosen is None else (runs[chosen],)
+        remarks = [*_remarks(candidate, table), *_gaps(known)]
+        cell = _cell(
+            table,
+            row,
+            column,
+            candidate,
+            ours=in_unit(ours, column),
+            match=candidate.match,
+            runs=len(attempts),
+            select=how,
+            values=tuple(None if v is None else in_unit(v, column) for v in known.values()),
+            device=", ".join(sorted({device_of(attempt) for attempt in shown})),
+            remarks=remarks,
+        )
+        return Found(cell, column, row, candidate, attempts, tuple(remarks), chosen)
+    return Found(_empty(table, row, column, how), column, row)
+
+
+def _values(snapshot: Snapshot, row: Row, candidate: Candidate, seeds: tuple[int, ...], column: Column) -> Values:
+    return values(
+        snapshot, candidate.trial.key, seeds, column.metric, column.evaluation, _dataset(row, column, candidate)
+    )
+
+
+def _gaps(known: Values) -> list[str]:
+    """Say which stated seeds are missing or are nan."""
+    remarks = []
+    missing = [str(seed) for seed, value in known.items() if value is None]
+    broken = [str(seed) for seed, value in known.items() if value is not None and math.isnan(value)]
+    if missing:
+        remarks.append(f"{len(known) - len(missing)} of {len(known)} runs stored; missing: seed {', '.join(missing)}")
+    if broken:
+        remarks.append(f"nan: seed {', '.join(broken)}")
+    return remarks
+
+
+def _time(
+    snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], last: AttemptRecord | None
+) -> Found:
+    """The newest timing on the device, and with the threads, of the table's last one; by default execution."""
+    for candidate in near:
+        timings = [
+            attempt
+            for attempt in shown_timings(snapshot, candidate.trial.key)
+            if column.metric in attempt.measures and last is not None and place_of(attempt) == place_of(last)
+        ]
+        shown = newest(timings)
+        if shown is None:
+            continue
+        elsewhere = not same_device(device_of(shown), table.device)
+        match = worst(candidate.differences | ({"other-device"} if elsewhere else frozenset()))
+        remarks = _remarks(candidate, table)
+        if elsewhere:
+            on = "" if table.device is None else f"; the paper's on {table.device}"
+            remarks.append(f"other-device: measured on {device_of(shown)}{on}")
+        ours = in_unit(shown.measures[column.metric], column)
+        papers = composition(shown) == "paper"
+        remarks += ["by plain torch in the paper's order"] if papers else []
+        plain = None if papers else _plain(snapshot, candidate, column, shown)
+        beside = [] if plain is None else [f"{plain:.3g} by plain torch in the paper's order"]
+        cell = _cell(
+            table,
+            row,
+            column,
+            candidate,
+            ours=ours,
+            match=match,
+            runs=1,
+            select="newest",
+            values=(ours,),
+            device=device_of(shown),
+            remarks=[*remarks, *beside],
+        )
+        return Found(cell, column, row, candidate, (shown,), tuple(remarks), plain=plain)
+    return Found(_empty(table, row, column, "newest"), column, row)
+
+
+def _plain(snapshot: Snapshot, candidate: Candidate, column: Column, shown: AttemptRecord) -> float | None:
+    """Return what the paper's composition took on the same device and threads; None where that was not timed."""
+    timings = [
+        attempt
+        for attempt in clean_timings(snapshot, candidate.trial.key, "paper")
+        if column.metric in attempt.measures and place_of(attempt) == place_of(shown)
+    ]
+    last = newest(timings)
+    return None if last is None else in_unit(last.measures[column.metric], column)
+
+
+def _count(table: Table, row: Row, column: Column, near: list[Candidate]) -> Found:
+    """A count, rounded as it is printed."""
+    for candidate in near:
+        if column.metric not in candidate.trial.costs:
+            continue
+        ours = as_printed(in_unit(candidate.trial.costs[column.metric], column), column)
+        remarks = _remarks(candidate, table)
+        shown: dict[str, Any] = {"ours": ours, "values": (ours,), "match": candidate.match, "runs": 0, "select": None}
+        cell = _cell(table, row, column, candidate, **shown, device=None, remarks=remarks)
+        return Found(cell, column, row, candidate, remarks=tuple(remarks))
+    return Found(_empty(table, row, column, None), column, row)
+
+
+def _remarks(candidate: Candidate, table: Table) -> list[str]:
+    """Say in what a configuration differs from what the table expects."""
+    said = {
+        "other-precision": f"other-precision: {candidate.trial.config.get('protocol', {}).get('precision')}",
+        "other-recipe": f"other-recipe: {OURS if table.match == 'by trial' else 'protocol'} {candidate.protocol}",
+        "stand-in": f"stand-in: trained on {candidate.dataset}, not {table.expect.dataset}",
+    }
+    return [text for difference, text in said.items() if difference in candidate.differences]
+
+
+def _cell(table: Table, row: Row, column: Column, candidate: Candidate, **shown: Any) -> Cell:
+    remarks: list[str] = shown.pop("remarks")
+    printed = None if "stand-in" in candidate.differences else row.paper.get(column.key)
+    note = "; ".join([*([printed.note] if printed and printed.note else []), *remarks]) or None
+    return Cell(
+        table=table.table,
+        row=row.label,
+        column=column.key,
+        paper=None if printed is None else printed.value,
+        unit=column.unit,
+        protocol=candidate.protocol,
+        dataset=candidate.dataset,
+        note=note,
+        **shown,
+    )
+
+
+def _empty(table: Table, row: Row, column: Column, select: str | None) -> Cell:
+    """A cell for which nothing is stored."""
+    printed = row.paper.get(column.key)
+    return Cell(
+        table=table.table,
+        row=row.label,
+        column=column.key,
+        paper=None if printed is None else printed.value,
+        ours=None,
+        unit=column.unit,
+        match=None,
+        runs=0,
+        select=select,
+        values=(None,) * len(table.seeds(row)) if column.source == "result" else (),
+        protocol=table.expect.protocol_name or None,
+        dataset=column.evaluation.dataset or row.dataset or table.expect.dataset,
+        device=None,
+        note=None if printed is None else printed.note,
+    )

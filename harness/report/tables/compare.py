@@ -1,0 +1,143 @@
+"""Statistics beside each result of a table: over all stored seeds of its trial, and against the row that it stands
+against. A cell shows what the table states (the better of two runs); what can be told of it rests on all there is.
+
+Rows are compared only where their protocols and data are the same: else no pair of runs saw the same batches.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+from harness.report.comparison import alike
+from harness.report.printing import in_unit
+from harness.report.stats import DIGITS, deviation, holm, interval, mcnemar, mean, sign_flip, smallest_p
+from harness.report.tables.cells import Found
+from harness.report.tables.selection import evaluation_keys, values
+from harness.report.tables.statistics import Difference, McNemar, Statistics
+from harness.report.tables.table import Table
+from harness.spec.attempt import Sample
+from harness.store.records import Snapshot
+
+Samples = Callable[[str], Sequence[Sample]]  # an attempt's uid -> its values by image
+_UNKNOWN = "nothing is stored of the row that it stands against"
+_UNLIKE = "its protocol or data are not those of the row that it stands against"
+_NO_SEED = "it has no seed in common with the row that it stands against"
+
+
+def with_statistics(
+    snapshot: Snapshot, table: Table, found: Sequence[Found], samples: Samples | None = None
+) -> list[Found]:
+    """Return the same cells, those of results with their statistics.
+
+    `samples` gives an attempt's values by image; without it there is no McNemar test. Holm's correction is over all
+    rows of a column.
+    """
+    networks = _Networks(snapshot, samples)
+    done: dict[tuple[str, str], Statistics] = {}
+    for column in (c for c in table.columns if c.source == "result"):
+        rows = {f.row.label: f for f in found if f.column.key == column.key}
+        mine = {label: _statistics(snapshot, table, rows, f, networks) for label, f in rows.items()}
+        for label, statistics in _corrected(mine).items():
+            done[label, column.key] = statistics
+    return [replace(f, cell=replace(f.cell, statistics=done.get((f.row.label, f.column.key)))) for f in found]
+
+
+def _corrected(rows: Mapping[str, Statistics | None]) -> dict[str, Statistics]:
+    """Fill in Holm's correction over all rows that are compared."""
+    compared = {label: s.difference for label, s in rows.items() if s is not None and s.difference is not None}
+    adjusted = dict(zip(compared, holm([d.p for d in compared.values()]), strict=True))
+    tests = sum(not math.isnan(p) for p in adjusted.values())
+    return {
+        label: s
+        if s.difference is None
+        else replace(s, difference=replace(s.difference, p_holm=adjusted[label], tests=tests))
+        for label, s in rows.items()
+        if s is not None
+    }
+
+
+def _statistics(
+    snapshot: Snapshot, table: Table, rows: Mapping[str, Found], found: Found, networks: "_Networks"
+) -> Statistics | None:
+    """Return a row's statistics, without Holm's correction; None where nothing is stored of it."""
+    mine = values_by_seed(snapshot, found)
+    if not mine:
+        return None
+    numbers = list(mine.values())
+    against = table.against(found.row)
+    bare = Statistics(tuple(mine), mean(numbers), deviation(numbers), against)
+    if against is None:
+        return bare
+    other = rows.get(against)
+    theirs = {} if other is None else values_by_seed(snapshot, other)
+    if other is None or not theirs:
+        return replace(bare, note=_UNKNOWN)
+    if not rows_alike(found, other):
+        return replace(bare, note=_UNLIKE)
+    seeds = tuple(seed for seed in mine if seed in theirs)
+    by_seed = tuple(pair for seed in seeds if (pair := networks.pair(found, other, seed, seed)) is not None)
+    shown = by_seed[0] if by_seed else None
+    if found.cell.select == "best":
+        shown = networks.pair(found, other, found.chosen, other.chosen)
+    compared = replace(bare, mcnemar=shown, mcnemar_by_seed=by_seed)
+    if not seeds:
+        return replace(compared, note=_NO_SEED)
+    return replace(compared, difference=_difference(seeds, [mine[s] - theirs[s] for s in seeds]))
+
+
+def values_by_seed(snapshot: Snapshot, found: Found) -> dict[int, float]:
+    """Return what is stored of the trial behind a cell at any seed, in the column's unit; nothing of an empty cell."""
+    column, candidate, dataset = found.column, found.candidate, found.dataset
+    if candidate is None or dataset is None:
+        return {}
+    key = candidate.trial.key
+    stored = values(snapshot, key, sorted(snapshot.runs(key)), column.metric, column.evaluation, dataset)
+    return {seed: in_unit(value, column) for seed, value in stored.items() if value is not None}
+
+
+def rows_alike(one: Found, other: Found) -> bool:
+    """Return whether two rows were trained by one protocol on the same data, and so may be paired by seed."""
+    if one.candidate is None or other.candidate is None:
+        return False
+    return alike(one.candidate.trial.config, other.candidate.trial.config)
+
+
+def _difference(seeds: tuple[int, ...], gaps: Sequence[float]) -> Difference:
+    """Return a paired comparison; `p_holm` is that of a single test, until it is corrected."""
+    exact = [round(gap, DIGITS) for gap in gaps]
+    low, high = interval(exact) or (None, None)
+    p = sign_flip(exact)
+    return Difference(seeds, mean(exact), deviation(exact), low, high, p, smallest_p(len(exact)), p, 1)
+
+
+class _Networks:
+    """Which images each run's network has right, from the stored samples."""
+
+    def __init__(self, snapshot: Snapshot, samples: Samples | None) -> None:
+        self._snapshot = snapshot
+        self._samples: Samples = cache(samples) if samples is not None else lambda _: ()
+
+    def pair(self, one: Found, other: Found, seed: int | None, other_seed: int | None) -> McNemar | None:
+        """Compare two runs image by image; None where either kept no values by image, or is nan."""
+        a, b = self._correct(one, seed), self._correct(other, other_seed)
+        if seed is None or other_seed is None or a is None or b is None:
+            return None
+        if (a.evaluation, a.count) != (b.evaluation, b.count):
+            return None
+        ours, theirs = int.from_bytes(a.packed), int.from_bytes(b.packed)
+        mine, not_mine = (ours & ~theirs).bit_count(), (theirs & ~ours).bit_count()
+        return McNemar(seed, other_seed, mine, not_mine, mcnemar(mine, not_mine))
+
+    def _correct(self, found: Found, seed: int | None) -> Sample | None:
+        if seed is None or found.column.metric != "accuracy" or found.candidate is None:
+            return None
+        run = self._snapshot.runs(found.candidate.trial.key).get(seed)
+        if run is None or run.state == "nan":
+            return None
+        keys = evaluation_keys(self._snapshot, found.column.evaluation, found.candidate.dataset)
+        for attempt in (run, *self._snapshot.evaluated_later(run.uid)):
+            for sample in self._samples(attempt.uid):
+                if sample.name == "correct" and sample.encoding == "bits" and sample.evaluation in keys:
+                    return sample
+        return None

@@ -1,0 +1,78 @@
+"""Which of a row's runs a cell shows: the best of the stated seeds, as in the paper, their mean, or their
+median.
+
+All measured cells of a row come from the one run that `select_by` picks; mean and median are of all stated
+runs. A value that is nan is a result: it is never the best, makes a mean nan, and counts as the worst in a
+median.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from harness.report.stats import mean
+from harness.report.tables.table import Better, Evaluated, Select
+from harness.spec.datasets import DATASETS
+from harness.spec.function import RETURNED
+from harness.store import find
+from harness.store.records import Snapshot
+
+Values = Mapping[int, float | None]  # by seed
+
+
+def values(
+    snapshot: Snapshot, trial_key: str, seeds: Sequence[int], metric: str, on: Evaluated, dataset: str
+) -> dict[int, float | None]:
+    """Return a metric of each stated seed's run on one evaluation, None where it is not stored."""
+    keys = evaluation_keys(snapshot, on, dataset)
+    runs = snapshot.runs(trial_key)
+    found: dict[int, float | None] = {}
+    for seed in seeds:
+        run = runs.get(seed)
+        known = {} if run is None else find.values(snapshot, run)
+        hits = {value for (key, name), value in sorted(known.items()) if name == metric and key in keys}
+        diverged = run is not None and run.state == "nan" and not hits
+        found[seed] = math.nan if diverged else next(iter(hits)) if len(hits) == 1 else None
+    return found
+
+
+def evaluation_keys(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]:
+    """Return the keys of an evaluation: by contents, where the dataset is one of ours, else by its name.
+
+    What functions return is one evaluation, whatever split and condition a column names.
+    """
+    if dataset == RETURNED.dataset:
+        return {RETURNED.key}
+    declared = DATASETS.get(dataset)
+    split = None if declared is None else declared.splits.get(on.split)
+    return {
+        record.key
+        for record in snapshot.evaluations.values()
+        if dict(record.condition) == on.condition
+        and (
+            record.fingerprint == split.fingerprint
+            if split is not None
+            else (record.dataset, record.split) == (dataset, on.split)
+        )
+    }
+
+
+def pick(by: Values, better: Better) -> int | None:
+    """Return the seed of the best value; the smaller seed of equals; None where no value is a number."""
+    sign = 1 if better == "lower" else -1
+    ranked = sorted((sign * value, seed) for seed, value in by.items() if value is not None and not math.isnan(value))
+    return ranked[0][1] if ranked else None
+
+
+def aggregate(found: Values, how: Select, better: Better, chosen: int | None) -> float | None:
+    """Return the value that a cell shows: `chosen`'s for best, else the mean or median of what is stored."""
+    stored = [value for value in found.values() if value is not None]
+    if not stored:
+        return None
+    if how == "best":
+        return math.nan if chosen is None else found.get(chosen)
+    if how == "mean":
+        return mean(stored)
+    last = -math.inf if better == "higher" else math.inf
+    middle = median(last if math.isnan(value) else value for value in stored)
+    return math.nan if math.isinf(middle) else middle

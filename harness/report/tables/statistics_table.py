@@ -1,0 +1,164 @@
+"""The small table under a table: each row's result over its seeds beside the row that it stands against, and in words
+what so few seeds can tell.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from harness.report.document import StatisticsTable
+from harness.report.printing import MINUS, NOTHING, fixed
+from harness.report.stats import ALPHA, smallest_p
+from harness.report.tables.cells import Found
+from harness.report.tables.statistics import Difference, McNemar, Statistics
+from harness.report.tables.table import Column, Select, Table
+
+
+def statistics_tables(table: Table, found: Sequence[Found], how: Select) -> tuple[StatisticsTable, ...]:
+    """Return a small table for each column of results of which something is stored."""
+    made = []
+    for column in (c for c in table.columns if c.source == "result"):
+        rows = [(f.row.label, f.cell.statistics) for f in found if f.column.key == column.key]
+        if any(statistics is not None for _, statistics in rows):
+            made.append(_small_table(table, column, rows, how))
+    return tuple(made)
+
+
+def _small_table(
+    table: Table, column: Column, rows: Sequence[tuple[str, Statistics | None]], how: Select
+) -> StatisticsTable:
+    several = len({s.against for _, s in rows if s is not None and s.against is not None}) > 1
+    other = "the row in brackets" if several else str(table.baseline)
+    heads = ["Seeds", "Mean ± sd", "Difference [95%]", "p (Holm)", "McNemar p (b/c; seeds)"]
+    points = "; differences in percentage points" if column.unit == "percent" else ""
+    unit = f" ({column.unit}{points})" if column.unit != "fraction" else ""
+    return StatisticsTable(
+        name=f"{column.label} [{column.unit}]",
+        title=f"{column.label} over seeds, against {other}{unit}.",
+        columns=tuple(heads),
+        rows=tuple((_label(label, s, several=several), *_fields(s, column, len(heads))) for label, s in rows),
+        notes=tuple(_notes(rows, other, how)),
+        data=tuple(s for _, s in rows),
+    )
+
+
+def _label(label: str, statistics: Statistics | None, *, several: bool) -> str:
+    """Return a row's label, with that of the row that it stands against where these differ."""
+    against = None if statistics is None else statistics.against
+    return f"{label} (against {against})" if several and against is not None else label
+
+
+def _fields(statistics: Statistics | None, column: Column, number: int) -> list[str]:
+    """Return a row's fields: what does not apply or is not stored is a dash."""
+    if statistics is None:
+        return [NOTHING] * number
+    digits, d = column.format.digits, statistics.difference
+    spread = fixed(statistics.mean, digits)
+    if statistics.sd is not None and not math.isnan(statistics.sd):
+        spread += f" ± {fixed(statistics.sd, digits)}"
+    return [
+        seeds_text(statistics.seeds),
+        spread,
+        NOTHING if d is None else _difference(d, digits),
+        NOTHING if d is None or math.isnan(d.p) else f"{p_text(d.p)} ({p_text(d.p_holm)})",
+        NOTHING if statistics.mcnemar is None else _mcnemar(statistics.mcnemar),
+    ]
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Return "0, 1, 2", and four or more in a row as "0–8"."""
+    rows: list[list[int]] = []
+    for seed in sorted(seeds):
+        if rows and seed == rows[-1][-1] + 1:
+            rows[-1].append(seed)
+        else:
+            rows.append([seed])
+    return ", ".join(f"{row[0]}–{row[-1]}" if len(row) > 3 else ", ".join(map(str, row)) for row in rows)
+
+
+def _difference(d: Difference, digits: int) -> str:
+    """Return "+0.0013 [−0.0051, +0.0077]"; of one pair without the interval."""
+    middle = signed(d.mean, digits)
+    if d.low_95 is None or d.high_95 is None or math.isnan(d.low_95):
+        return middle
+    return f"{middle} [{signed(d.low_95, digits)}, {signed(d.high_95, digits)}]"
+
+
+def _mcnemar(pair: McNemar) -> str:
+    return f"{p_text(pair.p)} ({pair.only_this}/{pair.only_against}; {pair.seed}, {pair.against_seed})"
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a difference with its sign; zero without one, nan as it is."""
+    text = fixed(abs(value), digits)
+    if math.isnan(value) or not float(text):
+        return text
+    return f"{'+' if value > 0 else MINUS}{text}"
+
+
+def p_text(p: float) -> str:
+    """Return a p with two significant digits, as "< 0.0001" where it is smaller."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def _notes(rows: Sequence[tuple[str, Statistics | None]], other: str, how: Select) -> Iterable[str]:
+    """Say how to read the small table, what so many seeds can tell, and what is missing."""
+    compared = [s.difference for _, s in rows if s is not None and s.difference is not None]
+    tests = max((d.tests for d in compared), default=0)
+    if compared:
+        yield (
+            f"sd: sample standard deviation. Difference: row {MINUS} {other}, paired by seed, with its 95% interval"
+            " (Student's t). p: exact two-sided sign-flip test; in brackets after Holm's correction over the"
+            f" {_rows(tests)} compared."
+        )
+    if any(s is not None and s.mcnemar is not None for _, s in rows):
+        yield _about_mcnemar(other, how)
+    if compared:
+        yield can_tell(max(len(d.seeds) for d in compared), tests)
+    broken = [label for label, s in rows if s is not None and math.isnan(s.mean)]
+    if broken:
+        yield (
+            f"nan among the runs of {_listed(broken)}: a run that diverges is a result, so mean, deviation and interval"
+            " with it are nan, and it gives no p."
+        )
+    for note in sorted({s.note for _, s in rows if s is not None and s.note is not None}):
+        missing = [label for label, s in rows if s is not None and s.note == note]
+        yield f"Not compared, as {note}: {_listed(missing)}."
+
+
+def _about_mcnemar(other: str, how: Select) -> str:
+    pair = "the two networks that are shown" if how == "best" else "the networks of the smallest seed that both have"
+    chosen = ", which were picked on the same images; the test does not allow for that" if how == "best" else ""
+    return (
+        f"McNemar: exact, two-sided test between single networks, image by image: {pair} (seeds: the row's, that of"
+        f" {other}){chosen}. b: images that only the row's network has right, c: only the other. It says nothing of"
+        " other seeds."
+    )
+
+
+def can_tell(seeds: int, tests: int) -> str:
+    """Return a sentence on what a sign-flip test of so many seeds, in so many tests, can and cannot tell."""
+    least, corrected = smallest_p(seeds), min(1.0, tests * smallest_p(seeds))
+    if seeds == 1:
+        return "1 seed cannot tell: there is no spread to hold a difference against."
+    if least >= ALPHA:
+        return (
+            f"{seeds} seeds cannot tell: even if all differences pointed one way, p would be {p_text(least)}"
+            f"{f' ({p_text(corrected)} after the correction)' if tests > 1 else ''}."
+        )
+    if corrected >= ALPHA:
+        return (
+            f"{seeds} seeds can tell one difference (p no smaller than {p_text(least)}), but not {_rows(tests)}: after"
+            f" the correction no p is below {p_text(corrected)}, even if all differences pointed one way."
+        )
+    return (
+        f"{seeds} seeds give no smaller p than {p_text(least)}"
+        f"{f', {p_text(corrected)} after the correction' if tests > 1 else ''}."
+    )
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return "; ".join(labels)

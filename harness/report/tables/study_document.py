@@ -1,0 +1,248 @@
+"""Any study's own table: a row a trial; its metrics over the seeds, the number of parameters and of
+multiply-accumulates.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import stdev
+
+from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
+from harness.report.printing import NOTHING, fixed
+from harness.report.stats import mean
+from harness.report.tables.cells import Cell
+from harness.report.tables.declared import better_of, declared_metrics
+from harness.report.tables.match import device_of
+from harness.report.tables.provenance import code_remarks, short, threads_of
+from harness.report.tables.selection import pick
+from harness.report.tables.table import CLEAN, Better
+from harness.report.tables.uncertainty import accuracy_note, images_of
+from harness.spec.errors import HarnessError
+from harness.spec.function import RETURNED
+from harness.store.find import values as found_values
+from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
+
+_COUNTS = {"parameters": "Parameters", "macs": "MACs"}
+_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """A column: one metric of one evaluation."""
+
+    name: str
+    evaluation: EvaluationRecord
+    better: Better
+    declared: bool  # by a study of functions: its best is then set in bold
+
+    @property
+    def label(self) -> str:
+        """Return "accuracy (mnist test)", with the condition where it is not clean; of a function the name alone."""
+        if self.evaluation.key == RETURNED.key:
+            return self.name
+        condition = self.evaluation.condition
+        given = {} if dict(condition) == CLEAN else condition
+        under = ", ".join(str(v) if k == "kind" else f"{k} {v}" for k, v in sorted(given.items()))
+        return f"{self.name} ({self.evaluation.dataset} {self.evaluation.split}{', ' + under if under else ''})"
+
+
+def study_document(
+    snapshot: Snapshot,
+    study: str,
+    stand_ins: Mapping[str, str | None] | None = None,
+    *,
+    spec_sha: str | None = None,
+) -> Document:
+    """Return a study's table: its trials in order, mean ± sample deviation with n and the best of each
+    metric, counts.
+
+    `stand_ins` says of a dataset's name what it stands in for, or None. `spec_sha` picks one text of the
+    study's file; by default the newest. Raises HarnessError where the study is not stored.
+    """
+    planned = _planned(snapshot, study, spec_sha)
+    metrics = _metrics(snapshot, planned)
+    counts = [name for name in _COUNTS if any(name in snapshot.trials[p.trial_key].costs for p in planned)]
+    best = [_best(snapshot, metric, planned) for metric in metrics]
+    marks = Marks()
+    rows, cells, behind = [], [], []
+    for entry in planned:
+        trial = snapshot.trials[entry.trial_key]
+        runs = _runs(snapshot, entry)
+        behind += [(trial, run) for run in runs.values()]
+        line = [DocCell(f"{len(runs)} of {len(entry.seeds)}")]
+        for metric, top in zip(metrics, best, strict=True):
+            known = _known(snapshot, metric, runs, entry.seeds)
+            bold = metric.declared and _mean(known) == top
+            line.append(replace(_doc_cell(known, metric, marks, len(entry.seeds)), bold=bold))
+            cells.append(_cell(entry, metric, known, runs))
+        line += [_count(trial, name) for name in counts]
+        cells += [_count_cell(entry, trial, name) for name in counts]
+        rows.append(DocRow(entry.name, tuple(line)))
+    labels = ["Runs", *(metric.label for metric in metrics), *(_COUNTS[name] for name in counts)]
+    code = (Footnote("code", text) for text in code_remarks(behind))
+    return Document(
+        title=f"Study {study}",
+        caption="mean ± standard deviation over n seeds, and the best seed",
+        columns=tuple(DocColumn(label) for label in labels),
+        rows=tuple(rows),
+        footnotes=(*marks.footnotes(), *code),
+        notes=tuple(_notes(snapshot, planned, metrics, [run for _, run in behind], stand_ins or {})),
+        cells=tuple(cells),
+        compares=False,
+        behind=tuple(behind),
+    )
+
+
+def _planned(snapshot: Snapshot, study: str, spec_sha: str | None) -> list[StudyTrialRecord]:
+    """Return the trials of one text of the study's file, in its order."""
+    mine = snapshot.places([study])
+    wanted = mine[-1].spec_sha if spec_sha is None else spec_sha
+    chosen = [record for record in mine if record.spec_sha == wanted]
+    if not chosen:
+        raise HarnessError(f"study '{study}' is not stored as this file says (its text has changed)")
+    return sorted(chosen, key=lambda record: record.position)
+
+
+def _runs(snapshot: Snapshot, entry: StudyTrialRecord) -> dict[int, AttemptRecord]:
+    runs = snapshot.runs(entry.trial_key)
+    return {seed: runs[seed] for seed in entry.seeds if seed in runs}
+
+
+def _metrics(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_Metric]:
+    """Return the metrics that any of the study's runs has, in order of the evaluations, then by name; of functions
+    those that the study declares, in its order, or all where it leaves them to its task.
+    """
+    runs = [run for entry in planned for run in _runs(snapshot, entry).values()]
+    pairs = {pair for run in runs for pair in found_values(snapshot, run)}
+    declared = declared_metrics(planned[0].spec_yaml)
+    order = list(declared)
+    return [
+        _Metric(name, record, better_of(name, planned[0].spec_yaml), key == RETURNED.key and name in declared)
+        for record in snapshot.evaluations.values()
+        for key, name in sorted(pairs, key=lambda pair: (order.index(pair[1]) if pair[1] in declared else -1, pair))
+        if key == record.key and (key != RETURNED.key or not declared or name in declared)
+    ]
+
+
+def _known(
+    snapshot: Snapshot, metric: _Metric, runs: Mapping[int, AttemptRecord], seeds: Sequence[int]
+) -> dict[int, float | None]:
+    place = (metric.evaluation.key, metric.name)
+    return {seed: found_values(snapshot, runs[seed]).get(place) if seed in runs else None for seed in seeds}
+
+
+def _mean(known: Mapping[int, float | None]) -> float:
+    """Return the mean of what is stored, nan where there is nothing."""
+    stored = [value for value in known.values() if value is not None]
+    return mean(stored) if stored else math.nan
+
+
+def _best(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord]) -> float | None:
+    """Return the best mean of a column; None where there are not two to choose from."""
+    means = [_mean(_known(snapshot, metric, _runs(snapshot, entry), entry.seeds)) for entry in planned]
+    numbers = [value for value in means if not math.isnan(value)]
+    choose = max if metric.better == "higher" else min
+    return choose(numbers) if len(numbers) > 1 else None
+
+
+def _doc_cell(known: Mapping[int, float | None], metric: _Metric, marks: Marks, stated: int) -> DocCell:
+    """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
+    stored = [value for value in known.values() if value is not None]
+    remarks = [] if len(stored) == stated else [f"{len(stored)} of {stated} runs"]
+    broken = sum(math.isnan(value) for value in stored)
+    remarks += [f"{broken} of {len(stored)} runs gave nan"] if broken else []
+    noted = marks(tuple(remarks))
+    if not stored:
+        return DocCell(NOTHING, marks=noted)
+    seed = pick(known, metric.better)
+    best = None if seed is None else known[seed]
+    spread = f" ± {fixed(stdev(stored), _DIGITS)}" if len(stored) > 1 and not broken else ""
+    top = "" if best is None or len(stored) == 1 else f", best {fixed(best, _DIGITS)}"
+    return DocCell(f"{fixed(mean(stored), _DIGITS)}{spread} (n = {len(stored)}{top})", marks=noted)
+
+
+def _cell(
+    entry: StudyTrialRecord,
+    metric: _Metric,
+    known: Mapping[int, float | None],
+    runs: Mapping[int, AttemptRecord],
+) -> Cell:
+    stored = [value for value in known.values() if value is not None]
+    missing = len(known) - len(stored)
+    notes = [f"{len(stored)} of {len(known)} runs"] if missing else []
+    notes += ["nan among the values"] if any(math.isnan(value) for value in stored) else []
+    return Cell(
+        table=entry.study,
+        row=entry.name,
+        column=metric.label,
+        paper=None,
+        ours=mean(stored) if stored else None,
+        unit="dB" if metric.name.endswith("_db") else "fraction" if metric.name == "accuracy" else "",
+        match=None,
+        runs=len(stored),
+        select="mean",
+        values=tuple(known.values()),
+        protocol=entry.protocol_name,
+        dataset=None if metric.evaluation.key == RETURNED.key else metric.evaluation.dataset,
+        device=", ".join(sorted({device_of(run) for run in runs.values()})) or None,
+        note="; ".join(notes) or None,
+    )
+
+
+def _count(trial: TrialRecord, name: str) -> DocCell:
+    return DocCell(f"{round(trial.costs[name]):,}" if name in trial.costs else NOTHING)
+
+
+def _count_cell(entry: StudyTrialRecord, trial: TrialRecord, name: str) -> Cell:
+    value = trial.costs.get(name)
+    return Cell(
+        table=entry.study,
+        row=entry.name,
+        column=name,
+        paper=None,
+        ours=value,
+        unit="count",
+        match=None,
+        runs=0,
+        select=None,
+        values=() if value is None else (value,),
+        protocol=entry.protocol_name,
+        dataset=None,
+        device=None,
+        note=None,
+    )
+
+
+def _notes(
+    snapshot: Snapshot,
+    planned: Sequence[StudyTrialRecord],
+    metrics: Sequence[_Metric],
+    runs: Sequence[AttemptRecord],
+    stand_ins: Mapping[str, str | None],
+) -> list[Note]:
+    """Data (and what they stand in for), protocol, seeds, devices."""
+    configs = [snapshot.trials[p.trial_key].config for p in planned]
+    trained = [str(config["data"].get("train")) for config in configs if "data" in config]
+    data = {f: snapshot.datasets[f].name if f in snapshot.datasets else short(f) for f in trained}
+    evaluated = [metric.evaluation.dataset for metric in metrics if metric.evaluation.key != RETURNED.key]
+    names = list(dict.fromkeys([*data.values(), *evaluated]))
+    described = [f"{name} (a stand-in for {stand_ins[name]})" if stand_ins.get(name) else name for name in names]
+    protocols = list(dict.fromkeys(p.protocol_name for p in planned))
+    seeds = list(dict.fromkeys(seed for p in planned for seed in p.seeds))
+    protocol, numbers = ", ".join(protocols), ", ".join(map(str, seeds))
+    what = f"Data: {', '.join(described)}. Protocol: {protocol}" if described else f"Function: {protocol}"
+    notes = [Note(f"{what}. Seeds: {numbers}.")]
+    if runs:
+        devices = ", ".join(sorted({device_of(run) for run in runs}))
+        notes.append(Note(f"{'Trained' if described else 'Run'} on {devices}, {threads_of(runs)}."))
+    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs))]
+
+
+def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]) -> Iterable[str]:
+    """Yield what one accuracy's standard error is on each test set."""
+    for metric in metrics:
+        images = images_of(snapshot, metric.evaluation.key)
+        known = [found_values(snapshot, run).get((metric.evaluation.key, metric.name)) for run in runs]
+        numbers = [value for value in known if value is not None and 0 <= value <= 1]
+        if metric.name == "accuracy" and images and numbers:
+            yield accuracy_note(numbers, images)

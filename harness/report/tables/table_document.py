@@ -1,0 +1,240 @@
+"""A table of the paper (or of a user, in the same form) beside what is stored, with all that a reader must
+know below it.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
+from harness.report.printing import NOTHING, difference, in_words, printed
+from harness.report.stats import mean
+from harness.report.tables.cells import Expected, Found, find
+from harness.report.tables.compare import Samples, with_statistics
+from harness.report.tables.match import Candidate, device_of
+from harness.report.tables.provenance import code_remarks, short, threads_of
+from harness.report.tables.statistics_table import statistics_tables
+from harness.report.tables.table import Select, Table
+from harness.report.tables.uncertainty import accuracy_notes, choosing_notes
+from harness.spec.errors import HarnessError
+from harness.spec.function import RETURNED
+from harness.spec.protocol import resolve_protocol
+from harness.store.records import AttemptRecord, Snapshot, TrialRecord
+
+_SHOWN = {
+    "best": "the best of the stated seeds",
+    "mean": "the mean over the seeds",
+    "median": "the median over the seeds",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of the protocol that the paper does not state: its value, "inferred" or "assumed", and why or
+    from where.
+    """
+
+    field: str
+    value: object
+    source: str
+    where: str
+
+
+def table_document(
+    snapshot: Snapshot,
+    table: Table,
+    expected: Expected,
+    settings: Sequence[Setting] = (),
+    *,
+    select: Select | None = None,
+    device: str | None = None,
+    samples: Samples | None = None,
+) -> Document:
+    """Return a table ready to be rendered.
+
+    `expected` has each row's resolved configuration, `settings` the fields of the protocol (those with
+    source "stated" are left out); `select` and `device` as of `table_cells`; `samples` gives an attempt's values
+    by image, from its uid, which networks are compared by. Raises HarnessError for a row without a configuration.
+    """
+    how = select or table.select
+    found = with_statistics(snapshot, table, find(snapshot, table, expected, select=how, device=device), samples)
+    by_place = {(f.row.label, f.column.key): f for f in found}
+    bold = _best(table, found)
+    marks = Marks()
+    rows = tuple(
+        DocRow(
+            row.label,
+            tuple(_cell(by_place[row.label, column.key], bold, marks) for column in table.columns),
+        )
+        for row in table.rows
+    )
+    name = f"Table {table.table}" if isinstance(table.table, int) else table.table
+    behind = _behind(found)
+    return Document(
+        title=name,
+        caption=table.caption,
+        columns=tuple(DocColumn(column.label, column.unit) for column in table.columns),
+        rows=rows,
+        footnotes=(*marks.footnotes(), *(Footnote("code", text) for text in code_remarks(behind))),
+        notes=tuple(_notes(snapshot, table, found, expected, settings, how)),
+        cells=tuple(f.cell for f in found),
+        compares=any(row.paper for row in table.rows),
+        statistics=statistics_tables(table, found, how),
+        behind=behind,
+    )
+
+
+def _cell(found: Found, bold: frozenset[tuple[str, str]], marks: Marks) -> DocCell:
+    cell, column = found.cell, found.column
+    paper = None if cell.paper is None else found.row.paper[column.key]
+    notes = () if paper is None or paper.note is None else (f"paper: {paper.note}",)
+    gap = None
+    if paper is not None and cell.ours is not None:
+        gap = difference(cell.ours, paper.text, column)
+    return DocCell(
+        ours=NOTHING if cell.ours is None else printed(cell.ours, column),
+        paper=None if paper is None else paper.text,
+        difference=gap,
+        bold=(cell.row, cell.column) in bold,
+        paper_bold=paper is not None and paper.bold,
+        marks=marks((*found.remarks, *notes)),
+        ours_value=cell.ours,
+        paper_value=cell.paper,
+        match=cell.match,
+    )
+
+
+def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
+    """Return the places of our best values, of the columns where the paper sets its best in bold.
+
+    What prints the same as the best is as bold as that. A stand-in does not compete.
+    """
+    best: set[tuple[str, str]] = set()
+    for column in table.columns:
+        if not column.bold:
+            continue
+        shown = {
+            (f.cell.row, f.cell.column): f.cell.ours
+            for f in found
+            if f.column.key == column.key and f.cell.ours is not None and f.cell.match != "stand-in"
+        }
+        numbers = [value for value in shown.values() if not math.isnan(value)]
+        if numbers:
+            top = printed(max(numbers) if column.better == "higher" else min(numbers), column)
+            best |= {place for place, value in shown.items() if printed(value, column) == top}
+    return frozenset(best)
+
+
+def _behind(found: Sequence[Found]) -> tuple[tuple[TrialRecord, AttemptRecord], ...]:
+    """Return all attempts behind the cells, each once."""
+    pairs = {(f.candidate.trial.key, a.uid): (f.candidate.trial, a) for f in found if f.candidate for a in f.attempts}
+    return tuple(pairs.values())
+
+
+def _notes(
+    snapshot: Snapshot,
+    table: Table,
+    found: Sequence[Found],
+    expected: Expected,
+    settings: Sequence[Setting],
+    how: Select,
+) -> Iterable[Note]:
+    """All that stands below the table but the footnotes, in reading order."""
+    trained = sorted({str(config.get("data", {}).get("train")) for config in expected.values()})
+    sizes = [f"{snapshot.datasets[f].images:,} images" for f in trained if f in snapshot.datasets]
+    about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})" if trained else ""
+    stated = table.expect.protocol
+    used = sorted({_protocol(f.candidate) for f in found if f.candidate is not None and f.attempts})
+    protocol = in_words(stated) if stated else "; ".join(used) or NOTHING
+    of_functions = table.expect.dataset == RETURNED.dataset
+    yield Note(
+        f"Function: {protocol}." if of_functions else f"Data: {table.expect.dataset}{about}. Protocol: {protocol}."
+    )
+    yield from _machines(table, found)
+    yield from _selection(snapshot, table, found, how)
+    unstated = [s for s in settings if s.source != "stated"]
+    if unstated:
+        yield Note(
+            f"Settings of {table.expect.protocol_name} that the paper does not state:",
+            tuple(f"{s.field}: {in_words(s.value)} ({s.source}; {s.where})" for s in unstated),
+        )
+    columns = tuple(f"{column.label}: {column.note}" for column in table.columns if column.note)
+    if columns:
+        yield Note("Columns:", columns)
+    if table.notes:
+        beside = any(row.paper for row in table.rows)
+        head = "On the paper's values, which are kept as printed:" if beside else "Notes:"
+        yield Note(head, tuple(note.text for note in table.notes))
+
+
+def _protocol(candidate: Candidate) -> str:
+    """Return a trial's protocol with what was changed of it: "cifar-fast (epochs 6)"."""
+    ours = candidate.trial.config.get("protocol", {})
+    try:
+        named = resolve_protocol({"kind": candidate.protocol}).canonical()
+    except HarnessError:
+        return candidate.protocol
+    changed = [f"{field} {in_words(value)}" for field, value in sorted(ours.items()) if named.get(field) != value]
+    return f"{candidate.protocol} ({', '.join(changed)})" if changed else candidate.protocol
+
+
+def _machines(table: Table, found: Sequence[Found]) -> Iterable[Note]:
+    """Which devices trained and which one was timed, with how many threads."""
+    for source, verb in (("result", "Trained on"), ("timing", "Times measured on")):
+        attempts = [a for f in found if f.column.source == source for a in f.attempts]
+        if not attempts:
+            continue
+        devices = ", ".join(sorted({device_of(a) for a in attempts}))
+        alone = "; alone on the device, median" if source == "timing" else ""
+        beside = f"; the paper's on {table.device}" if source == "timing" and table.device else ""
+        yield Note(f"{verb} {devices}, {threads_of(attempts)}{alone}{beside}.")
+        spread = [line for f in found if f.column.source == source for line in _spread(f)]
+        if spread:
+            yield Note("Spread of the times (least to most):", tuple(spread))
+    plain = [f"{f.row.label}, {f.column.label}: {printed(f.plain, f.column)}" for f in found if f.plain is not None]
+    if plain:
+        yield Note("The same times by plain torch's operators in the paper's order, on the same device:", tuple(plain))
+
+
+def _spread(found: Found) -> Iterable[str]:
+    """Say the least and the most of a time, where the timing kept them."""
+    ends = [f"{found.column.metric}_min", f"{found.column.metric}_max"]
+    for attempt in found.attempts if found.column.source == "timing" else ():
+        if all(end in attempt.measures for end in ends):
+            least, most = (printed(attempt.measures[end], found.column) for end in ends)
+            if least != most:  # one epoch has no spread
+                yield f"{found.row.label}, {found.column.label}: {least} to {most}"
+
+
+def _selection(snapshot: Snapshot, table: Table, found: Sequence[Found], how: Select) -> Iterable[Note]:
+    """Which runs are shown, what that does to the numbers, and every run's value."""
+    results = [f for f in found if f.column.source == "result"]
+    if not results:
+        return
+    stated = sorted({seed for row in table.rows for seed in table.seeds(row)})
+    by = sorted({row.select_by for row in table.rows if row.select_by})
+    picked = f", picked by {' and '.join(by)} at the last epoch" if how == "best" and by else ""
+    text = f"Seeds: {', '.join(map(str, stated))}. Shown: {_SHOWN[how]}{picked}."
+    if how == "best":
+        size = "two" if len(stated) == 2 else "several"
+        text += (
+            f" The best of {size} is a biased estimate: chosen on the data that it reports, it lies above"
+            " what a run is expected to reach."
+        )
+        text = " ".join([text, *choosing_notes(snapshot, found, len(stated))])
+    text = " ".join([text, *accuracy_notes(snapshot, found)])
+    lines = tuple(_all_seeds(f, table) for f in results if f.cell.ours is not None)
+    yield Note(text)
+    if lines:
+        yield Note("Mean and every seed's value:", lines)
+
+
+def _all_seeds(found: Found, table: Table) -> str:
+    """Return "Baseline, Accuracy: mean 0.9787; seed 0: 0.9791, seed 1: 0.9783"."""
+    column, cell = found.column, found.cell
+    stored = [value for value in cell.values if value is not None]
+    each = ", ".join(
+        f"seed {seed}: {NOTHING if value is None else printed(value, column)}"
+        for seed, value in zip(table.seeds(found.row), cell.values, strict=True)
+    )
+    return f"{found.row.label}, {column.label}: mean {printed(mean(stored), column)}; {each}"

@@ -1,0 +1,168 @@
+"""Table files: read, with the rows of a grid written out, and refused in one line where they contradict themselves.
+
+The paper's tables lie in `paper/`, tables of ours in `ours/`; a user's own table has the form of either.
+"""
+
+import itertools
+from pathlib import Path
+
+from harness.report._yaml import load
+from harness.report.tables.table import Row, RowEntry, Table, TableEntry, TrialName
+from harness.spec.checks import FieldError
+from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.function import RETURNED
+
+_REPORT = Path(__file__).parent.parent
+PAPER = _REPORT / "paper"
+OURS = _REPORT / "ours"
+
+
+def paper_tables() -> list[int]:
+    """Return the numbers of the paper's tables that are entered, in order."""
+    return sorted(int(path.stem.removeprefix("table")) for path in PAPER.glob("table[0-9]*.yml"))
+
+
+def our_tables() -> list[str]:
+    """Return the names of the tables of ours, in order."""
+    return sorted(path.stem for path in OURS.glob("*.yml"))
+
+
+def load_paper_table(number: int) -> Table:
+    """Return a table of the paper by its number; HarnessError where it is not entered yet."""
+    entered = paper_tables()
+    if number not in entered:
+        raise HarnessError(
+            f"table {number} is not entered yet; entered: {', '.join(str(n) for n in entered) or 'none'}"
+        )
+    return load_table(PAPER / f"table{number}.yml")
+
+
+def load_our_table(name: str) -> Table:
+    """Return a table of ours by its name; HarnessError, with the nearest right name, where there is none."""
+    if name not in our_tables():
+        raise HarnessError(f"there is no table '{name}'{did_you_mean(name, our_tables())}")
+    return load_table(OURS / f"{name}.yml")
+
+
+def find_table(text: str) -> Table:
+    """Return a table by what a person calls it: a number of the paper's, a name of ours, or a file of her own."""
+    if text.isdecimal():
+        return load_paper_table(int(text))
+    return load_table(text) if Path(text).suffix in {".yml", ".yaml"} else load_our_table(text)
+
+
+def load_table(path: str | Path) -> Table:
+    """Return the table in a YAML file; SpecError, one line, where it cannot be used."""
+    entry = load(Path(path), TableEntry, _check)
+    rows = tuple(row for i in range(len(entry.rows)) for row in _rows(entry, i))
+    fields = {name: getattr(entry, name) for name in TableEntry.model_fields}
+    return Table(**{**fields, "rows": rows, "baseline": entry.baseline or rows[0].label})
+
+
+def _rows(table: TableEntry, i: int) -> list[Row]:
+    """Return the rows that an entry stands for: one for each point of its grid, the last word fastest."""
+    entry = table.rows[i]
+    found = []
+    for values in itertools.product(*entry.grid.values()):
+        point = dict(zip(entry.grid, values, strict=True))
+        label = _filled(entry.label, point, ("rows", i, "label"))
+        against = None if entry.against is None else _filled(entry.against, point, ("rows", i, "against"))
+        trial = entry.trial or TrialName(study=table.study or "", name=label)
+        fields = {name: getattr(entry, name) for name in RowEntry.model_fields}
+        found.append(Row(**{**fields, "label": label, "against": against, "trial": trial, "grid": {}}))
+    return found
+
+
+def _filled(template: str, point: dict[str, str | int], path: tuple[str | int, ...]) -> str:
+    if not point:
+        return template
+    try:
+        return template.format(**point)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        words = ", ".join(f"{{{word}}}" for word in point)
+        raise FieldError(path, f"'{template}' must hold words of the grid alone: {words}") from None
+
+
+def _check(table: TableEntry) -> None:
+    """Raise FieldError where a table contradicts itself: names twice, an unknown column, a text that is not
+    its value.
+    """
+    _check_data(table)
+    _check_match(table)
+    _unique("columns", "key", [(i, column.key) for i, column in enumerate(table.columns)])
+    labels = [(i, row.label) for i in range(len(table.rows)) for row in _rows(table, i)]
+    _unique("rows", "label", labels)
+    known = [label for _, label in labels]
+    _check_label(table.baseline, known, ("baseline",))
+    results = {column.key for column in table.columns if column.source == "result"}
+    for i, row in enumerate(table.rows):
+        seeds = table.expect.seeds if row.seeds is None else row.seeds
+        if len(set(seeds)) < len(seeds):
+            raise FieldError(("rows", i, "seeds"), f"row '{row.label}' has a seed twice")
+        if row.select_by is not None and row.select_by not in results:
+            raise FieldError(
+                ("rows", i, "select_by"),
+                f"'{row.select_by}' is no column of results{did_you_mean(row.select_by, results)}",
+            )
+        if row.select_by is None and len(results) > 1 and table.match != "by trial":
+            raise FieldError(("rows", i), f"row '{row.label}' has several columns of results and needs select_by")
+        for written in _rows(table, i):
+            _check_label(written.against, known, ("rows", i, "against"))
+        _check_printed(table, i)
+
+
+def _check_data(table: TableEntry) -> None:
+    """Refuse data beside a function, and none beside another task."""
+    function = table.expect.task == "function"
+    if function != (table.expect.dataset == RETURNED.dataset):
+        said = "a function's data are its own: leave 'dataset' out" if function else "'dataset' is missing"
+        raise FieldError(("expect", "dataset"), said)
+
+
+def _check_match(table: TableEntry) -> None:
+    """Refuse what does not go with the way in which the rows find their trials."""
+    if table.match == "by name":
+        if table.study is None:
+            raise FieldError(("match",), "a table by name needs 'study': whose trials its rows are")
+        for i, row in enumerate(table.rows):
+            for field in ("compressors", "model", "paper"):
+                if getattr(row, field):
+                    raise FieldError(("rows", i, field), f"'{field}' does not go with match: by name")
+        return
+    for field in ("seeds",) if table.match == "by trial" else ("model", "protocol", "seeds"):
+        if not getattr(table.expect, field):
+            raise FieldError(("expect", field), f"'{field}' is missing: without match: by name a table says what it is")
+    for i, column in enumerate(table.columns):
+        if column.where and table.match != "by trial":
+            raise FieldError(("columns", i, "where"), "'where' goes with match: by trial")
+    for i, row in enumerate(table.rows):
+        if row.trial is None and table.study is None:
+            raise FieldError(("rows", i, "trial"), "'trial' is missing: {study: NAME, name: NAME}")
+
+
+def _unique(part: str, field: str, names: list[tuple[int, str]]) -> None:
+    seen: set[str] = set()
+    for i, name in names:
+        if name in seen:
+            raise FieldError((part, i, field), f"'{name}' stands twice among the {part}")
+        seen.add(name)
+
+
+def _check_label(label: str | None, known: list[str], path: tuple[str | int, ...]) -> None:
+    if label is not None and label not in known:
+        raise FieldError(path, f"'{label}' is no row{did_you_mean(label, known)}")
+
+
+def _check_printed(table: TableEntry, i: int) -> None:
+    """Refuse a value without a column, and a printed text that says another number than its value."""
+    columns = {column.key: column for column in table.columns}
+    for key, printed in table.rows[i].paper.items():
+        path = ("rows", i, "paper", key)
+        if key not in columns:
+            raise FieldError(path, f"'{key}' is no column{did_you_mean(key, columns)}")
+        try:
+            same = float(printed.text.removesuffix(columns[key].format.suffix)) == printed.value
+        except ValueError:
+            same = False
+        if not same:
+            raise FieldError(path, f"the text '{printed.text}' is not the value {printed.value!r}")

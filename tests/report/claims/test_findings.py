@@ -1,0 +1,293 @@
+"""Findings on records made by hand, arithmetic over cells, and each of the paper's disagreements with itself."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from records import entry, snapshot, table1, timing, train
+
+from harness.report.claims.arithmetic import evaluate
+from harness.report.claims.document import evidence, findings_json, findings_markdown
+from harness.report.claims.findings import findings
+from harness.report.claims.gap_tests import bound_of, p_fails, p_holds, points, rule
+from harness.report.claims.load import load_claims
+from harness.report.claims.misprints import load_misprints
+from harness.report.claims.values import Stored, of_curve
+from harness.report.figures.results import Maps, Series
+from harness.report.tables.expected import expected_configs
+from harness.report.tables.table_file import PAPER
+from harness.spec.attempt import Point
+from harness.spec.errors import HarnessError, SpecError
+
+SPATIAL = "Feature pooling (spatial pooling), 50%"
+TOPK = "Feature pooling (top-k), 50%"
+CURVE = Series((100, 200, 300, 400), (0.9, 0.96, 0.97, 0.98))
+
+
+@pytest.mark.parametrize(
+    ("gain", "seeds", "beats", "loses_not"),
+    [
+        (0.005, 10, "supported", "supported"),
+        (-0.005, 10, "contradicted", "contradicted"),
+        (0.0002, 10, "too small", "supported"),
+        (0.005, 8, "undecided", "undecided"),
+    ],
+)
+def test_verdicts(gain, seeds, beats, loses_not):
+    configs = expected_configs(table1())
+    runs = [train(f"b-{s}", configs["Baseline"], s, 0.98 + s / 10_000) for s in range(seeds)]
+    runs += [train(f"s-{s}", configs[SPATIAL], s, 0.98 + s / 10_000 + gain) for s in range(seeds)]
+    stored = snapshot([entry("Baseline"), entry(SPATIAL)], runs, seeds=tuple(range(seeds)))
+    found = {finding.id: finding for finding in findings(stored, load_claims())}
+    assert found["spatial-50-beats-baseline"].verdict == beats
+    assert found["spatial-50-does-not-lose"].verdict == loses_not
+    assert found["spatial-50-beats-baseline"].smallest_p == 22 / 2**seeds
+    assert found["spatial-75-beats-baseline"].verdict == "not run"
+    assert found["spatial-50-halves-parameters"].verdict == "supported"
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("steps to 97%", 300),
+        ("area under the curve", 0.9525),
+        ("area under the loss", 0.9525),
+        ("hidden mean", 0.975),
+        ("rise in the last epoch", 0.975 - 0.93),
+        ("hidden variance, last epoch over first", 0.975 / 0.93),
+        ("successive deviation", math.nan),
+    ],
+)
+def test_numbers_of_a_curve_by_hand(word, value):
+    """Of two epochs, 200 steps each."""
+    assert of_curve(word, CURVE, 200) == pytest.approx(value, nan_ok=True)
+
+
+def claim(**changes):
+    made = next(c for c in load_claims().families[0].claims if c.id == "spatial-50-beats-baseline")
+    return made.model_copy(update={"effect": 1.0, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "gaps", "holds", "fails", "way"),
+    [
+        ({}, [2.0] * 4, 1 / 16, 1.0, True),
+        ({}, [-2.0] * 4, 1.0, 1 / 16, False),
+        ({"direction": "less"}, [-2.0] * 4, 1 / 16, 1.0, True),
+        ({}, [0.5] * 4, 1 / 16, 1 / 16, True),  # above nothing, and short of the smallest effect that matters
+        ({"hypothesis": "non_inferiority"}, [-0.5] * 4, 1 / 16, 1.0, True),
+        ({"hypothesis": "non_inferiority"}, [-1.5] * 4, 1.0, 1 / 16, False),
+        ({"hypothesis": "equivalence", "direction": "either"}, [0.5, -0.5] * 2, 1 / 16, 1.0, True),
+        ({"hypothesis": "equivalence", "direction": "either"}, [-1.5] * 4, 1.0, 2 / 16, False),
+        ({"scale": "ratio", "effect": 0.5, "direction": "less"}, [math.log(0.4)] * 4, 1 / 16, 1.0, True),
+        ({}, [], 1.0, 1.0, None),
+        ({}, [2.0, math.nan], 1.0, 1.0, None),
+    ],
+)
+def test_the_tests_of_a_claim_by_hand(changes, gaps, holds, fails, way):
+    made = claim(**changes)
+    assert (p_holds(made, gaps), p_fails(made, gaps)) == (holds, fails)
+    assert points(made, sum(gaps) / len(gaps) if gaps else math.nan) is way
+
+
+def test_no_difference_points_no_way():
+    assert points(claim(), 0.0) is None
+
+
+def test_a_rule_is_a_sentence():
+    assert rule(claim(), 0.05) == (
+        "one-sided exact sign flips of differences paired by seed: above no difference, and a mean of at least 1;"
+        " p < 0.05 after Holm over the family"
+    )
+    counted = next(c for c in load_claims().families[0].claims if c.id == "spatial-50-halves-parameters")
+    assert rule(counted, 0.05) == "the count, as a ratio, at most 0.51; no test of chance"
+
+
+def runs_of(*labels, seeds=2):
+    configs = expected_configs(table1())
+    made = [train(f"{label[-12:]} {s}", configs[label], s, 0.98) for label in labels for s in range(seeds)]
+    return snapshot([entry(label) for label in labels], made, seeds=tuple(range(seeds)))
+
+
+def found_of(stored, **sources):
+    return {finding.id: finding for finding in findings(stored, load_claims(), **sources)}
+
+
+def test_maps_are_read():
+    """Maps of stripes vary at every pixel; those of the baseline are the same at both seeds."""
+    stripes = np.tile([0.0, 1.0], (2, 3, 4, 2))
+    halves = np.repeat([0.0, 1.0], 2)[None, None, None].repeat(2, 0).repeat(3, 1).repeat(4, 2)
+    kept = {"pooling), 50%": halves, "(top-k), 50%": stripes, "Baseline": halves}
+
+    def maps(attempt):
+        return next(Maps(stripes, m, stripes) for label, m in kept.items() if attempt.uid.startswith(label[-12:]))
+
+    found = found_of(runs_of("Baseline", SPATIAL, TOPK), maps=maps)
+    assert found["spatial-50-maps-smoother"].effect == pytest.approx(1 / 3)
+    assert found["spatial-50-maps-closer"].effect == pytest.approx(1.0)
+    assert found["spatial-maps-as-similar"].effect == pytest.approx(0.0)
+    assert found["top-k-maps-as-similar"].effect == pytest.approx(-1.0)
+    assert found_of(runs_of("Baseline", SPATIAL))["spatial-50-maps-smoother"].why == (
+        "no map is stored of mnist/Feature pooling (spatial pooling), 50% and of mnist/Feature pooling (top-k), 50%;"
+        " needs 9 seeds"
+    )
+
+
+def test_a_claim_on_one_trial_is_held_against_nothing():
+    def curves(uid):
+        values = {"hidden_mean": 0.5, "hidden_variance": 0.5} if "ooling)" in uid else {}
+        return [
+            Point("test[:1000]", name, step, 1.0 if step <= 600 else value)
+            for name, value in values.items()
+            for step in (600, 1200, 1800, 2400, 3000)
+        ]
+
+    found = found_of(runs_of(SPATIAL, seeds=9), curves=curves)
+    assert found["spatial-mean-diminishes"].effect == pytest.approx(0.5)
+    assert found["spatial-mean-diminishes"].verdict == "supported"
+    assert found["spatial-mean-diminishes"].p == 9 / 512
+    assert found["top-k-mean-diminishes"].verdict == "not run"
+
+
+def test_a_trial_without_seeds_stands_against_each_and_a_margin_is_a_difference_of_differences():
+    family = next(f for f in load_claims().families if f.table == 6)
+    claims = {c.id: c for c in family.claims}
+    psnr = {
+        ("2FP", 20): {0: 31.0, 1: 32.0},
+        ("2FP", 60): {0: 27.0, 1: 28.5},
+        ("BM3D", 20): {0: 30.0},
+        ("BM3D", 60): {0: 25.0},
+    }
+
+    class Given(Stored):
+        def keys(self, _, quantity):
+            return {name: f"{name} {quantity.where['task.sigma']}" for name in ("2FP", "BM3D")}
+
+        def _values(self, *words):
+            return psnr[words[1], int(words[3].split()[-1])]
+
+    stored = Given(snapshot([], []), lambda _: (), lambda _: None)
+    one = stored.measure(family, claims["bsd500-2fp-beats-bm3d-20"])
+    assert (one.seeds, one.gaps) == ((0, 1), (1.0, 2.0))
+    grows = stored.measure(family, claims["bsd500-advantage-grows"])
+    assert grows.gaps == (27 - 31 - (25 - 30), 28.5 - 32 - (25 - 30))
+
+
+def test_times_are_of_one_device_and_one_composition():
+    configs = expected_configs(table1())
+    plain = {"device": "cpu", "threads": 1, "kernels": "torch", "order": "as_written"}
+    timings = [
+        timing("a", configs["Baseline"], 2.0), timing("b", configs[SPATIAL], 1.0),
+        timing("aa", configs["Baseline"], 8.0, environment={"device": "Other CPU"}),
+        timing("c", configs[TOPK], 1.2), timing("dd", configs[TOPK], 9.0, execution=plain),
+        timing("ee", configs[SPATIAL], 3.0, execution=plain),
+    ]  # fmt: skip
+    found = found_of(snapshot([entry(label) for label in ("Baseline", SPATIAL, TOPK)], timings))
+    assert found["spatial-50-speed-similar"].effect == pytest.approx(0.5)
+    slower = found["topk-50-training-much-longer"]
+    assert (slower.verdict, slower.effect) == ("supported", pytest.approx(3.0))
+    assert str(slower.sensitivity) == "depends on: kernels (holds under plain torch, not under our kernels)"
+    assert slower.timed_on == "Test CPU, 1 thread; the paper's NVIDIA GeForce GTX 1070"
+    assert found["topk-75-training-much-longer"].why == (
+        "no timing of mnist/Feature pooling (top-k), 75% and mnist/Feature pooling (spatial pooling), 75% on one device"
+        " is stored"
+    )
+
+
+def test_times_by_other_threads_and_by_one_composition_alone_are_not_mixed():
+    configs = expected_configs(table1())
+    two = {"threads": 2, "execution": {"device": "cpu", "threads": 2, "kernels": "torch", "order": "as_written"}}
+    timings = [
+        timing("a", configs["Baseline"], 2.0, **two), timing("b", configs[SPATIAL], 1.5, **two),
+        timing("ccc", configs["Baseline"], 4.0, execution={**two["execution"], "threads": 1}),
+    ]  # fmt: skip
+    found = found_of(snapshot([entry("Baseline"), entry(SPATIAL)], timings))["spatial-50-speed-similar"]
+    assert (found.effect, found.verdict) == (pytest.approx(0.75), "supported")
+    assert found.timed_on.startswith("Test CPU, 2 threads; ")
+    assert found.sensitivity is None  # our kernels were never timed
+
+
+def test_seeds_whose_runs_kept_no_maps_are_said():
+    halves = np.repeat([0.0, 1.0], 2)[None, None, None].repeat(2, 0).repeat(3, 1).repeat(4, 2)
+
+    def maps(attempt):
+        return Maps(halves, halves, halves) if attempt.seed < 2 else None
+
+    found = found_of(runs_of("Baseline", SPATIAL, TOPK, seeds=9), maps=maps)["spatial-50-maps-smoother"]
+    assert found.why.startswith(
+        "too few runs to tell: 2 seeds (of 9 stored; the others kept nothing of it here) give no p below 1"
+    )
+
+
+def test_no_p_lies_below_the_smallest_that_could_be_attained():
+    """Fewer seeds than its neighbour's, which rejects: a claim stands at a later step of Holm's."""
+    configs = expected_configs(table1())
+    rows = {"Baseline": (13, 0.0), SPATIAL: (13, 0.005), TOPK: (12, 0.005)}
+    runs = [
+        train(f"{label[-12:]} {s}", configs[label], s, 0.97 + s / 10_000 + gain)
+        for label, (seeds, gain) in rows.items()
+        for s in range(seeds)
+    ]
+    found = found_of(snapshot([entry(label) for label in rows], runs, seeds=tuple(range(13))))
+    assert all(f.smallest_p <= f.p for f in found.values() if f.p is not None)
+    later = found["topk-50-beats-baseline"]
+    assert len(later.seeds) == 12
+    assert later.smallest_p == later.p < 22 / 2**12
+
+
+def test_what_was_known_when_a_claim_was_entered_is_said():
+    found = found_of(runs_of("Baseline", SPATIAL))
+    early, late = found["spatial-50-beats-baseline"], found["spatial-50-testing-speed-similar"]
+    assert evidence(early).endswith("; entered 2026-11-22.")
+    assert evidence(late).endswith("; entered 2026-11-25, knowing the first times of Table 1.")
+
+
+def test_what_is_claimed_is_said_in_words():
+    assert bound_of(claim(effect=0.001)) == "at least 0.001"
+    assert bound_of(claim(effect=0.001, direction="less")) == "at most -0.001"
+    assert bound_of(claim(effect=0.9, direction="less", scale="ratio")) == "at most 0.9"
+    assert bound_of(claim(effect=0.001, hypothesis="non_inferiority")) == "above -0.001"
+    assert bound_of(claim(effect=1.6, hypothesis="equivalence", direction="either", scale="ratio")) == (
+        "within a factor of 1.6"
+    )
+
+
+def test_the_document_counts_by_section_and_names_each_claim_once():
+    claims = load_claims()
+    found = findings(snapshot([], []), claims)
+    text = findings_markdown(found, load_misprints(), claims.untested)
+    assert text.startswith(
+        "# Findings\n\n200 claims of the paper. Counts (32): 32 not run. Times (26): 26 not run."
+        " Tests over seeds (142): 142 not run.\n"
+    )
+    assert "| Section 4.1 (C), ImageNet | 5 |" in text
+    titles = [line for line in text.splitlines() if line.startswith("- **")]
+    assert len(set(titles)) == len(titles) == 200
+    assert "- §4.2 (D), sentence 10: “our denoising algorithm can indeed remove adversarial" in text
+    whole = json.loads(findings_json(found, load_misprints(), claims.untested))
+    assert len(whole["untested"]) == len(claims.untested) > 20
+    first = whole["claims"][0]
+    assert (first["id"], first["place"], first["depends_on"]) == (
+        "spatial-50-does-not-lose", "4.1 (A), sentence 11", None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", load_misprints(), ids=lambda entry: str(entry.number))
+def test_each_disagreement_is_shown(entry):
+    assert [check.value for check in entry.checks] == [check.gives for check in entry.checks]
+    assert entry.checks or len(entry.places) > 1
+
+
+def test_arithmetic_that_fails_is_refused(tmp_path):
+    file = tmp_path / "m.yml"
+    text = (PAPER / "misprints.yml").read_text(encoding="utf-8")
+    file.write_text(text.replace("gives: 0.11", "gives: 0.12", 1), encoding="utf-8")
+    with pytest.raises(SpecError, match=r"gives 0\.11, not 0\.12"):
+        load_misprints(file)
+
+
+@pytest.mark.parametrize("text", ["open('x')", "(1).real", "x + 1", "1 +", "1 / 0", "cell(7, 'DnCNN', 'PSNR, σ=20')"])
+def test_only_arithmetic_over_printed_cells_is_evaluated(text):
+    with pytest.raises(HarnessError):
+        evaluate(text)
