@@ -94,9 +94,10 @@ def _summary_of_epochs(rows: Rows) -> Iterator[str]:
 
 
 def _summary_of_overhead(rows: Rows) -> Iterator[str]:
-    said = ", ".join(f"{_percents(row)} ({row['task']})" for row in rows)
-    single = "; of a single round each, whose noise is not known" if all(_rounds(row) == 1 for row in rows) else ""
-    yield f"What the harness around a run adds to its time: {said}{single}."
+    """Say what several rounds gave; one alone is all noise, and stands in its table only."""
+    said = ", ".join(f"{_percents(row)} ({row['task']})" for row in rows if _rounds(row) > 1)
+    if said:
+        yield f"What the harness around a run adds to its time: {said}."
 
 
 def _rounds(row: Row) -> int:

@@ -25,8 +25,16 @@ class LazyGroup(click.Group):
 
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "run": ("harness.cli.run", "run", "Run studies: grids, timings."),
-        "search": ("harness.cli.search", "search", "Search with Optuna: where compressors stand."),
-        "report": ("harness.cli.report", "report", "Make tables, figures and a page from stored results."),
+        "search": (
+            "harness.cli.search",
+            "search",
+            "Search with Optuna: where compressors stand, or a function's arguments.",
+        ),
+        "report": (
+            "harness.cli.report",
+            "report",
+            "Tables, figures, statistics, findings and a page from stored results.",
+        ),
         "results": ("harness.cli.results", "results", "Look at, compare, export, merge and verify stored results."),
         "cost": ("harness.cli.cost", "cost", "Count what the networks of STUDY files cost."),
         "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),
@@ -94,7 +102,7 @@ def main(verbose: bool) -> None:
     """Run grids of experiments, keep every result, and print them beside a paper's own.
 
     \b
-    harness run grid ablations/quickstart.yml       run a study, or what is left of it
+    harness run grid ablations/quickstart.yml       run a study (a file), or what is left of it
     harness report tables --study quickstart        its table
     harness report tables --table 1 --from results/published/mnist.jsonl
     """

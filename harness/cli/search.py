@@ -45,7 +45,9 @@ _OPTIONS = (
         "[default: 50; brute: all]",
     ),
     click.option("--sampler", type=click.Choice(("tpe", "nsga2", "brute")), help="Instead of the file's."),
-    click.option("--objectives", metavar="NAMES", help="accuracy,parameters; a function's metrics. Not the file's."),
+    click.option(
+        "--objectives", metavar="NAMES", help="accuracy,parameters; a function's metrics. Instead of the file's."
+    ),
     click.option("--confirm", metavar="SEEDS", default="", help="Run the front again with fresh seeds: 10,11,12."),
     click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs side by side."),
     threads_option,

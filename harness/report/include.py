@@ -56,9 +56,11 @@ def _table(paragraphs: Sequence[str]) -> Sequence[str]:
 
 
 def _statistics(paragraphs: Sequence[str]) -> Sequence[str]:
-    """Return the first table of statistics with its heading."""
+    """Return the first table of statistics with its heading, and what can be told by it."""
     at = next((i for i, paragraph in enumerate(paragraphs) if re.match(r"[^|]* over seeds", paragraph)), None)
-    return [] if at is None else paragraphs[at : at + 2]
+    if at is None:
+        return []
+    return paragraphs[at : at + 2 + any(paragraph.startswith("- ") for paragraph in paragraphs[at + 2 : at + 3])]
 
 
 def _summary(paragraphs: Sequence[str]) -> Sequence[str]:

@@ -50,7 +50,8 @@ _REASONS = """\
 
 ## Why the others are refused
 
-{no_maps} of the refused modules return no maps, or are not called. What keeps a compressor from the other {maps}, too:
+{no_maps} of the refused modules return no maps, or are not called. What keeps a compressor from these, and from
+the other {maps}:
 
 | because | modules | networks | for example |
 |---|--:|--:|---|

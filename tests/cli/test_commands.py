@@ -99,7 +99,7 @@ def test_a_function_has_no_network_to_count(call, tmp_path):
 
 
 def test_a_dry_run_prints_every_trial_and_makes_nothing(call, study_file, tmp_path):
-    result = call("run", "grid", study_file("mnist"), "--dry-run")
+    result = call("run", "grid", study_file("mnist"), "--dry-run", "--device", "cpu")
     assert result.exit_code == 0, result.output
     assert all(name in result.stdout for name in TABLE_1)
     assert "7 trials, 14 runs: 0 done, 14 left, 0 held; time left: " in result.stdout

@@ -130,5 +130,6 @@ def test_the_published_document_is_of_all_models():
     named = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
     version = text.partition("with torchvision ")[2].split()[0]
     assert "all of which work" in text
-    if version == metadata.version("torchvision"):
-        assert named == {*torchvision_models()}
+    if version != metadata.version("torchvision"):
+        pytest.skip(f"the document is of torchvision {version}, which may have other models")
+    assert named == {*torchvision_models()}

@@ -41,7 +41,7 @@ def folder(tmp_path):
     ("part", "first", "last"),
     [
         ("table", "Each cell: paper → ours (difference).", "- b: another"),
-        ("statistics", "Accuracy over seeds, against Baseline.", "| 2 |"),
+        ("statistics", "Accuracy over seeds, against Baseline.", "- sd: sample standard deviation"),
         ("summary", "Each cell: paper → ours (difference).", "Each cell: paper → ours (difference)."),
     ],
 )

@@ -1,9 +1,25 @@
 """Protocols: complete, each field with its source, and changed field by field."""
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
 from harness.spec.checks import FieldError
-from harness.spec.protocol import Protocol, protocol_names, resolve_protocol
+from harness.spec.protocol import (
+    Adam,
+    BatchNorm,
+    Constant,
+    FlipCrop,
+    Normalization,
+    OneCycle,
+    Protocol,
+    Sgd,
+    Steps,
+    protocol_names,
+    resolve_protocol,
+)
 
 KNOWN = ", ".join(protocol_names())
 LATER = {"batch_norm"}  # fields that came later: left out at the default that means "as before"
@@ -84,3 +100,20 @@ def test_the_paper_s_settings():
     assert (protocol.settings.epochs, protocol.settings.batch_size) == (5, 100)
     assert {protocol.fields[name].source for name in ("epochs", "batch_size")} == {"stated"}
     assert protocol.fields["optimizer"].source != "stated"
+
+
+def test_the_document_has_every_field_with_its_kinds_and_their_settings():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "protocols.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    named = {name: row for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named.keys() == Protocol.model_fields.keys()
+    for part, field in [
+        (Sgd, "optimizer"), (Adam, "optimizer"), (Constant, "schedule"), (Steps, "schedule"), (OneCycle, "schedule"),
+        (FlipCrop, "augmentation"), (Normalization, "normalization"), (BatchNorm, "batch_norm"),
+    ]:  # fmt: skip
+        kind = part.model_fields.get("kind")
+        words = [*part.model_fields, *(get_args(kind.annotation) if kind else ())]
+        assert [word for word in words if not re.search(rf"\b{word}\b", named[field])] == []
+    for field in ("last_batch", "initialization", "precision", "train_on"):
+        words = get_args(Protocol.model_fields[field].annotation)
+        assert [word for word in words if f"`{word}`" not in named[field]] == []

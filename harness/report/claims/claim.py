@@ -28,6 +28,7 @@ class Quantity(Part):
     condition: dict[str, Any] | None = None  # of results: that of the table's column, else clean, where left out
     where: dict[str, Word] = Field(default_factory=dict)  # fills the braces of a trial's name
     minus: str | None = None  # another quantity, which is subtracted seed by seed
+    beside: str | None = None  # another quantity, whose effect is shown with the claim's and decides nothing
     unit: str
     of: str
 
@@ -87,6 +88,8 @@ class FamilyEntry(Part):
     seeds_needed: int = Field(ge=MINIMUM_SEEDS)
     entered: date
     known: str = ""
+    awaits: str = ""  # what this version of the harness cannot do yet, so that nothing of it can be run
+    changed: str = ""  # what was settled after it was entered: the day, what, and what was known then
     quantities: dict[str, Quantity]
     trials: dict[str, TrialName]
     constant: tuple[str, ...] = ()  # trials that no seed changes

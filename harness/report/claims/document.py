@@ -41,10 +41,11 @@ def findings_markdown(
     """
     lines = ["# Findings", "", summary(found), "", _ENTERED, "", *_overview(found), ""]
     for heading in dict.fromkeys(map(heading_of, found)):
-        lines += [f"## {escape(heading)}", ""]
-        for finding in (f for f in found if heading_of(f) == heading):
+        of = [f for f in found if heading_of(f) == heading]
+        lines += [f"## {escape(heading)}", "", *(part for f in of[:1] if f.changed for part in (escape(f.changed), ""))]
+        for finding in of:
             lines += [f"- **{verdict_of(finding)}**: {escape(finding.title)} ({finding.id})"]
-            lines += [f"  {escape(evidence(finding))}", f"  {escape(finding.reading)} (§{finding.place})"]
+            lines += [f"  {escape(reading(finding))}", f"  {escape(evidence(finding))}"]
         lines.append("")
     if untested:
         lines += ["## Sentences that claim something, without a test", ""]
@@ -75,15 +76,17 @@ def verdict_of(finding: Finding) -> str:
 
 
 _ENTERED = (
-    "Each claim has the day on which its test was written down; where results of its trials were known by then, it says"
-    " which."
+    "Each test has the day on which it was written down; where results of its trials were known by then, it says which."
+    " The paper states no sizes: from where an effect matters is our choice, with its reason. So *contradicted* says"
+    " that an effect that would matter is excluded, *undecided* that neither it nor its absence is shown."
 )
 _TESTS = {"arithmetic": "Counts", "timing": "Times", "sign_flip": "Tests over seeds"}
 
 
 def summary(found: Sequence[Finding]) -> str:
-    """Return how many claims came out how, by what decides them: counts, times (and where), tests over seeds."""
-    parts = [f"{len(found)} claims of the paper."]
+    """Return how many tests came out how, by what decides them: counts, times (and where), tests over seeds."""
+    quotes = len({finding.quote for finding in found})
+    parts = [f"{len(found)} tests of {quotes} statements of the paper."]
     for test, words in _TESTS.items():
         of = [f for f in found if f.test == test]
         each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in of)))
@@ -93,6 +96,10 @@ def summary(found: Sequence[Finding]) -> str:
         parts += [f"{theirs} of them depend on a setting that the paper does not state."] if theirs else []
         ours = len(turned) - theirs
         parts += [f"{ours} of them come out otherwise by our kernels than by plain torch."] if ours else []
+    waiting = [f for f in found if f.verdict == "not run" and f.awaits]
+    if waiting:
+        things = ", ".join(dict.fromkeys(f.awaits for f in waiting))
+        parts.append(f"{len(waiting)} of those not run await what this version cannot do: {things}.")
     return " ".join(parts)
 
 
@@ -112,21 +119,37 @@ def _overview(found: Sequence[Finding]) -> list[str]:
     return lines
 
 
+def reading(finding: Finding) -> str:
+    """Return what the test takes the paper to say, where, and from where an effect matters."""
+    return f"{finding.reading} (§{finding.place}) What matters, as we see it: {finding.matters}; {finding.because}."
+
+
 def evidence(finding: Finding) -> str:
     """Return on what a verdict rests, in a sentence, as plain text."""
     parts = [finding.why]
     if finding.effect is not None:
-        parts.append(f"{finding.scale} {finding.effect:.4g} (claimed: {finding.claimed})")
+        parts.append(f"{finding.scale} {finding.effect:.4g}{_ends(finding)}; what matters: {finding.matters}")
+    if finding.beside:
+        parts.append(f"beside it, deciding nothing: {finding.beside}")
     if finding.timed_on is not None:
         parts.append(f"on {finding.timed_on}")
-    if finding.p is not None:
-        parts.append(f"p {p_text(finding.p)} one-sided after Holm, over {len(finding.seeds)} seeds")
+    if finding.p is not None and finding.p_against is not None:
+        both = f"p that it holds {p_text(finding.p)}, that it fails {p_text(finding.p_against)}"
+        parts.append(f"{both}, each one-sided after Holm, over {len(finding.seeds)} seeds")
     if finding.smallest_p is not None:
         parts.append(f"smallest attainable p {p_text(finding.smallest_p)}")
     if finding.sensitivity is not None:
         parts.append(str(finding.sensitivity))
     parts.append(f"entered {finding.entered}{f', knowing {finding.known}' if finding.known else ''}")
     return "; ".join(parts) + "."
+
+
+def _ends(finding: Finding) -> str:
+    """Return " [-0.001, 0.002] (95%)" of an effect over seeds, " [1.1, 1.3] (least and most)" of times."""
+    if finding.interval is None:
+        return ""
+    low, high = finding.interval
+    return f" [{low:.3g}, {high:.3g}] ({'least and most' if finding.test == 'timing' else '95%'})"
 
 
 def _entry(entry: Misprint) -> list[str]:

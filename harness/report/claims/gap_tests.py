@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from harness.report.claims.claim import Claim
+from harness.report.claims.values import Measured
 from harness.report.stats import one_sided
 
 
@@ -70,8 +71,14 @@ def points(claim: Claim, gap: float) -> bool | None:
     return reaches(claim, gap)
 
 
+def timed_way(claim: Claim, measured: Measured) -> bool | None:
+    """Return whether the medians of two timings reach a claim's bound; None where it lies within their spread."""
+    found = {reaches(claim, gap) for gap in ((measured.timed and measured.timed.ends) or ())}
+    return None if len(found) > 1 else reaches(claim, mean_gap(measured.gaps))
+
+
 def bound_of(claim: Claim) -> str:
-    """Return what is claimed of the effect: "at least 0.001", "above -0.001", "within a factor of 1.6"."""
+    """Return from where an effect matters: "at least 0.001", "above -0.001", "within a factor of 1.6"."""
     effect = f"{claim.effect:.4g}"
     if claim.hypothesis == "equivalence":
         return f"within a factor of {effect}" if claim.scale == "ratio" else f"within {effect} either way"

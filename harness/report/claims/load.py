@@ -121,8 +121,9 @@ def _check_family(family: FamilyEntry, path: _Path) -> None:
     for name in family.constant:
         _check_known(name, family.trials, "trial", (*path, "constant"))
     for name, quantity in family.quantities.items():
-        if quantity.minus is not None:
-            _check_known(quantity.minus, family.quantities, "quantity", (*path, "quantities", name, "minus"))
+        for field, other in (("minus", quantity.minus), ("beside", quantity.beside)):
+            if other is not None:
+                _check_known(other, family.quantities, "quantity", (*path, "quantities", name, field))
 
 
 def _check_claim(family: FamilyEntry, claim: Claim, path: _Path) -> None:

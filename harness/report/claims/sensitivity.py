@@ -2,19 +2,22 @@
 
 A family names the study that varies the setting (`sensitivity`). Its trials are found by what they are: the claim's own
 in everything but the protocol, once for each protocol in which both are stored; the claim's own runs are one of them.
-Where the mean gap points the claim's way under some and the other way under others, the claim depends on the setting.
-One seed a value is no test: it says which way to look. Of times the setting is how the network is computed: by plain
-torch's operators in the paper's order, or by our kernels with channels pooled first.
+A claim depends on the setting where, under some value, the mean gap points the other way than the claim's own and lies
+farther from it than seeds alone would take it: few seeds turn a small gap whatever the setting is. Of times the setting
+is how the network is computed: by plain torch's operators in the paper's order, or by our kernels with channels pooled
+first.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from harness.report.claims.claim import Claim, Family
-from harness.report.claims.gap_tests import mean_gap, points, reaches
-from harness.report.claims.values import BASELINE, Stored
+from harness.report.claims.gap_tests import effect_of, mean_gap, points, timed_way
+from harness.report.claims.values import BASELINE, Measured, Stored
 from harness.report.printing import in_words
+from harness.report.stats import ALPHA, deviation
 from harness.report.tables.timings import Composition
 from harness.store.diff import differing, flat
 from harness.store.records import TrialRecord
@@ -25,18 +28,31 @@ KERNELS = "kernels"
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A value of the setting, and the claim's mean gap under it."""
+
+    value: str
+    effect: float  # on the claim's scale
+    way: bool | None  # whether it points the claim's way; None where that cannot be told
+    seeds: int  # behind it; 0 of times
+    reach: float | None = None  # how far from the claim's own gap seeds alone would take this one, on the claim's scale
+    apart: bool = False  # whether it lies farther
+
+
+@dataclass(frozen=True)
 class Sensitivity:
-    """A setting and the values of it under which the claim's gap points its way, or the other."""
+    """A setting, and how a claim fares under its values."""
 
     setting: str
-    holds: tuple[str, ...]
-    reversed: tuple[str, ...]
-    seeds: tuple[int, ...]  # how many are behind each value, those that hold first; none of times
+    scale: Literal["difference", "ratio"]  # of the effects
+    own: Tried | None  # under the claim's own value; of times by plain torch; None where that is not stored
+    others: tuple[Tried, ...]
 
     @property
     def flips(self) -> bool:
         """Whether the claim depends on the setting."""
-        return bool(self.holds) and bool(self.reversed)
+        own = None if self.own is None else self.own.way
+        return own is not None and any(t.apart and t.way is (not own) for t in self.others)
 
     @property
     def of_the_paper(self) -> bool:
@@ -44,28 +60,23 @@ class Sensitivity:
         return self.setting != KERNELS
 
     def __str__(self) -> str:
-        """Return "depends on: optimiser (holds under …, reversed under …)", or that it does not."""
-        against = "reversed" if self.of_the_paper else "not"
-        holds = f"holds under {', '.join(self.holds)}" if self.holds else ""
-        others = f"{against} under {', '.join(self.reversed)}" if self.reversed else ""
-        said = ", ".join(part for part in (holds, others) if part)
-        if self.flips:
-            return f"depends on: {self.setting} ({said}{self._behind})"
-        if not self.of_the_paper:
-            return f"the same under {' and '.join(self.holds or self.reversed)}"
-        return f"the same way under every {self.setting} tried ({said}{self._behind})"
-
-    @property
-    def _behind(self) -> str:
-        """Say on how many seeds each value stands; nothing of times."""
-        if not self.seeds:
-            return ""
-        few, many = min(self.seeds), max(self.seeds)
-        return f"; {few} to {many} seeds each, no test" if few < many else f"; {_seeds(few)} each, no test"
+        """Return "depends on: optimiser (…)" or that this is not shown, with the effect under each value."""
+        tried = ", ".join(_in_words(t) for t in (self.own, *self.others) if t is not None)
+        reaches = [t.reach for t in self.others if t.reach is not None]
+        if self.of_the_paper and not reaches:
+            return f"{self.setting} was varied, by too few seeds for a test ({tried})"
+        said = "depends on" if self.flips else "not shown to depend on"
+        far = f"; seeds alone take these as far from the first as {_far(max(reaches), self.scale)}" if reaches else ""
+        return f"{said}: {self.setting} ({tried}{far})"
 
 
-def _seeds(number: int) -> str:
-    return "1 seed" if number == 1 else f"{number} seeds"
+def _far(reach: float, scale: str) -> str:
+    return f"a factor of {reach:.3g}" if scale == "ratio" else f"{reach:.2g}"
+
+
+def _in_words(tried: Tried) -> str:
+    seeds = f" over {tried.seeds} seed{'s' if tried.seeds > 1 else ''}" if tried.seeds else ""
+    return f"{tried.effect:.3g} with {tried.value}{seeds}{' (farther)' if tried.apart and tried.seeds else ''}"
 
 
 def sensitivity(stored: Stored, family: Family, claim: Claim) -> Sensitivity | None:
@@ -74,35 +85,54 @@ def sensitivity(stored: Stored, family: Family, claim: Claim) -> Sensitivity | N
         return _of_kernels(stored, family, claim)
     if family.sensitivity is None or claim.test != "sign_flip":
         return None
-    own = stored.keys(family, family.quantities[claim.quantity])
-    if any(own[name] is None for name in claim.trials):
+    trials = stored.keys(family, family.quantities[claim.quantity])
+    if any(trials[name] is None for name in claim.trials):
         return None
-    outcomes: dict[bool, list[tuple[str, int]]] = {True: [], False: []}
-    setting = ""
-    varied = list(_variants(stored, family, claim, own))
-    for protocol, keys, words in varied:
-        measured = stored.measure(family, claim, keys)
-        way = points(claim, mean_gap(measured.gaps)) if measured.gaps else None
-        if way is not None:
-            setting = setting or _setting([other for other, _, _ in varied])
-            said = words or in_words(_differences(protocol, varied))
-            outcomes[way].append((said.removeprefix(f"{setting} "), len(measured.gaps)))
-    if sum(map(len, outcomes.values())) < 2:
+    varied = list(_variants(stored, family, claim, trials))
+    measured = [(variant, stored.measure(family, claim, variant[1])) for variant in varied]
+    known = [(variant, m) for variant, m in measured if m.gaps and not math.isnan(mean_gap(m.gaps))]
+    if len(known) < 2:
         return None
-    holds, others = outcomes[True], outcomes[False]
-    return Sensitivity(
-        setting, tuple(w for w, _ in holds), tuple(w for w, _ in others), tuple(n for _, n in (*holds, *others))
-    )
+    setting = _setting([protocol for protocol, _, _ in varied])
+    own: Tried | None = None
+    spread: Sequence[float] = ()
+    others = []
+    for (protocol, keys, words), m in known:
+        said = (words or in_words(_differences(protocol, varied))).removeprefix(f"{setting} ")
+        gap = mean_gap(m.gaps)
+        tried = Tried(said, effect_of(claim, gap), points(claim, gap), len(m.gaps))
+        if all(keys[name] == trials[name] for name in claim.trials):
+            own, spread = tried, m.gaps
+        else:
+            others.append((tried, m))
+    return Sensitivity(setting, claim.scale, own, tuple(_beside(claim, t, m, spread, len(others)) for t, m in others))
+
+
+def _beside(claim: Claim, tried: Tried, measured: Measured, own: Sequence[float], values: int) -> Tried:
+    """Say how far a value's gap may lie from the claim's own by seeds alone, and whether it lies farther.
+
+    A new mean of n gaps lies within t sd sqrt(1/n + 1/N) of one of N, at 95 % for all values together (Bonferroni),
+    where gaps vary over seeds under each value as they do under the claim's own.
+    """
+    sd = deviation(own)
+    if sd is None or math.isnan(sd):
+        return tried
+    from scipy.special import stdtrit
+
+    n = len(measured.gaps)
+    reach = float(stdtrit(len(own) - 1, 1 - ALPHA / (2 * values))) * sd * math.sqrt(1 / n + 1 / len(own))
+    apart = abs(mean_gap(measured.gaps) - mean_gap(own)) > reach
+    return replace(tried, reach=math.exp(reach) if claim.scale == "ratio" else reach, apart=apart)
 
 
 def _of_kernels(stored: Stored, family: Family, claim: Claim) -> Sensitivity | None:
-    outcomes: dict[bool, list[str]] = {True: [], False: []}
+    found = []
     for composed, words in _COMPOSED.items():
         measured = stored.measure(family, claim, composed=composed)
         if measured.gaps:
-            outcomes[reaches(claim, mean_gap(measured.gaps))].append(words)
-    both = sum(map(len, outcomes.values())) == len(_COMPOSED)
-    return Sensitivity(KERNELS, tuple(outcomes[True]), tuple(outcomes[False]), ()) if both else None
+            effect = effect_of(claim, mean_gap(measured.gaps))
+            found.append(Tried(words, effect, timed_way(claim, measured), 0, apart=True))
+    return Sensitivity(KERNELS, claim.scale, found[0], (found[1],)) if len(found) == len(_COMPOSED) else None
 
 
 _Variant = tuple[Mapping[str, Any], dict[str, str | None], str]

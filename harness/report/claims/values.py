@@ -38,7 +38,16 @@ class Measured:
     gaps: tuple[float, ...]
     missing: tuple[str, ...] = ()  # trials of which this quantity is not stored
     runs: int = 0  # seeds of which a run of each trial is stored, whether it has the quantity or not
-    place: Place | None = None  # on what times were taken
+    timed: "Timed | None" = None  # how times were taken
+
+
+@dataclass(frozen=True)
+class Timed:
+    """On what the times of a claim were taken, and how sure their gap is."""
+
+    place: Place
+    repetitions: int  # of the trial that was timed less often: epochs, or passes over the test set
+    ends: tuple[float, float] | None  # the least and the most gap that they give; None where one was timed once
 
 
 @dataclass(frozen=True)
@@ -72,9 +81,9 @@ class Stored:
         which; both on the device that was timed last, by as many threads.
         """
         keys = self.keys(family, family.quantities[claim.quantity]) if keys is None else keys
-        place = None
+        timed = None
         if family.quantities[claim.quantity].source == "timing":
-            place, sides = self._timed(family, claim, keys, ("paper", "ours") if composed is None else (composed,))
+            timed, sides = self._timed(family, claim, keys, ("paper", "ours") if composed is None else (composed,))
         else:
             sides = [self._side(family, name, claim.quantity, keys) for name in claim.trials]
         missing = tuple(
@@ -87,7 +96,7 @@ class Stored:
         null = 1.0 if claim.scale == "ratio" else 0.0
         pairs = [(one[seed], null if other is None else other[seed]) for seed in seeds]
         gaps = tuple(_gap(claim, a, b) for a, b in pairs)
-        return Measured(claim, seeds, gaps, missing, self._runs(family, claim, keys), place)
+        return Measured(claim, seeds, gaps, missing, self._runs(family, claim, keys), timed)
 
     def _runs(self, family: Family, claim: Claim, keys: Keys) -> int:
         """Return at how many seeds a run of each trial of a claim is stored."""
@@ -122,23 +131,26 @@ class Stored:
 
     def _timed(
         self, family: Family, claim: Claim, keys: Keys, order: Sequence[Composition]
-    ) -> tuple[Place | None, list[Values]]:
-        """Return a time of each trial, of the first composition in which one place timed all, and that place."""
-        quantity = family.quantities[claim.quantity]
+    ) -> tuple[Timed | None, list[Values]]:
+        """Return a time of each trial, of the first composition in which one place timed all, and how it was taken."""
+        name = family.quantities[claim.quantity].name
         for composed in order:
-            times = [self._by_place(keys.get(name), quantity.name, composed) for name in claim.trials]
-            shared = [place for place in times[0] if all(place in each for each in times)]
+            timings = [self._by_place(keys.get(trial), name, composed) for trial in claim.trials]
+            shared = [place for place in timings[0] if all(place in each for each in timings)]
             if shared:
-                return shared[-1], [{0: each[shared[-1]]} for each in times]
+                chosen = [each[shared[-1]] for each in timings]
+                counted = [int(attempt.measures.get(f"{name}_count", 1)) for attempt in chosen]
+                ends = _ends(claim, name, chosen) if min(counted) > 1 else None
+                return Timed(shared[-1], min(counted), ends), [{0: a.measures[name]} for a in chosen]
         return None, [{} for _ in claim.trials]
 
-    def _by_place(self, key: str | None, name: str, composed: Composition) -> dict[Place, float]:
-        """Return the newest time in each place, that of the place which was timed last at the end."""
-        found: dict[Place, float] = {}
+    def _by_place(self, key: str | None, name: str, composed: Composition) -> dict[Place, AttemptRecord]:
+        """Return the newest timing in each place, that of the place which was timed last at the end."""
+        found: dict[Place, AttemptRecord] = {}
         for attempt in [] if key is None else clean_timings(self.snapshot, key, composed):
             if name in attempt.measures:
                 found.pop(place_of(attempt), None)
-                found[place_of(attempt)] = attempt.measures[name]
+                found[place_of(attempt)] = attempt
         return found
 
     def _off_curves(self, word: str, quantity: Quantity, key: str) -> Values:
@@ -164,12 +176,11 @@ class Stored:
             return {seed: total_variation(maps) for seed, maps in mine.items()}
         base = keys.get(BASELINE)
         theirs = {} if base is None else self._maps(base)
-        if name == BASELINE:
-            seeds = list(theirs)
-            if len(seeds) < 2:
-                return {}
-            return {s: similarity(theirs[s], theirs[t]) for s, t in zip(seeds, seeds[1:] + seeds[:1], strict=True)}
-        return {seed: similarity(maps, theirs[seed]) for seed, maps in mine.items() if seed in theirs}
+        seeds = list(theirs)
+        following = dict(zip(seeds, seeds[1:] + seeds[:1], strict=True)) if len(seeds) > 1 else {}
+        if word == "similarity to the baseline" and name != BASELINE:
+            following = {seed: seed for seed in seeds}
+        return {seed: similarity(mine[seed], theirs[other]) for seed, other in following.items() if seed in mine}
 
     def _maps(self, key: str) -> "dict[int, Array]":
         found = {seed: self.maps(run) for seed, run in sorted(self.snapshot.runs(key).items())}
@@ -219,6 +230,16 @@ def _same_seeds(family: Family, claim: Claim, sides: Sequence[Values]) -> tuple[
     if claim.trials[0] in family.constant and one:
         return dict.fromkeys(other, next(iter(one.values()))), other
     return one, other
+
+
+def _ends(claim: Claim, name: str, timings: Sequence[AttemptRecord]) -> tuple[float, float] | None:
+    """Return the least and the most that the gap of times can be, from the least and the most of each."""
+    least, most = ([a.measures.get(f"{name}_{end}") for a in timings] for end in ("min", "max"))
+    if None in least or None in most:
+        return None
+    null = [1.0 if claim.scale == "ratio" else 0.0]
+    (low, *lows), (high, *highs) = least, most
+    return _gap(claim, low, (highs or null)[0]), _gap(claim, high, (lows or null)[0])
 
 
 def _gap(claim: Claim, a: float, b: float) -> float:

@@ -6,7 +6,7 @@ What was decided is shown; what is undecided or not run is counted, and opens on
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.claims.document import evidence, heading_of, verdict_of
+from harness.report.claims.document import evidence, heading_of, reading, verdict_of
 from harness.report.claims.findings import VERDICTS
 from harness.report.claims.findings import Finding as Decided
 from harness.report.claims.misprints import Misprint
@@ -72,7 +72,7 @@ def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> li
             f.title,
             verdict_of(f),
             evidence(f),
-            (f"“{f.quote}”, §{f.place}", f.reading, f"Measured: {f.quantity}", f"Rule: {f.rule}"),
+            (f"“{f.quote}”, §{f.place}", reading(f), f"Measured: {f.quantity}", f"Rule: {f.rule}"),
         )
         for f in decided
     ]

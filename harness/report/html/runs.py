@@ -52,15 +52,29 @@ def _view(results: Results, study: str, group: Group, attempt: AttemptRecord) ->
         results=tuple(found if is_timing else [*found, *_measures(attempt)]),
         environment=tuple(_environment(attempt)),
         log="" if is_timing else log_of(results.curves(attempt.uid)),
-        repeat=repeat(study, group.label, attempt),
+        repeat=repeat(results.snapshot, study, group.label, attempt),
     )
 
 
-def repeat(study: str, name: str, attempt: AttemptRecord) -> str:
-    """Return the command that makes an attempt like this one anew from the study's file, under its own name."""
-    kind = "timing" if attempt.kind == "timing" else "grid"
-    device = "" if attempt.device == "cpu" else f" --device {attempt.device}"
-    return f"harness run {kind} {shlex.quote(study)}.yml --only {shlex.quote(glob.escape(name))}{device}"
+def repeat(snapshot: Snapshot, study: str, name: str, attempt: AttemptRecord) -> str:
+    """Return the command that makes an attempt like this one anew from the study's file, under its own name.
+
+    A seed that another study added to the trial is set; a timing is one of the seed that the command takes.
+    """
+    is_timing = attempt.kind == "timing"
+    planned = {
+        seed
+        for record in snapshot.study_trials
+        if (record.study, record.name, record.trial_key) == (study, name, attempt.trial_key)
+        for seed in record.seeds
+    }
+    words = ["harness", "run", "timing" if is_timing else "grid", f"{study}.yml", "--only", glob.escape(name)]
+    if not is_timing and attempt.seed not in planned:
+        words += ["--set", f"seeds=[{attempt.seed}]"]
+    words += ["--kernels", "torch"] if is_timing and attempt.execution.get("kernels") == "torch" else []
+    words += ["--threads", str(attempt.threads)]
+    words += [] if attempt.device == "cpu" else ["--device", attempt.device]
+    return shlex.join(words)
 
 
 def log_of(curves: Mapping[tuple[str, str], Series]) -> str:

@@ -206,14 +206,15 @@ def _time(
         shown = newest(timings)
         if shown is None:
             continue
+        papers = composition(shown) == "paper"
         elsewhere = not same_device(device_of(shown), table.device)
         match = worst(candidate.differences | ({"other-device"} if elsewhere else frozenset()))
         remarks = _remarks(candidate, table)
         if elsewhere:
             on = "" if table.device is None else f"; the paper's on {table.device}"
-            remarks.append(f"other-device: measured on {device_of(shown)}{on}")
+            by = "" if papers else ", by our kernels"
+            remarks.append(f"other-device: measured on {device_of(shown)}{by}{on}")
         ours = in_unit(shown.measures[column.metric], column)
-        papers = composition(shown) == "paper"
         remarks += ["by plain torch in the paper's order"] if papers else []
         plain = None if papers else _plain(snapshot, candidate, column, shown)
         beside = [] if plain is None else [f"{plain:.3g} by plain torch in the paper's order"]

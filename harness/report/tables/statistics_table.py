@@ -104,13 +104,14 @@ def _notes(rows: Sequence[tuple[str, Statistics | None]], other: str, how: Selec
     """Say how to read the small table, what so many seeds can tell, and what is missing."""
     compared = [s.difference for _, s in rows if s is not None and s.difference is not None]
     tests = max((d.tests for d in compared), default=0)
+    networks = any(s is not None and s.mcnemar is not None for _, s in rows)
     if compared:
         yield (
             f"sd: sample standard deviation. Difference: row {MINUS} {other}, paired by seed, with its 95% interval"
             " (Student's t). p: exact two-sided sign-flip test; in brackets after Holm's correction over the"
-            f" {_rows(tests)} compared."
+            f" {_rows(tests)} compared. Intervals{' and McNemar tests' if networks else ''} are each row's alone."
         )
-    if any(s is not None and s.mcnemar is not None for _, s in rows):
+    if networks:
         yield _about_mcnemar(other, how)
     if compared:
         yield can_tell(max(len(d.seeds) for d in compared), tests)

@@ -61,9 +61,16 @@ def test_a_study_has_the_seeds_that_its_claims_need(study):
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=names)
+def test_a_family_awaits_something_just_where_its_studies_are_not_here(family):
+    here = [(ABLATIONS / f"{trial.study}.yml").is_file() for trial in family.trials.values()]
+    assert all(here) or not any(here)
+    assert bool(family.awaits) != all(here)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=names)
 def test_every_quantity_and_trial_is_used(family):
-    subtracted = {quantity.minus for quantity in family.quantities.values()} - {None}
-    assert {claim.quantity for claim in family.claims} | subtracted == set(family.quantities)
+    others = {other for quantity in family.quantities.values() for other in (quantity.minus, quantity.beside)} - {None}
+    assert {claim.quantity for claim in family.claims} | others == set(family.quantities)
     assert {name for claim in family.claims for name in claim.trials} == set(family.trials)
 
 

@@ -177,7 +177,8 @@ def test_text_can_be_read(look, scheme):
             return (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
           };
           return Object.fromEntries(["body", ".lead", "#table-1 tbody a", ".paper", ".s-stated", ".s-inferred",
-            ".s-assumed", ".s-set"].map((name) => [name, ratio(document.querySelector(name))]));
+            ".s-assumed", ".s-set", ".v-supported", ".v-contradicted",
+            ".v-undecided"].map((name) => [name, ratio(document.querySelector(name))]));
         }"""
     )
     assert {name: ratio for name, ratio in ratios.items() if ratio < 4.5} == {}

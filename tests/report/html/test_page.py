@@ -2,15 +2,17 @@
 
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from harness.report.figures.groups import study_groups
 from harness.report.figures.results import Results, Series
 from harness.report.html import render_page
 from harness.report.html.findings import Finding, grouped, verdicts
-from harness.report.html.runs import log_of
+from harness.report.html.runs import log_of, repeat
 from harness.store.connection import open_memory
 from harness.store.merge import open_results
 
@@ -71,8 +73,9 @@ def test_every_run_has_its_section_with_settings_and_command(read):
     lines = [json.loads(line) for file in PUBLISHED.glob("*.jsonl") for line in file.read_text().splitlines()]
     assert {f"run-{line['uid'][:12]}" for line in lines} <= set(read.ids)
     text = "".join(read.text)
-    assert "harness run grid mnist.yml --only 'Feature pooling (top-k), 50%'" in text
-    assert "harness run timing mnist.yml --only Baseline" in text
+    assert "harness run grid mnist.yml --only 'Feature pooling (top-k), 50%' --threads 1" in text
+    assert "harness run timing mnist.yml --only Baseline --threads 2" in text
+    assert "harness run timing mnist.yml --only Baseline --kernels torch --threads 2" in text
     for word in (
         "stated",
         "inferred",
@@ -81,6 +84,28 @@ def test_every_run_has_its_section_with_settings_and_command(read):
         "by the study, beside cifar-fast",
     ):
         assert word in text
+
+
+@pytest.mark.parametrize("study", ["mnist", "cifar-small"])
+def test_each_command_makes_just_its_run(study, study_file):
+    """In an empty store the command of each run has that one run to make, of the trial that it stands under."""
+    from harness.cli.common import load_studies
+    from harness.spec.grid import Override
+
+    with open_results([PUBLISHED]) as store:
+        results = Results(store, [PUBLISHED])
+        groups = study_groups(results.snapshot, study)
+    for group in groups:
+        for seed, attempt in group.runs.items():
+            words = shlex.split(repeat(results.snapshot, study, group.label, attempt))
+            assert words[:4] == ["harness", "run", "grid", f"{study}.yml"]
+            given = dict(zip(words[4::2], words[5::2], strict=True))
+            overrides = [Override.parse(given["--set"])] if "--set" in given else []
+            (loaded,) = load_studies([str(study_file(study))], overrides, given["--only"])
+            (item,) = loaded.chosen
+            assert (item.trial.key, seed in item.seeds) == (attempt.trial_key, True)
+            assert ("--set" in given) == (item.seeds == (seed,))
+            assert given["--threads"] == str(attempt.threads)
 
 
 def test_the_command_names_the_trial_alone(study_file):
