@@ -76,9 +76,7 @@ def test_what_is_committed_is_what_it_writes(first):
     assert sorted(differing - drawn) == [], "make tables"
     others = _drawn_by(committed[name] for name in drawn if name in committed) - {mpl.__version__}
     if others:
-        pytest.skip(
-            f"figures drawn by matplotlib {', '.join(sorted(others))}, not {mpl.__version__}, may differ"
-        )
+        pytest.skip(f"figures drawn by matplotlib {', '.join(sorted(others))}, not {mpl.__version__}, may differ")
     assert sorted(drawn) == [], "make tables"
 
 

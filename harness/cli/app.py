@@ -28,7 +28,7 @@ class LazyGroup(click.Group):
         "search": (
             "harness.cli.search",
             "search",
-            "Search with Optuna: where compressors stand, or a function's arguments.",
+            "Search with Optuna: where compressors stand, or the arguments of a function.",
         ),
         "report": (
             "harness.cli.report",

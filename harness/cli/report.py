@@ -26,7 +26,7 @@ _ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
 @click.group()
 def report() -> None:
-    """Make tables, figures and a page from stored results.
+    """Tables, figures, statistics, findings and a page from stored results.
 
     \b
     harness report tables --study quickstart

@@ -27,7 +27,7 @@ _WHY = {
 
 @click.group()
 def search() -> None:
-    """Search with Optuna: where compressors stand, or the arguments of a function of your own.
+    """Search with Optuna: where compressors stand, or the arguments of a function.
 
     \b
     harness search placement ablations/cifar-search.yml --trials 40

@@ -56,11 +56,12 @@ def _table(paragraphs: Sequence[str]) -> Sequence[str]:
 
 
 def _statistics(paragraphs: Sequence[str]) -> Sequence[str]:
-    """Return the first table of statistics with its heading, and what can be told by it."""
+    """Return the first table of statistics with its heading, and of its notes what so many seeds can tell."""
     at = next((i for i, paragraph in enumerate(paragraphs) if re.match(r"[^|]* over seeds", paragraph)), None)
     if at is None:
         return []
-    return paragraphs[at : at + 2 + any(paragraph.startswith("- ") for paragraph in paragraphs[at + 2 : at + 3])]
+    notes = "\n".join(paragraphs[at + 2 : at + 3]).splitlines()
+    return [*paragraphs[at : at + 2], *(note.removeprefix("- ") for note in notes if re.match(r"- \d+ seed", note))]
 
 
 def _summary(paragraphs: Sequence[str]) -> Sequence[str]:

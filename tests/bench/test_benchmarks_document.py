@@ -51,8 +51,7 @@ def test_the_first_paragraph_says_what_the_ratios_come_to(store):
     first = benchmarks_document(folder).split("\n\n")[1]
     assert "feature pooling takes 1.0 to 2.0 times as long as a copy of its tensor and is 4.0 to 6.0 times" in first
     assert "top-k" not in first
-    assert "torch (forward alone: 0.1 to 0.1 times). " in first
-    assert first.endswith("adds to its time: +1.0% (function); of a single round each, whose noise is not known.")
+    assert first.endswith("torch (forward alone: 0.1 to 0.1 times)."), "a single round is left to its table"
 
 
 def test_an_overhead_of_several_rounds_stands_with_the_least_and_the_most(store):

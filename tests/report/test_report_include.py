@@ -26,6 +26,7 @@ Accuracy over seeds, against Baseline.
 | 2 |
 
 - sd: sample standard deviation
+- 3 seeds cannot tell
 """
 BLOCK = "before\n\n<!-- include reports/t.md: {} -->\nold\n\nold\n<!-- end -->\n\nafter <!-- end -->\n"
 
@@ -41,7 +42,7 @@ def folder(tmp_path):
     ("part", "first", "last"),
     [
         ("table", "Each cell: paper → ours (difference).", "- b: another"),
-        ("statistics", "Accuracy over seeds, against Baseline.", "- sd: sample standard deviation"),
+        ("statistics", "Accuracy over seeds, against Baseline.", "3 seeds cannot tell"),
         ("summary", "Each cell: paper → ours (difference).", "Each cell: paper → ours (difference)."),
     ],
 )

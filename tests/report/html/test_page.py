@@ -90,7 +90,6 @@ def test_every_run_has_its_section_with_settings_and_command(read):
 def test_each_command_makes_just_its_run(study, study_file):
     """In an empty store the command of each run has that one run to make, of the trial that it stands under."""
     from harness.cli.common import load_studies
-    from harness.spec.grid import Override
 
     with open_results([PUBLISHED]) as store:
         results = Results(store, [PUBLISHED])
@@ -100,7 +99,7 @@ def test_each_command_makes_just_its_run(study, study_file):
             words = shlex.split(repeat(results.snapshot, study, group.label, attempt))
             assert words[:4] == ["harness", "run", "grid", f"{study}.yml"]
             given = dict(zip(words[4::2], words[5::2], strict=True))
-            overrides = [Override.parse(given["--set"])] if "--set" in given else []
+            overrides = [given["--set"]] if "--set" in given else []
             (loaded,) = load_studies([str(study_file(study))], overrides, given["--only"])
             (item,) = loaded.chosen
             assert (item.trial.key, seed in item.seeds) == (attempt.trial_key, True)
