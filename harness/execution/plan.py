@@ -2,8 +2,8 @@
 
 Left: runs without an accepted attempt whose last attempt is none, interrupted, lost or pruned (a search leaves alone
 what it has pruned, a study goes on with it), and evaluations that the accepted attempt lacks while its weights are
-here. Held until named in --retry: failed, oom, timeout (which then goes on from its checkpoint), stale (done with other
-code), weights (an evaluation whose weights are not here).
+here. Held until named in --retry: failed, oom, timeout (which then goes on from its checkpoint), stale (done with code
+that has changed since and is not shown to give the same bits), weights (an evaluation whose weights are not here).
 """
 
 from collections import defaultdict
@@ -132,7 +132,7 @@ def _accepted(
     retry: Collection[str],
 ) -> PlannedRun:
     """Decide about a run that has an accepted attempt: stale, evaluations missing, or done."""
-    if accepted.code_digest != attempt_digest(base.trial.config, base.trial.data, device=accepted.device):
+    if not accepted.is_of(attempt_digest(base.trial.config, base.trial.data, device=accepted.device)):
         return _resumed_superseding(base, accepted, attempts, artifacts, "stale", retry)
     evaluated = {key for a in attempts if a is accepted or a.weights_from == accepted.uid for key, _ in a.results}
     missing = tuple(e for e in base.trial.evaluations if e.key not in evaluated)

@@ -22,6 +22,7 @@ from harness.store.records import (
     StudyTrialRecord,
     TrialRecord,
 )
+from harness.store.same_code import same_code
 
 _ATTEMPTS = """
 SELECT a.id, a.env_id, a.exclusive, a.execution_json,
@@ -179,8 +180,21 @@ def _attempts(conn: sqlite3.Connection) -> tuple[AttemptRecord, ...]:
         )
         for number, env, exclusive, execution, *row in conn.execute(_ATTEMPTS)
     ]
-    chosen = accepted(records)
-    return tuple(replace(a, accepted=True) if a.uid in chosen else a for a in records)
+    chosen, same = accepted(records), same_code(records, _weights(conn))
+    return tuple(
+        replace(a, accepted=a.uid in chosen, same_code=same.get(str(a.code_digest), a.same_code))
+        if a.uid in chosen or a.code_digest in same
+        else a
+        for a in records
+    )
+
+
+def _weights(conn: sqlite3.Connection) -> dict[str, str]:
+    """Return the SHA-256 of the weights of each attempt that left some, by uid."""
+    rows = conn.execute(
+        "SELECT a.uid, f.sha256 FROM artifact f JOIN attempt a ON a.id = f.attempt_id WHERE f.kind = 'weights'"
+    )
+    return dict(rows.fetchall())
 
 
 def _environments(conn: sqlite3.Connection) -> dict[int, dict[str, Any]]:

@@ -102,8 +102,13 @@ class AttemptRecord:
     error_kind: str | None = None
     error: str | None = None
     accepted: bool = False
+    same_code: frozenset[str] = frozenset()  # digests of code that is shown to give the same bits: `same_code`
     results: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (evaluation key, name) → value
     measures: Mapping[str, float] = field(default_factory=dict)
+
+    def is_of(self, digest: str) -> bool:
+        """Return whether it ran the code of a digest, or code that is shown to give the same bits."""
+        return digest == self.code_digest or digest in self.same_code
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,15 @@ def test_what_was_done_with_other_code_is_stale_until_it_is_named(history, study
     assert (run.status, run.kind, run.supersedes, run.resume_from) == ("left", "train", "a", None)
 
 
+def test_what_is_shown_to_give_the_same_bits_is_done(history, study):
+    history.add("a", "done", digest="other")
+    (attempt,) = history.attempts
+    history.attempts[0] = replace(attempt, same_code=frozenset({"other", history.digest}))
+    assert decided(history, study).status == "done"
+    history.attempts[0] = replace(attempt, same_code=frozenset({"other", "a third"}))
+    assert decided(history, study).reason == "stale"
+
+
 def test_stale_done_anew_is_done(history, study):
     history.add("a", "done", digest="other").add("b", "done", supersedes="a")
     assert decided(history, study).status == "done"

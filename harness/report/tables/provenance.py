@@ -23,11 +23,14 @@ def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[
     """Return a sentence for each kind of attempt that ran different code, nothing where all ran the same.
 
     A digest is of the code that an attempt ran, so that it differs between compressors by itself: compared
-    are attempts of one kind (train, timing) with the same task, model and kinds of compressors.
+    are attempts of one kind (train, timing) with the same task, model and kinds of compressors. Code that is shown to
+    give the same bits is one.
     """
     digests: dict[str, dict[tuple[str, ...], set[str]]] = defaultdict(lambda: defaultdict(set))
     for trial, attempt in attempts:
-        digests[attempt.kind][_code_of(trial)].add(short(attempt.code_digest or "unknown"))
+        digests[attempt.kind][_code_of(trial)].add(
+            short(min(attempt.same_code, default=attempt.code_digest or "unknown"))
+        )
     remarks = []
     for kind, groups in sorted(digests.items()):
         mixed = sorted(digest for group in groups.values() if len(group) > 1 for digest in group)
@@ -45,7 +48,7 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
     stale: dict[str, set[str]] = defaultdict(set)
     for trial, attempt in attempts:
         now = _digest_now(trial, attempt.kind, attempt.device)
-        if now is not None and attempt.code_digest != now:
+        if now is not None and not attempt.is_of(now):
             stale[attempt.kind].add(short(attempt.code_digest or "unknown"))
     cures = {"train": "run grid FILE --retry stale", "timing": "run timing FILE"}
     return [
