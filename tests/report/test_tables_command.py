@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
-from harness.report import provenance
+from harness.report.tables import provenance
 from harness.spec.keys import trial_key
 from harness.store.connection import open_store
 

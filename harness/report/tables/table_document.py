@@ -147,11 +147,15 @@ def _notes(
     used = sorted({_protocol(f.candidate) for f in found if f.candidate is not None and f.attempts})
     protocol = in_words(stated) if stated else "; ".join(used) or NOTHING
     of_functions = table.expect.dataset == RETURNED.dataset
-    yield Note(
-        f"Function: {protocol}." if of_functions else f"Data: {table.expect.dataset}{about}. Protocol: {protocol}."
-    )
-    yield from _machines(table, found)
-    yield from _selection(snapshot, table, found, how)
+    if of_functions:
+        yield Note(f"Function: {protocol}.")
+    elif stated or used:
+        yield Note(f"Data: {table.expect.dataset}{about}. Protocol: {protocol}.")
+    if any(f.attempts for f in found):
+        yield from _machines(table, found)
+        yield from _selection(snapshot, table, found, how)
+    else:
+        yield Note("No run of this table is stored.")
     unstated = [s for s in settings if s.source != "stated"]
     if unstated:
         yield Note(
