@@ -19,7 +19,7 @@ def training_time(results: Results, study: str) -> Drawn | NotDrawn:
         timed += [(group, attempt) for attempt in mine]
     last = newest([attempt for _, attempt in timed])
     if last is None:
-        return NotDrawn(*head, f"no timing is stored; `harness run timing` of the study '{study}' makes them")
+        return NotDrawn(*head, f"no timing is stored; harness run timing {study}.yml makes them")
     shown = {g.label: (g, a) for g, a in timed if place_of(a) == place_of(last)}  # oldest first: the newest stays
     bars = list(shown.values())
     figure = new_figure(6.4, 0.9 + 0.3 * len(bars))

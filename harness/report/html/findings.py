@@ -72,7 +72,13 @@ def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> li
             f.title,
             verdict_of(f),
             evidence(f),
-            (f"“{f.quote}”, §{f.place}", reading(f), f"Measured: {f.quantity}", f"Rule: {f.rule}"),
+            (
+                f"“{f.quote}”, §{f.place}",
+                reading(f),
+                f"Measured: {f.quantity}",
+                f"Rule: {f.rule}",
+                *([f"Changed {f.changed}"] if f.changed else []),
+            ),
         )
         for f in decided
     ]
