@@ -158,6 +158,8 @@ def returned_metrics(returned: Any, metrics: Mapping[str, Direction]) -> dict[st
     numbers: dict[str, float] = {}
     for name, value in returned.items():
         try:
+            if isinstance(value, str | bytes):  # which float() would read
+                raise TypeError
             numbers[str(name)] = float(value)
         except (TypeError, ValueError):
             raise HarnessError(f"the function returned {_kind(value)} for '{name}': a number is wanted") from None

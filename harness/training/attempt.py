@@ -6,6 +6,7 @@ Nothing here knows the store, and nothing here wakes torch: a person's own funct
 ends as a state in the result: this is the one place that catches broadly.
 """
 
+import shutil
 import sys
 import traceback
 from dataclasses import asdict
@@ -13,6 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.spec.attempt import (
+    CHECKPOINT_FILE,
+    CHECKPOINT_FOLDER,
+    ENDED_WELL,
     LOCK_FILE,
     LOG_FILE,
     REQUEST_FILE,
@@ -35,6 +39,9 @@ def run_attempt(folder: Path) -> str:
         request = AttemptRequest.from_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
         result = _attempt(request)
         atomic_write(folder / RESULT_FILE, result.to_json())
+        if result.state in ENDED_WELL:  # not before: a crash between the two would lose the run
+            (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+            shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
         return result.state
 
 

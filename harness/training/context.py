@@ -100,7 +100,12 @@ class Context:
 
     @contextmanager
     def checkpoint(self, name: str) -> Iterator[IO[bytes]]:
-        """Give a binary file in the folder for checkpoints, which is there under its name whole or not at all."""
+        """Give a binary file in the folder for checkpoints, which is there under its name whole or not at all.
+
+        Raises HarnessError for a name that leads out of it.
+        """
+        if not (self.checkpoints / name).resolve().is_relative_to(self.checkpoints.resolve()):
+            raise HarnessError(f"checkpoint takes the name of a file in the folder for checkpoints, not '{name}'")
         with atomic_open(self.checkpoints / name) as file:
             yield file
 

@@ -93,7 +93,6 @@ def _outcome(
         values = returned_metrics(returned, metrics)
         results = tuple(ResultValue(RETURNED.key, name, *flagged(value)) for name, value in values.items())
         state = "nan" if any(math.isnan(values[name]) for name in metrics) else "done"
-        context.drop_checkpoints()
     return Outcome(
         state=state,
         resumed_from=context.resumed_from,

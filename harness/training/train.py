@@ -60,7 +60,7 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
 
 
 def _finished(outcome: Outcome, setup: Setup, request: AttemptRequest, folder: Path) -> Outcome:
-    """Evaluate the trained network, keep its weights and maps, and let go of the checkpoint."""
+    """Evaluate the trained network, keep its weights and maps."""
     model = setup.model.eval()
     results, samples = evaluations(setup.task, model, request.evaluations)
     with atomic_open(folder / WEIGHTS_FILE) as file:
@@ -69,7 +69,6 @@ def _finished(outcome: Outcome, setup: Setup, request: AttemptRequest, folder: P
     with atomic_open(folder / MAPS_FILE) as file:
         np.savez_compressed(file, **setup.task.maps(model))  # type: ignore[arg-type]
     artifacts.append(artifact("maps", folder / MAPS_FILE, folder))
-    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
     return replace(outcome, results=results, samples=samples, artifacts=tuple(artifacts))
 
 

@@ -129,6 +129,12 @@ def returning(expression):
     return f"def run(context):\n    return {expression}\n"
 
 
+@pytest.mark.parametrize("name", ["../other", "/elsewhere/other"])
+def test_a_checkpoint_stays_in_its_folder(ask, name):
+    result = ask(f"def run(context):\n    with context.checkpoint({name!r}):\n        return {{'accuracy': 1}}\n")
+    assert result.error == f"checkpoint takes the name of a file in the folder for checkpoints, not '{name}'"
+
+
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
@@ -136,6 +142,7 @@ def returning(expression):
         ("0.93", "the function returned a float, not its metrics: return {'accuracy': 0.93}"),
         ("{'acuracy': 1}", "the function did not return the metric 'accuracy'; did you mean 'acuracy'?"),
         ("{'accuracy': 'high'}", "the function returned a str for 'accuracy': a number is wanted"),
+        ("{'accuracy': '0.9'}", "the function returned a str for 'accuracy': a number is wanted"),
         ("{'accuracy': None}", "the function returned nothing for 'accuracy': a number is wanted"),
     ],
 )

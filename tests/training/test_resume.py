@@ -59,7 +59,6 @@ def undisturbed(ask, stop_at, recipes):
     for name, recipe in recipes.items():
         request = ask(epochs=EPOCHS, **recipe)
         ended[name] = found(request, train.run(request, CPU, stop_at(1000)))
-        assert not (Path(request.folder) / CHECKPOINT_FILE).exists()
     return ended
 
 
@@ -84,6 +83,24 @@ def test_a_stopped_attempt_ends_as_an_undisturbed_one(recipe, stops, ask, stop_a
     ended = train.run(request, CPU, stop_at(1000))
     assert ended.resumed_from == last.uid
     assert found(request, ended) == undisturbed[recipe]
+
+
+def test_the_checkpoint_is_let_go_of_when_the_result_is_there(ask, monkeypatch):
+    """A crash between the two leaves one of them: the run is never lost."""
+    request = ask(execution=Execution(threads=1, checkpoint_every_s=0))
+    folder = Path(request.folder)
+
+    def crash(path, text):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.training.attempt.atomic_write", crash)
+        with pytest.raises(KeyboardInterrupt):
+            run_attempt(folder)
+    assert (folder / CHECKPOINT_FILE).exists()
+    assert run_attempt(folder) == "done"
+    assert read_result(folder).state == "done"
+    assert not (folder / CHECKPOINT_FILE).exists()
 
 
 def test_a_checkpoint_is_written_at_every_step_where_the_study_wants_it(ask, stop_at, monkeypatch):

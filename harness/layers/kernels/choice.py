@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 KERNELS = ("auto", "torch")
 """auto: a kernel wherever one fits; torch: plain torch."""
@@ -46,7 +47,9 @@ def wanted(x: Tensor) -> bool:
 
 
 def _differentiated(x: Tensor) -> bool:
-    """Return whether `torch.func.grad` and its like are at work, which torch does not let custom operators join."""
+    """Return whether `torch.func.grad` and its like or forward mode are at work, which custom operators cannot join."""
+    if forward_ad._current_level >= 0:  # noqa: SLF001
+        return True
     if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is None:  # noqa: SLF001
         return False
     while torch._C._functorch.is_functorch_wrapped_tensor(x):  # noqa: SLF001

@@ -56,7 +56,7 @@ def _call(entry: str, bits: int, threads: int, *words: int) -> None:
 def _empty(x: Tensor, channels: int, dtype: torch.dtype, last: bool) -> Tensor:
     n, _, h, w = x.shape
     form = torch.channels_last if last else torch.contiguous_format
-    return torch.empty((n, channels, h, w), dtype=dtype, memory_format=form)
+    return torch.empty((n, channels, h, w), dtype=dtype, device=x.device, memory_format=form)
 
 
 def _dense(x: Tensor, last: bool) -> Tensor:
@@ -114,7 +114,7 @@ def topk_forward(x: Tensor, k: int, largest: bool) -> tuple[Tensor, Tensor]:
     if x.numel():
         as_one = last or x.shape[2] * x.shape[3] == 1
         threads = _threads(x.numel())
-        scratch = torch.empty(scratch_bytes(channels, threads), dtype=torch.uint8)
+        scratch = torch.empty(scratch_bytes(channels, threads), dtype=torch.uint8, device=x.device)
         words = (x.data_ptr(), y.data_ptr(), taken.data_ptr(), scratch.data_ptr(), images, channels, pixels, k)
         more = (int(as_one), 0 if largest else -1, int(wide), key_bytes(channels))
         _call("topk_forward", 8 * x.element_size(), threads, *words, *more)

@@ -1,8 +1,8 @@
 """The short way to a kernel: call by call, with nothing that watches or rewrites operators.
 
 An operator of torch's library with a gradient costs about 0.2 ms a step in Python, as much as pooling small maps. Where
-nobody could tell the difference (no compiler, no `torch.func`, no dispatch mode, a plain tensor) the kernel is called
-from an `autograd.Function` instead; elsewhere, and for second derivatives, the operators are.
+nobody could tell the difference (no compiler, no tracer, no `torch.func`, no dispatch mode, a plain tensor) the kernel
+is called from an `autograd.Function` instead; elsewhere, and for second derivatives, the operators are.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ _PLAIN = frozenset({Tensor, nn.Parameter})
 
 def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
     """Return harness::feature_pool's values, the short way where that may be taken."""
-    if stride <= 256 and _unwatched(x) and (kernel := ops.kernel("spatial_forward", x)) is not None:
+    if _unwatched(x) and stride <= 256 and (kernel := ops.kernel("spatial_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _FeaturePool.apply(x, stride, minimum, kernel)  # type: ignore[no-any-return, no-untyped-call]
         return kernel(x, stride, minimum)[0]  # type: ignore[no-any-return]
@@ -26,7 +26,7 @@ def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
 
 def topk_pool(x: Tensor, k: int, largest: bool) -> Tensor:
     """Return harness::topk_pool's values, the short way where that may be taken."""
-    if x.shape[1] <= 2048 and _unwatched(x) and (kernel := ops.kernel("topk_forward", x)) is not None:
+    if _unwatched(x) and x.shape[1] <= 2048 and (kernel := ops.kernel("topk_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _TopKPool.apply(x, k, largest, kernel)  # type: ignore[no-any-return, no-untyped-call]
         return kernel(x, k, largest)[0]  # type: ignore[no-any-return]
@@ -37,6 +37,7 @@ def _unwatched(x: Tensor) -> bool:
     return (
         not torch.compiler.is_compiling()
         and type(x) in _PLAIN
+        and torch._C._get_tracing_state() is None  # noqa: SLF001
         and torch._C._len_torch_dispatch_stack() == 0  # noqa: SLF001
         and torch._C._functorch.maybe_current_level() is None  # noqa: SLF001
     )

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.library import opcheck
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -54,6 +55,51 @@ def test_compile_without_a_break_and_export(memory_format):
     exported = torch.export.export(Both(), (x,))
     assert "harness.topk_pool" in str(exported.graph)
     assert torch.equal(exported.module()(x), both(x))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("pool", [lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 2), both])
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_traced_graph_has_the_operators_in_it(pool, watched, tmp_path):
+    """And gives what they give, on other maps than it was traced on, gradients too, also when it was stored."""
+    first, second = torch.randn(2, 8, 4, 6), torch.randn(2, 8, 4, 6)
+    with torch.set_grad_enabled(watched):
+        traced = torch.jit.trace(pool, first)
+    assert "harness::" in str(traced.graph)
+    traced.save(str(tmp_path / "traced.pt"))
+    for run in (traced, torch.jit.load(tmp_path / "traced.pt")):
+        assert torch.equal(run(second), pool(second))
+        leaves = [second.clone().requires_grad_() for _ in range(2)]
+        for function, leaf in zip((run, pool), leaves, strict=True):
+            function(leaf).square().sum().backward()
+        assert torch.equal(leaves[0].grad, leaves[1].grad)
+
+
+@pytest.mark.parametrize("memory_format", FORMATS, ids=str)
+@pytest.mark.parametrize("shape", [(2, 8, 4, 6), (2, 8, 1, 2)], ids=str)
+def test_maps_stay_where_they_are_whatever_the_default_device_is(memory_format, shape):
+    x = torch.randn(shape).contiguous(memory_format=memory_format)
+    expected = both(x)
+    with torch.device("meta"):
+        leaf = x.clone().requires_grad_()
+        found = both(leaf)
+        found.sum().backward()
+    assert found.device.type == leaf.grad.device.type == "cpu"
+    assert torch.equal(found, expected)
+    assert leaf.grad.sum() == found.numel()
+
+
+@pytest.mark.parametrize("pool", [lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 2), both])
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_forward_mode_keeps_its_tangents(pool, requires_grad):
+    """The derivative along t, held against the difference of a small step that changes no order."""
+    x = torch.randperm(2 * 8 * 4 * 6).view(2, 8, 4, 6).double().float().requires_grad_(requires_grad)
+    t = torch.randn_like(x)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(pool(forward_ad.make_dual(x, t))).tangent
+    with torch.no_grad():
+        step = (pool(x.double() + 1e-3 * t.double()) - pool(x.double())) / 1e-3
+    assert torch.allclose(tangent.double(), step, atol=1e-6)
 
 
 def test_vmap_and_functional_gradients():
