@@ -1,6 +1,7 @@
 """Publishing: the attempts that count, each as one line of JSON, the same bytes for the same contents.
 
-What counts is each run's accepted attempt, the evaluations made from its weights, and the finished timings.
+What counts is each run's accepted attempt, the evaluations made from its weights, and the finished timings. An older
+attempt at the run goes with it where the two show that their codes give the same bits (`same_code`).
 Of what the harness has recorded neither the machine's name nor an absolute path leaves the store. What a person wrote
 leaves it as it stands: a study's text with its description, its arguments, the names of its trials.
 """
@@ -35,7 +36,8 @@ def published_lines(store: Store, *, studies: Sequence[str] | None) -> Iterator[
     places: defaultdict[str, list[StudyTrialRecord]] = defaultdict(list)
     for place in sorted(found.places(studies), key=lambda p: p.study):
         places[place.trial_key].append(place)
-    chosen = [a for a in counting(found.attempts) if studies is None or a.trial_key in places]
+    published = [*counting(found.attempts), *_showing_same_code(found.attempts)]
+    chosen = [a for a in published if studies is None or a.trial_key in places]
     for attempt in sorted(chosen, key=lambda a: (a.trial_key, a.seed, a.kind, a.uid)):
         yield _line(store, found, attempt, places[attempt.trial_key])
 
@@ -65,6 +67,21 @@ def counting(attempts: Iterable[AttemptRecord]) -> list[AttemptRecord]:
             and a.weights_from is not None
             and runs.get(a.weights_from) == (a.trial_key, a.seed)
         )
+    ]
+
+
+def _showing_same_code(attempts: Iterable[AttemptRecord]) -> list[AttemptRecord]:
+    """Return the attempts that do not count, by code that is shown to give the accepted attempt's bits."""
+    attempts = list(attempts)
+    codes = {(a.trial_key, a.seed): str(a.code_digest) for a in attempts if a.accepted}
+    return [
+        a
+        for a in attempts
+        if a.kind == "train"
+        and a.state in ENDED_WELL
+        and not a.accepted
+        and a.code_digest != (code := codes.get((a.trial_key, a.seed), ""))
+        and code in a.same_code
     ]
 
 

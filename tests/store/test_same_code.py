@@ -1,10 +1,12 @@
 """Which code counts as one: what a run made by both shows, what it does not, and what the store says of it."""
 
+import json
 import math
 
 import pytest
 
 from harness.spec.attempt import Artifact, ResultValue
+from harness.store.export import published_lines
 from harness.store.queries import snapshot
 from harness.store.records import AttemptRecord
 from harness.store.same_code import same_code
@@ -86,5 +88,8 @@ def test_the_store_says_so_of_every_attempt_of_either(lab):
     found = {a.uid: a for a in snapshot(lab.store).attempts}
     assert [found[uid].is_of("new") for uid in ("a0", "a1", "b0")] == [True, True, True]
     assert [uid for uid, a in found.items() if a.accepted] == ["a1", "b0"]
+    lines = [json.loads(line) for line in published_lines(lab.store, studies=None)]
+    assert [(line["uid"], line["code_digest"]) for line in lines] == [("a0", "old"), ("b0", "new"), ("a1", "old")]
     end("b1", "new", "c", seed=1, supersedes="a1")
     assert [a.is_of("new") for a in snapshot(lab.store).attempts] == [False, False, True, True]
+    assert [json.loads(line)["uid"] for line in published_lines(lab.store, studies=None)] == ["b0", "b1"]
