@@ -95,12 +95,22 @@ def machine(threads: int | None = None) -> dict[str, Any]:
 
 
 def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], threads: int | None = None) -> Path:
-    """Write a benchmark's rows with the machine and the command that made them; return the file."""
-    command = " ".join(["harness", *sys.argv[1:]])
+    """Write a benchmark's rows with the machine and the command that made them; return the file.
+
+    Of absolute paths in the command there is the name alone: it is published.
+    """
+    command = " ".join(["harness", *map(_without_folders, sys.argv[1:])])
     found = {"benchmark": name, "command": command, "machine": machine(threads), "rows": list(rows)}
     path = folder / f"{name}.json"
     atomic_write(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def _without_folders(word: str) -> str:
+    """Return "--out=figures" of "--out=/home/someone/figures"."""
+    option, equals, value = word.rpartition("=")
+    path = Path(value)
+    return f"{option}{equals}{path.name}" if path.is_absolute() else word
 
 
 def _processor() -> str:

@@ -17,7 +17,7 @@ from torch.backends import mha
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness.models.build import build_model
-from harness.spec.errors import in_one_line
+from harness.spec.errors import HarnessError, in_one_line, wants_values
 from harness.spec.models import ModelDeclaration
 from harness.torchvision_compat import import_ptflops
 
@@ -75,8 +75,9 @@ def count_config(config: Mapping[str, Any], plugin_paths: Sequence[str | Path] =
     with in_one_line(f"the network of {', '.join(kinds)} does not run"):
         try:
             costs = _build_and_count(config, plugin_paths, "meta")  # shapes without storage
-        except RuntimeError:
-            # A plug-in may need values, which the meta device does not have.
+        except (HarnessError, RuntimeError) as error:
+            if not wants_values(error):
+                raise
             with torch.random.fork_rng(devices=[]):
                 costs = _build_and_count(config, plugin_paths, "cpu")
     return {name: float(value) for name, value in asdict(costs).items()}

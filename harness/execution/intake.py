@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.execution.clock import now
-from harness.spec.attempt import AttemptResult, State, read_result
+from harness.execution.tidy import tidy
+from harness.spec.attempt import ENDED_WELL, AttemptResult, State, read_result
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
 from harness.store.writer import end_attempt, finish_attempt
@@ -31,8 +32,9 @@ def take_in(
 ) -> Taken:
     """Store the result in an attempt's folder, or how the attempt ended `without` one: its state and what is said.
 
-    `interrupted` is what an interruption is called. A result that cannot be stored ends the attempt as failed; what
-    lies in the store's way (a full disk, a lock) is raised.
+    `interrupted` is what an interruption is called. Of an attempt that ended well, what only helped it on is removed
+    (`tidy`). A result that cannot be stored ends the attempt as failed; what lies in the store's way (a full disk, a
+    lock) is raised.
     """
     try:
         result = read_result(folder)
@@ -42,13 +44,16 @@ def take_in(
             if result.state == "interrupted":
                 result = replace(result, state=interrupted)
             finish_attempt(store, result)
-            return Taken(result.state, result.error, result)
     except REFUSED as error:
         _log.debug("attempt %s: its result cannot be stored", uid, exc_info=True)
         kind = type(error).__name__
         words = f"its result cannot be stored: {kind}: {' '.join(str(error).split())}"
         end_attempt(store, uid, "failed", kind, words, now())
         return Taken("failed", words)
+    if result is not None:
+        if result.state in ENDED_WELL:
+            tidy(store, uid, folder.parent)
+        return Taken(result.state, result.error, result)
     state, said = without
     end_attempt(store, uid, state, state, said, now())
     return Taken(state, said)

@@ -17,7 +17,7 @@ from harness.layers.build import build_compressor
 from harness.layers.insert.place import insert_after
 from harness.layers.insert.sites import list_sites
 from harness.models.weights import load_weights
-from harness.spec.errors import HarnessError
+from harness.spec.errors import HarnessError, wants_values
 from harness.spec.foreign import declared_model
 from harness.spec.models import ModelDeclaration
 from harness.spec.plugins import load_object
@@ -48,7 +48,7 @@ class ForeignNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.declaration = declaration
-        self.keeps = frozenset(f"network.{path}" for path in keeps)
+        self.keeps = frozenset(f"network.{path}".rstrip(".") for path in keeps)
         self._repeats = _repeats(declaration.name, declaration.input_shape[0])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,14 +81,15 @@ class _Observer:
         self.hidden: Tensor | None = None
         self._made: int | None = None
 
-    def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
+    def __call__(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        given = next(iter((*args, *kwargs.values())), None)
         linear = isinstance(module, nn.Linear)
         if linear:
-            self.hidden = args[0]
+            self.hidden = given
         along_the_last = linear or type(module).forward is nn.LayerNorm.forward
-        if not along_the_last and args:
-            self._look(args[0])
-        if next(module.parameters(), None) is not None and isinstance(output, Tensor):
+        if not along_the_last:
+            self._look(given)
+        if next(module.parameters(), None) is not None and isinstance(output, Tensor) and output.ndim > 1:
             self._made = output.shape[-1 if along_the_last else 1]
         if not along_the_last:
             self._look(output)
@@ -102,7 +103,7 @@ class _Observer:
 @contextmanager
 def _watching(network: nn.Module, look: Any) -> Iterator[None]:
     leaves = [module for module in network.modules() if not any(True for _ in module.children())]
-    handles = [module.register_forward_hook(look) for module in leaves]
+    handles = [module.register_forward_hook(look, with_kwargs=True) for module in leaves]
     try:
         yield
     finally:
@@ -216,9 +217,11 @@ def on_meta(make: Any) -> nn.Module:
     try:
         with torch.device("meta"):
             return cast("nn.Module", make())
-    except (RuntimeError, NotImplementedError):
-        with torch.random.fork_rng(devices=[]), _Uninitialised():
-            return cast("nn.Module", make()).to("meta")
+    except (HarnessError, RuntimeError) as error:
+        if not wants_values(error):
+            raise
+    with torch.random.fork_rng(devices=[]), _Uninitialised():
+        return cast("nn.Module", make()).to("meta")
 
 
 class _Uninitialised(TorchFunctionMode):

@@ -29,6 +29,12 @@ def in_one_line(what: str) -> Iterator[None]:
         raise HarnessError(f"{what}: {' '.join([f'{type(error).__name__}:', *str(error).split()])}") from error
 
 
+def wants_values(error: Exception) -> bool:
+    """Return whether an error may come of tensors without values, which neither torch nor NumPy can read."""
+    cause = error.__cause__ if isinstance(error, HarnessError) else error
+    return isinstance(cause, RuntimeError | TypeError | ValueError)
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the nearest known word, or the list of known words where none is near."""
     names = sorted(known)

@@ -1,7 +1,8 @@
 """Taking in published lines and other stores, each file in one transaction: all of it or nothing.
 
 Merging twice is the same as once: an attempt is known by its uid, a study's text and a trial's place in it
-are the newest that any file has; costs and names of data that the store has already stay as they are.
+are the newest that any file has; costs and names of data that the store has already stay as they are. Where the store
+saw an attempt begin and not end, it takes in how it ended.
 
 The format of lines (pydantic) is imported where lines are read: who opens a store as it is does not wait for it.
 """
@@ -11,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.spec.attempt import (
     Artifact,
@@ -38,7 +39,9 @@ from harness.store.rows import (
     put_study,
     put_study_trial,
     put_trial,
+    renew_attempt,
 )
+from harness.store.writer import UNSEEN_END
 
 if TYPE_CHECKING:
     from harness.store.published import PublishedLine, StudyPart
@@ -159,21 +162,27 @@ def _take(conn: sqlite3.Connection, line: "PublishedLine") -> bool:
             EvaluationSpec(e.key, split.name, split.split, split.fingerprint, split.images, split.bytes, e.condition),
         )
     run = put_run(conn, trial, line.seed)
-    if _is_known(conn, line, run):
+    known = _known(conn, line, run)
+    if known is not None and known.ended:
         return False
-    result = _result(line)
-    attempt = put_attempt(
-        conn,
-        {
-            "run_id": run,
-            "env_id": put_environment(conn, line.environment),
-            "execution_json": canonical_json(line.execution),
-            "exclusive": int(line.exclusive),
-            **{name: getattr(line, name) for name in _COLUMNS},
-        },
-    )
-    put_findings(conn, attempt, result)
+    _put(conn, line, run, None if known is None else known.number)
     return True
+
+
+def _put(conn: sqlite3.Connection, line: "PublishedLine", run: int, number: int | None) -> None:
+    """Write the line's attempt, which the store may have under a number, and all that it found."""
+    row = {
+        "run_id": run,
+        "env_id": put_environment(conn, line.environment),
+        "execution_json": canonical_json(line.execution),
+        "exclusive": int(line.exclusive),
+        **{name: getattr(line, name) for name in _COLUMNS},
+    }
+    if number is None:
+        number = put_attempt(conn, row)
+    else:
+        renew_attempt(conn, number, row)
+    put_findings(conn, number, _result(line))
 
 
 _COLUMNS = (
@@ -182,14 +191,22 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _is_known(conn: sqlite3.Connection, line: "PublishedLine", run: int) -> bool:
-    """Return whether the line's attempt is in the store. Raises ValueError where another has its uid."""
-    row = conn.execute("SELECT run_id, kind, state FROM attempt WHERE uid = ?", (line.uid,)).fetchone()
+class _Known(NamedTuple):
+    """An attempt that the store has already."""
+
+    number: int
+    ended: bool  # as far as the store knows
+
+
+def _known(conn: sqlite3.Connection, line: "PublishedLine", run: int) -> _Known | None:
+    """Return the line's attempt, if it is in the store. Raises ValueError where another has its uid."""
+    row = conn.execute("SELECT id, run_id, kind, state FROM attempt WHERE uid = ?", (line.uid,)).fetchone()
     if row is None:
-        return False
-    if row != (run, line.kind, line.state):
+        return None
+    number, *what, state = row
+    if what != [run, line.kind] or state not in {line.state, *UNSEEN_END}:
         raise ValueError(f"attempt {line.uid} is in the store with another run, kind or state")
-    return True
+    return _Known(number, state not in UNSEEN_END)
 
 
 def _take_study(conn: sqlite3.Connection, study: "StudyPart", trial: int, line: "PublishedLine") -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from harness.spec.attempt import ENDED_WELL, Artifact, Point, Sample, unflagged
+from harness.spec.attempt import ENDED_WELL, Artifact, Point, Sample, State, unflagged
 from harness.store.connection import Store
 from harness.store.records import (
     AttemptRecord,
@@ -70,9 +70,22 @@ def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
     return frozenset(uid for _, uid in newest.values())
 
 
-def running(store: Store) -> tuple[AttemptRecord, ...]:
-    """Return the attempts that are marked as running, in order of their start."""
-    return tuple(a for a in snapshot(store).attempts if a.state == "running")
+def in_state(store: Store, *states: State) -> tuple[AttemptRecord, ...]:
+    """Return the attempts that are in one of some states, in order of their start."""
+    return tuple(a for a in snapshot(store).attempts if a.state in states)
+
+
+def gone_on_from(store: Store, uid: str) -> list[str]:
+    """Return the attempts of the same run from which an attempt went on, the nearest first."""
+    rows = store.db.conn.execute(
+        """WITH RECURSIVE earlier (uid, resumed_from, run_id) AS (
+            SELECT uid, resumed_from, run_id FROM attempt WHERE uid = ?
+            UNION SELECT a.uid, a.resumed_from, a.run_id
+            FROM attempt a JOIN earlier e ON a.uid = e.resumed_from AND a.run_id = e.run_id
+        ) SELECT uid FROM earlier""",
+        (uid,),
+    )
+    return [found for (found,) in rows if found != uid]
 
 
 def curve(store: Store, uid: str) -> tuple[Point, ...]:

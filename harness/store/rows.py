@@ -97,6 +97,12 @@ def put_attempt(conn: sqlite3.Connection, row: Mapping[str, Any]) -> int:
     return int(cursor.lastrowid or 0)
 
 
+def renew_attempt(conn: sqlite3.Connection, attempt: int, row: Mapping[str, Any]) -> None:
+    """Replace an attempt's columns; `row` maps them to values."""
+    columns = ", ".join(f"{name} = ?" for name in row)
+    conn.execute(f"UPDATE attempt SET {columns} WHERE id = ?", (*row.values(), attempt))  # noqa: S608
+
+
 def put_environment(conn: sqlite3.Connection, environment: Mapping[str, Any]) -> int | None:
     """Insert an environment unless the same is known. Return its id, or None for an empty one.
 

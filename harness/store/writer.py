@@ -7,7 +7,7 @@ either a running attempt or a whole one.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from harness.spec.attempt import AttemptRequest, AttemptResult
+from harness.spec.attempt import AttemptRequest, AttemptResult, State
 from harness.spec.errors import HarnessError
 from harness.spec.keys import KEY_SCHEME, canonical_json
 from harness.store.connection import Store
@@ -25,7 +25,7 @@ from harness.store.rows import (
     put_trial,
 )
 
-_UNSEEN_END = frozenset({"running", "lost"})  # states that a result may still follow
+UNSEEN_END: frozenset[State] = frozenset({"running", "lost"})  # states that a result may still follow
 
 
 def add_study(store: Store, *, name: str, spec_yaml: str, created: str, trials: Sequence[StudyTrialRow]) -> None:
@@ -89,7 +89,7 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
         if row is None:
             raise HarnessError(f"attempt {result.uid} is not in the store; was another --db used to start it?")
         number, state, device, threads = row
-        if state not in _UNSEEN_END:
+        if state not in UNSEEN_END:
             return False
         conn.execute(
             """UPDATE attempt SET state = ?, resumed_from = ?, env_id = ?, device = ?,

@@ -132,3 +132,10 @@ def test_figures_are_stored_with_machine_and_command(tmp_path, monkeypatch):
     assert stored["command"] == "harness bench ops"
     assert stored["machine"]["threads"] == 3
     assert set(machine()) == {"processor", "cores", "threads", "gpu", "python", "torch", "load", "date"}
+
+
+def test_the_stored_command_names_no_folders_of_the_machine(tmp_path, monkeypatch):
+    words = ["bench", "ops", "--out", "/home/some one/figures", "--data=/srv/data/", "--name", "a/b", "--x=y"]
+    monkeypatch.setattr("sys.argv", ["/usr/bin/harness", *words])
+    stored = json.loads(write(tmp_path, "ops", []).read_text())
+    assert stored["command"] == "harness bench ops --out figures --data=data --name a/b --x=y"

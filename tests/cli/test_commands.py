@@ -167,7 +167,7 @@ def test_wrong_use_is_one_line_and_exit_2_and_makes_nothing(call, study_file, tm
 
 
 def test_a_timing_that_cannot_be_made_makes_nothing(call, study_file, tmp_path):
-    result = call("run", "timing", study_file("quickstart"), "--set", "protocol.precision=tf32")
+    result = call("run", "timing", study_file("quickstart"), "--device", "cpu", "--set", "protocol.precision=tf32")
     assert result.exit_code == 2
     assert "precision 'tf32' needs a GPU" in result.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

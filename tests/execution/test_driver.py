@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from harness.execution.device import choose_device
+
 FIRST = "Dimension reduction of Conv, 75%"
 
 TROUBLE = """\
@@ -129,7 +131,7 @@ def test_the_store_knows_what_was_run_on_what(story):
     rows = lab.query("SELECT kind, state, device, threads, exclusive, code_digest, ended > started FROM attempt")
     assert len(rows) == 2
     for kind, state, device, threads, exclusive, digest, after in rows:
-        assert (kind, state, device, threads, exclusive, after) == ("train", "done", "cpu", 1, 0, 1)
+        assert (kind, state, device, threads, exclusive, after) == ("train", "done", choose_device("auto"), 1, 0, 1)
         assert len(digest) == 16
     assert lab.query("SELECT count(*) FROM cost WHERE name = 'macs'") == [(2,)]
     assert {len(run["samples"]) for run in lab.found().values()} == {1}

@@ -10,6 +10,7 @@ import pytest
 from harness.execution import intake
 from harness.execution.intake import take_in
 from harness.execution.recover import recover
+from harness.spec.filelock import hold
 from harness.store.connection import open_store
 
 CODE = """\
@@ -139,3 +140,98 @@ def test_without_a_result_it_ends_as_is_said(left):
         taken = take_in(store, uid, lab.artifacts / uid, without=("timeout", "it took too long"))
     assert (taken.state, taken.error, taken.result) == ("timeout", "it took too long", None)
     assert lab.query("SELECT state, error_kind, error FROM attempt") == [("timeout", "timeout", "it took too long")]
+
+
+def execute(lab, sql, *parameters):
+    with closing(sqlite3.connect(lab.db)) as connection, connection:
+        connection.execute(sql, parameters)
+
+
+def test_a_result_that_came_after_its_attempt_was_lost_is_taken_in(left):
+    lab, _ = left
+    execute(lab, "UPDATE attempt SET state = 'lost', error = 'its driver or worker died', ended = started")
+    with open_store(lab.db) as store:
+        assert recover(store, lab.artifacts) == 1
+        assert recover(store, lab.artifacts) == 0
+    assert lab.query("SELECT state, error FROM attempt") == [("done", None)]
+    assert lab.query("SELECT count(*) FROM result") == [(1,)]
+
+
+def test_a_lost_attempt_stays_lost_without_a_result_that_can_be_stored(left):
+    lab, uid = left
+    execute(lab, "UPDATE attempt SET state = 'lost', ended = started")
+    (lab.artifacts / uid / "result.json").write_text("")
+    with open_store(lab.db) as store:
+        recover(store, lab.artifacts)
+        (lab.artifacts / uid / "result.json").unlink()
+        assert recover(store, lab.artifacts) == 0
+    assert lab.states() == ["lost"]
+
+
+def add_earlier(lab, uid, *, like, resumed_from=None, run="run_id"):
+    """Add an attempt that was lost, with a checkpoint and half of a next one, and return the two files."""
+    execute(
+        lab,
+        f"""INSERT INTO attempt
+            (uid, run_id, kind, state, resumed_from, device, threads, exclusive, execution_json, started, ended)
+        SELECT ?, {run}, kind, 'lost', ?, device, threads, exclusive, execution_json, started, started
+        FROM attempt WHERE uid = ?""",  # noqa: S608
+        uid,
+        resumed_from,
+        like,
+    )
+    return leave_checkpoints(lab.artifacts / uid)
+
+
+def leave_checkpoints(folder):
+    folder.mkdir(exist_ok=True)
+    files = [folder / "checkpoint.pt", folder / ".checkpoint.pt.17-0123abcd.tmp"]
+    for file in files:
+        file.touch()
+    return files
+
+
+def test_checkpoints_that_led_to_a_good_end_are_removed_and_no_others(left):
+    lab, uid = left
+    needless = [
+        *leave_checkpoints(lab.artifacts / uid),
+        *add_earlier(lab, "b", like=uid, resumed_from="a"),
+        *add_earlier(lab, "a", like=uid, resumed_from="b"),  # in a circle, which a damaged store may hold
+    ]
+    execute(lab, "INSERT INTO run (trial_id, seed) SELECT trial_id, 9 FROM run")
+    kept = [
+        *add_earlier(lab, "aside", like=uid),
+        *add_earlier(lab, "of another run", like=uid, run="run_id + 1"),
+        *leave_checkpoints(lab.artifacts / "unknown"),
+    ]
+    changed(resumed_from="b")(lab.artifacts / uid / "result.json")
+    with open_store(lab.db) as store:
+        take_in(store, uid, lab.artifacts / uid, without=("lost", "it died"))
+    assert [file for file in needless if file.exists()] == []
+    assert all(file.exists() for file in kept)
+    assert (lab.artifacts / uid / "result.json").exists()
+
+
+@pytest.mark.parametrize("name", ["of another run", "../artifacts/unknown", "b"])
+def test_checkpoints_stay_where_an_attempt_went_on_from_something_else_or_runs(left, name):
+    lab, uid = left
+    execute(lab, "INSERT INTO run (trial_id, seed) SELECT trial_id, 9 FROM run")
+    files = [
+        *add_earlier(lab, "of another run", like=uid, run="run_id + 1"),
+        *leave_checkpoints(lab.artifacts / "unknown"),
+    ]
+    files += add_earlier(lab, "b", like=uid)
+    changed(resumed_from=name)(lab.artifacts / uid / "result.json")
+    with open_store(lab.db) as store, hold(lab.artifacts / "b" / "lock"):
+        take_in(store, uid, lab.artifacts / uid, without=("lost", "it died"))
+    assert all(file.exists() for file in files)
+
+
+@pytest.mark.parametrize("state", ["interrupted", "failed"])
+def test_checkpoints_of_what_may_go_on_stay(left, state):
+    lab, uid = left
+    files = [*leave_checkpoints(lab.artifacts / uid), *add_earlier(lab, "b", like=uid)]
+    changed(state=state, resumed_from="b")(lab.artifacts / uid / "result.json")
+    with open_store(lab.db) as store:
+        take_in(store, uid, lab.artifacts / uid, without=("lost", "it died"))
+    assert all(file.exists() for file in files)

@@ -217,3 +217,34 @@ def test_two_compressors_at_one_place_are_refused():
         insert_after(once, "2", Spatial(2), input_shape=SHAPE)
     with pytest.raises(HarnessError, match=r"'view' in '2\.inserted' gives its channels another shape"):
         insert_after(once, "0", Spatial(2), input_shape=SHAPE)
+
+
+REGROUPED = [
+    nn.Conv2d(3, 8, 1),
+    nn.AdaptiveAvgPool2d(2),
+    nn.Flatten(1),
+    nn.Unflatten(1, (32, 1, 1)),
+    nn.Conv2d(32, 4, 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        (nn.Sequential(*REGROUPED), "3"),  # 8 channels are made, and become 32
+        (nn.Sequential(nn.Conv2d(3, 8, 1), nn.Linear(8, 5), nn.Conv2d(8, 2, 1)), "1"),  # along the width
+    ],
+)
+def test_what_does_not_make_the_channels_one_for_one_is_not_narrowed(model, path):
+    narrowable = {site.path: site.narrowable for site in list_sites(model, SHAPE)}
+    assert narrowable[path] is False
+    with pytest.raises(HarnessError, match="no plain convolution makes its channels for it alone"):
+        insert_after(model, path, Width(2), input_shape=SHAPE)
+    changed = insert_after(model, path, Spatial(2), input_shape=SHAPE)
+    assert changed(torch.zeros(2, *SHAPE)).shape == model(torch.zeros(2, *SHAPE)).shape
+
+
+def test_what_a_hook_returns_is_part_of_what_the_network_computes():
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 2, 1))
+    model[1].register_forward_hook(lambda module, args, output: output.roll(1, dims=1))
+    assert refused_sites(model, SHAPE)["0"] == "'roll' in '1' reads its channels, and how is not known here"

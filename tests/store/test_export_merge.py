@@ -14,7 +14,7 @@ from harness.store.export import published_lines, write_jsonl
 from harness.store.merge import MergeReport, files_of, merge_jsonl, merge_store, open_results
 from harness.store.queries import curve, samples, snapshot
 from harness.store.verify import verify
-from harness.store.writer import set_costs
+from harness.store.writer import end_attempt, set_costs
 
 
 def dump(store):
@@ -211,6 +211,26 @@ def test_one_uid_cannot_be_two_attempts(full, file):
     rewrite(file, lambda line: line.update(seed=9))
     with pytest.raises(HarnessError, match="in the store with another run"):
         merge_jsonl(full.store, file)
+
+
+@pytest.mark.parametrize("state", ["running", "lost"])
+def test_an_attempt_whose_end_was_not_seen_here_is_taken_in(full, file, tmp_path, state):
+    with open_store(tmp_path / "second.db") as second:
+        type(full)(second).start("b2")
+        if state == "lost":
+            end_attempt(second, "b2", "lost", "lost", "its driver or worker died", "2026-01-02T00:30:00Z")
+        assert merge_jsonl(second, file) == MergeReport(added=4, known=0)
+        assert merge_jsonl(second, file) == MergeReport(added=0, known=4)
+        assert export(second, tmp_path / "again.jsonl").read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize(("state", "how"), [("failed", {}), ("lost", {"seed": 3}), ("lost", {"kind": "check"})])
+def test_an_attempt_that_ended_otherwise_or_is_another_is_refused(full, file, tmp_path, state, how):
+    with open_store(tmp_path / "second.db") as second:
+        type(full)(second).start("b2", **how)
+        end_attempt(second, "b2", state, state, "it died", "2026-01-02T00:30:00Z")
+        with pytest.raises(HarnessError, match="in the store with another run, kind or state"):
+            merge_jsonl(second, file)
 
 
 def test_a_store_is_merged_as_its_export_would_be(full, file, path, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from harness.spec.attempt import Point, ResultValue
 from harness.spec.errors import HarnessError
-from harness.store.queries import artifacts, curve, running, samples, snapshot
+from harness.store.queries import artifacts, curve, in_state, samples, snapshot
 from harness.store.writer import add_study, end_attempt, finish_attempt, set_costs, start_attempt
 
 
@@ -47,13 +47,13 @@ def test_adding_a_study_is_all_or_nothing(lab):
 
 def test_an_attempt_is_running_until_it_ends(lab):
     request = lab.start("u1", seed=3, supersedes="u0", weights_from="w0")
-    (only,) = running(lab.store)
+    (only,) = in_state(lab.store, "running")
     assert (only.uid, only.seed, only.supersedes, only.weights_from) == ("u1", 3, "u0", "w0")
     assert only.ended is None
     assert not only.accepted
     assert set(snapshot(lab.store).evaluations) == {e.key for e in request.evaluations}
     finish_attempt(lab.store, lab.result("u1"))
-    assert running(lab.store) == ()
+    assert in_state(lab.store, "running") == ()
 
 
 def test_everything_an_attempt_found_is_read_back(lab, clean, noisy):
@@ -120,7 +120,7 @@ def test_an_attempt_that_reports_what_nobody_asked_for_changes_nothing(lab):
     result = lab.result("u1", results=(ResultValue("0" * 32, "accuracy", 1.0),))
     with pytest.raises(HarnessError, match="an evaluation that nobody asked for"):
         finish_attempt(lab.store, result)
-    assert running(lab.store)[0].uid == "u1"
+    assert in_state(lab.store, "running")[0].uid == "u1"
     assert lab.count("metric") == lab.count("env") == 0
 
 

@@ -72,7 +72,7 @@ def shape_of(array: NDArray[Any]) -> str:
 def class_names(given: Any, *splits: Arrays) -> tuple[str, ...]:
     """Return the names of the classes by label: those given, or the labels themselves.
 
-    Raises HarnessError where the names are not as many as the labels need.
+    Names that are bytes are UTF-8. Raises HarnessError where they are not, or not as many as the labels need.
     """
     highest = max((int(split.labels.max()) for split in splits if len(split)), default=-1)
     if given is None:
@@ -80,9 +80,16 @@ def class_names(given: Any, *splits: Arrays) -> tuple[str, ...]:
         if count > sum(len(split) for split in splits):
             raise HarnessError(f"the labels go up to {highest}, with more classes than images: number them from 0")
         return tuple(str(label) for label in range(count))
-    names = tuple(str(name) for name in np.asarray(given).ravel().tolist())
+    names = tuple(_text(name) for name in np.asarray(given).ravel().tolist())
     if highest >= len(names):
         raise HarnessError(f"there are {len(names)} names of classes, but labels up to {highest}")
     if len(set(names)) != len(names):
         raise HarnessError("two classes have the same name")
     return names
+
+
+def _text(name: Any) -> str:
+    try:
+        return name.decode() if isinstance(name, bytes) else str(name)
+    except UnicodeDecodeError as error:
+        raise HarnessError(f"the name {name!r} of a class is not UTF-8") from error

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from torch import nn
+
 from harness.layers.insert.chain import before_activation, maker_of
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.follow import Changes, Followed, follow, merge
 from harness.layers.insert.network import Network
-from harness.layers.insert.trace import Step
+from harness.layers.insert.trace import Step, Trace, Value
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,24 @@ def make_plan(network: Network, path: str, *, before_relu: bool = False, narrow:
         trace, out = network.traces[position], leaving.outputs[0]
         maker = None
         if narrow:
-            maker = maker_of(network, trace, out)
-            if maker is None:
-                raise RefusalError("no plain convolution makes its channels for it alone, which could make fewer")
+            maker = _find_maker(network, trace, out)
         found[position] = follow(network, trace, out if maker is None else maker.outputs[0], maker)
     merged = merge(network, {position: followed.changes for position, followed in found.items()})
     if not any(change.reads for change in merged.values()):
         raise RefusalError("no convolution and no linear layer reads its channels")
     channels, height, width = next(iter(exits.values())).outputs[0].shape[1:]
     return Plan(path, channels, height, width, merged, all(followed.certain for followed in found.values()))
+
+
+def _find_maker(network: Network, trace: Trace, out: Value) -> Step:
+    """Return the call that makes the channels of a site's output, one for one, in dimension 1."""
+    maker = maker_of(network, trace, out)
+    if maker is not None:
+        made = maker.outputs[0].shape
+        linear = isinstance(network.modules[maker.name], nn.Linear)
+        if made[1:2] == out.shape[1:2] and (not linear or len(made) == 2):
+            return maker
+    raise RefusalError("no plain convolution makes its channels for it alone, which could make fewer")
 
 
 def _find_exits(network: Network, path: str) -> dict[int, Step]:

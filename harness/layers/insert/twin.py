@@ -17,6 +17,10 @@ def meta_twin(model: nn.Module) -> nn.Module:
 
     What two modules share they share in the copy too. Nothing is allocated but the modules themselves.
 
+    Hooks come along and run: what they return is part of what the network computes (pruning and weight normalisation
+    are hooks, and so are compressors), and without them it is another network. So a hook that stores what it sees gets
+    tensors without values.
+
     Raises:
         RefusalError: the model cannot be copied, or has parameters without a shape (lazy modules that never ran).
     """

@@ -79,6 +79,12 @@ def test_names_of_classes_are_kept(save, declare):
     assert found.class_names == ("a", "b", "c")
 
 
+def test_names_of_classes_may_be_bytes(save, declare):
+    x, y = some(30)
+    names = [name.encode() for name in ("cat", "dog", "kočka")]
+    assert declare("arrays", path=save(x=x, y=y, class_names=np.array(names)), test=0.2).class_names[2] == "kočka"
+
+
 def test_a_changed_file_is_read_again(save, declare):
     x, y = some(30)
     first = declare("arrays", path=save(x=x, y=y), test=0.2)
@@ -112,6 +118,10 @@ X, Y = some(30)
         ),
         ({"x": X, "y": Y * 2}, "a.npz has no training images of the class '1'"),
         ({"x": X, "y": Y, "classes": np.array(["a"])}, "a.npz: there are 1 names of classes, but labels up to 2"),
+        (
+            {"x": X, "y": Y, "classes": np.array([b"a", b"b", b"\xff"])},
+            "a.npz: the name b'\\xff' of a class is not UTF-8",
+        ),
         ({"x": np.array([object()] * 30), "y": Y}, "a.npz cannot be read as arrays (.npz): objects, not numbers"),
     ],
 )
