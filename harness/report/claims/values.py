@@ -234,12 +234,13 @@ def _same_seeds(family: Family, claim: Claim, sides: Sequence[Values]) -> tuple[
 
 def _ends(claim: Claim, name: str, timings: Sequence[AttemptRecord]) -> tuple[float, float] | None:
     """Return the least and the most that the gap of times can be, from the least and the most of each."""
-    least, most = ([a.measures.get(f"{name}_{end}") for a in timings] for end in ("min", "max"))
-    if None in least or None in most:
+    ends = [(a.measures.get(f"{name}_min"), a.measures.get(f"{name}_max")) for a in timings]
+    known = [(low, high) for low, high in ends if low is not None and high is not None]
+    if len(known) < len(timings):
         return None
-    null = [1.0 if claim.scale == "ratio" else 0.0]
-    (low, *lows), (high, *highs) = least, most
-    return _gap(claim, low, (highs or null)[0]), _gap(claim, high, (lows or null)[0])
+    null = 1.0 if claim.scale == "ratio" else 0.0
+    (low, high), (others_low, others_high) = [*known, (null, null)][:2]
+    return _gap(claim, low, others_high), _gap(claim, high, others_low)
 
 
 def _gap(claim: Claim, a: float, b: float) -> float:
