@@ -37,10 +37,14 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
         return
     print_table(
         ["attempt", "study", "trial", "seed", "kind", "state", "results", "ended"],
-        [[r["uid"][:8], r["study"], r["trial"], r["seed"], r["kind"], r["state"] + ("" if r["accepted"] else " *"),
+        [[r["uid"][:8], r["study"], _trial(r), r["seed"], r["kind"], r["state"] + ("" if r["accepted"] else " *"),
           ", ".join(f"{name} {value:.4g}" for name, value in r["values"].items()), (r["ended"] or "")[:16]]
          for r in rows],
     )  # fmt: skip
+    if not all(r["stands"] for r in rows):
+        click.echo(
+            "\n(earlier): the trial is of an earlier text of the study, or of earlier code, and left out of reports"
+        )
     if any(not r["accepted"] for r in rows):
         click.echo("\n* not an accepted training run")
 
@@ -98,7 +102,8 @@ def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
 def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[str, Any]]:
     from harness.store.find import short_values
 
-    places = {p.trial_key: (p.study, p.name) for p in found.places(None if study is None else [study])}
+    wanted = sorted(found.places(None if study is None else [study]), key=lambda place: place.stands)
+    places = {place.trial_key: place for place in wanted}
     for attempt in found.attempts:
         counts = attempt.accepted or (attempt.kind == "timing" and attempt.state == "done")
         if attempt.trial_key not in places or not (every or counts):
@@ -110,8 +115,9 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
         }
         yield {
             "uid": attempt.uid,
-            "study": places[attempt.trial_key][0],
-            "trial": places[attempt.trial_key][1],
+            "study": places[attempt.trial_key].study,
+            "trial": places[attempt.trial_key].name,
+            "stands": places[attempt.trial_key].stands,
             "seed": attempt.seed,
             "kind": attempt.kind,
             "state": attempt.state,
@@ -120,6 +126,11 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
             "started": attempt.started,
             "ended": attempt.ended,
         }
+
+
+def _trial(row: dict[str, Any]) -> str:
+    """Return a row's trial, marked where it is no longer in its study."""
+    return str(row["trial"]) + ("" if row["stands"] else " (earlier)")
 
 
 def _print_detail(name: str, value: Any, depth: int) -> None:

@@ -77,16 +77,13 @@ def table_groups(snapshot: Snapshot, table: Table | None = None) -> list[Group]:
 
 
 def study_names(snapshot: Snapshot) -> list[str]:
-    """Return the names of all studies of which a run or a timing is stored, in order."""
+    """Return the names of all studies of whose trials, as they stand now, a run or a timing is stored, in order."""
     stored = {a.trial_key for a in snapshot.attempts if a.accepted or a.kind == "timing"}
-    return sorted({record.study for record in snapshot.study_trials if record.trial_key in stored})
+    return sorted({record.study for record in snapshot.study_trials if record.stands and record.trial_key in stored})
 
 
 def study_groups(snapshot: Snapshot, study: str) -> list[Group]:
-    """Return a study's trials in its order. Of a name that had several, the newest; those without runs have none."""
-    mine = [record for record in snapshot.study_trials if record.study == study]
-    newest = {record.name: record for record in mine}
-    ordered = sorted(newest.values(), key=lambda record: (record.position, record.name))
+    """Return the trials that stand in a study now, in its order; those without runs have none."""
     return [
         Group(
             record.name,
@@ -94,7 +91,7 @@ def study_groups(snapshot: Snapshot, study: str) -> list[Group]:
             _in_order(snapshot.runs(record.trial_key)),
             record.protocol_name,
         )
-        for record in ordered
+        for record in snapshot.standing(study)
     ]
 
 

@@ -53,11 +53,11 @@ def study_document(
     *,
     spec_sha: str | None = None,
 ) -> Document:
-    """Return a study's table: its trials in order, mean ± sample deviation with n and the best of each
-    metric, counts.
+    """Return a study's table: the trials that stand in it now, in order, mean ± sample deviation with n and the
+    best of each metric, counts.
 
-    `stand_ins` says of a dataset's name what it stands in for, or None. `spec_sha` picks one text of the
-    study's file; by default the newest. Raises HarnessError where the study is not stored.
+    `stand_ins` says of a dataset's name what it stands in for, or None. `spec_sha` is that of the text which the
+    caller has of the study's file. Raises HarnessError where the study is not stored, or not with that text.
     """
     planned = _planned(snapshot, study, spec_sha)
     metrics = _metrics(snapshot, planned)
@@ -94,13 +94,13 @@ def study_document(
 
 
 def _planned(snapshot: Snapshot, study: str, spec_sha: str | None) -> list[StudyTrialRecord]:
-    """Return the trials of one text of the study's file, in its order."""
-    mine = snapshot.places([study])
-    wanted = mine[-1].spec_sha if spec_sha is None else spec_sha
-    chosen = [record for record in mine if record.spec_sha == wanted]
+    """Return the trials that stand in the study now, in its order."""
+    chosen = snapshot.standing(study)
     if not chosen:
+        raise HarnessError(f"no trial that stands in study '{study}' now is stored, only earlier ones")
+    if spec_sha is not None and spec_sha not in {record.spec_sha for record in chosen}:
         raise HarnessError(f"study '{study}' is not stored as this file says (its text has changed)")
-    return sorted(chosen, key=lambda record: record.position)
+    return chosen
 
 
 def _runs(snapshot: Snapshot, entry: StudyTrialRecord) -> dict[int, AttemptRecord]:
@@ -235,7 +235,16 @@ def _notes(
     if runs:
         devices = ", ".join(sorted({device_of(run) for run in runs}))
         notes.append(Note(f"{'Trained' if described else 'Run'} on {devices}, {threads_of(runs)}."))
-    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs))]
+    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs)), *_left_out(snapshot, planned[0].study)]
+
+
+def _left_out(snapshot: Snapshot, study: str) -> Iterable[Note]:
+    """Yield how many trials with runs the study once had and has no longer."""
+    earlier = sum(not place.stands and bool(snapshot.runs(place.trial_key)) for place in snapshot.places([study]))
+    if earlier:
+        trials = "1 trial of an earlier text" if earlier == 1 else f"{earlier} trials of earlier texts"
+        are = "is" if earlier == 1 else "are"
+        yield Note(f"{trials} of this study, or of earlier code, {are} stored and left out.")
 
 
 def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]) -> Iterable[str]:
