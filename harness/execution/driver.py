@@ -21,6 +21,7 @@ from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import recover
 from harness.execution.register import check_runnable, register, stored
 from harness.spec.attempt import (
+    LOG_FILE,
     PROGRESS_FILE,
     REQUEST_FILE,
     STOP_FILE,
@@ -271,7 +272,7 @@ class _Session:
         if request.resume_from and result is not None and result.resumed_from is None and state != "failed":
             _log.warning("%s: the checkpoint is of other code, threads or device: it started afresh", request.label)
         self.summary.count(state)
-        self.display.ended(request.label, state, result, taken.error)
+        self.display.ended(request.label, state, result, _with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
         if state in FAILED and self.options.fail_fast:
             self._stop()
@@ -291,6 +292,12 @@ class _Session:
             if folder not in self.pruned and self.feed.reached(job, state):
                 self.pruned.add(folder)
                 (folder / STOP_FILE).touch()
+
+
+def _with_trace(error: str | None, folder: Path) -> str | None:
+    """Return what went wrong, and where its trace lies."""
+    trace = folder / LOG_FILE
+    return f"{error}; trace: {trace}" if error is not None and trace.exists() else error
 
 
 @contextmanager

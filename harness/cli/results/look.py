@@ -36,9 +36,9 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
         print_json(rows)
         return
     print_table(
-        ["attempt", "study", "trial", "seed", "kind", "state", "results", "ended"],
+        ["attempt", "study", "trial", "seed", "kind", "state", "results or error", "ended"],
         [[r["uid"][:8], r["study"], _trial(r), r["seed"], r["kind"], r["state"] + ("" if r["accepted"] else " *"),
-          ", ".join(f"{name} {value:.4g}" for name, value in r["values"].items()), (r["ended"] or "")[:16]]
+          _found(r), (r["ended"] or "")[:16]]
          for r in rows],
     )  # fmt: skip
     if not all(r["stands"] for r in rows):
@@ -122,6 +122,7 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
             "kind": attempt.kind,
             "state": attempt.state,
             "accepted": attempt.accepted,
+            "error": attempt.error,
             "values": short_values(found, attempt) | times,
             "started": attempt.started,
             "ended": attempt.ended,
@@ -131,6 +132,11 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
 def _trial(row: dict[str, Any]) -> str:
     """Return a row's trial, marked where it is no longer in its study."""
     return str(row["trial"]) + ("" if row["stands"] else " (earlier)")
+
+
+def _found(row: dict[str, Any]) -> str:
+    """Return a row's results, else why there are none."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in row["values"].items()) or row["error"] or ""
 
 
 def _print_detail(name: str, value: Any, depth: int) -> None:

@@ -1,5 +1,6 @@
 """Which runs stand together in a figure: those of a trial, under the words of a table's row or of a study."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ def score(snapshot: Snapshot, groups: Iterable[Group], metric: str = "accuracy")
     for group in groups:
         for seed, run in group.runs.items():
             for (key, name), value in sorted(known_results(snapshot, run).items()):
-                if name == metric and value == value:  # noqa: PLR0124 - a nan is no number to draw
+                if name == metric and math.isfinite(value):  # else no number to draw
                     found.setdefault(key, {}).setdefault(group.label, {})[seed] = value
     clean = [key for key in found if dict(snapshot.evaluations[key].condition).get("kind") in {"clean", None}]
     ranked = sorted(clean, key=lambda key: (snapshot.evaluations[key].split != "test", -len(found[key]), key))

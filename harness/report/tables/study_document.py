@@ -3,6 +3,7 @@ multiply-accumulates.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
@@ -140,7 +141,7 @@ def _mean(known: Mapping[int, float | None]) -> float:
 def _best(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord]) -> float | None:
     """Return the best mean of a column; None where there are not two to choose from."""
     means = [_mean(_known(snapshot, metric, _runs(snapshot, entry), entry.seeds)) for entry in planned]
-    numbers = [value for value in means if not math.isnan(value)]
+    numbers = [value for value in means if math.isfinite(value)]
     choose = max if metric.better == "higher" else min
     return choose(numbers) if len(numbers) > 1 else None
 
@@ -149,8 +150,8 @@ def _doc_cell(known: Mapping[int, float | None], metric: _Metric, marks: Marks, 
     """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
     stored = [value for value in known.values() if value is not None]
     remarks = [] if len(stored) == stated else [f"{len(stored)} of {stated} runs"]
-    broken = sum(math.isnan(value) for value in stored)
-    remarks += [f"{broken} of {len(stored)} runs gave nan"] if broken else []
+    broken = Counter(str(value) for value in stored if not math.isfinite(value))
+    remarks += [f"{count} of {len(stored)} runs gave {word}" for word, count in sorted(broken.items())]
     noted = marks(tuple(remarks))
     if not stored:
         return DocCell(NOTHING, marks=noted)
@@ -170,7 +171,7 @@ def _cell(
     stored = [value for value in known.values() if value is not None]
     missing = len(known) - len(stored)
     notes = [f"{len(stored)} of {len(known)} runs"] if missing else []
-    notes += ["nan among the values"] if any(math.isnan(value) for value in stored) else []
+    notes += [f"{word} among the values" for word in sorted({str(v) for v in stored if not math.isfinite(v)})]
     return Cell(
         table=entry.study,
         row=entry.name,

@@ -89,3 +89,21 @@ def test_an_edited_study_shows_the_trials_that_stand_in_it_now(folder, case):
 def test_nothing_is_said_of_earlier_texts_where_there_are_none():
     assert "left out" not in ran(STUDY).table()
     assert "(earlier)" not in call("results", "list")
+
+
+def test_an_infinite_metric_is_never_the_best(folder, capsys):
+    (folder / "f.py").write_text("def run(context, *, x):\n    return {'y': float('inf') if context.seed else x}\n")
+    trial = {"name": "x {arguments.x}", "grid": {"arguments.x": [1, 2]}}
+    table = harness.run({**STUDY, "seeds": [0, 1], "trials": [trial]}, threads=1).table()
+    assert "x 1, seed 1: done, y inf" in capsys.readouterr().err
+    assert re.search(r"inf \(n = 2, best 1\.0000\)", table)
+    assert "**" not in "".join(line for line in table.splitlines() if line.startswith("| x"))
+    assert "1 of 2 runs gave inf" in table
+
+
+def test_the_error_of_a_run_that_failed_is_listed_and_named(folder):
+    (folder / "f.py").write_text("def run(context, *, x):\n    raise OSError('no disk')\n")
+    ran({**STUDY, "trials": [{"name": "bad", "arguments": {"x": 1}}]})
+    assert "no disk" in call("results", "list", "--all")
+    shown = CliRunner().invoke(main, ["results", "show", "s:bad:0"])
+    assert re.search(r"it has: none; the newest attempt, [0-9a-f]{8}: failed \(no disk\)", shown.stderr)
