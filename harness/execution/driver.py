@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from harness.execution.clock import now
+from harness.execution.damaged import can_be_read
 from harness.execution.intake import take_in
 from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
@@ -39,6 +40,7 @@ from harness.store.writer import start_attempt
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.25
+_EDITED = "was edited since this was planned"  # in what an attempt says whose plug-in or function is another by now
 
 
 def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Summary:
@@ -166,6 +168,10 @@ def make_job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job
     """Return the attempt that a planned run of one of `studies` asks for."""
     study = next(study for study in studies if study.name == run.study)
     more = {"weights_folder": str(options.artifacts / run.weights_from)} if run.weights_from else {}
+    resume_from = run.resume_from
+    if resume_from and not can_be_read(options.artifacts / resume_from):
+        _log.warning("%s: the checkpoint of attempt %s is damaged: it starts afresh", run.label, resume_from[:8])
+        resume_from = None
     request = make_request(
         run.kind,
         run.trial,
@@ -175,8 +181,8 @@ def make_job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job
         options,
         more=more,
         evaluations=run.evaluations,
-        resume_from=run.resume_from,
-        resume_folder=str(options.artifacts / run.resume_from) if run.resume_from else None,
+        resume_from=resume_from,
+        resume_folder=str(options.artifacts / resume_from) if resume_from else None,
     )
     return Job(request, supersedes=run.supersedes, weights_from=run.weights_from)
 
@@ -208,7 +214,10 @@ class _Session:
     stopping: bool = False
 
     def run(self) -> None:
-        """Hand out all jobs; after Ctrl-C, or a failure with --fail-fast, end those that run at a checkpoint."""
+        """Hand out all jobs.
+
+        After Ctrl-C, a failure with --fail-fast, or an edit of the code that runs, end those that run at a checkpoint.
+        """
         self.display.total(self.feed.expected)
         with _interruptions() as interrupted:
             self._fill(interrupted)
@@ -274,7 +283,9 @@ class _Session:
         self.summary.count(state)
         self.display.ended(request.label, state, result, _with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
-        if state in FAILED and self.options.fail_fast:
+        if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so
+            self.summary.edited = True
+        if self.summary.edited or (state in FAILED and self.options.fail_fast):
             self._stop()
 
     def _stop(self) -> None:

@@ -179,6 +179,14 @@ class Net(nn.Module):
     assert (done.exit_code, line.startswith("Error: 'own_net_f.py:Net' cannot be made: ")) == (2, True)
 
 
+def test_sites_for_images_of_another_shape_say_which_and_how_to_say_others(tmp_path, monkeypatch):
+    code = "from torch import nn\ndef grey(*, classes=10):\n    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net_h.py").write_text(code, encoding="utf-8")
+    said = CliRunner().invoke(main, ["model", "sites", "own_net_h.py:grey"]).stderr
+    assert "(images of 3×224×224; say others with --input-shape C,H,W)" in said
+
+
 def test_a_compressor_whose_layer_cannot_be_made_is_told_in_one_line(tmp_path):
     (tmp_path / "own_net_g.py").write_text(
         f"{PLUGIN}\nclass Wrong:\n    stride, commutes_with = 2, frozenset()\n"

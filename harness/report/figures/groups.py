@@ -115,6 +115,13 @@ def score(snapshot: Snapshot, groups: Iterable[Group], metric: str = "accuracy")
     return {label: Score(metric, record.key, words, values) for label, values in found[ranked[0]].items()}
 
 
+def missing_accuracy(groups: Sequence[Group]) -> str:
+    """Return why there is no accuracy of networks to draw."""
+    if groups and all("model" not in group.trial.config for group in groups):
+        return "a function has no network: its parameters and MACs are not counted"
+    return "no accuracy is stored"
+
+
 def _in_order(runs: Mapping[int, AttemptRecord]) -> dict[int, AttemptRecord]:
     return dict(sorted(runs.items()))
 
