@@ -2,19 +2,16 @@
 
 import json
 import logging
-import signal
-import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from harness.execution.clock import now
 from harness.execution.damaged import can_be_read
 from harness.execution.intake import take_in
+from harness.execution.interruptions import interruptions
 from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
@@ -219,7 +216,7 @@ class _Session:
         After Ctrl-C, a failure with --fail-fast, or an edit of the code that runs, end those that run at a checkpoint.
         """
         self.display.total(self.feed.expected)
-        with _interruptions() as interrupted:
+        with interruptions() as interrupted:
             self._fill(interrupted)
             while self.running:
                 if interrupted and not self.stopping:
@@ -309,25 +306,3 @@ def _with_trace(error: str | None, folder: Path) -> str | None:
     """Return what went wrong, and where its trace lies."""
     trace = folder / LOG_FILE
     return f"{error}; trace: {trace}" if error is not None and trace.exists() else error
-
-
-@contextmanager
-def _interruptions() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM during the block instead of raising in the middle of a transaction.
-
-    In another thread than the main one there is nothing to collect: Python raises there, and nowhere else.
-    """
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,5 +1,7 @@
 """A function that is edited while its study runs ends the call at once; the next one runs what it is then."""
 
+import harness
+
 CODE = """
 from pathlib import Path
 
@@ -30,3 +32,13 @@ def test_the_first_refusal_ends_the_call(lab):
     assert "the code was edited meanwhile; the same command runs what it is now" in ended.err
     assert "--retry" not in ended.err
     assert lab.grid(study="s.yml").code == 0
+
+
+def test_from_python_it_says_the_same(lab, monkeypatch):
+    monkeypatch.chdir(lab.folder)
+    (lab.folder / "own.py").write_text(CODE)
+    (lab.folder / "s.yml").write_text(STUDY)
+    said = harness.run("s.yml", db="h.db", progress=False)
+    assert (said.edited, said.left) == (True, 2)
+    assert "the same call runs what it is now" in str(said)
+    assert "retry" not in str(said)

@@ -103,8 +103,9 @@ def test_weights_of_a_file_are_not_initialised_again(tmp_path, loses):
         ({"kind": "torchvision:resnet18", "num_classes": 3}, None, "follows from the dataset"),
         ({"kind": "torchvision:resnet18", "weights": "no.pt"}, None, "there is no file 'no.pt'"),
         ({"kind": "torchvision:resnet18", "weights": "no.pt", "loses": ["slice"]}, None, "'loses' .* goes with"),
-        ("torchvision:resnet18", {"layer1.0": SPATIAL}, "unknown site 'layer1.0'"),
-        ("torchvision:resnet18", {"conv1": SPATIAL}, "unknown site 'conv1'"),
+        ("torchvision:resnet18", {"layer1.0": SPATIAL}, "stand at 'layer1.0' of 'torchvision:resnet18': 'add_' in"),
+        ("torchvision:resnet18", {"conv1": SPATIAL}, "stand at 'conv1' of 'torchvision:resnet18': "),
+        ("torchvision:resnet18", {"layer9": SPATIAL}, "unknown site 'layer9'"),
     ],
 )
 def test_refused_in_one_line(model, compressors, message):

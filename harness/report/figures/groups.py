@@ -115,9 +115,14 @@ def score(snapshot: Snapshot, groups: Iterable[Group], metric: str = "accuracy")
     return {label: Score(metric, record.key, words, values) for label, values in found[ranked[0]].items()}
 
 
+def has_networks(groups: Sequence[Group]) -> bool:
+    """Return whether any of the trials is of a network, and not of a person's own function."""
+    return any("model" in group.trial.config for group in groups)
+
+
 def missing_accuracy(groups: Sequence[Group]) -> str:
     """Return why there is no accuracy of networks to draw."""
-    if groups and all("model" not in group.trial.config for group in groups):
+    if groups and not has_networks(groups):
         return "a function has no network: its parameters and MACs are not counted"
     return "no accuracy is stored"
 

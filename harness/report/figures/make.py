@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.report.figures.cost import COSTS, against_cost
 from harness.report.figures.denoising import psnr_figures
-from harness.report.figures.groups import study_names
+from harness.report.figures.groups import has_networks, study_groups, study_names
 from harness.report.figures.maps import fig_5, fig_5_each
 from harness.report.figures.placement import by_placement
 from harness.report.figures.results import Results
@@ -17,11 +17,11 @@ from harness.report.tables.table_file import load_paper_table, paper_tables
 def draw_all(results: Results) -> list[Drawn | NotDrawn]:
     """Return every figure, the paper's first, then study by study. Call within `styled`.
 
-    Where studies are stored and none of them is the paper's, its figures are nobody's business, and left out.
+    Of a person's own functions alone those of the paper are not even named.
     """
     stored = study_names(results.snapshot)
-    if stored and not _papers_studies() & set(stored):
-        return [*_of_studies(results, stored), *(each for each in psnr_figures(results) if isinstance(each, Drawn))]
+    if stored and not any(has_networks(study_groups(results.snapshot, study)) for study in stored):
+        return list(_of_studies(results, stored))
     papers = [each(results) for each in (fig_4, fig_5, fig_5_each, fig_6)]
     return [*papers, *_of_studies(results, stored), *_not_run(stored), *psnr_figures(results)]
 
