@@ -117,7 +117,11 @@ def _foreign_sites(
         model["code"] = load_plugin(name, _FOLDERS)[1]
     with in_one_line(f"'{name}' cannot be made"):
         network = foreign_on_meta(model, _FOLDERS)
-    found = site_costs(network, shape, stride)
+    try:
+        found = site_costs(network, shape, stride)
+    except HarnessError as error:
+        given = "×".join(map(str, shape))
+        raise HarnessError(f"{error} (images of {given}; say others with --input-shape C,H,W)") from error
     rows = [site.as_dict() for site in found.sites]
     reasons = [{"path": path, "reason": reason} for path, reason in found.refused.items()] if with_refused else []
     if fmt == "json":

@@ -273,6 +273,8 @@ def _conclude(summary: "Summary", fmt: str) -> None:
         )
     if summary.interrupted:
         click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)
+    elif summary.edited:
+        click.echo("stopped: the code was edited meanwhile; the same command runs what it is now", err=True)
     elif planned.held_by_reason():
         reasons = ",".join(planned.held_by_reason())
         click.echo(f"held runs are left alone; --retry {reasons} runs them", err=True)

@@ -2,18 +2,16 @@
 
 import json
 import logging
-import signal
-import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from harness.execution.clock import now
+from harness.execution.damaged import can_be_read
 from harness.execution.intake import take_in
+from harness.execution.interruptions import interruptions
 from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
@@ -21,6 +19,7 @@ from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import recover
 from harness.execution.register import check_runnable, register, stored
 from harness.spec.attempt import (
+    LOG_FILE,
     PROGRESS_FILE,
     REQUEST_FILE,
     STOP_FILE,
@@ -38,6 +37,7 @@ from harness.store.writer import start_attempt
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.25
+_EDITED = "was edited since this was planned"  # in what an attempt says whose plug-in or function is another by now
 
 
 def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Summary:
@@ -165,6 +165,10 @@ def make_job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job
     """Return the attempt that a planned run of one of `studies` asks for."""
     study = next(study for study in studies if study.name == run.study)
     more = {"weights_folder": str(options.artifacts / run.weights_from)} if run.weights_from else {}
+    resume_from = run.resume_from
+    if resume_from and not can_be_read(options.artifacts / resume_from):
+        _log.warning("%s: the checkpoint of attempt %s is damaged: it starts afresh", run.label, resume_from[:8])
+        resume_from = None
     request = make_request(
         run.kind,
         run.trial,
@@ -174,8 +178,8 @@ def make_job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job
         options,
         more=more,
         evaluations=run.evaluations,
-        resume_from=run.resume_from,
-        resume_folder=str(options.artifacts / run.resume_from) if run.resume_from else None,
+        resume_from=resume_from,
+        resume_folder=str(options.artifacts / resume_from) if resume_from else None,
     )
     return Job(request, supersedes=run.supersedes, weights_from=run.weights_from)
 
@@ -207,9 +211,12 @@ class _Session:
     stopping: bool = False
 
     def run(self) -> None:
-        """Hand out all jobs; after Ctrl-C, or a failure with --fail-fast, end those that run at a checkpoint."""
+        """Hand out all jobs.
+
+        After Ctrl-C, a failure with --fail-fast, or an edit of the code that runs, end those that run at a checkpoint.
+        """
         self.display.total(self.feed.expected)
-        with _interruptions() as interrupted:
+        with interruptions() as interrupted:
             self._fill(interrupted)
             while self.running:
                 if interrupted and not self.stopping:
@@ -271,9 +278,11 @@ class _Session:
         if request.resume_from and result is not None and result.resumed_from is None and state != "failed":
             _log.warning("%s: the checkpoint is of other code, threads or device: it started afresh", request.label)
         self.summary.count(state)
-        self.display.ended(request.label, state, result, taken.error)
+        self.display.ended(request.label, state, result, _with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
-        if state in FAILED and self.options.fail_fast:
+        if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so
+            self.summary.edited = True
+        if self.summary.edited or (state in FAILED and self.options.fail_fast):
             self._stop()
 
     def _stop(self) -> None:
@@ -293,23 +302,7 @@ class _Session:
                 (folder / STOP_FILE).touch()
 
 
-@contextmanager
-def _interruptions() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM during the block instead of raising in the middle of a transaction.
-
-    In another thread than the main one there is nothing to collect: Python raises there, and nowhere else.
-    """
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _with_trace(error: str | None, folder: Path) -> str | None:
+    """Return what went wrong, and where its trace lies."""
+    trace = folder / LOG_FILE
+    return f"{error}; trace: {trace}" if error is not None and trace.exists() else error

@@ -5,16 +5,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from harness.spec.attempt import AttemptResult
+from harness.spec.attempt import AttemptResult, unflagged
 
 
 def summary_line(label: str, state: str, result: AttemptResult | None, error: str | None) -> str:
     """Return one line on how an attempt ended."""
     if error is not None:
         return f"{label}: {state} ({error})"
-    values = {} if result is None else {v.name: v.value for v in result.results}
+    values = {} if result is None else {v.name: unflagged(v.value, v.flag) for v in result.results}
     measures = {} if result is None else {m.name: m.value for m in result.measures}
-    parts = [f"{name} {value:.4f}" for name, value in values.items() if value is not None]
+    parts = [f"{name} {value:.4f}" for name, value in values.items()]
     times = ("train_s_per_epoch", "test_s", "run_s")
     parts += [f"{name} {measures[name]:.3f}" for name in times if measures.get(name) is not None]
     return f"{label}: {state}" + (f", {', '.join(parts)}" if parts else "")

@@ -50,6 +50,7 @@ class Summary:
     plan: Plan
     ended: dict[str, int] = field(default_factory=dict)  # attempts of this call by state
     interrupted: bool = False
+    edited: bool = False  # whether it ended early, because code was edited since it was planned
 
     def count(self, state: str) -> None:
         """Count an attempt that ended."""

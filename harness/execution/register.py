@@ -79,7 +79,7 @@ def _stands(study: Study, rows: Sequence[StudyTrialRow], found: Snapshot) -> boo
     places = {
         (p.name, p.position, p.trial_key, p.seeds, p.protocol_name)
         for p in found.study_trials
-        if p.study == study.name and p.spec_sha == study.spec_sha and p.added == p.created
+        if p.study == study.name and p.spec_sha == study.spec_sha and p.stands
     }
     return places == {(row.name, row.position, row.key, row.seeds, row.protocol_name) for row in rows}
 

@@ -42,6 +42,7 @@ class RunSummary:
     held: Mapping[str, int]  # runs by reason: failed, oom, timeout, stale, weights
     ended: Mapping[str, int]  # attempts by state: done, nan, failed, …
     failed: bool  # did an attempt fail now, or is a run held for having failed?
+    edited: bool = False  # did it stop early, because code was edited that was to run?
 
     def results(self) -> "Results":
         """Return what is stored, as `harness.load` does."""
@@ -63,7 +64,9 @@ class RunSummary:
         else:
             nothing = "stopped before anything ran" if self.left else "nothing to do"
             lines = [f"{self.study}: {nothing}: {self.in_all}"]
-        if self.held:
+        if self.edited:
+            lines.append("stopped: the code was edited meanwhile; the same call runs what it is now")
+        elif self.held:
             lines.append(f"held runs are left alone; retry={list(self.held)} runs them")
         return "\n".join([*lines, f"results: {self.db}"])
 
@@ -172,4 +175,5 @@ def _summary(study: Study, db: Path, summary: Summary) -> RunSummary:
         held=plan.held_by_reason(),
         ended=dict(summary.ended),
         failed=summary.failed,
+        edited=summary.edited,
     )

@@ -15,20 +15,35 @@ from typing import IO
 def atomic_open(path: Path) -> Iterator[IO[bytes]]:
     """Give a binary file that takes the name `path` when the block ends well, and else leaves nothing.
 
-    The folder is made where it is missing. Raises OSError as `open` does.
+    The folder is made where it is missing. Raises OSError as `open` does, with `path` as its file's name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    with _named(path, temporary):
+        opened = temporary.open("xb")
     try:
-        with temporary.open("xb") as file:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        with _named(path, temporary):
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let errors of the block name the file that was asked for, and no file that nobody knows of."""
+    try:
+        yield
+    except OSError as error:
+        if temporary is None or error.filename == str(temporary):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:

@@ -29,6 +29,7 @@ from harness.spec.signature import without
 from harness.spec.torchvision_models import TORCHVISION, torchvision_digest, torchvision_name
 
 _FOREIGN = "harness.models.foreign"
+_REFUSED = "harness.models.refused"
 _OURS = frozenset({"code", "input_shape", "classes"})
 """What stands in the configuration of a foreign network beside its options."""
 
@@ -109,6 +110,15 @@ def model_modules(config: Mapping[str, Any]) -> set[str]:
     """Return our modules that a network is made by; a foreign one's own code is in its configuration."""
     kind = config["kind"]
     return {MODELS[kind].code.partition(":")[0]} if kind in MODELS else {_FOREIGN}
+
+
+def refused_site(config: Mapping[str, Any], path: str, folders: Sequence[str]) -> str | None:
+    """Return why a module of a foreign network is no site; None where it has no such module, or a network of ours."""
+    if "input_shape" not in config:
+        return None
+    bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
+    why: str | None = load_object(f"{_REFUSED}:reason")(bare, path, folders)
+    return why
 
 
 def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None:

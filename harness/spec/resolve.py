@@ -9,7 +9,7 @@ from harness.spec.checks import FieldError
 from harness.spec.datasets import DATASETS, DatasetDeclaration
 from harness.spec.errors import did_you_mean
 from harness.spec.evaluations import resolve_evaluations
-from harness.spec.foreign import ResolvedModel, check_compressors, resolve_model
+from harness.spec.foreign import ResolvedModel, check_compressors, refused_site, resolve_model
 from harness.spec.function import resolve_function
 from harness.spec.models import Site
 from harness.spec.own_data import resolve_dataset
@@ -151,14 +151,17 @@ def _compressors(compressors: Any, network: ResolvedModel, folders: Sequence[str
     found = {}
     for name, options in sorted(compressors.items()):
         path = ("compressors", name)
-        site = _under(path, partial(_site, network, name))
+        site = _under(path, partial(_site, network, name, folders))
         found[name] = _under(path, partial(resolve_compressor, site, named(options), folders))
     return found
 
 
-def _site(network: ResolvedModel, name: str) -> Site:
+def _site(network: ResolvedModel, name: str, folders: Sequence[str]) -> Site:
     sites = network.declaration.sites
     if name not in sites:
+        why = refused_site(network.config, name, folders)
+        if why is not None:
+            raise FieldError((), f"no compressor can stand at '{name}' of '{network.declaration.name}': {why}")
         raise FieldError((), f"unknown site '{name}' of '{network.declaration.name}'{did_you_mean(name, sites)}")
     return sites[name]
 

@@ -61,5 +61,15 @@ def _find_run(found: Snapshot, study: str, rest: str) -> AttemptRecord:
     runs = found.runs(trials[name])
     if int(seed) not in runs:
         has = ", ".join(map(str, sorted(runs))) or "none"
-        raise HarnessError(f"'{study}:{name}' has no accepted run with seed {seed}; it has: {has}")
+        tried = _not_accepted(found, trials[name], int(seed))
+        raise HarnessError(f"'{study}:{name}' has no accepted run with seed {seed}; it has: {has}{tried}")
     return runs[int(seed)]
+
+
+def _not_accepted(found: Snapshot, key: str, seed: int) -> str:
+    """Return how the newest attempt at a run that has no accepted one ended; "" where there was none."""
+    tried = [a for a in found.attempts if (a.trial_key, a.seed, a.kind) == (key, seed, "train")]
+    if not tried:
+        return ""
+    why = f" ({tried[-1].error})" if tried[-1].error else ""
+    return f"; the newest attempt, {tried[-1].uid[:8]}: {tried[-1].state}{why}"

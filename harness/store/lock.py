@@ -26,3 +26,7 @@ def driver_lock(path: Path) -> Iterator[None]:
     except LockHeldError as error:
         message = f"{path} has a driver already ({holder_words(error.pid)}): wait until it ends, or stop it"
         raise HarnessError(message) from error
+    except OSError as error:
+        if error.filename == str(lock_path(path)):  # a file that nobody has asked for
+            error.filename = str(path)
+        raise

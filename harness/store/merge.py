@@ -1,8 +1,9 @@
 """Taking in published lines and other stores, each file in one transaction: all of it or nothing.
 
-Merging twice is the same as once: an attempt is known by its uid, a study's text and a trial's place in it
-are the newest that any file has; costs and names of data that the store has already stay as they are. Where the store
-saw an attempt begin and not end, it takes in how it ended.
+Merging twice is the same as once: an attempt is known by its uid, a study's text and a trial's place in it are the
+newest that any file has, and the trials of files that have one text of a study stand in it together; costs and names
+of data that the store has already stay as they are. Where the store saw an attempt begin and not end, it takes in how
+it ended.
 
 The format of lines (pydantic) is imported where lines are read: who opens a store as it is does not wait for it.
 """
@@ -135,14 +136,18 @@ def _merge(store: Store, lines: Iterable[str], source: str) -> MergeReport:
 
     added = known = 0
     with store.writing() as conn:
+        texts = set(conn.execute("SELECT created, name, spec_sha FROM study"))
         for number, text in enumerate(lines, start=1):
             if not text.strip():
                 continue
             try:
-                new = _take(conn, parse_line(text))
+                line = parse_line(text)
+                new = _take(conn, line)
             except (ValueError, OverflowError, HarnessError, sqlite3.IntegrityError) as error:
                 raise HarnessError(f"{source}:{number}: {error}") from error
             added, known = added + new, known + (not new)
+            texts |= {(study.created, study.name, study.spec_sha) for study in line.studies}
+        _stand_together(conn, texts)
     return MergeReport(added, known)
 
 
@@ -233,6 +238,22 @@ def _take_study(conn: sqlite3.Connection, study: "StudyPart", trial: int, line: 
     new = (study.added, place.name, place.position, canonical_json(study.seeds), place.protocol_name)
     if row is None or new > row:
         put_study_trial(conn, number, trial, place, added=study.added)
+
+
+def _stand_together(conn: sqlite3.Connection, texts: Iterable[tuple[str, str, str]]) -> None:
+    """Let trials stand in a study that was put into several stores, each at its time, with one text.
+
+    Of two trials at one position of it, as after an edit of a plug-in, the one that was added last stands there.
+    """
+    for created, name, sha in sorted(texts, reverse=True):
+        conn.execute(
+            """UPDATE study_trial AS t SET added = s.created FROM study s
+            WHERE s.id = t.study_id AND s.name = ? AND s.spec_sha = ? AND t.added = ? AND NOT EXISTS (
+                SELECT 1 FROM study_trial o
+                WHERE o.study_id = s.id AND o.added = s.created AND o.position = t.position
+            )""",
+            (name, sha, created),
+        )
 
 
 def _take_costs(conn: sqlite3.Connection, trial: int, costs: dict[str, float]) -> None:

@@ -51,7 +51,12 @@ class StudyTrialRecord:
     spec_yaml: str
     spec_sha: str
     created: str  # of the study row, ISO 8601
-    added: str = ""  # when the trial last stood in the study: == created for those that stand in it now
+    added: str = ""  # when the trial last stood in the study
+
+    @property
+    def stands(self) -> bool:
+        """Whether the trial stands in the study now: one of an earlier text, or of other code, does no longer."""
+        return self.added == self.created
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,13 @@ class Snapshot:
             if wanted not in known:
                 raise HarnessError(f"no study '{wanted}' is stored{did_you_mean(wanted, known)}")
         return tuple(place for place in self.study_trials if place.study in studies)
+
+    def standing(self, study: str) -> list[StudyTrialRecord]:
+        """Return the places of the trials that stand in a study now, in its order.
+
+        Raises HarnessError for a study that is not stored.
+        """
+        return sorted((p for p in self.places([study]) if p.stands), key=lambda p: p.position)
 
     def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
         """Return the accepted attempt of each of a trial's runs, by seed."""

@@ -91,6 +91,8 @@ def test_curves_in_three_forms(call):
     none = call("results", "curve", "mnist:Baseline:0", "--metric", "accurracy", *FROM)
     assert none.exit_code == 2
     assert "no such points are stored" in none.stderr
+    assert "; there are: accuracy (test), " in none.stderr
+    assert "loss (train)" in none.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from harness.store.queries import snapshot
 
 
 def _stands_now(store):
-    return {p.name for p in snapshot(store).study_trials if p.added == p.created}
+    return {p.name for p in snapshot(store).study_trials if p.stands}
 
 
 def test_only_plans_a_part_and_leaves_the_study_whole(study_file, tmp_path):

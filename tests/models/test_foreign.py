@@ -103,8 +103,9 @@ def test_weights_of_a_file_are_not_initialised_again(tmp_path, loses):
         ({"kind": "torchvision:resnet18", "num_classes": 3}, None, "follows from the dataset"),
         ({"kind": "torchvision:resnet18", "weights": "no.pt"}, None, "there is no file 'no.pt'"),
         ({"kind": "torchvision:resnet18", "weights": "no.pt", "loses": ["slice"]}, None, "'loses' .* goes with"),
-        ("torchvision:resnet18", {"layer1.0": SPATIAL}, "unknown site 'layer1.0'"),
-        ("torchvision:resnet18", {"conv1": SPATIAL}, "unknown site 'conv1'"),
+        ("torchvision:resnet18", {"layer1.0": SPATIAL}, "stand at 'layer1.0' of 'torchvision:resnet18': 'add_' in"),
+        ("torchvision:resnet18", {"conv1": SPATIAL}, "stand at 'conv1' of 'torchvision:resnet18': "),
+        ("torchvision:resnet18", {"layer9": SPATIAL}, "unknown site 'layer9'"),
     ],
 )
 def test_refused_in_one_line(model, compressors, message):
@@ -177,6 +178,14 @@ class Net(nn.Module):
     done = CliRunner().invoke(main, ["model", "sites", "own_net_f.py:Net"])
     (line,) = done.stderr.splitlines()
     assert (done.exit_code, line.startswith("Error: 'own_net_f.py:Net' cannot be made: ")) == (2, True)
+
+
+def test_sites_for_images_of_another_shape_say_which_and_how_to_say_others(tmp_path, monkeypatch):
+    code = "from torch import nn\ndef grey(*, classes=10):\n    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_net_h.py").write_text(code, encoding="utf-8")
+    said = CliRunner().invoke(main, ["model", "sites", "own_net_h.py:grey"]).stderr
+    assert "(images of 3×224×224; say others with --input-shape C,H,W)" in said
 
 
 def test_a_compressor_whose_layer_cannot_be_made_is_told_in_one_line(tmp_path):

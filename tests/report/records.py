@@ -32,6 +32,8 @@ EVALUATION = resolve_trial(
     task="classification", dataset="mnist", model="mnist_cnn", compressors={}, protocol="mnist-paper"
 ).evaluations[0]
 
+_WRITTEN = "2020-01-01T00:00:00Z"
+
 
 @cache
 def table1() -> Table:
@@ -90,7 +92,7 @@ def snapshot(entries, attempts, *, study="mnist", seeds=(0, 1)):
         for s in declared.splits.values()
     ]
     planned = tuple(
-        StudyTrialRecord(study, name, i, trial_key(config), seeds, protocol, "", "sha", "2020-01-01T00:00:00Z")
+        StudyTrialRecord(study, name, i, trial_key(config), seeds, protocol, "", "sha", _WRITTEN, _WRITTEN)
         for i, (name, config, protocol, _) in enumerate(entries)
     )
     evaluation = EvaluationRecord(

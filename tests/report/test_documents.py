@@ -184,10 +184,12 @@ def test_unknown_study():
 
 def test_study_takes_the_newest_text_of_its_file():
     stored = whole()
-    newer = tuple(replace(r, spec_sha="new") for r in stored.study_trials[:2])
-    stored = replace(stored, study_trials=(*stored.study_trials, *newer))
-    assert len(study(stored).rows) == 2
-    assert len(study_document(stored, "mnist", spec_sha="sha").rows) == 7
+    newer = tuple(replace(r, spec_sha="new", created="2021", added="2021") for r in stored.study_trials[:2])
+    older = tuple(replace(r, spec_sha="new", created="2021") for r in stored.study_trials[2:])
+    stored = replace(stored, study_trials=(*older, *newer))
+    assert len(study(stored).rows) == len(study_document(stored, "mnist", spec_sha="new").rows) == 2
+    with pytest.raises(HarnessError, match="is not stored as this file says"):
+        study_document(stored, "mnist", spec_sha="sha")
 
 
 def test_marks_after_z():

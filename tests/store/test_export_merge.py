@@ -14,7 +14,7 @@ from harness.store.export import published_lines, write_jsonl
 from harness.store.merge import MergeReport, files_of, merge_jsonl, merge_store, open_results
 from harness.store.queries import curve, samples, snapshot
 from harness.store.verify import verify
-from harness.store.writer import end_attempt, set_costs
+from harness.store.writer import add_study, end_attempt, set_costs
 
 
 def dump(store):
@@ -151,6 +151,40 @@ def test_the_newest_text_of_a_study_wins_in_either_order(lab, tmp_path):
                 merge_jsonl(store, path)
             (place,) = snapshot(store).study_trials
             assert (place.name, place.created) == ("renamed", "2026-02-01T00:00:00Z")
+
+
+@pytest.fixture
+def one_text(lab, tmp_path):
+    """Return a function that makes a file of a study that was put into a store of its own, with a run of each trial."""
+
+    def make(name, created, *places):
+        with open_store(tmp_path / f"{name}.db") as store:
+            here = type(lab)(store)
+            rows = [here.row(stride, position=position) for stride, position in places]
+            add_study(store, name="mnist", spec_yaml="study: mnist\n", created=created, trials=rows)
+            for stride, _ in places:
+                here.attempt(f"{name}{stride}", stride=stride)
+            return export(store, tmp_path / f"{name}.jsonl")
+
+    return make
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_trials_of_one_text_from_two_machines_stand_in_it_together(one_text, turned):
+    files = [one_text("a", "2026-01-01T00:00:00Z", (2, 0)), one_text("b", "2026-01-02T00:00:00Z", (4, 1))]
+    with open_memory() as store:
+        for path in reversed(files) if turned else files:
+            merge_jsonl(store, path)
+        assert [place.name for place in snapshot(store).standing("mnist")] == ["pool 2", "pool 4"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_trial_of_edited_code_does_not_come_back_with_a_merge(one_text, turned):
+    files = [one_text("a", "2026-01-01T00:00:00Z", (2, 0), (4, 1)), one_text("b", "2026-01-02T00:00:00Z", (8, 0))]
+    with open_memory() as store:
+        for path in reversed(files) if turned else files:
+            merge_jsonl(store, path)
+        assert [place.name for place in snapshot(store).standing("mnist")] == ["pool 8", "pool 4"]
 
 
 @pytest.mark.parametrize(

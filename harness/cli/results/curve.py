@@ -1,7 +1,7 @@
 """`harness results curve`: what a run's metrics did while it trained, in the terminal."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,21 +45,28 @@ def curve(
     from harness.store.queries import snapshot
 
     curves: dict[tuple[str, str, str, str], list[Point]] = {}
+    known: set[tuple[str, str]] = set()
     with open_results(sources) as store:
         found = snapshot(store)
         for text in runs:
             uid = find_attempt(found, text).uid
             for point in points_of(store, uid):
+                known.add((point.split, point.name))
                 if split in {None, point.split} and metric in {None, point.name}:
                     curves.setdefault((text, uid, point.split, point.name), []).append(point)
     if not curves:
-        raise HarnessError(f"no such points are stored of {', '.join(runs)}")
+        raise HarnessError(f"no such points are stored of {', '.join(runs)}; there are: {_in_words(known)}")
     if fmt == "text":
         _print_bars(curves, width)
     elif fmt == "csv":
         print_csv(_COLUMNS, _rows(curves))
     else:
         print_json([dict(zip(_COLUMNS, row, strict=True)) for row in _rows(curves)])
+
+
+def _in_words(known: Collection[tuple[str, str]]) -> str:
+    """Return "loss (train), accuracy (test)", or none."""
+    return ", ".join(f"{metric} ({split})" for split, metric in sorted(known)) or "none"
 
 
 def _rows(curves: "dict[tuple[str, str, str, str], list[Point]]") -> Iterator[list[Any]]:

@@ -36,11 +36,15 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
         print_json(rows)
         return
     print_table(
-        ["attempt", "study", "trial", "seed", "kind", "state", "results", "ended"],
-        [[r["uid"][:8], r["study"], r["trial"], r["seed"], r["kind"], r["state"] + ("" if r["accepted"] else " *"),
-          ", ".join(f"{name} {value:.4g}" for name, value in r["values"].items()), (r["ended"] or "")[:16]]
+        ["attempt", "study", "trial", "seed", "kind", "state", "results or error", "ended"],
+        [[r["uid"][:8], r["study"], _trial(r), r["seed"], r["kind"], r["state"] + ("" if r["accepted"] else " *"),
+          _found(r), (r["ended"] or "")[:16]]
          for r in rows],
     )  # fmt: skip
+    if not all(r["stands"] for r in rows):
+        click.echo(
+            "\n(earlier): the trial is of an earlier text of the study, or of earlier code, and left out of reports"
+        )
     if any(not r["accepted"] for r in rows):
         click.echo("\n* not an accepted training run")
 
@@ -98,7 +102,8 @@ def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
 def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[str, Any]]:
     from harness.store.find import short_values
 
-    places = {p.trial_key: (p.study, p.name) for p in found.places(None if study is None else [study])}
+    wanted = sorted(found.places(None if study is None else [study]), key=lambda place: place.stands)
+    places = {place.trial_key: place for place in wanted}
     for attempt in found.attempts:
         counts = attempt.accepted or (attempt.kind == "timing" and attempt.state == "done")
         if attempt.trial_key not in places or not (every or counts):
@@ -110,16 +115,28 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
         }
         yield {
             "uid": attempt.uid,
-            "study": places[attempt.trial_key][0],
-            "trial": places[attempt.trial_key][1],
+            "study": places[attempt.trial_key].study,
+            "trial": places[attempt.trial_key].name,
+            "stands": places[attempt.trial_key].stands,
             "seed": attempt.seed,
             "kind": attempt.kind,
             "state": attempt.state,
             "accepted": attempt.accepted,
+            "error": attempt.error,
             "values": short_values(found, attempt) | times,
             "started": attempt.started,
             "ended": attempt.ended,
         }
+
+
+def _trial(row: dict[str, Any]) -> str:
+    """Return a row's trial, marked where it is no longer in its study."""
+    return str(row["trial"]) + ("" if row["stands"] else " (earlier)")
+
+
+def _found(row: dict[str, Any]) -> str:
+    """Return a row's results, else why there are none."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in row["values"].items()) or row["error"] or ""
 
 
 def _print_detail(name: str, value: Any, depth: int) -> None:

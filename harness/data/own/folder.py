@@ -134,8 +134,8 @@ def one_size(files: Sequence[ImageFile]) -> Size:
         )
         raise FieldError(
             (),
-            f"the images have {len(found)} sizes, from {small[1]}×{small[0]} ({first}) to {large[1]}×{large[0]} "
-            f"({second}): say which they are to be brought to, e.g. size: 64",
+            f"the images have {len(found)} sizes, from {small[0]}×{small[1]} ({first}) to {large[0]}×{large[1]} "
+            f"({second}), height×width: say which they are to be brought to, e.g. size: [{small[0]}, {small[1]}]",
         )
     return next(iter(found))
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.ticker import FuncFormatter
 
 from harness.report.figures.front import pareto
-from harness.report.figures.groups import Group, Score, score, study_groups
+from harness.report.figures.groups import Group, Score, missing_accuracy, score, study_groups
 from harness.report.figures.results import Results
 from harness.report.figures.style import COLOURS, GREY, MARKERS, Drawn, NotDrawn, legend, new_figure
 
@@ -19,7 +19,7 @@ def against_cost(results: Results, study: str, cost: str) -> Drawn | NotDrawn | 
     scores = score(results.snapshot, groups)
     known = [g for g in groups if g.label in scores and cost in g.trial.costs]
     if not known:
-        return NotDrawn(*head, "no accuracy is stored")
+        return NotDrawn(*head, missing_accuracy(groups))
     if len({g.trial.costs[cost] for g in known}) < 2:
         return None
     points = [(g.trial.costs[cost], scores[g.label].mean) for g in known]

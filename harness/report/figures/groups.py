@@ -1,5 +1,6 @@
 """Which runs stand together in a figure: those of a trial, under the words of a table's row or of a study."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -77,16 +78,13 @@ def table_groups(snapshot: Snapshot, table: Table | None = None) -> list[Group]:
 
 
 def study_names(snapshot: Snapshot) -> list[str]:
-    """Return the names of all studies of which a run or a timing is stored, in order."""
+    """Return the names of all studies of whose trials, as they stand now, a run or a timing is stored, in order."""
     stored = {a.trial_key for a in snapshot.attempts if a.accepted or a.kind == "timing"}
-    return sorted({record.study for record in snapshot.study_trials if record.trial_key in stored})
+    return sorted({record.study for record in snapshot.study_trials if record.stands and record.trial_key in stored})
 
 
 def study_groups(snapshot: Snapshot, study: str) -> list[Group]:
-    """Return a study's trials in its order. Of a name that had several, the newest; those without runs have none."""
-    mine = [record for record in snapshot.study_trials if record.study == study]
-    newest = {record.name: record for record in mine}
-    ordered = sorted(newest.values(), key=lambda record: (record.position, record.name))
+    """Return the trials that stand in a study now, in its order; those without runs have none."""
     return [
         Group(
             record.name,
@@ -94,7 +92,7 @@ def study_groups(snapshot: Snapshot, study: str) -> list[Group]:
             _in_order(snapshot.runs(record.trial_key)),
             record.protocol_name,
         )
-        for record in ordered
+        for record in snapshot.standing(study)
     ]
 
 
@@ -106,7 +104,7 @@ def score(snapshot: Snapshot, groups: Iterable[Group], metric: str = "accuracy")
     for group in groups:
         for seed, run in group.runs.items():
             for (key, name), value in sorted(known_results(snapshot, run).items()):
-                if name == metric and value == value:  # noqa: PLR0124 - a nan is no number to draw
+                if name == metric and math.isfinite(value):  # else no number to draw
                     found.setdefault(key, {}).setdefault(group.label, {})[seed] = value
     clean = [key for key in found if dict(snapshot.evaluations[key].condition).get("kind") in {"clean", None}]
     ranked = sorted(clean, key=lambda key: (snapshot.evaluations[key].split != "test", -len(found[key]), key))
@@ -115,6 +113,18 @@ def score(snapshot: Snapshot, groups: Iterable[Group], metric: str = "accuracy")
     record = snapshot.evaluations[ranked[0]]
     words = f"{record.dataset} {record.split}"
     return {label: Score(metric, record.key, words, values) for label, values in found[ranked[0]].items()}
+
+
+def has_networks(groups: Sequence[Group]) -> bool:
+    """Return whether any of the trials is of a network, and not of a person's own function."""
+    return any("model" in group.trial.config for group in groups)
+
+
+def missing_accuracy(groups: Sequence[Group]) -> str:
+    """Return why there is no accuracy of networks to draw."""
+    if groups and not has_networks(groups):
+        return "a function has no network: its parameters and MACs are not counted"
+    return "no accuracy is stored"
 
 
 def _in_order(runs: Mapping[int, AttemptRecord]) -> dict[int, AttemptRecord]:

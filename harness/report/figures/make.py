@@ -1,10 +1,10 @@
 """All figures: those whose data are stored are drawn, the others are named with what is missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness.report.figures.cost import COSTS, against_cost
 from harness.report.figures.denoising import psnr_figures
-from harness.report.figures.groups import study_names
+from harness.report.figures.groups import has_networks, study_groups, study_names
 from harness.report.figures.maps import fig_5, fig_5_each
 from harness.report.figures.placement import by_placement
 from harness.report.figures.results import Results
@@ -15,8 +15,15 @@ from harness.report.tables.table_file import load_paper_table, paper_tables
 
 
 def draw_all(results: Results) -> list[Drawn | NotDrawn]:
-    """Return every figure, the paper's first, then study by study. Call within `styled`."""
-    return [*(each(results) for each in (fig_4, fig_5, fig_5_each, fig_6)), *_of_studies(results)]
+    """Return every figure, the paper's first, then study by study. Call within `styled`.
+
+    Of a person's own functions alone those of the paper are not even named.
+    """
+    stored = study_names(results.snapshot)
+    if stored and not any(has_networks(study_groups(results.snapshot, study)) for study in stored):
+        return list(_of_studies(results, stored))
+    papers = [each(results) for each in (fig_4, fig_5, fig_5_each, fig_6)]
+    return [*papers, *_of_studies(results, stored), *_not_run(stored), *psnr_figures(results)]
 
 
 def figure_files(results: Results, form: Format) -> tuple[dict[str, bytes], list[Drawn | NotDrawn]]:
@@ -27,8 +34,7 @@ def figure_files(results: Results, form: Format) -> tuple[dict[str, bytes], list
     return files, figures
 
 
-def _of_studies(results: Results) -> Iterator[Drawn | NotDrawn]:
-    stored = study_names(results.snapshot)
+def _of_studies(results: Results, stored: Sequence[str]) -> Iterator[Drawn | NotDrawn]:
     for study in stored:
         for cost in COSTS:
             made = against_cost(results, study, cost)
@@ -38,9 +44,11 @@ def _of_studies(results: Results) -> Iterator[Drawn | NotDrawn]:
         if placed is not None:
             yield placed
         yield training_time(results, study)
+
+
+def _not_run(stored: Sequence[str]) -> Iterator[NotDrawn]:
     for study in sorted(_papers_studies() - set(stored)):
         yield NotDrawn(f"parameters-{study}", f"Accuracy against costs and by placement, study {study}", "not run")
-    yield from psnr_figures(results)
 
 
 def _papers_studies() -> set[str]:

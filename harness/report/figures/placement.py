@@ -4,7 +4,7 @@ without any.
 
 import numpy as np
 
-from harness.report.figures.groups import Group, baseline_of, score, study_groups
+from harness.report.figures.groups import Group, baseline_of, missing_accuracy, score, study_groups
 from harness.report.figures.results import Results
 from harness.report.figures.style import Drawn, NotDrawn, new_figure
 
@@ -18,7 +18,7 @@ def by_placement(results: Results, study: str) -> Drawn | NotDrawn | None:
     scores = score(results.snapshot, groups)
     base = baseline_of([g for g in groups if g.label in scores])
     if not scores:
-        return NotDrawn(*head, "no accuracy is stored")
+        return NotDrawn(*head, missing_accuracy(groups))
     placed = [g for g in groups if g.compressors and g.label in scores]
     places = sorted({_place(g) for g in placed}, key=lambda names: (len(names), names))
     if base is None or len(places) < 2:

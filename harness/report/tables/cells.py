@@ -182,14 +182,14 @@ def _values(snapshot: Snapshot, row: Row, candidate: Candidate, seeds: tuple[int
 
 
 def _gaps(known: Values) -> list[str]:
-    """Say which stated seeds are missing or are nan."""
+    """Say which stated seeds are missing, nan or infinite."""
     remarks = []
     missing = [str(seed) for seed, value in known.items() if value is None]
-    broken = [str(seed) for seed, value in known.items() if value is not None and math.isnan(value)]
+    broken = {seed: str(value) for seed, value in known.items() if value is not None and not math.isfinite(value)}
     if missing:
         remarks.append(f"{len(known) - len(missing)} of {len(known)} runs stored; missing: seed {', '.join(missing)}")
-    if broken:
-        remarks.append(f"nan: seed {', '.join(broken)}")
+    words = sorted(set(broken.values()))
+    remarks += [f"{word}: seed {', '.join(str(seed) for seed in broken if broken[seed] == word)}" for word in words]
     return remarks
 
 

@@ -2,8 +2,8 @@
 median.
 
 All measured cells of a row come from the one run that `select_by` picks; mean and median are of all stated
-runs. A value that is nan is a result: it is never the best, makes a mean nan, and counts as the worst in a
-median.
+runs. A value that is nan or infinite is a result: it is never the best, and counts as the worst in a median; a nan
+makes a mean nan.
 """
 
 import math
@@ -60,7 +60,7 @@ def evaluation_keys(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]
 def pick(by: Values, better: Better) -> int | None:
     """Return the seed of the best value; the smaller seed of equals; None where no value is a number."""
     sign = 1 if better == "lower" else -1
-    ranked = sorted((sign * value, seed) for seed, value in by.items() if value is not None and not math.isnan(value))
+    ranked = sorted((sign * value, seed) for seed, value in by.items() if value is not None and math.isfinite(value))
     return ranked[0][1] if ranked else None
 
 
@@ -74,5 +74,5 @@ def aggregate(found: Values, how: Select, better: Better, chosen: int | None) ->
     if how == "mean":
         return mean(stored)
     last = -math.inf if better == "higher" else math.inf
-    middle = median(last if math.isnan(value) else value for value in stored)
+    middle = median(value if math.isfinite(value) else last for value in stored)
     return math.nan if math.isinf(middle) else middle

@@ -3,6 +3,7 @@ multiply-accumulates.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
@@ -53,11 +54,11 @@ def study_document(
     *,
     spec_sha: str | None = None,
 ) -> Document:
-    """Return a study's table: its trials in order, mean ± sample deviation with n and the best of each
-    metric, counts.
+    """Return a study's table: the trials that stand in it now, in order, mean ± sample deviation with n and the
+    best of each metric, counts.
 
-    `stand_ins` says of a dataset's name what it stands in for, or None. `spec_sha` picks one text of the
-    study's file; by default the newest. Raises HarnessError where the study is not stored.
+    `stand_ins` says of a dataset's name what it stands in for, or None. `spec_sha` is that of the text which the
+    caller has of the study's file. Raises HarnessError where the study is not stored, or not with that text.
     """
     planned = _planned(snapshot, study, spec_sha)
     metrics = _metrics(snapshot, planned)
@@ -94,13 +95,13 @@ def study_document(
 
 
 def _planned(snapshot: Snapshot, study: str, spec_sha: str | None) -> list[StudyTrialRecord]:
-    """Return the trials of one text of the study's file, in its order."""
-    mine = snapshot.places([study])
-    wanted = mine[-1].spec_sha if spec_sha is None else spec_sha
-    chosen = [record for record in mine if record.spec_sha == wanted]
+    """Return the trials that stand in the study now, in its order."""
+    chosen = snapshot.standing(study)
     if not chosen:
+        raise HarnessError(f"no trial that stands in study '{study}' now is stored, only earlier ones")
+    if spec_sha is not None and spec_sha not in {record.spec_sha for record in chosen}:
         raise HarnessError(f"study '{study}' is not stored as this file says (its text has changed)")
-    return sorted(chosen, key=lambda record: record.position)
+    return chosen
 
 
 def _runs(snapshot: Snapshot, entry: StudyTrialRecord) -> dict[int, AttemptRecord]:
@@ -140,7 +141,7 @@ def _mean(known: Mapping[int, float | None]) -> float:
 def _best(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord]) -> float | None:
     """Return the best mean of a column; None where there are not two to choose from."""
     means = [_mean(_known(snapshot, metric, _runs(snapshot, entry), entry.seeds)) for entry in planned]
-    numbers = [value for value in means if not math.isnan(value)]
+    numbers = [value for value in means if math.isfinite(value)]
     choose = max if metric.better == "higher" else min
     return choose(numbers) if len(numbers) > 1 else None
 
@@ -149,8 +150,8 @@ def _doc_cell(known: Mapping[int, float | None], metric: _Metric, marks: Marks, 
     """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
     stored = [value for value in known.values() if value is not None]
     remarks = [] if len(stored) == stated else [f"{len(stored)} of {stated} runs"]
-    broken = sum(math.isnan(value) for value in stored)
-    remarks += [f"{broken} of {len(stored)} runs gave nan"] if broken else []
+    broken = Counter(str(value) for value in stored if not math.isfinite(value))
+    remarks += [f"{count} of {len(stored)} runs gave {word}" for word, count in sorted(broken.items())]
     noted = marks(tuple(remarks))
     if not stored:
         return DocCell(NOTHING, marks=noted)
@@ -170,7 +171,7 @@ def _cell(
     stored = [value for value in known.values() if value is not None]
     missing = len(known) - len(stored)
     notes = [f"{len(stored)} of {len(known)} runs"] if missing else []
-    notes += ["nan among the values"] if any(math.isnan(value) for value in stored) else []
+    notes += [f"{word} among the values" for word in sorted({str(v) for v in stored if not math.isfinite(v)})]
     return Cell(
         table=entry.study,
         row=entry.name,
@@ -235,7 +236,16 @@ def _notes(
     if runs:
         devices = ", ".join(sorted({device_of(run) for run in runs}))
         notes.append(Note(f"{'Trained' if described else 'Run'} on {devices}, {threads_of(runs)}."))
-    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs))]
+    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs)), *_left_out(snapshot, planned[0].study)]
+
+
+def _left_out(snapshot: Snapshot, study: str) -> Iterable[Note]:
+    """Yield how many trials with runs the study once had and has no longer."""
+    earlier = sum(not place.stands and bool(snapshot.runs(place.trial_key)) for place in snapshot.places([study]))
+    if earlier:
+        trials = "1 trial of an earlier text" if earlier == 1 else f"{earlier} trials of earlier texts"
+        are = "is" if earlier == 1 else "are"
+        yield Note(f"{trials} of this study, or of earlier code, {are} stored and left out.")
 
 
 def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]) -> Iterable[str]:

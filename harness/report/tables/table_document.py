@@ -118,7 +118,7 @@ def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
             for f in found
             if f.column.key == column.key and f.cell.ours is not None and f.cell.match != "stand-in"
         }
-        numbers = [value for value in shown.values() if not math.isnan(value)]
+        numbers = [value for value in shown.values() if math.isfinite(value)]
         if numbers:
             top = printed(max(numbers) if column.better == "higher" else min(numbers), column)
             best |= {place for place, value in shown.items() if printed(value, column) == top}

@@ -64,6 +64,12 @@ def test_other_seeds_than_the_stated_do_not_count():
     assert cell(stored).ours == 0.98
 
 
+def test_what_is_infinite_is_never_the_best_and_is_said():
+    found = cell(two(0.98, math.inf))
+    assert (found.ours, found.note) == (0.98, "inf: seed 1")
+    assert cell(two(-math.inf, 0.98), select="median").ours != -math.inf
+
+
 def test_missing_seed_is_said():
     stored = snapshot([entry(SPATIAL)], [train("a", CONFIG, 1, 0.98)])
     found = cell(stored)
