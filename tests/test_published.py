@@ -40,7 +40,7 @@ def table_1():
 
 
 def test_the_studies_are_there():
-    names = "cifar-fast-rate cifar-small claims-mnist imagenette mnist-optimiser mnist same-code"
+    names = "cifar-fast-rate cifar-small claims-mnist imagenette mnist-optimiser mnist same-code sensitivity-mnist"
     assert [file.stem for file in FILES] == names.split()
 
 

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -92,7 +93,8 @@ class FakeExecutor:
 
     def look(self, folder):
         request, done = self.running[folder]
-        (folder / CHECKPOINT_FILE).touch()
+        with ZipFile(folder / CHECKPOINT_FILE, "w"):
+            pass
         fate = self.fate(request)
         epochs = request.config["protocol"]["epochs"]
         if (folder / STOP_FILE).exists():
