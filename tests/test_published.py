@@ -25,6 +25,7 @@ PUBLISHED = ROOT / "results" / "published"
 FILES = sorted(PUBLISHED.glob("*.jsonl"))
 PARAMETERS = [12.260, 6.135, 3.072, 6.135, 3.072, 6.133, 3.069]
 FLOPS = [2.571e7, 1.286e7, 6.442e6, 1.286e7, 6.442e6, 1.286e7, 6.435e6]
+IN_PART = {"sensitivity-mnist"}  # published as far as it is run
 TARGET = 0.979  # the paper's baseline, which the optimiser's rule aims at
 
 
@@ -58,7 +59,7 @@ def test_a_store_merged_from_all_has_nothing_to_do(file, study_file, tmp_path):
     with open_results(FILES) as store:
         planned = plan([load_study(study_file(file.stem))], snapshot(store), tmp_path)
     assert planned.of("done") or planned.of("held")
-    assert planned.of("left") == []
+    assert planned.of("left") == [] or file.stem in IN_PART
     assert set(planned.held_by_reason()) <= {"stale"}  # as soon as code that made them is changed
 
 

@@ -85,10 +85,8 @@ def test_mcnemar_is_of_the_stored_values_by_image(call):
 
 
 def test_code_that_has_changed_is_said_on_stderr_alone(call, monkeypatch):
-    digests = {
-        (line["kind"], line["trial"]["key"]): line["code_digest"]
-        for line in map(json.loads, PUBLISHED.read_text().splitlines())
-    }
+    lines = sorted(map(json.loads, PUBLISHED.read_text().splitlines()), key=lambda line: line["started"])
+    digests = {(line["kind"], line["trial"]["key"]): line["code_digest"] for line in lines}
 
     def unchanged(config, data, kind, device):
         assert ([declared.name for declared in data], device) == (["mnist"], "cpu")
