@@ -50,14 +50,10 @@ class Finding:
     matters: str  # from where an effect matters, as we see it: "at least 0.001"
     because: str  # why from there
     seeds: tuple[int, ...]
-    interval: (
-        tuple[float, float] | None
-    )  # of the effect: 95 %, by Student's t over seeds; of times their least and most
+    interval: tuple[float, float] | None  # of the effect: 95 % by Student's t; of times least and most
     p: float | None  # one-sided, that the claim holds, after Holm's correction
     p_against: float | None  # the same, that it fails
-    smallest_p: (
-        float | None
-    )  # that so many seeds can give either after the correction, the family's other p as they are
+    smallest_p: float | None  # that so many seeds can give either, the other tests of its family as they are
     why: str
     beside: str = ""  # the effect on another quantity, which decides nothing
     awaits: str = ""  # what this version cannot do yet, so that it cannot be run
