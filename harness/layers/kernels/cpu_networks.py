@@ -8,12 +8,15 @@ A row of keys is one vector, of `LANES64` pixels; rows lie one behind another. A
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
+from numba.core import cgutils
 
 from harness.layers.kernels.cpu_layout import LANES64
 from harness.layers.kernels.cpu_vectors import (
+    F32,
     F64,
     I16,
     I32,
@@ -27,6 +30,7 @@ from harness.layers.kernels.cpu_vectors import (
     store,
     vector,
     void,
+    word,
 )
 
 ROW_BYTES = 8 * LANES64
@@ -52,12 +56,23 @@ def _row(builder: Any, rows: Any, number: int) -> Any:
     return builder.add(rows, I64(number * ROW_BYTES))
 
 
+def _best(builder: Any, name: str, a: Any, b: Any) -> Any:
+    """Return LLVM's maxnum or minnum of two rows of keys: one instruction, as keys are no NaN.
+
+    A comparison and a selection would be taken for one of integers where keys were made from them: four instructions.
+    """
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(a.type, [a.type, a.type]), f"llvm.{name}.v{LANES64}f64"
+    )
+    return builder.call(function, [a, b], fastmath=("nnan", "nsz"))
+
+
 def _larger(builder: Any, a: Any, b: Any) -> Any:
-    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+    return _best(builder, "maxnum", a, b)
 
 
 def _smaller(builder: Any, a: Any, b: Any) -> Any:
-    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+    return _best(builder, "minnum", a, b)
 
 
 def _exchange(builder: Any, keys: list[Any], i: int, j: int) -> None:
@@ -74,72 +89,95 @@ def _merge(builder: Any, keys: list[Any]) -> None:
         half //= 2
 
 
-def _encode(builder: Any, bits: Any, field: Any, low: Any, special: Any) -> tuple[Any, Any]:
-    """Return the keys of maps' bits, and `special` with the lanes that hold NaN or −0 added."""
-    value = as_float(builder, bits, LANES64)
-    bits = builder.bitcast(value, vector(I32, LANES64))
+def _key(builder: Any, ordered: Any, field: Any) -> Any:
+    """Return the key of an ordered integer (32 bits); `field` has the exponent and the channel's part."""
+    high = builder.shl(builder.zext(ordered, vector(I64, LANES64)), constant(I64, LANES64, 16))
+    return builder.bitcast(builder.or_(high, field), vector(F64, LANES64))
+
+
+def _ordered(builder: Any, bits: Any, low: Any) -> Any:
+    """Return fp32's bits as an integer of the same order; complemented where `low` is all ones. Neither NaN nor −0."""
+    sign = builder.ashr(bits, constant(I32, LANES64, 31))
+    return builder.xor(builder.xor(bits, builder.or_(sign, constant(I32, LANES64, 1 << 31))), low)
+
+
+def _ordered_special(builder: Any, bits: Any, low: Any) -> tuple[Any, Any]:
+    """Return `_ordered` of any fp32's bits, and the lanes that hold NaN or −0."""
+    value = builder.bitcast(bits, vector(F32, LANES64))
     nan = builder.fcmp_unordered("uno", value, value)
     negative_zero = builder.icmp_unsigned("==", bits, constant(I32, LANES64, 1 << 31))
     bits = builder.select(negative_zero, constant(I32, LANES64, 0), bits)
-    sign = builder.ashr(bits, constant(I32, LANES64, 31))
-    ordered = builder.xor(bits, builder.or_(sign, constant(I32, LANES64, 1 << 31)))
-    ordered = builder.select(nan, builder.not_(low), builder.xor(ordered, low))
-    high = builder.shl(builder.zext(ordered, vector(I64, LANES64)), constant(I64, LANES64, 16))
-    key = builder.bitcast(builder.or_(high, field), vector(F64, LANES64))
-    return key, builder.or_(special, builder.or_(nan, negative_zero))
+    ordered = builder.select(nan, builder.not_(low), _ordered(builder, bits, low))
+    return ordered, builder.or_(nan, negative_zero)
 
 
-def _encode16(
-    builder: Any, rows: Sequence[Any], keys: Any, first: Any, count: Any, smallest: Any, special: Any
-) -> None:
-    """Write the sorted keys of up to 16 channels, of which the first is number `first`; rows from `count` on are pads.
+def _special_lanes(builder: Any, rows: Sequence[Any]) -> Any:
+    """Return the lanes that hold a NaN or a −0, of an even number of vectors of fp32's bits.
 
-    `special` is the address of a 64-bit word that becomes nonzero where a NaN or a −0 is met.
+    A comparison finds NaN in either of two vectors, and −0 is the least of all integers.
     """
-    low = splat(builder, builder.trunc(smallest, I32), LANES64)
-    top = builder.sub(I64(_EXPONENT + _LAST), first)
-    seen = ir.Constant(vector(ir.IntType(1), LANES64), [0] * LANES64)
-    made = []
-    for i, bits in enumerate(rows):
-        field = splat(builder, builder.sub(top, I64(i)), LANES64)
-        if count is None:
-            key, seen = _encode(builder, bits, field, low, seen)
-        else:
-            there = splat(builder, builder.icmp_signed("<", I64(i), count), LANES64)
-            key, met = _encode(builder, bits, field, low, ir.Constant(seen.type, [0] * LANES64))
-            key = builder.select(there, key, constant(F64, LANES64, 0.0))
-            seen = builder.or_(seen, builder.and_(met, there))
-        made.append(key)
+    values = [builder.bitcast(bits, vector(F32, LANES64)) for bits in rows]
+    pairs = zip(values[::2], values[1::2], strict=True)
+    nan = reduce(builder.or_, (builder.fcmp_unordered("uno", a, b) for a, b in pairs))
+    least = reduce(lambda a, b: builder.select(builder.icmp_signed("<", a, b), a, b), rows)
+    return builder.or_(nan, builder.icmp_unsigned("==", least, constant(I32, LANES64, 1 << 31)))
+
+
+def _write_sorted(builder: Any, made: list[Any], keys: Any) -> None:
+    """Sort 16 rows of keys and store them."""
     for layer in SORT16:
         for i, j in layer:
             _exchange(builder, made, i, j)
     for i, key in enumerate(made):
         store(builder, key, _row(builder, keys, i))
-    mask = builder.zext(builder.bitcast(seen, ir.IntType(LANES64)), I64)
-    store(builder, builder.or_(load(builder, special, I64, 1), mask), special)
 
 
-@void("encode16_rows", 6)
-def encode16_rows(
-    builder: Any, element: Any, x: Any, step: Any, keys: Any, first: Any, smallest: Any, special: Any
-) -> None:
-    """Sort 16 whole channels whose pixels are neighbours in memory (NCHW), `step` bytes apart."""
-    rows = [load(builder, offset(builder, x, i, step), element, LANES64) for i in range(16)]
-    _encode16(builder, rows, keys, first, None, smallest, special)
+def _fields(builder: Any, first: Any) -> list[Any]:
+    """Return what each of 16 channels adds to its keys, the first of which is number `first`."""
+    top = splat(builder, builder.sub(I64(_EXPONENT + _LAST), first), LANES64)
+    return [builder.sub(top, constant(I64, LANES64, i)) for i in range(16)]
 
 
-@void("encode16_partial", 6)
-def encode16_partial(
-    builder: Any, element: Any, x: Any, count: Any, keys: Any, first: Any, smallest: Any, special: Any
-) -> None:
-    """Sort `count` channels that were staged: 16 rows of `LANES64` values."""
-    step = I64(LANES64 * element.width // 8)
-    rows = [load(builder, offset(builder, x, i, step), element, LANES64) for i in range(16)]
-    _encode16(builder, rows, keys, first, count, smallest, special)
+def _encode16(builder: Any, rows: Sequence[Any], keys: Any, first: Any, smallest: Any) -> Any:
+    """Write the sorted keys of 16 channels, and return nonzero (64 bits) where one is wrong: for NaN or −0."""
+    low = splat(builder, builder.trunc(smallest, I32), LANES64)
+    fields = _fields(builder, first)
+    made = [_key(builder, _ordered(builder, bits, low), field) for bits, field in zip(rows, fields, strict=True)]
+    _write_sorted(builder, made, keys)
+    return builder.zext(builder.bitcast(_special_lanes(builder, rows), ir.IntType(LANES64)), I64)
 
 
 def _as_fp32_bits(builder: Any, bits: Any) -> Any:
     return builder.bitcast(as_float(builder, bits, LANES64), vector(I32, LANES64))
+
+
+@word("encode16_rows", 5)
+def encode16_rows(builder: Any, element: Any, x: Any, step: Any, keys: Any, first: Any, smallest: Any) -> Any:
+    """Sort 16 whole channels whose pixels are neighbours in memory (NCHW), `step` bytes apart: see `_encode16`."""
+    rows = [load(builder, offset(builder, x, i, step), element, LANES64) for i in range(16)]
+    return _encode16(builder, [_as_fp32_bits(builder, bits) for bits in rows], keys, first, smallest)
+
+
+@void("encode16_staged", 6)
+def encode16_staged(
+    builder: Any, element: Any, x: Any, count: Any, keys: Any, first: Any, smallest: Any, special: Any
+) -> None:
+    """Sort up to 16 channels of any values, staged as 16 rows of `LANES64`; rows from `count` on become padding.
+
+    `special` is the address of a 64-bit word that becomes nonzero where a NaN or a −0 is met.
+    """
+    step = I64(LANES64 * element.width // 8)
+    low = splat(builder, builder.trunc(smallest, I32), LANES64)
+    made, seen = [], ir.Constant(vector(ir.IntType(1), LANES64), [0] * LANES64)
+    for i, field in enumerate(_fields(builder, first)):
+        bits = _as_fp32_bits(builder, load(builder, offset(builder, x, i, step), element, LANES64))
+        there = splat(builder, builder.icmp_signed("<", I64(i), count), LANES64)
+        ordered, met = _ordered_special(builder, bits, low)
+        made.append(builder.select(there, _key(builder, ordered, field), constant(F64, LANES64, 0.0)))
+        seen = builder.or_(seen, builder.and_(met, there))
+    _write_sorted(builder, made, keys)
+    mask = builder.zext(builder.bitcast(seen, ir.IntType(LANES64)), I64)
+    store(builder, builder.or_(load(builder, special, I64, 1), mask), special)
 
 
 def transposed(builder: Any, rows: list[Any]) -> list[Any]:
@@ -159,17 +197,15 @@ def transposed(builder: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
-@void("encode16_pixels", 6)
-def encode16_pixels(
-    builder: Any, element: Any, x: Any, step: Any, keys: Any, first: Any, smallest: Any, special: Any
-) -> None:
-    """Sort 16 whole channels that are neighbours in memory (channels-last), pixels `step` bytes apart."""
+@word("encode16_pixels", 5)
+def encode16_pixels(builder: Any, element: Any, x: Any, step: Any, keys: Any, first: Any, smallest: Any) -> Any:
+    """Sort 16 whole channels, neighbours in memory (channels-last), pixels `step` bytes apart: see `_encode16`."""
     rows: list[Any] = []
     for block in range(0, 16, LANES64):
         start = builder.add(x, I64(block * element.width // 8))
         pixels = [load(builder, offset(builder, start, p, step), element, LANES64) for p in range(LANES64)]
         rows += transposed(builder, [_as_fp32_bits(builder, bits) for bits in pixels])
-    _encode16(builder, rows, keys, first, None, smallest, special)
+    return _encode16(builder, rows, keys, first, smallest)
 
 
 def _merge_rows(count: int) -> Any:

@@ -88,40 +88,61 @@ def _forward_more(lanes: int) -> Any:
 
 
 def _forward_flat(lanes: int, stride: int) -> Any:
-    """(x, y, taken, flip): `lanes` groups of `stride` neighbours in memory."""
+    """(x, y, taken, flip): `lanes` groups of `stride` neighbours in memory, 2 or 4."""
 
     @void(f"forward_flat_{lanes}_{stride}", 4)
     def emit(builder: Any, element: Any, x: Any, y: Any, taken: Any, flip: Any) -> None:
         flips = _flip(builder, flip, element, lanes)
-        whole = load(builder, x, element, lanes * stride)
-        unused = ir.Constant(whole.type, ir.Undefined)
-        channels = [shuffled(builder, whole, unused, list(range(j, lanes * stride, stride))) for j in range(stride)]
+        size = element.width // 8
+        parts = [load(builder, builder.add(x, I64(j * lanes * size)), element, lanes) for j in range(stride)]
+        channels, order = _channels_of_groups(builder, parts, lanes)
         best, position = _largest(builder, channels, flips, lanes)
+        best, position = (shuffled(builder, v, ir.Constant(v.type, ir.Undefined), order) for v in (best, position))
         _finish(builder, best, position, flips, y, taken, lanes)
 
     return emit
 
 
-def _backward_rows(lanes: int) -> Any:
-    """(g, taken, out, step, stride): the gradient to the map that was taken, zero to the others."""
+def _channels_of_groups(builder: Any, parts: list[Any], lanes: int) -> tuple[list[Any], list[int]]:
+    """Return a vector for each channel of groups that lie one after another, and how to order its groups.
 
-    @void(f"backward_rows_{lanes}", 5)
-    def emit(builder: Any, element: Any, g: Any, taken: Any, out: Any, step: Any, stride: Any) -> None:
+    Values of 4 channels (`lanes` is 8) move within half a vector only, which costs least: even groups come first.
+    """
+    if len(parts) == 2:
+        a, b = parts
+        return [shuffled(builder, a, b, list(range(j, 2 * lanes, 2))) for j in (0, 1)], list(range(lanes))
+    half = lanes // 2
+    low = [i for start in (0, half) for j in (0, 1) for i in (start + j, lanes + start + j)]
+    first = [i for start in (0, half) for i in (start, start + 1, lanes + start, lanes + start + 1)]
+    channels = []
+    for order in (low, [i + 2 for i in low]):
+        a, b = (shuffled(builder, one, other, order) for one, other in (parts[:2], parts[2:]))
+        channels += [shuffled(builder, a, b, first), shuffled(builder, a, b, [i + 2 for i in first])]
+    return channels, [i for j in range(half) for i in (j, half + j)]
+
+
+def _backward_rows(lanes: int, stride: int) -> Any:
+    """(g, taken, out, step): the gradient to the map that was taken, zero to the others; `stride` maps."""
+
+    @void(f"backward_rows_{lanes}_{stride}", 4)
+    def emit(builder: Any, element: Any, g: Any, taken: Any, out: Any, step: Any) -> None:
         gradient, position = load(builder, g, element, lanes), load(builder, taken, I8, lanes)
-        before = builder.block
-        body, after = builder.append_basic_block("map"), builder.append_basic_block("done")
-        builder.branch(body)
-        builder.position_at_end(body)
-        number, address = builder.phi(I64), builder.phi(I64)
-        here = splat(builder, builder.trunc(number, I8), lanes)
-        zero = constant(element, lanes, 0)
-        store(builder, builder.select(builder.icmp_unsigned("==", position, here), gradient, zero), address)
-        following, further = builder.add(number, I64(1)), builder.add(address, step)
-        for phi, first, later in ((number, I64(0), following), (address, out, further)):
-            phi.add_incoming(first, before)
-            phi.add_incoming(later, body)
-        builder.cbranch(builder.icmp_unsigned("<", following, stride), body, after)
-        builder.position_at_end(after)
+        position, zero = builder.zext(position, gradient.type), constant(element, lanes, 0)
+        for j in range(stride):
+            here = builder.icmp_unsigned("==", position, constant(element, lanes, j))
+            store(builder, builder.select(here, gradient, zero), offset(builder, out, j, step))
+
+    return emit
+
+
+def _backward_more(lanes: int) -> Any:
+    """(g, taken, out, number): what map `number` gets of the gradient."""
+
+    @void(f"backward_more_{lanes}", 4)
+    def emit(builder: Any, element: Any, g: Any, taken: Any, out: Any, number: Any) -> None:
+        gradient, position = load(builder, g, element, lanes), load(builder, taken, I8, lanes)
+        here = builder.icmp_unsigned("==", position, splat(builder, builder.trunc(number, I8), lanes))
+        store(builder, builder.select(here, gradient, constant(element, lanes, 0)), out)
 
     return emit
 
@@ -142,30 +163,23 @@ def _backward_flat(lanes: int, stride: int) -> Any:
     return emit
 
 
-_rows1_1, _rows4_2, _rows4_4 = _forward_rows(1, 1), _forward_rows(4, 2), _forward_rows(4, 4)
-_rows4_1, _rows8_1, _rows8_2, _rows8_4 = (
-    _forward_rows(4, 1),
-    _forward_rows(8, 1),
-    _forward_rows(8, 2),
-    _forward_rows(8, 4),
-)
+_rows1_1, _rows4_1, _rows8_1 = _forward_rows(1, 1), _forward_rows(4, 1), _forward_rows(8, 1)
+_rows8_2, _rows8_4 = _forward_rows(8, 2), _forward_rows(8, 4)
 _more1, _more4, _more8 = _forward_more(1), _forward_more(4), _forward_more(8)
 _flat8_2, _flat8_4 = _forward_flat(8, 2), _forward_flat(8, 4)
-_back1, _back4, _back8 = _backward_rows(1), _backward_rows(4), _backward_rows(8)
+_back8_2, _back8_4 = _backward_rows(8, 2), _backward_rows(8, 4)
+_back_more1, _back_more4, _back_more8 = _backward_more(1), _backward_more(4), _backward_more(8)
 _back_flat8_2, _back_flat8_4 = _backward_flat(8, 2), _backward_flat(8, 4)
 
 
 @njit(**OPTIONS)
 def _take8(kind, size, x, y, taken, step, stride, flip):
-    if stride == 2:
-        _rows8_2(kind, x, y, taken, step, flip)
-        return
+    first = 1
     if stride >= 4:
         _rows8_4(kind, x, y, taken, step, flip)
         first = 4
     else:
         _rows8_1(kind, x, y, taken, step, flip)
-        first = 1
     for j in range(first, stride):
         _more8(kind, x + j * step, y, taken, j, flip)
 
@@ -202,6 +216,27 @@ def _forward_row(kind, size, x, y, taken, pixels, stride, flip):
             _take1(kind, size, x + p * size, y + p * size, taken + p, step, stride, flip)
 
 
+def _forward_maps(take: Any, stride: int) -> Any:
+    """Return `_forward_row` for groups low … high of `stride` maps of 8 pixels or more, of which `take` does 8."""
+
+    @njit(**OPTIONS)
+    def pool(kind, size, x, y, taken, low, high, pixels, flip):
+        step = pixels * size
+        for row in range(low, high):
+            o = row * pixels
+            here, values, positions = x + o * stride * size, y + o * size, taken + o
+            for p in range(0, pixels - 7, 8):
+                take(kind, here + p * size, values + p * size, positions + p, step, flip)
+            if pixels % 8:
+                p = pixels - 8
+                take(kind, here + p * size, values + p * size, positions + p, step, flip)
+
+    return pool
+
+
+_forward_maps2, _forward_maps4 = _forward_maps(_rows8_2, 2), _forward_maps(_rows8_4, 4)
+
+
 @njit(**OPTIONS)
 def _forward_groups(kind, size, x, y, taken, low, high, stride, flip):
     """Groups low … high of neighbours in memory."""
@@ -222,18 +257,41 @@ def _forward_groups(kind, size, x, y, taken, low, high, stride, flip):
 @njit(**OPTIONS)
 def _backward_row(kind, size, g, taken, out, pixels, stride):
     step = pixels * size
-    if pixels >= 8:
-        for p in range(0, pixels - 7, 8):
-            _back8(kind, g + p * size, taken + p, out + p * size, step, stride)
-        if pixels % 8:
-            p = pixels - 8
-            _back8(kind, g + p * size, taken + p, out + p * size, step, stride)
-    elif pixels >= 4:
-        for p in (0, pixels - 4):
-            _back4(kind, g + p * size, taken + p, out + p * size, step, stride)
-    else:
-        for p in range(pixels):
-            _back1(kind, g + p * size, taken + p, out + p * size, step, stride)
+    for j in range(stride):
+        if pixels >= 8:
+            for p in range(0, pixels - 7, 8):
+                _back_more8(kind, g + p * size, taken + p, out + p * size, j)
+            if pixels % 8:
+                p = pixels - 8
+                _back_more8(kind, g + p * size, taken + p, out + p * size, j)
+        elif pixels >= 4:
+            for p in (0, pixels - 4):
+                _back_more4(kind, g + p * size, taken + p, out + p * size, j)
+        else:
+            for p in range(pixels):
+                _back_more1(kind, g + p * size, taken + p, out + p * size, j)
+        out += step
+
+
+def _backward_maps(give: Any, stride: int) -> Any:
+    """Return `_backward_row` for groups low … high of `stride` maps of 8 pixels or more, of which `give` does 8."""
+
+    @njit(**OPTIONS)
+    def spread(kind, size, g, taken, out, low, high, pixels):
+        step = pixels * size
+        for row in range(low, high):
+            o = row * pixels
+            gradients, positions, there = g + o * size, taken + o, out + o * stride * size
+            for p in range(0, pixels - 7, 8):
+                give(kind, gradients + p * size, positions + p, there + p * size, step)
+            if pixels % 8:
+                p = pixels - 8
+                give(kind, gradients + p * size, positions + p, there + p * size, step)
+
+    return spread
+
+
+_backward_maps2, _backward_maps4 = _backward_maps(_back8_2, 2), _backward_maps(_back8_4, 4)
 
 
 @njit(**OPTIONS)
@@ -248,7 +306,8 @@ def _backward_groups(kind, size, g, taken, out, low, high, stride):
             _back_flat8_4(kind, g + o * size, taken + o, out + o * 4 * size)
             o += 8
     while o < high:
-        _back1(kind, g + o * size, taken + o, out + o * stride * size, size, stride)
+        for j in range(stride):
+            _back_more1(kind, g + o * size, taken + o, out + (o * stride + j) * size, j)
         o += 1
 
 
@@ -263,6 +322,10 @@ def forward(kind, size, call):
         low, high = rows * part // parts, rows * (part + 1) // parts
         if pixels == 1:
             _forward_groups(kind, size, x, y, taken, low, high, stride, flip)
+        elif pixels >= 8 and stride == 2:
+            _forward_maps2(kind, size, x, y, taken, low, high, pixels, flip)
+        elif pixels >= 8 and stride == 4:
+            _forward_maps4(kind, size, x, y, taken, low, high, pixels, flip)
         else:
             for row in range(low, high):
                 o = row * pixels
@@ -281,6 +344,10 @@ def backward(kind, size, call):
         low, high = rows * part // parts, rows * (part + 1) // parts
         if pixels == 1:
             _backward_groups(kind, size, g, taken, out, low, high, stride)
+        elif pixels >= 8 and stride == 2:
+            _backward_maps2(kind, size, g, taken, out, low, high, pixels)
+        elif pixels >= 8 and stride == 4:
+            _backward_maps4(kind, size, g, taken, out, low, high, pixels)
         else:
             for row in range(low, high):
                 o = row * pixels

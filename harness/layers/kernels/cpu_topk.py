@@ -18,9 +18,9 @@ from harness.layers.kernels.cpu_networks import (
     decode_pixels16,
     decode_row8,
     decode_row16,
-    encode16_partial,
     encode16_pixels,
     encode16_rows,
+    encode16_staged,
     larger,
     merge2,
     merge4,
@@ -38,6 +38,7 @@ from harness.layers.kernels.cpu_vectors import (
     byte_at,
     copy_value,
     next_part,
+    prefetch,
     short_at,
     word_at,
     zero_bytes,
@@ -130,23 +131,29 @@ def _select(kind, keys, blocks, wanted):
 
 
 @njit(**OPTIONS)
+def _encode_staged(kind, size, x, count, pixel_step, channel_step, first, smallest, keys, stage, special):
+    """Make a sorted block of 16 keys from `count` channels of any values; `x` is the first one's first value."""
+    for j in range(count):
+        for i in range(LANES64):
+            copy_value(kind, x + i * pixel_step + j * channel_step, stage + (j * LANES64 + i) * size)
+    encode16_staged(kind, stage, count, keys, first, smallest, special)
+
+
+@njit(**OPTIONS)
 def _encode(kind, size, x, channels, pixel_step, channel_step, last, smallest, keys, stage, special):
     """Make sorted blocks of 16 keys from the channels of one vector of pixels; `x` is its first value."""
-    whole = channels // BLOCK
-    for block in range(whole):
-        first = block * BLOCK
-        rows = keys + first * ROW_BYTES
-        if last:
-            encode16_pixels(kind, x + first * size, pixel_step, rows, first, smallest, special)
+    for first in range(0, channels, BLOCK):
+        start, rows, count = x + first * channel_step, keys + first * ROW_BYTES, _smaller(BLOCK, channels - first)
+        if count < BLOCK:
+            unfit = 1
+        elif last:
+            unfit = encode16_pixels(kind, start, pixel_step, rows, first, smallest)
         else:
-            encode16_rows(kind, x + first * channel_step, channel_step, rows, first, smallest, special)
-    first = whole * BLOCK
-    if first < channels:
-        for j in range(channels - first):
-            for i in range(LANES64):
-                source = x + i * pixel_step + (first + j) * channel_step
-                copy_value(kind, source, stage + (j * LANES64 + i) * size)
-        encode16_partial(kind, stage, channels - first, keys + first * ROW_BYTES, first, smallest, special)
+            unfit = encode16_rows(kind, start, channel_step, rows, first, smallest)
+        if unfit:
+            _encode_staged(
+                kind, size, start, count, pixel_step, channel_step, first, smallest, rows, stage, special,
+            )  # fmt: skip
 
 
 @njit(**OPTIONS)
@@ -194,6 +201,16 @@ def _repair(kind, size, x, channel_step, y, y_step, taken, taken_step, k, wide):
 
 
 @njit(**OPTIONS)
+def _prefetch_next(kind, size, x, channels, pixels, first):
+    """Ask for the tile after that of pixel `first`: of so many maps, a line each, nothing foresees what comes next."""
+    following = first + TILE
+    if following >= pixels:
+        following = channels * pixels
+    for c in range(channels):
+        prefetch(kind, x + (following + c * pixels + TILE) * size - 1)
+
+
+@njit(**OPTIONS)
 def _forward_tile(kind, size, x, y, taken, channels, pixels, k, last, smallest, wide, first, count, keys, room, stage):
     """Pixels first … first + count of one image, of at least `LANES64` pixels; a last vector overlaps."""
     pixel_step = channels * size if last else size
@@ -204,6 +221,8 @@ def _forward_tile(kind, size, x, y, taken, channels, pixels, k, last, smallest, 
     while wanted < k:
         wanted *= 2
     blocks = (channels + BLOCK - 1) // BLOCK
+    if not last:
+        _prefetch_next(kind, size, x, channels, pixels, first)
     for start in range(0, count, LANES64):
         p = _smaller(first + start, pixels - LANES64)
         here = keys + start // LANES64 * room

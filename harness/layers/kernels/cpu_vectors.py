@@ -99,6 +99,18 @@ def void(name: str, argument_count: int) -> Callable[[Callable[..., None]], Any]
     return make
 
 
+def word(name: str, argument_count: int) -> Callable[[Callable[..., Any]], Any]:
+    """Make an intrinsic of `emit`, like `void`, whose result is a 64-bit integer."""
+
+    def make(emit: Callable[..., Any]) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return emit(builder, bits_of(signature.args[0]), *arguments[1:])
+
+        return _typed(name, argument_count, types.int64, codegen)
+
+    return make
+
+
 def _typed(name: str, count: int, result: Any, codegen: Any) -> Any:
     """Return an intrinsic (kind, count 64-bit integers) → result; numba reads the arguments off a real signature."""
     names = ", ".join(f"a{i}" for i in range(count))
@@ -131,6 +143,15 @@ def short_at(typing: Any, address: Any) -> Any:
 def zero_bytes(builder: Any, element: Any, address: Any, count: Any) -> None:
     """Set `count` bytes to zero."""
     cgutils.memset(builder, builder.inttoptr(address, I8.as_pointer()), count, 0)
+
+
+@void("prefetch", 1)
+def prefetch(builder: Any, element: Any, address: Any) -> None:
+    """Ask for a line of memory that will be read; any address will do."""
+    pointer = builder.inttoptr(address, I8.as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+    builder.call(function, [pointer, I32(0), I32(3), I32(1)])
 
 
 @void("copy_value", 2)
