@@ -25,7 +25,6 @@ PUBLISHED = ROOT / "results" / "published"
 FILES = sorted(PUBLISHED.glob("*.jsonl"))
 PARAMETERS = [12.260, 6.135, 3.072, 6.135, 3.072, 6.133, 3.069]
 FLOPS = [2.571e7, 1.286e7, 6.442e6, 1.286e7, 6.442e6, 1.286e7, 6.435e6]
-IN_PART = {"sensitivity-mnist"}  # published as far as it is run
 TARGET = 0.979  # the paper's baseline, which the optimiser's rule aims at
 
 
@@ -59,10 +58,7 @@ def test_a_store_merged_from_all_has_nothing_to_do(file, study_file, tmp_path):
     with open_results(FILES) as store:
         planned = plan([load_study(study_file(file.stem))], snapshot(store), tmp_path)
     assert planned.of("done") or planned.of("held")
-    left = {(run.trial.key, run.seed) for run in planned.of("left")}
-    assert bool(left) == (file.stem in IN_PART)
-    made = {(line["trial"]["key"], line["seed"]) for line in map(json.loads, file.read_text().splitlines())}
-    assert left & made == set()
+    assert planned.of("left") == []
     assert set(planned.held_by_reason()) <= {"stale"}  # as soon as code that made them is changed
 
 
