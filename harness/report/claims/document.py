@@ -10,6 +10,7 @@ from harness.report.claims.claim import Untested
 from harness.report.claims.findings import VERDICTS, Finding
 from harness.report.claims.misprints import Misprint
 from harness.report.render.markdown import escape
+from harness.report.stats import ALPHA
 from harness.report.tables.statistics_table import p_text
 
 
@@ -91,16 +92,26 @@ def summary(found: Sequence[Finding]) -> str:
         of = [f for f in found if f.test == test]
         each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in of)))
         parts += [f"{words} ({len(of)}): {each}{_on(of)}."] if of else []
-        turned = [f.sensitivity for f in of if f.sensitivity is not None and f.sensitivity.flips]
-        theirs = sum(s.of_the_paper for s in turned)
-        parts += [f"{theirs} of them depend on a setting that the paper does not state."] if theirs else []
-        ours = len(turned) - theirs
+        varied = [f.sensitivity for f in of if f.sensitivity is not None]
+        parts += _on_settings([s.flips for s in varied if s.of_the_paper and s.tested])
+        ours = sum(s.flips for s in varied if not s.of_the_paper)
         parts += [f"{ours} of them come out otherwise by our kernels than by plain torch."] if ours else []
     waiting = [f for f in found if f.verdict == "not run" and f.awaits]
     if waiting:
         things = ", ".join(dict.fromkeys(f.awaits for f in waiting))
         parts.append(f"{len(waiting)} of those not run await what this version cannot do: {things}.")
     return " ".join(parts)
+
+
+def _on_settings(depend: Sequence[bool]) -> list[str]:
+    """Return how many claims depend on a setting of the paper's, and how many would by chance: up to ALPHA each."""
+    if not depend:
+        return []
+    count = sum(depend)
+    on_it = f"{count or 'none'} depend{'s' if count < 2 else ''} on it"
+    chance = f"by seeds alone up to {ALPHA * len(depend):.1f} would seem to"
+    varied = f"Of the {len(depend)} that were made under other values of a setting which the paper does not state"
+    return [f"{varied}, {on_it}; {chance}."]
 
 
 def _on(found: Sequence[Finding]) -> str:

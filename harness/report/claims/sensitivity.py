@@ -55,6 +55,11 @@ class Sensitivity:
         return own is not None and any(t.apart and t.way is (not own) for t in self.others)
 
     @property
+    def tested(self) -> bool:
+        """Whether some value was held against what seeds alone do."""
+        return any(t.reach is not None for t in self.others)
+
+    @property
     def of_the_paper(self) -> bool:
         """Whether the setting is one that the paper leaves open, not one of how we compute."""
         return self.setting != KERNELS
@@ -63,7 +68,7 @@ class Sensitivity:
         """Return "depends on: optimiser (…)" or that this is not shown, with the effect under each value."""
         tried = ", ".join(_in_words(t) for t in (self.own, *self.others) if t is not None)
         reaches = [t.reach for t in self.others if t.reach is not None]
-        if self.of_the_paper and not reaches:
+        if self.of_the_paper and not self.tested:
             return f"{self.setting} was varied, by too few seeds for a test ({tried})"
         said = "depends on" if self.flips else "not shown to depend on"
         far = f"; seeds alone take these as far from the first as {_far(max(reaches), self.scale)}" if reaches else ""
