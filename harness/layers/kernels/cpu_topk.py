@@ -10,10 +10,7 @@ fp32, 16: bf16), `wide` tells positions of 16 bits from bytes.
 import numpy as np
 from numba import njit
 
-from harness.layers.kernels.cpu_layout import BLOCK, LANES64, STAGE_BYTES, TILE
-from harness.layers.kernels.cpu_networks import (
-    ROW_BYTES,
-    cross,
+from harness.layers.kernels.cpu_keys import (
     decode_pixels8,
     decode_pixels16,
     decode_row8,
@@ -21,6 +18,11 @@ from harness.layers.kernels.cpu_networks import (
     encode16_pixels,
     encode16_rows,
     encode16_staged,
+)
+from harness.layers.kernels.cpu_layout import BLOCK, LANES64, STAGE_BYTES, TILE
+from harness.layers.kernels.cpu_networks import (
+    ROW_BYTES,
+    cross,
     larger,
     merge2,
     merge4,
@@ -151,9 +153,7 @@ def _encode(kind, size, x, channels, pixel_step, channel_step, last, smallest, k
         else:
             unfit = encode16_rows(kind, start, channel_step, rows, first, smallest)
         if unfit:
-            _encode_staged(
-                kind, size, start, count, pixel_step, channel_step, first, smallest, rows, stage, special,
-            )  # fmt: skip
+            _encode_staged(kind, size, start, count, pixel_step, channel_step, first, smallest, rows, stage, special)
 
 
 @njit(**OPTIONS)
@@ -203,9 +203,7 @@ def _repair(kind, size, x, channel_step, y, y_step, taken, taken_step, k, wide):
 @njit(**OPTIONS)
 def _prefetch_next(kind, size, x, channels, pixels, first):
     """Ask for the tile after that of pixel `first`: of so many maps, a line each, nothing foresees what comes next."""
-    following = first + TILE
-    if following >= pixels:
-        following = channels * pixels
+    following = first + TILE if first + TILE < pixels else channels * pixels
     for c in range(channels):
         prefetch(kind, x + (following + c * pixels + TILE) * size - 1)
 
