@@ -4,6 +4,7 @@ Machines drift, so what is compared is timed in turn, call by call, and only rat
 """
 
 import json
+import math
 import os
 import platform
 import sys
@@ -20,7 +21,8 @@ from harness.spec.files import atomic_write
 
 Clock = Callable[[], float]
 Measure = Callable[[Callable[[], object]], tuple[float, object]]  # a call → its seconds, and what it returned
-BENCHMARKS = ("ops", "epoch", "overhead", "store", "startup")
+BENCHMARKS = ("ops", "ops-gpu", "epoch", "epoch-gpu", "overhead", "store", "startup")
+_AT_LEAST = 5  # calls whose median is taken
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,23 @@ def in_turn(
     repetitions: int,
     *,
     warm_up: int = 1,
+    enough_s: float = math.inf,
     clock: Clock = time.perf_counter,
     measure: Measure | None = None,
 ) -> dict[str, Timed]:
     """Time candidates strictly in turn, a call of each after a call of each, after `warm_up` such rounds.
 
-    `measure` stands in for `timed` with the clock, where another device does the work.
+    Slow ones are called less often: after `enough_s` seconds in all, but five times at least. `measure` stands in for
+    `timed` with the clock, where another device does the work.
     """
     measure = measure or partial(timed, clock=clock)
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for number in range(warm_up + repetitions):
+    for number in range(-warm_up, repetitions):
+        if number >= _AT_LEAST and sum(map(sum, seconds.values())) > enough_s:
+            break
         for name, work in candidates.items():
             spent, _ = measure(work)
-            if number >= warm_up:
+            if number >= 0:
                 seconds[name].append(spent)
     return {name: Timed(tuple(values)) for name, values in seconds.items()}
 
@@ -97,8 +103,11 @@ def machine(threads: int | None = None) -> dict[str, Any]:
 def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], threads: int | None = None) -> Path:
     """Write a benchmark's rows with the machine and the command that made them; return the file.
 
-    Of absolute paths in the command there is the name alone: it is published.
+    Of absolute paths in the command there is the name alone: it is published. What was measured on a GPU is a benchmark
+    of its own, beside that of the CPU.
     """
+    if any(str(row.get("device", "cpu")).startswith("cuda") for row in rows):
+        name = f"{name}-gpu"
     command = " ".join(["harness", *map(_without_folders, sys.argv[1:])])
     found = {"benchmark": name, "command": command, "machine": machine(threads), "rows": list(rows)}
     path = folder / f"{name}.json"

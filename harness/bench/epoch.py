@@ -8,7 +8,7 @@ torch's operators in the paper's order; ours is in the precision that was asked 
 
 import multiprocessing
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -54,11 +54,15 @@ class EpochOptions:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: seconds, images, accuracy on the test set after it."""
+    """One epoch: seconds, images, accuracy on the test set after it.
+
+    `of_peak`: multiply-accumulates of forward and backward passes, in parts of what matrix products reach on this GPU.
+    """
 
     seconds: float
     images: int
     accuracy: float
+    of_peak: float | None = None
 
 
 def bench_epoch(case: str, options: EpochOptions, say: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -95,9 +99,26 @@ def rows(case: str, options: EpochOptions, found: Mapping[str, list[Epoch]]) -> 
             "images_per_s": speed[name],
             "ratio": speed[name] / speed["usual"],
             "accuracy": median(e.accuracy for e in epochs),
+            "of_peak": _median_of_peak(epochs),
         }
         for name, epochs in found.items()
     ]
+
+
+def _median_of_peak(epochs: Sequence[Epoch]) -> float | None:
+    known = [epoch.of_peak for epoch in epochs if epoch.of_peak is not None]
+    return median(known) if known else None
+
+
+def _of_peak(request: AttemptRequest, images_per_s: float) -> float | None:
+    """Return the part of the GPU's matrix products that training reaches: a backward pass costs two forward passes."""
+    device, precision = request.execution.device, request.config["protocol"]["precision"]
+    if not device.startswith("cuda"):
+        return None
+    from harness.bench.gpu_clock import macs_per_s
+    from harness.cost.count import count_config
+
+    return 3 * count_config(request.config)["macs"] * images_per_s / macs_per_s(device, precision)
 
 
 def _request(case: str, options: EpochOptions, precision: str) -> AttemptRequest:
@@ -130,8 +151,8 @@ def _ours(case: str, options: EpochOptions) -> Epoch:
         session.step(session.batches.batch(order, number), 0, number)
     synchronise(device)
     seconds = time.perf_counter() - started
-    trained = session.batches.an_epoch * session.batches.batch_size
-    return Epoch(seconds, min(images, trained), _accuracy(setup))
+    trained = min(images, session.batches.an_epoch * session.batches.batch_size)
+    return Epoch(seconds, trained, _accuracy(setup), _of_peak(request, trained / seconds))
 
 
 def _again(request: AttemptRequest, device: torch.device) -> Any:

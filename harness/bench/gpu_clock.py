@@ -6,10 +6,13 @@ captured as a graph, pays for the call.
 """
 
 from collections.abc import Callable
+from statistics import median
 
 import torch
 
-_WAIT_CYCLES = 4_000_000  # about two milliseconds: longer than a call and its backward pass take to ask
+from harness.tasks.precision import use_precision
+
+_WAIT_CYCLES = 2_000_000  # about a millisecond: longer than a call and its backward pass take to ask
 
 
 def timed_on(device: str, work: Callable[[], object]) -> tuple[float, object]:
@@ -22,3 +25,21 @@ def timed_on(device: str, work: Callable[[], object]) -> tuple[float, object]:
         ended.record()
         ended.synchronize()
     return started.elapsed_time(ended) / 1000, kept
+
+
+_PRODUCT, _PRODUCTS = 8192, 10
+
+
+def macs_per_s(device: str, precision: str) -> float:
+    """Return multiply-accumulates a second of large matrix products on random values: the GPU's peak in practice.
+
+    Sets the process's precision of fp32 products, as an attempt does.
+    """
+    where = torch.device(device)
+    use_precision(precision, where)
+    generator = torch.Generator(where).manual_seed(0)
+    one, other = (torch.randn(_PRODUCT, _PRODUCT, generator=generator, device=where) for _ in range(2))
+    if precision == "bf16":
+        one, other = one.bfloat16(), other.bfloat16()
+    timed = [timed_on(device, lambda: one @ other)[0] for _ in range(_PRODUCTS + 3)]  # three to warm up
+    return float(_PRODUCT**3 / median(timed[3:]))

@@ -34,7 +34,7 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--shape", "shapes", metavar="NxCxHxW", multiple=True,
-              help="Tensors  [default: four of the networks'; on a GPU three of 512 MB too]")  # fmt: skip
+              help="Tensors  [default: four of the networks'; on a GPU two of 512 MB too]")  # fmt: skip
 @click.option("--stride", "strides", type=click.IntRange(min=1), multiple=True, help="Strides  [default: 2 and 4]")
 @click.option("--layout", "layouts", type=click.Choice(["nchw", "nhwc"]), multiple=True, help="[default: both]")
 @click.option("--dtype", "dtypes", type=click.Choice(["float32", "bfloat16", "float16"]), multiple=True,

@@ -14,15 +14,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from pebble import ProcessExpired, concurrent
 
@@ -87,7 +88,7 @@ class LocalExecutor:
         start = concurrent.process(name=_name(folder), timeout=timeout_s, context=self._context)  # type: ignore[call-overload]
         with _interruptions_blocked(), _main_hidden():
             future = start(_work)(str(folder), self._threads, dict(os.environ))
-        self._running[future] = folder
+        self._running[_cancelled_for_good(future)] = folder
 
     def wait(self, timeout_s: float) -> Sequence[Ended]:
         """Wait until some attempt ends, at most so long, and return those that ended."""
@@ -116,6 +117,24 @@ _INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 def _name(folder: Path) -> str:
     return f"{_NAMED}{folder.name}"
+
+
+def _cancelled_for_good(future: "Future[str]") -> "Future[str]":
+    """Let what is given to a future after it was cancelled be dropped.
+
+    Pebble's thread may hold a result by then, waiting for its process to end; it would fail, with a traceback.
+    """
+
+    def give(how: Callable[[Any], None], what: object) -> None:
+        try:
+            how(what)
+        except InvalidStateError:
+            if not future.cancelled():
+                raise
+
+    for name in ("set_result", "set_exception"):
+        setattr(future, name, partial(give, getattr(future, name)))
+    return future
 
 
 def _ended(future: "Future[str]", folder: Path) -> Ended:
