@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from harness.cli import main
 from harness.execution.plan import plan
 from harness.report.include import included
+from harness.spec.grid import Override
 from harness.spec.protocol import resolve_protocol
 from harness.spec.study import load_study
 from harness.store.connection import open_memory
@@ -25,6 +26,7 @@ PUBLISHED = ROOT / "results" / "published"
 FILES = sorted(PUBLISHED.glob("*.jsonl"))
 PARAMETERS = [12.260, 6.135, 3.072, 6.135, 3.072, 6.133, 3.069]
 FLOPS = [2.571e7, 1.286e7, 6.442e6, 1.286e7, 6.442e6, 1.286e7, 6.435e6]
+IN_PART = {"cifar": "protocol.precision=bf16"}  # run by run, as a GPU is at hand; and with what was set
 TARGET = 0.979  # the paper's baseline, which the optimiser's rule aims at
 
 
@@ -40,8 +42,8 @@ def table_1():
 
 
 def test_the_studies_are_there():
-    names = "cifar-fast-rate cifar-small claims-mnist imagenette mnist-optimiser mnist same-code sensitivity-mnist"
-    assert [file.stem for file in FILES] == names.split()
+    cifar, mnist = "cifar cifar-fast-rate cifar-small", "claims-mnist mnist mnist-optimiser sensitivity-mnist same-code"
+    assert {file.stem for file in FILES} == {*cifar.split(), *mnist.split(), "imagenette"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -55,10 +57,11 @@ def test_merging_twice_is_as_once_and_an_export_gives_the_file_back(file):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_store_merged_from_all_has_nothing_to_do(file, study_file, tmp_path):
+    overrides = [Override.parse(IN_PART[file.stem])] if file.stem in IN_PART else []
     with open_results(FILES) as store:
-        planned = plan([load_study(study_file(file.stem))], snapshot(store), tmp_path)
+        planned = plan([load_study(study_file(file.stem), overrides)], snapshot(store), tmp_path)
     assert planned.of("done") or planned.of("held")
-    assert planned.of("left") == []
+    assert bool(planned.of("left")) == (file.stem in IN_PART)
     assert set(planned.held_by_reason()) <= {"stale"}  # as soon as code that made them is changed
 
 

@@ -1,8 +1,9 @@
 """`harness bench report`: reports/benchmarks.md from the stored figures, results/benchmarks/*.json. Needs no torch."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,10 @@ def _section(name: str, found: Mapping[str, Any], plot: str | None) -> str:
 
 def _summary(stored: Mapping[str, Mapping[str, Any]]) -> str:
     """Say in a paragraph what the ratios come to."""
-    says = {"ops": _summary_of_ops, "epoch": _summary_of_epochs, "overhead": _summary_of_overhead}
+    says = {
+        "ops": _summary_of_ops, "ops-gpu": _summary_of_ops_on_a_gpu, "epoch": _summary_of_epochs,
+        "epoch-gpu": _summary_of_epochs, "overhead": _summary_of_overhead,
+    }  # fmt: skip
     told = [sentence for name, tell in says.items() if name in stored for sentence in tell(stored[name]["rows"])]
     return " ".join(told) or "Seconds of commands, below."
 
@@ -76,6 +80,32 @@ def _summary_of_ops(rows: Rows) -> Iterator[str]:
                 f"tensor and is {_range(mine, 'faster')} times faster than the fastest way to write it in torch"
                 f"{_forward_alone(rows, op)}."
             )
+
+
+def _summary_of_ops_on_a_gpu(rows: Rows) -> Iterator[str]:
+    """Say what part of the copy's bandwidth is reached where no cache holds the tensor, and how many times faster."""
+    for op, name in (("spatial", "feature pooling"), ("topk", "top-k across channels")):
+        mine = [row for row in _cases(rows) if row["op"] == op and "backward" in row["pass"]]
+        large = [{"part": 100 / row["ratio_to_bytes"], "channels": row["shape"][1]} for row in mine if _uncached(row)]
+        parts = " and ".join(
+            f"{_range([row for row in large if row['channels'] == channels], 'part', 0)}% at {channels} channels"
+            for channels in sorted({row["channels"] for row in large})
+        )
+        faster = [row for row in mine if row["faster"]]
+        if parts and faster:
+            yield (
+                f"On a GPU, forward and backward, {name} reaches {parts} of a copy's bandwidth where no cache "
+                f"holds the tensor and is {_range(faster, 'faster')} times faster than the fastest way to write it in "
+                "torch."
+            )
+
+
+_NO_CACHE = 256 * 10**6  # bytes
+_ITEM = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
+
+
+def _uncached(row: Row) -> bool:
+    return math.prod(row["shape"]) * _ITEM[row["dtype"]] >= _NO_CACHE
 
 
 def _forward_alone(rows: Rows, op: str) -> str:
@@ -112,9 +142,9 @@ def _percents(row: Row) -> str:
     return f"{middle} [{100 * row['overhead_least']:+.1f}%, {100 * row['overhead_most']:+.1f}%]"
 
 
-def _range(rows: Rows, name: str) -> str:
+def _range(rows: Rows, name: str, digits: int = 1) -> str:
     values = [row[name] for row in rows]
-    return f"{min(values):.1f} to {max(values):.1f}"
+    return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
 
 
 def _cases(rows: Rows) -> Rows:
@@ -151,17 +181,23 @@ def _number(name: str, digits: int, unit: str = "") -> Callable[[Row], str]:
     return lambda row: "–" if row[name] is None else f"{row[name]:,.{digits}f}{unit}"
 
 
-def _milliseconds(name: str) -> Callable[[Row], str]:
-    return lambda row: "–" if row[name] is None else f"{1000 * row[name]:.2f}"
+def _milliseconds(name: str, digits: int = 2) -> Callable[[Row], str]:
+    return lambda row: "–" if row[name] is None else f"{1000 * row[name]:.{digits}f}"
 
 
-_SECTIONS: Mapping[str, Section] = {
+def _share(part: float | None) -> str:
+    return "–" if part is None else f"{100 * part:.0f}%"
+
+
+_ALL_FORMS = (
+    "The harness's operator beside the fastest of the other forms that people write (all are in "
+    "`results/benchmarks/{}.json`), each alternating call by call with `clone()` of the same tensor over three "
+    "buffers, {}. / clone: in copies of the tensor; / bytes: over moving what must move at the copy's bandwidth."
+)
+_SECTIONS: dict[str, Section] = {
     "ops": Section(
         "Pooling across channels",
-        ("The harness's operator beside the fastest of the other forms that people write (all are in "
-         "`results/benchmarks/ops.json`), each alternating call by call with `clone()` of the same tensor over three "
-         "buffers, with a worker's memory. / clone: in copies of the tensor; / bytes: over moving what must move at "
-         "the copy's bandwidth."),
+        _ALL_FORMS.format("ops", "with a worker's memory"),
         {
             "op": _text("op"), "shape": lambda row: shape_text(row["shape"]), "s": _text("stride"),
             "layout": _text("layout"), "dtype": _text("dtype"), "pass": _text("pass"), "ms": _milliseconds("seconds"),
@@ -206,3 +242,20 @@ _SECTIONS: Mapping[str, Section] = {
         {"command": _text("command"), "CPU s": _number("cpu_seconds", 3), "limit s": _number("limit", 2)},
     ),
 }  # fmt: skip
+_SECTIONS["ops-gpu"] = replace(
+    _SECTIONS["ops"],
+    title="Pooling across channels, on a GPU",
+    words=_ALL_FORMS.format("ops-gpu", "by the GPU's own clock"),
+    columns={
+        **_SECTIONS["ops"].columns, "ms": _milliseconds("seconds", 4), "its ms": _milliseconds("other_seconds", 4),
+    },
+)  # fmt: skip
+_SECTIONS["epoch-gpu"] = replace(
+    _SECTIONS["epoch"],
+    title="An epoch, on a GPU",
+    words=(
+        f"{_SECTIONS['epoch'].words} Of the peak: multiply-accumulates of both passes, in parts of what products of "
+        "large matrices reach in the same precision on this GPU."
+    ),
+    columns={**_SECTIONS["epoch"].columns, "of the peak": lambda row: _share(row["of_peak"])},
+)

@@ -244,12 +244,14 @@ def report(folder: Path, out: Path | None) -> None:
     if out is None:
         click.echo(benchmarks_document(folder).rstrip("\n"))
         return
-    plots, ops = {}, stored_benchmark(folder, "ops")
-    if ops is not None:
-        from harness.bench.ops_plot import write_plot
+    plots = {}
+    for name in ("ops", "ops-gpu"):
+        ops = stored_benchmark(folder, name)
+        if ops is not None:
+            from harness.bench.ops_plot import write_plot
 
-        plots["ops"] = f"{out.stem}-ops.svg"
-        write_plot(ops["rows"], out.with_name(plots["ops"]))
+            plots[name] = f"{out.stem}-{name}.svg"
+            write_plot(ops["rows"], out.with_name(plots[name]))
     atomic_write(out, benchmarks_document(folder, plots))
     click.echo(out)
 

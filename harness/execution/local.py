@@ -88,7 +88,7 @@ class LocalExecutor:
         start = concurrent.process(name=_name(folder), timeout=timeout_s, context=self._context)  # type: ignore[call-overload]
         with _interruptions_blocked(), _main_hidden():
             future = start(_work)(str(folder), self._threads, dict(os.environ))
-        self._running[_cancelled_for_good(future)] = folder
+        self._running[cancelled_for_good(future)] = folder
 
     def wait(self, timeout_s: float) -> Sequence[Ended]:
         """Wait until some attempt ends, at most so long, and return those that ended."""
@@ -119,7 +119,7 @@ def _name(folder: Path) -> str:
     return f"{_NAMED}{folder.name}"
 
 
-def _cancelled_for_good(future: "Future[str]") -> "Future[str]":
+def cancelled_for_good(future: "Future[str]") -> "Future[str]":
     """Let what is given to a future after it was cancelled be dropped.
 
     Pebble's thread may hold a result by then, waiting for its process to end; it would fail, with a traceback.

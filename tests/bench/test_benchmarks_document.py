@@ -61,6 +61,30 @@ def test_an_overhead_of_several_rounds_stands_with_the_least_and_the_most(store)
     assert "| 3 | +2.0% [-1.0%, +4.0%] |" in text
 
 
+def large(impl, seconds, part, **how):
+    return op(impl, seconds, **how) | {"shape": [1024, 32, 64, 64], "device": "cuda:0", "ratio_to_bytes": 100 / part}
+
+
+def test_on_a_gpu_the_first_paragraph_says_what_part_of_a_copys_bandwidth_is_reached(store):
+    small = op("harness", 0.001) | {"device": "cuda:0", "ratio_to_bytes": 100.0}
+    rows = [large("harness", 0.0004, 98), large("max", 0.0012, 30), large("harness", 0.0004, 90, stride=4), small]
+    text = benchmarks_document(store("ops-gpu", rows))
+    assert "On a GPU, forward and backward, feature pooling reaches 90 to 98% at 32 channels of a copy's" in text
+    assert "and is 3.0 to 3.0 times faster" in text, "what has no rival counts for nothing"
+    assert "| 0.4000 | 0.40 | 1.02 | max | 1.2000 | 3.0 |" in text
+    assert "## Pooling across channels, on a GPU" in text
+
+
+def test_an_epoch_on_a_gpu_says_what_part_of_the_peak_it_reaches(store):
+    row = {"case": "cifar", "loop": "harness", "precision": "bf16", "device": "cuda:0", "threads": 1, "workers": 0,
+           "images": 9, "seconds": 1.0, "images_per_s": 9.0, "ratio": 12.0, "accuracy": 0.5}  # fmt: skip
+    usual = row | {"loop": "usual", "ratio": 1.0, "of_peak": None}
+    text = benchmarks_document(store("epoch-gpu", [row | {"of_peak": 0.188}, usual]))
+    assert "| 12.00 | 0.5000 | 19% |" in text
+    assert "| 1.00 | 0.5000 | – |" in text
+    assert "An epoch (cifar, bf16, cuda:0): 12.00 times" in text
+
+
 def test_a_folder_without_figures_is_refused(tmp_path):
     with pytest.raises(HarnessError, match="holds no figures"):
         benchmarks_document(tmp_path)

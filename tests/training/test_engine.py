@@ -13,7 +13,7 @@ from harness.training.attempt import run_attempt
 from harness.training.capture import _restored
 from harness.training.engine import PlainStep, build_step
 from harness.training.optimizer import build_optimizer
-from harness.training.process import StopFlag
+from harness.training.process import StopFlag, configure
 from harness.training.setup import channels_last
 
 CPU = torch.device("cpu")
@@ -120,11 +120,21 @@ def test_the_memory_format_changes_no_result_beyond_rounding(ask):
     assert results[0] == pytest.approx(results[1], abs=0.02)
 
 
+@pytest.fixture
+def gpu():
+    """The GPU, set as a worker sets it."""
+    cudnn = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
+    yield configure(Execution(device="cuda:0", threads=torch.get_num_threads()))
+    torch.use_deterministic_algorithms(before[0])
+    _, cudnn.deterministic, cudnn.benchmark = before
+
+
 @GPU
 @pytest.mark.gpu
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_captured_step_is_the_plain_one(recipe):
-    task, options = FakeTask(torch.device("cuda:0")), RECIPES[recipe]["optimizer"]
+def test_a_captured_step_is_the_plain_one(gpu, recipe):
+    task, options = FakeTask(gpu), RECIPES[recipe]["optimizer"]
     plain = trained(task, Execution(device="cuda:0", capture="off"), options)
     captured = trained(task, Execution(device="cuda:0"), options)
     assert captured[0].equal(plain[0])
@@ -134,13 +144,12 @@ def test_a_captured_step_is_the_plain_one(recipe):
 @GPU
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
-def test_an_attempt_on_a_gpu_is_the_same_captured_and_not(ask, precision):
-    device = torch.device("cuda:0")
+def test_an_attempt_on_a_gpu_is_the_same_captured_and_not(gpu, ask, precision):
     outcomes = []
     for capture in ("auto", "off"):
         execution = replace(Execution(checkpoint_every_s=1e9), device="cuda:0", capture=capture)
         recipe = {"epochs": 2, "precision": precision, "augmentation": {"kind": "flip_crop", "padding": 2}}
-        outcomes.append(train.run(ask(execution=execution, **recipe), device, StopFlag()))
+        outcomes.append(train.run(ask(execution=execution, **recipe), gpu, StopFlag()))
     assert outcomes[0].curve == outcomes[1].curve
     assert outcomes[0].results == outcomes[1].results
 
@@ -151,30 +160,29 @@ KINDS = ["spatial", "topk", "conv1x1", "conv1x1_bn_relu", "average", "random", "
 @GPU
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_compressor_is_captured_as_it_is_called(ask, stop_at, kind):
-    device, outcomes = torch.device("cuda:0"), []
+def test_every_compressor_is_captured_as_it_is_called(gpu, ask, kind):
+    outcomes = []
     for capture in ("auto", "off"):
         execution = replace(Execution(checkpoint_every_s=1e9), device="cuda:0", capture=capture)
         compressors = {"conv2": {"kind": kind, "stride": 2}}
-        outcomes.append(train.run(ask(execution=execution, compressors=compressors), device, StopFlag()))
+        outcomes.append(train.run(ask(execution=execution, compressors=compressors), gpu, StopFlag()))
     assert outcomes[0].curve == outcomes[1].curve
 
 
 @GPU
 @pytest.mark.gpu
-def test_an_attempt_on_a_gpu_goes_on_with_the_same_bits(ask, stop_at, own_layer):
-    device = torch.device("cuda:0")
+def test_an_attempt_on_a_gpu_goes_on_with_the_same_bits(gpu, ask, stop_at, own_layer):
     recipe = {"epochs": 2, **own_layer("return nn.Sequential(nn.BatchNorm2d(8), nn.Dropout(0.3))")}
     execution = replace(Execution(checkpoint_every_s=1e9), device="cuda:0")
-    whole = train.run(ask(execution=execution, **recipe), device, StopFlag())
+    whole = train.run(ask(execution=execution, **recipe), gpu, StopFlag())
     first = ask(execution=execution, **recipe)
-    assert train.run(first, device, stop_at(4)).state == "interrupted"
-    rest = train.run(ask(execution=execution, resume=first, **recipe), device, StopFlag())
+    assert train.run(first, gpu, stop_at(4)).state == "interrupted"
+    rest = train.run(ask(execution=execution, resume=first, **recipe), gpu, StopFlag())
     assert (rest.curve, rest.results) == (whole.curve, whole.results)
 
 
 @GPU
 @pytest.mark.gpu
-def test_a_whole_attempt_on_a_gpu_ends_well(ask):
+def test_a_whole_attempt_on_a_gpu_ends_well(gpu, ask):
     request = ask(execution=replace(Execution(), device="cuda:0"))
     assert run_attempt(Path(request.folder)) == "done"

@@ -22,7 +22,9 @@ _INFINITY = {torch.float32: 0x7F800000, torch.bfloat16: 0x7F80, torch.float16: 0
 _VECTOR = 16  # bytes that a thread reads or writes at once
 _OUTPUTS, _WARPS = 1024, 4  # of a program of pooling across channels
 _UNROLLED = 8  # values of a group that are read without a loop
-_WORDS = 128  # registers that the words of a thread may fill
+_ALONE, _SHARED = 64, 32  # channels of a pixel that a lane sorts at most, alone and among several
+_SMALL = 128  # bytes of a pixel up to which a program is of several warps
+_FEW = 64  # channels up to which each asks for its gradient; to more it is brought
 _trusted: set[tuple[Any, ...]] = set()
 
 
@@ -59,7 +61,8 @@ def spatial_forward(x: Tensor, stride: int, minimum: bool) -> tuple[Tensor, Tens
     together = max(1, vector // stride)  # outputs of neighbours that are read at once
     if pixels == 1 and _power_of_two(stride) and stride <= 16 and y.numel() % together == 0:
         units = y.numel() // together
-        _launch(cuda_spatial.forward_neighbours, units, tensors, (units,), V=together, **same)
+        log_s = stride.bit_length() - 1
+        _launch(cuda_spatial.forward_neighbours, units, tensors, (units,), V=together, LOG_S=log_s, **same)
     else:
         together = gcd(pixels, vector)
         units, unroll = y.numel() // together, stride <= _UNROLLED
@@ -112,12 +115,14 @@ def topk_forward(x: Tensor, k: int, largest: bool) -> tuple[Tensor, Tensor]:
 def topk_tile(channels: int, k: int, element_bytes: int, *, neighbours: bool) -> dict[str, int]:
     """Return how pixels and channels are dealt out to lanes: `neighbours` are channels side by side in memory."""
     log_c, log_k = (max(1, (number - 1).bit_length()) for number in (channels, k))
-    words = 2**log_c * element_bytes // 2  # registers of a pixel
     vector = gcd(channels, _VECTOR // element_bytes) if neighbours else 1
-    lanes = max(words // _WORDS, min(2, 2**log_c // vector) if neighbours else 1)
-    warps = _WARPS if words <= _WORDS // 2 else 1  # several only where lanes of one do not share their pixels
+    lanes = 1 if 2**log_c <= _ALONE else min(32, 2**log_c // _SHARED)
+    warps = (
+        _WARPS if lanes == 1 and 2**log_c * element_bytes <= 128 else 1
+    )  # several where each has few registers to fill
     log_p = (32 // lanes * warps).bit_length() - 1
-    return {"LOG_C": log_c, "LOG_K": log_k, "LOG_P": log_p, "L": lanes, "V": vector, "num_warps": warps}
+    log_l = lanes.bit_length() - 1
+    return {"LOG_C": log_c, "LOG_K": log_k, "LOG_P": log_p, "LOG_L": log_l, "V": vector, "num_warps": warps}
 
 
 def topk_backward(g: Tensor, taken: Tensor, channels: int) -> Tensor:
@@ -125,15 +130,20 @@ def topk_backward(g: Tensor, taken: Tensor, channels: int) -> Tensor:
     last = is_channels_last(taken)
     g = _dense(g, last)
     out = _empty(g, channels, g.dtype, last)
-    if out.numel():
-        pixels, total, k = _pixels(g, last), out.numel() // channels, g.shape[1]
-        at_once = 128 // g.element_size()  # pixels: a line of memory
-        kernel = cuda_topk.backward[(triton.cdiv(total, at_once),)]
-        with _device(g):
-            kernel(
-                _bits(g), taken, _bits(out), total, pixels, C=channels, K=k, P=at_once, BLOCK=32, LAST=pixels == 1,
-                WIDE=_wide(out), num_warps=_WARPS,
-            )  # fmt: skip
+    if not out.numel():
+        return out
+    pixels, total, k = _pixels(g, last), out.numel() // channels, g.shape[1]
+    tensors = (_bits(g), taken, _bits(out))
+    common = {"C": channels, "K": k, "LAST": pixels == 1, "WIDE": _wide(out)}
+    with _device(g):
+        if channels <= _FEW:
+            at_once, log_c = 32 * _WARPS, max(1, (channels - 1).bit_length())
+            kernel = cuda_topk.backward_few[(triton.cdiv(total, at_once),)]
+            kernel(*tensors, total, pixels, LOG_C=log_c, P=at_once, num_warps=_WARPS, **common)
+        else:
+            at_once, block = 128 // g.element_size(), min(64, 1 << (k - 1).bit_length())  # pixels: a line of memory
+            kernel = cuda_topk.backward[(triton.cdiv(total, at_once),)]
+            kernel(*tensors, total, pixels, P=at_once, BLOCK=block, num_warps=2 * _WARPS, **common)
     return out
 
 

@@ -1,8 +1,8 @@
 """Whether a kernel computes what plain torch does, to the bit: asked before its first use in a process.
 
-The maps are small, and full of ties, NaN, infinities and both zeros. They come from arithmetic, so that no generator of
-random numbers moves, and plain torch's answer from the CPU, where our definition of equal values was tested. A check
-waits for the device: it must not be made while a CUDA graph is captured.
+The maps are small, and full of ties, NaN, infinities, subnormals and both zeros. They come from arithmetic, so that no
+generator of random numbers moves, and plain torch's answer from the CPU, where our definition of equal values was
+tested. A check waits for the device: it must not be made while a CUDA graph is captured.
 """
 
 import math
@@ -22,7 +22,7 @@ PLAIN: Mapping[str, Callable[..., Any]] = {
     "topk_forward": reference.topk_pool,
     "topk_backward": reference.topk_pool_backward,
 }
-_SPECIAL = (math.nan, -0.0, math.inf, -math.inf)
+_SPECIAL = (math.nan, -0.0, math.inf, -math.inf, 1e-39, 2e-39)  # the last two are subnormal
 _FORMATS = (torch.contiguous_format, torch.channels_last)
 
 

@@ -1,7 +1,7 @@
 """Triton kernels of pooling across channels: a value of each group of `S` neighbouring maps, and the gradient back.
 
 The time is that of memory, so each kernel reads and writes everything once, in vectors of 16 bytes where sizes allow.
-Values travel as the integers of their bits, which no arithmetic changes; they are compared by `rank`. In NCHW a row is
+Values travel as the integers of their bits, which no arithmetic changes, and are compared as fp32. In NCHW a row is
 a map, (row, place) an output, and the S values of a group lie a map apart; in channels-last they are neighbours.
 `WIDE` makes offsets 64-bit integers: from 2**31 values on.
 """
@@ -24,22 +24,21 @@ def wide(number, WIDE: tl.constexpr):
 
 
 @triton.jit
-def ordered(bits, INF: tl.constexpr):
-    """Return integers in the order of the numbers, both zeros 0, and whether each is a NaN (its integer means nothing).
-
-    INF: the bits of infinity, which tell the dtype.
-    """
-    LARGEST: tl.constexpr = 0x7FFFFFFF if INF > 0x7FFF else 0x7FFF
-    number = bits.to(tl.int32)
-    size = number & LARGEST
-    return tl.where(number < 0, -size, size), size > INF
+def _number(bits, INF: tl.constexpr, MINIMUM: tl.constexpr):
+    """Return fp32 whose largest is the value to be taken. INF: the bits of infinity, which tell the dtype."""
+    if INF > 0x7FFF:
+        number = bits.to(tl.float32, bitcast=True)
+    elif INF == 0x7F80:
+        number = (bits.to(tl.int32) << 16).to(tl.float32, bitcast=True)
+    else:
+        number = bits.to(tl.float16, bitcast=True).to(tl.float32)
+    return -number if MINIMUM else number
 
 
 @triton.jit
-def rank(bits, INF: tl.constexpr, MINIMUM: tl.constexpr):
-    """Return int32 whose largest is the value to be taken: a NaN before all numbers, for the minimum too."""
-    number, nan = ordered(bits, INF)
-    return tl.where(nan, INF + 1, -number if MINIMUM else number)
+def _takes(found, most):
+    """Return whether what is found takes the place of what stands before it: a larger number, or the first NaN."""
+    return (most == most) & ~(found <= most)  # noqa: PLR0124 - a NaN is not
 
 
 @triton.jit
@@ -57,42 +56,38 @@ def forward_maps(
     inside = (unit < units)[:, None]
     first = x + ((unit + unit // row_units * ((S - 1) * row)) * V)[:, None] + lane  # (UNITS, V)
     best = tl.load(first, mask=inside, other=0)
-    most = rank(best, INF, MINIMUM)
     at = tl.zeros([UNITS, V], tl.int32)
     if UNROLL:
         for j in tl.static_range(1, S):
             bits = tl.load(first + j * row * V, mask=inside, other=0)
-            found = rank(bits, INF, MINIMUM)
-            best, at, most = tl.where(found > most, bits, best), tl.where(found > most, j, at), tl.maximum(found, most)
+            takes = _takes(_number(bits, INF, MINIMUM), _number(best, INF, MINIMUM))
+            best, at = tl.where(takes, bits, best), tl.where(takes, j, at)
     else:
         for j in range(1, S):
             bits = tl.load(first + j * row * V, mask=inside, other=0)
-            found = rank(bits, INF, MINIMUM)
-            best, at, most = tl.where(found > most, bits, best), tl.where(found > most, j, at), tl.maximum(found, most)
+            takes = _takes(_number(bits, INF, MINIMUM), _number(best, INF, MINIMUM))
+            best, at = tl.where(takes, bits, best), tl.where(takes, j, at)
     output = (unit * V)[:, None] + lane
     tl.store(y + output, best, mask=inside)
     tl.store(taken + output, at.to(tl.uint8), mask=inside)
 
 
 @triton.jit
-def _better(bits, most, at, other_bits, other_most, other_at):
-    """Of two values of a group, the one of higher rank; of equal ones, the first."""
-    other = (other_most > most) | ((other_most == most) & (other_at < at))
-    return tl.where(other, other_bits, bits), tl.where(other, other_most, most), tl.where(other, other_at, at)
-
-
-@triton.jit
 def forward_neighbours(
     x, y, taken, units, S: tl.constexpr, V: tl.constexpr, UNITS: tl.constexpr, INF: tl.constexpr,
-    MINIMUM: tl.constexpr, WIDE: tl.constexpr,
+    LOG_S: tl.constexpr, MINIMUM: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     """Channels-last, S a power of two: `units` of V outputs, whose V · S values are neighbours."""
     unit = program(WIDE) * UNITS + tl.arange(0, UNITS)
     inside = (unit < units)[:, None]
     values = x + (unit * (V * S))[:, None] + tl.arange(0, V * S)[None, :]
-    bits = tl.reshape(tl.load(values, mask=inside, other=0), [UNITS, V, S])
-    at = tl.broadcast_to(tl.arange(0, S)[None, None, :], [UNITS, V, S])
-    best, _, at = tl.reduce((bits, rank(bits, INF, MINIMUM), at), 2, _better)
+    best = tl.load(values, mask=inside, other=0)
+    at = tl.zeros([UNITS, V * S], tl.int32)
+    for i in tl.static_range(LOG_S):  # of each two neighbours the first, or the second if it is larger
+        best, second = tl.split(tl.reshape(best, [UNITS, V * S // 2 ** (i + 1), 2]))
+        at, second_at = tl.split(tl.reshape(at, [UNITS, V * S // 2 ** (i + 1), 2]))
+        takes = _takes(_number(second, INF, MINIMUM), _number(best, INF, MINIMUM))
+        best, at = tl.where(takes, second, best), tl.where(takes, second_at + 2**i, at)
     output = (unit * V)[:, None] + tl.arange(0, V)[None, :]
     tl.store(y + output, best, mask=inside)
     tl.store(taken + output, at.to(tl.uint8), mask=inside)

@@ -53,15 +53,18 @@ def main(capability):
                 x = torch.zeros(2, 6 * stride, 2, 4, dtype=dtype).contiguous(memory_format=form)
                 y, taken = cuda.spatial_forward(x, stride, True)
                 cuda.spatial_backward(y, taken, stride)
-    topk = {name: Compiled(getattr(cuda_topk, name), capability, found) for name in ("forward", "backward")}
+    topk = {
+        name: Compiled(getattr(cuda_topk, name), capability, found) for name in ("forward", "backward", "backward_few")
+    }
     with mock.patch.multiple(cuda_topk, **topk):
         for dtype, form, wide in (
             (torch.float32, torch.contiguous_format, True), (torch.bfloat16, torch.channels_last, False),
         ):  # fmt: skip
             with mock.patch.object(cuda, "_WIDE_FROM", 0 if wide else cuda._WIDE_FROM):
-                x = torch.zeros(2, 8, 2, 4, dtype=dtype).contiguous(memory_format=form)
-                y, taken = cuda.topk_forward(x, 3, False)
-                cuda.topk_backward(y, taken, 8)
+                for channels, k in ((8, 3), (128, 40)):  # a lane each pixel, and several
+                    x = torch.zeros(2, channels, 2, 4, dtype=dtype).contiguous(memory_format=form)
+                    y, taken = cuda.topk_forward(x, k, False)
+                    cuda.topk_backward(y, taken, channels)
     json.dump(found, sys.stdout)
 
 

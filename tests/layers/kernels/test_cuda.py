@@ -95,7 +95,7 @@ def test_more_than_two_to_the_31_values(memory_format):
     if torch.cuda.get_device_properties(0).total_memory < 30 * 2**30:
         pytest.skip("needs 30 GB of GPU memory")
     n = 2**31 // (64 * 128 * 128) + 1
-    x = torch.zeros((n, 64, 128, 128), dtype=torch.bfloat16, device="cuda", memory_format=memory_format)
+    x = torch.empty((n, 64, 128, 128), dtype=torch.bfloat16, device="cuda", memory_format=memory_format).zero_()
     x[-1, :, -1, -1] = torch.arange(64).to(torch.bfloat16)
     x.requires_grad_()
     for pool in (lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 32).flip(1)):

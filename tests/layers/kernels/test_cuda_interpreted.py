@@ -63,6 +63,7 @@ def test_kernels_compile_for_a_card_that_is_not_here(tmp_path):
         "forward_neighbours": 1,
         "backward_maps": 2,
         "backward_neighbours": 2,
-        "forward": 2,
+        "forward": 4,
         "backward": 2,
+        "backward_few": 2,
     }
