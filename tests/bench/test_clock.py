@@ -10,7 +10,7 @@ from harness.bench.clock import Timed, in_turn, machine, timed, write
 from harness.bench.epoch import Epoch, EpochOptions, rows
 from harness.bench.gpu_clock import timed_on
 from harness.bench.ops import QUICK_SHAPES, SHAPES, OpCase, OpRow, compared, shapes_for
-from harness.bench.overhead import row
+from harness.bench.overhead import FunctionTask, row
 
 
 class FakeClock:
@@ -152,3 +152,10 @@ def test_the_stored_command_names_no_folders_of_the_machine(tmp_path, monkeypatc
     monkeypatch.setattr("sys.argv", ["/usr/bin/harness", *words])
     stored = json.loads(write(tmp_path, "ops", []).read_text())
     assert stored["command"] == "harness bench ops --out figures --data=data --name a/b --x=y"
+
+
+def test_a_probe_that_was_disturbed_does_not_ask_for_hours(monkeypatch):
+    now = iter([0.0, 1.0, 1.0, 7.0, 7.0, 9.0])  # 200 rounds took three times as long as the 400 after them
+    monkeypatch.setattr("harness.bench.overhead.function", lambda *_, **__: None)
+    monkeypatch.setattr("harness.bench.overhead.time.perf_counter", lambda: next(now))
+    assert FunctionTask(1).probe() == 2.0 / 4 / 200

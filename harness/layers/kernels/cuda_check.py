@@ -67,9 +67,9 @@ def small_maps(shape: tuple[int, int, int, int], dtype: torch.dtype, form: torch
 
 
 def _calls(name: str, x: Tensor) -> Iterator[tuple[Any, ...]]:
-    """Yield arguments on the CPU: sizes that are powers of two, and sizes that are not."""
+    """Yield arguments on the CPU: few channels, in sizes that are no powers of two, and many, in sizes that are."""
     form = torch.channels_last if is_channels_last(x) else torch.contiguous_format
-    for channels, h, w, few, flag in ((24, 7, 5, 3, False), (64, 4, 8, 2, True)):  # each is compiled: no more than that
+    for channels, h, w, few, flag in ((24, 7, 5, 3, False), (128, 4, 8, 8, True)):  # each is compiled: no more of them
         if name.endswith("forward"):
             maps = small_maps((2, channels, h, w), x.dtype, form)
             number = few if name == "spatial_forward" else channels // few
