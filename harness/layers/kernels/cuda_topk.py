@@ -2,8 +2,8 @@
 
 A value and its channel become one word: the value's place in the order of numbers, then the channel counted from the
 last, so that of equal values the lower channel is larger, then the sign of a zero. These words are sorted in registers,
-the C of a pixel by one lane or, if many, by several of one warp. They say all of the result but the bits of a NaN, which
-are read again. fp32 has words of 64 bits, bf16 and fp16 of 32. The sizes of the sort are powers of two, given by their
+the C of a pixel by one lane or, if many, by several of one warp. They say all of the result but a NaN's bits, which are
+read again. fp32 has words of 64 bits, bf16 and fp16 of 32. The sizes of the sort are powers of two, given by their
 logarithms; channels that are not there get the lowest word. How fast it is depends on which lane holds what, and that
 on the order of axes.
 """
