@@ -4,7 +4,6 @@ Machines drift, so what is compared is timed in turn, call by call, and only rat
 """
 
 import json
-import math
 import os
 import platform
 import sys
@@ -22,7 +21,6 @@ from harness.spec.files import atomic_write
 Clock = Callable[[], float]
 Measure = Callable[[Callable[[], object]], tuple[float, object]]  # a call → its seconds, and what it returned
 BENCHMARKS = ("ops", "ops-gpu", "epoch", "epoch-gpu", "overhead", "store", "startup")
-_AT_LEAST = 5  # calls whose median is taken
 
 
 @dataclass(frozen=True)
@@ -49,23 +47,19 @@ def in_turn(
     repetitions: int,
     *,
     warm_up: int = 1,
-    enough_s: float = math.inf,
     clock: Clock = time.perf_counter,
     measure: Measure | None = None,
 ) -> dict[str, Timed]:
     """Time candidates strictly in turn, a call of each after a call of each, after `warm_up` such rounds.
 
-    Slow ones are called less often: after `enough_s` seconds in all, but five times at least. `measure` stands in for
-    `timed` with the clock, where another device does the work.
+    `measure` stands in for `timed` with the clock, where another device does the work.
     """
     measure = measure or partial(timed, clock=clock)
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for number in range(-warm_up, repetitions):
-        if number >= _AT_LEAST and sum(map(sum, seconds.values())) > enough_s:
-            break
+    for number in range(warm_up + repetitions):
         for name, work in candidates.items():
             spent, _ = measure(work)
-            if number >= 0:
+            if number >= warm_up:
                 seconds[name].append(spent)
     return {name: Timed(tuple(values)) for name, values in seconds.items()}
 

@@ -19,7 +19,9 @@ from uuid import uuid4
 
 import torch
 
+from harness.bench.gpu_clock import macs_per_s
 from harness.bench.usual import usual_dataset, usual_epoch
+from harness.cost.count import count_config
 from harness.data.dataset import load_dataset
 from harness.execution.local import worker_environment
 from harness.layers.kernels import use_kernels
@@ -115,9 +117,6 @@ def _of_peak(request: AttemptRequest, images_per_s: float) -> float | None:
     device, precision = request.execution.device, request.config["protocol"]["precision"]
     if not device.startswith("cuda"):
         return None
-    from harness.bench.gpu_clock import macs_per_s
-    from harness.cost.count import count_config
-
     return 3 * count_config(request.config)["macs"] * images_per_s / macs_per_s(device, precision)
 
 

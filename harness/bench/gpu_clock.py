@@ -13,6 +13,7 @@ import torch
 from harness.tasks.precision import use_precision
 
 _WAIT_CYCLES = 2_000_000  # about a millisecond: longer than a call and its backward pass take to ask
+_PRODUCT, _PRODUCTS = 8192, 10  # rows of large matrices, and how many products of them are timed
 
 
 def timed_on(device: str, work: Callable[[], object]) -> tuple[float, object]:
@@ -25,9 +26,6 @@ def timed_on(device: str, work: Callable[[], object]) -> tuple[float, object]:
         ended.record()
         ended.synchronize()
     return started.elapsed_time(ended) / 1000, kept
-
-
-_PRODUCT, _PRODUCTS = 8192, 10
 
 
 def macs_per_s(device: str, precision: str) -> float:

@@ -5,8 +5,7 @@ training, memory is kept and lies on huge pages as in a worker, and every call g
 with its graph. The unit is the copy, so that figures of two machines can be compared: ratio_to_clone; ratio_to_bytes
 holds the time against that of moving the bytes that must move (input, output and positions of one byte each, and back)
 at the bandwidth of the copy. On a GPU the time is the GPU's (`gpu_clock`), and tensors that no cache holds are timed
-too: there 1 / ratio_to_bytes is the part of the copy's bandwidth that is reached. A form that takes long there is
-called less often than the others, five times at least: its row says how often.
+too: there 1 / ratio_to_bytes is the part of the copy's bandwidth that is reached.
 """
 
 import math
@@ -31,11 +30,10 @@ from harness.training.process import configure
 Form = Callable[[Tensor, int], Tensor]  # (N, C, H, W), stride → (N, C/s, H, W)
 Op = Literal["spatial", "topk"]
 SHAPES = ((100, 32, 28, 28), (250, 64, 16, 16), (250, 256, 4, 4), (32, 256, 56, 56))
-GPU_SHAPES = (*SHAPES, (1024, 32, 64, 64), (128, 256, 64, 64))  # the last of 2**27 values each
+GPU_SHAPES = (*SHAPES, (1024, 32, 64, 64), (512, 64, 64, 64), (128, 256, 64, 64))  # the last of 2**27 values each
 QUICK_SHAPES = ((10, 32, 14, 14),)
 STRIDES, LAYOUTS, PASSES = (2, 4), ("nchw", "nhwc"), ("forward", "forward+backward")
 REPETITIONS, QUICK_REPETITIONS, BUFFERS = 20, 3, 3
-GPU_ENOUGH_S = 0.5  # of a form and its copies
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 JSON_FIELDS = ("op", "impl", "shape", "stride", "layout", "dtype", "pass", "seconds", "ratio_to_clone")
 
@@ -65,7 +63,6 @@ class OpRow:
     seconds: float
     clone_seconds: float
     best_other: float | None = None  # seconds of the fastest form but this one
-    repetitions: int = REPETITIONS
 
     @property
     def ratio_to_clone(self) -> float:
@@ -99,7 +96,7 @@ class OpRow:
         case["shape"] = list(self.case.shape)
         ratios = {name: getattr(self, name) for name in ("ratio_to_clone", "ratio_to_best", "ratio_to_bytes")}
         speeds = {"gb_per_s": self.gb_per_s, "copy_gb_per_s": self.copy_gb_per_s}
-        return {**case, "impl": self.impl, "seconds": self.seconds, "repetitions": self.repetitions, **ratios, **speeds}
+        return {**case, "impl": self.impl, "seconds": self.seconds, **ratios, **speeds}
 
 
 def _moved(case: OpCase) -> float:
@@ -222,19 +219,11 @@ def _row(case: OpCase, name: str, form: Form, buffers: Sequence[Tensor], repetit
     def clone() -> object:
         return buffers[next(turn) % BUFFERS].detach().clone()
 
-    gpu = _on_gpu(case.device)
-    found = in_turn(
-        {"clone": clone, "pool": pool},
-        repetitions,
-        warm_up=BUFFERS,
-        enough_s=GPU_ENOUGH_S if gpu else math.inf,
-        clock=clock,
-        measure=partial(timed_on, case.device) if gpu else None,
-    )
+    measure = partial(timed_on, case.device) if _on_gpu(case.device) else None
+    found = in_turn({"clone": clone, "pool": pool}, repetitions, warm_up=BUFFERS, clock=clock, measure=measure)
     for buffer in buffers:
         buffer.grad = None
-    pooled = found["pool"]
-    return OpRow(case, name, pooled.median, found["clone"].median, repetitions=len(pooled.seconds))
+    return OpRow(case, name, found["pool"].median, found["clone"].median)
 
 
 def _buffers(case: OpCase) -> list[Tensor]:

@@ -11,7 +11,9 @@ from harness.spec.errors import HarnessError
 
 _FOLDER = Path("results/benchmarks")
 out_option = click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Store the figures in this folder, as NAME.json."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Store the figures in this folder, as NAME.json; a GPU's as NAME-gpu.json.",
 )
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads  [default: all cores]")
 device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
@@ -34,7 +36,7 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--shape", "shapes", metavar="NxCxHxW", multiple=True,
-              help="Tensors  [default: four of the networks'; on a GPU two of 512 MB too]")  # fmt: skip
+              help="Tensors  [default: four of the networks'; on a GPU three of 512 MB too]")  # fmt: skip
 @click.option("--stride", "strides", type=click.IntRange(min=1), multiple=True, help="Strides  [default: 2 and 4]")
 @click.option("--layout", "layouts", type=click.Choice(["nchw", "nhwc"]), multiple=True, help="[default: both]")
 @click.option("--dtype", "dtypes", type=click.Choice(["float32", "bfloat16", "float16"]), multiple=True,

@@ -57,14 +57,6 @@ def test_what_a_call_returns_lives_until_the_clock_was_read():
 CASE = OpCase("spatial", (2, 4, 3, 3), 2, "nchw", "float32", "cpu", "forward")
 
 
-def test_what_is_slow_is_called_less_often_but_five_times():
-    now = iter(range(1000))
-    found = in_turn({"a": lambda: None, "b": lambda: None}, 20, enough_s=7.5, clock=lambda: float(next(now)))
-    assert [len(found[name].seconds) for name in "ab"] == [5, 5], "four rounds of two seconds are enough"
-    found = in_turn({"a": lambda: None}, 20, enough_s=7.5, clock=lambda: float(next(now)))
-    assert len(found["a"].seconds) == 8
-
-
 def test_ratios_of_an_operator():
     first, second, third = compared([OpRow(CASE, name, s, 2.0) for name, s in (("a", 3.0), ("b", 6.0), ("c", 12.0))])
     assert [first.ratio_to_clone, second.ratio_to_clone, third.ratio_to_clone] == [1.5, 3.0, 6.0]
@@ -103,7 +95,7 @@ def test_a_gpu_times_by_its_own_clock_while_the_work_is_asked_for(monkeypatch):
 def test_a_gpu_gets_tensors_that_no_cache_holds():
     assert shapes_for("cpu", quick=False) == SHAPES
     more = set(shapes_for("cuda:0", quick=False)) - set(SHAPES)
-    assert {shape[1] for shape in more} == {32, 256}
+    assert {shape[1] for shape in more} == {32, 64, 256}
     assert all(math.prod(shape) * 2 >= 256 * 10**6 for shape in more)  # in bf16 too
     assert shapes_for("cuda:0", quick=True) == QUICK_SHAPES
 

@@ -38,7 +38,7 @@ def _number(bits, INF: tl.constexpr, MINIMUM: tl.constexpr):
 @triton.jit
 def _takes(found, most):
     """Return whether what is found takes the place of what stands before it: a larger number, or the first NaN."""
-    return (most == most) & ~(found <= most)  # noqa: PLR0124 - a NaN is not
+    return (most <= float("inf")) & ~(found <= most)  # no comparison holds for a NaN
 
 
 @triton.jit

@@ -82,9 +82,14 @@ def _ordered_pairs(cube, up, D: tl.constexpr, AXIS: tl.constexpr, LANES_FROM: tl
 
 
 @triton.jit
-def _merged(cube, D: tl.constexpr, STEPS: tl.constexpr, WHOLE: tl.constexpr, LANES_FROM: tl.constexpr):
-    """Sort bitonic runs of 2**STEPS: all downwards where the run is the `WHOLE`, else in turn down and up."""
-    ACROSS: tl.constexpr = STEPS >= LANES_FROM and not WHOLE
+def _merged(
+    cube, D: tl.constexpr, STEPS: tl.constexpr, GONE: tl.constexpr, WHOLE: tl.constexpr, LANES_FROM: tl.constexpr
+):
+    """Sort bitonic runs of 2**STEPS: all downwards where the run is the `WHOLE`, else in turn down and up.
+
+    GONE: how many axes were reduced away where the axis STEPS is now, of those that LANES_FROM counts.
+    """
+    ACROSS: tl.constexpr = STEPS + GONE >= LANES_FROM and not WHOLE
     up = 0 if WHOLE or ACROSS else _second(D, STEPS)
     if ACROSS:  # a lane knows which way it sorts only as it runs: those upwards sort the complements downwards
         cube = cube ^ -_second(D, STEPS).to(cube.dtype)
@@ -104,13 +109,10 @@ def _largest(word, P2: tl.constexpr, LOG_N: tl.constexpr, LOG_K: tl.constexpr, L
     """
     cube = tl.reshape(word, [2] * (P2 + LOG_N))
     for steps in tl.static_range(1, LOG_K + 1):
-        cube = _merged(cube, P2 + LOG_N, steps, steps == LOG_N, LANES_FROM)
+        cube = _merged(cube, P2 + LOG_N, steps, 0, steps == LOG_N, LANES_FROM)
     for halving in tl.static_range(1, LOG_N - LOG_K + 1):
         cube = tl.max(cube, P2 + LOG_N - halving - LOG_K)  # the axis LOG_K: those above it move down
-        cube = _merged(
-            cube, P2 + LOG_N - halving, LOG_K, halving == LOG_N - LOG_K,
-            LANES_FROM if LANES_FROM <= LOG_K else LANES_FROM - halving if LANES_FROM - halving > LOG_K else LOG_K,  # noqa: FURB136
-        )  # fmt: skip
+        cube = _merged(cube, P2 + LOG_N - halving, LOG_K, halving, halving == LOG_N - LOG_K, LANES_FROM)
     return tl.reshape(cube, [2**P2, 2**LOG_K])
 
 
