@@ -60,12 +60,18 @@ def odd():
     return replace(document, caption=ODD, title=ODD, rows=tuple(rows * 7), notes=tuple(notes))
 
 
+def long(document):
+    """Return a document with as many rows as nearly fill one page and two, with the notes that it has."""
+    rows = document.rows * 3
+    return {f"{count} rows": replace(document, rows=rows[:count]) for count in (7, 8, 9, 10, 11, 12, 13, 20, 23, 24)}
+
+
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory):
     own = tmp_path_factory.mktemp("own") / "pooling.yml"
     own.write_text(OWN)
     stored = {f"{name}, stored": document for name, document in tables(PUBLISHED, own).items()}
-    return tables(None, own) | stored | {"odd": odd()}
+    return tables(None, own) | stored | long(stored["table 2, stored"]) | {"odd": odd()}
 
 
 def test_no_table_is_left_out(documents):

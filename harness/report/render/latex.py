@@ -2,10 +2,11 @@ r"""A table as LaTeX with booktabs: compiles as it stands in a document that has
 any engine.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from harness.report.document import DocCell, DocRow, Document, StatisticsTable
 
@@ -55,13 +56,27 @@ _ACCENTS = {
     "\u0308": r"\"",
     "\u0327": r"\c",
 }
-_ROWS, _COMPARED_ROWS, _SMALL_ROWS = 40, 12, 20  # that fit on a page
-_LINE_PT = 345.0  # the text of an article, ten points on either size of paper
-_SIZES = (  # size, points a character and a column's two margins take at it
-    (r"\footnotesize", 4.15, 12.0),
-    (r"\scriptsize\setlength{\tabcolsep}{3pt}", 3.8, 6.0),
-    (r"\tiny\setlength{\tabcolsep}{2pt}", 3.0, 4.0),
+_SMALL_ROWS = 20  # of statistics, between which a page may end
+_LINE_PT, _PAGE_PT = 345.0, 550.0  # the text of an article, ten points on either size of paper
+_FRAME_PT, _CAPTION_PT = 50.0, 12.0  # what the rules, heads and gaps of a table take; a line of its caption
+
+
+class _Size(NamedTuple):
+    """A size of type: the points that a character, a column's two margins and a line take at it."""
+
+    command: str
+    char: float
+    margins: float
+    line: float
+
+
+_SIZES = (
+    _Size(r"\footnotesize", 4.15, 12.0, 9.5),
+    _Size(r"\scriptsize\setlength{\tabcolsep}{3pt}", 3.8, 6.0, 8.0),
+    _Size(r"\tiny\setlength{\tabcolsep}{2pt}", 3.0, 4.0, 6.0),
 )
+_NOTES = _SIZES[0]
+_BLOCK = 4.5  # lines a row takes beside a paper: its label, three values, a gap
 _Rows = TypeVar("_Rows")
 _SCIENTIFIC = re.compile(r"([+\N{MINUS SIGN}-]?)(\d+(?:\.\d+)?)e([+-]?\d+)")
 
@@ -101,23 +116,21 @@ def to_latex(document: Document) -> str:
 
     Rows that do not fit on a page go on in another environment; statistics and notes with lists stand behind it.
     """
-    pieces = _pieces(document.rows, _COMPARED_ROWS if document.compares else _ROWS)
-    size = _size(document)
+    size, notes = _size(document), _notes(document)
+    pieces = _pages(document, size, notes)
     lines = [r"% needs \usepackage{booktabs}"]
     for number, rows in enumerate(pieces):
         caption = document.caption + (" (continued)" if number else "")
-        lines += [r"\begin{table}[htbp]", r"\centering", rf"\caption{{{escape(caption)}}}", size]
+        lines += [r"\begin{table}[htbp]", r"\centering", rf"\caption{{{escape(caption)}}}", size.command]
         table = _tabular([column.label for column in document.columns], _body(rows, compares=document.compares))
-        lines += (
-            table if size == _SIZES[0][0] else [r"\makebox[\linewidth]{%", *table, "}"]
-        )  # in the middle, if too wide
-        lines += [*(_below(document) if number == len(pieces) - 1 else []), r"\end{table}"]
+        lines += table if size == _SIZES[0] else [r"\makebox[\linewidth]{%", *table, "}"]  # in the middle, if too wide
+        lines += [*(_below(notes) if number == len(pieces) - 1 else []), r"\end{table}"]
     for small in document.statistics:
         lines += _small(small)
     return "\n".join([*lines, *_details(document)]) + "\n"
 
 
-def _size(document: Document) -> str:
+def _size(document: Document) -> _Size:
     """Return the largest size at which the table is no wider than a line of text, by the number of its characters."""
     named = [] if document.compares else [row.label for row in document.rows]
     texts = [[r"xx difference", *named]]
@@ -126,8 +139,25 @@ def _size(document: Document) -> str:
         shown = [cell.ours + ",".join(cell.marks) for cell in cells]
         texts.append([column.label, *shown, *(text or "" for cell in cells for text in (cell.paper, cell.difference))])
     characters = max(sum(max(map(len, column)) for column in texts), *(len(row.label) for row in document.rows), 0)
-    fitting = (size for size, each, margins in _SIZES if characters * each + len(texts) * margins <= _LINE_PT)
-    return next(fitting, _SIZES[-1][0])
+    fitting = (size for size in _SIZES if characters * size.char + len(texts) * size.margins <= _LINE_PT)
+    return next(fitting, _SIZES[-1])
+
+
+def _pages(document: Document, size: _Size, notes: Sequence[str]) -> list[Sequence[DocRow]]:
+    """Return the rows that stand on each page: as many on one as on another, and the notes fit below the last."""
+    row = size.line * (_BLOCK if document.compares else 1)
+    room = _PAGE_PT - _FRAME_PT - _CAPTION_PT * _lines([document.caption + " (continued)"], _CAPTION_PT / 2)
+    full, last = (max(int(points / row), 1) for points in (room, room - _NOTES.line * _lines(notes, _NOTES.char)))
+    rows = document.rows
+    before = math.ceil((len(rows) - last) / full)  # pages before the last
+    if before <= 0:
+        return [rows]
+    kept = len(rows) - min(last, len(rows) // (before + 1))
+    return [*_pieces(rows[:kept], math.ceil(kept / before)), rows[kept:]]
+
+
+def _lines(paragraphs: Sequence[str], char: float) -> int:
+    return sum(math.ceil(len(text) * char / _LINE_PT) for text in paragraphs)
 
 
 def _pieces(rows: Sequence[_Rows], size: int) -> list[Sequence[_Rows]]:
@@ -195,10 +225,14 @@ def _bold(text: str | None, on: bool) -> str:
     return rf"\textbf{{{_number(text)}}}" if on else _number(text)
 
 
-def _below(document: Document) -> list[str]:
-    """Return what stands below the table, within its environment: small paragraphs as wide as the text."""
+def _notes(document: Document) -> list[str]:
+    """Return what stands below the table, a paragraph each."""
     notes = [f"$^{{\\mathrm{{{note.mark}}}}}$~{escape(note.text)}" for note in document.footnotes]
-    notes += [escape(note.text) for note in document.notes if not note.lines]
+    return notes + [escape(note.text) for note in document.notes if not note.lines]
+
+
+def _below(notes: Sequence[str]) -> list[str]:
+    """Return the notes as small paragraphs as wide as the text, within the table's environment."""
     body = [rf"{note}\par" for note in notes]
     frame = [r"\par\medskip", r"\begin{minipage}{\linewidth}", r"\footnotesize\raggedright"]
     return [*frame, *body, r"\end{minipage}"] if notes else []
