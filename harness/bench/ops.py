@@ -1,8 +1,8 @@
 """`harness bench ops`: pooling across channels in every form that people write it, beside a copy of the tensor.
 
-Each form alternates strictly with `clone()` over three buffers, call by call; outputs are allocated anew as in
-training, memory is kept and lies on huge pages as in a worker, and every call goes through the differentiable function
-with its graph. The unit is the copy, so that figures of two machines can be compared: ratio_to_clone; ratio_to_bytes
+Each form alternates strictly with `clone()` over three buffers, call by call; outputs and gradients are allocated anew
+and let go of after each call, as in training (a gradient of maps does not outlive the step) and as the copy is; memory
+is kept and lies on huge pages as in a worker, and every call goes through the differentiable function with its graph. The unit is the copy, so that figures of two machines can be compared: ratio_to_clone; ratio_to_bytes
 holds the time against that of moving the bytes that must move (input, output and positions of one byte each, and back)
 at the bandwidth of the copy. On a GPU the time is the GPU's (`gpu_clock`), and tensors that no cache holds are timed
 too: there 1 / ratio_to_bytes is the part of the copy's bandwidth that is reached.
@@ -210,19 +210,14 @@ def _row(case: OpCase, name: str, form: Form, buffers: Sequence[Tensor], repetit
 
     def pool() -> object:
         x = buffers[next(turn) % BUFFERS]
-        x.grad = None
         y = form(x, case.stride)
-        if case.both != "forward":
-            y.backward(gradient)  # type: ignore[no-untyped-call]
-        return y
+        return y if case.both == "forward" else (y, torch.autograd.grad(y, x, gradient))
 
     def clone() -> object:
         return buffers[next(turn) % BUFFERS].detach().clone()
 
     measure = partial(timed_on, case.device) if _on_gpu(case.device) else None
     found = in_turn({"clone": clone, "pool": pool}, repetitions, warm_up=BUFFERS, clock=clock, measure=measure)
-    for buffer in buffers:
-        buffer.grad = None
     return OpRow(case, name, found["pool"].median, found["clone"].median)
 
 

@@ -18,7 +18,7 @@ from harness.layers.kernels.cpu_groups import (
     forward_more,
     forward_rows,
 )
-from harness.layers.kernels.cpu_vectors import OPTIONS, next_part, word_at
+from harness.layers.kernels.cpu_vectors import OPTIONS, PAGE, next_part, prefetch, word_at
 
 _rows1_1, _rows4_1, _rows8_1 = forward_rows(1, 1), forward_rows(4, 1), forward_rows(8, 1)
 _rows8_2, _rows8_4 = forward_rows(8, 2), forward_rows(8, 4)
@@ -74,7 +74,11 @@ def _forward_row(kind, size, x, y, taken, pixels, stride, flip):
 
 
 def _forward_maps(take: Any, stride: int) -> Any:
-    """Return `_forward_row` for groups low … high of `stride` maps of 8 pixels or more, of which `take` does 8."""
+    """Return `_forward_row` for groups low … high of `stride` maps of 8 pixels or more, of which `take` does 8.
+
+    Of maps smaller than a page several streams lie in one, which processors do not see ahead in: what lies a page
+    further is asked for.
+    """
 
     @njit(**OPTIONS)
     def pool(kind, size, x, y, taken, low, high, pixels, flip):
@@ -82,8 +86,14 @@ def _forward_maps(take: Any, stride: int) -> Any:
         for row in range(low, high):
             o = row * pixels
             here, values, positions = x + o * stride * size, y + o * size, taken + o
-            for p in range(0, pixels - 7, 8):
-                take(kind, here + p * size, values + p * size, positions + p, step, flip)
+            if step < PAGE:
+                for p in range(0, pixels - 7, 8):
+                    for j in range(stride):
+                        prefetch(kind, here + PAGE + j * step + p * size)
+                    take(kind, here + p * size, values + p * size, positions + p, step, flip)
+            else:
+                for p in range(0, pixels - 7, 8):
+                    take(kind, here + p * size, values + p * size, positions + p, step, flip)
             if pixels % 8:
                 p = pixels - 8
                 take(kind, here + p * size, values + p * size, positions + p, step, flip)
