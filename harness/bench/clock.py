@@ -46,22 +46,28 @@ def in_turn(
     candidates: Mapping[str, Callable[[], object]],
     repetitions: int,
     *,
+    seconds: float = 0.0,
     warm_up: int = 1,
     clock: Clock = time.perf_counter,
     measure: Measure | None = None,
 ) -> dict[str, Timed]:
     """Time candidates strictly in turn, a call of each after a call of each, after `warm_up` such rounds.
 
-    `measure` stands in for `timed` with the clock, where another device does the work.
+    There are `repetitions` rounds, and further ones until all have taken `seconds`: a few calls of a tenth of a
+    millisecond would all meet the same neighbour. `measure` stands in for `timed` with the clock, where another device
+    does the work.
     """
     measure = measure or partial(timed, clock=clock)
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for number in range(warm_up + repetitions):
+    found: dict[str, list[float]] = {name: [] for name in candidates}
+    spent, number = 0.0, 0
+    while number < warm_up + repetitions or spent < seconds:
         for name, work in candidates.items():
-            spent, _ = measure(work)
+            took, _ = measure(work)
             if number >= warm_up:
-                seconds[name].append(spent)
-    return {name: Timed(tuple(values)) for name, values in seconds.items()}
+                found[name].append(took)
+                spent += took
+        number += 1
+    return {name: Timed(tuple(values)) for name, values in found.items()}
 
 
 def shape_text(shape: Sequence[int]) -> str:

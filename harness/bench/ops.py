@@ -2,10 +2,11 @@
 
 Each form alternates strictly with `clone()` over three buffers, call by call; outputs and gradients are allocated anew
 and let go of after each call, as in training (a gradient of maps does not outlive the step) and as the copy is; memory
-is kept and lies on huge pages as in a worker, and every call goes through the differentiable function with its graph. The unit is the copy, so that figures of two machines can be compared: ratio_to_clone; ratio_to_bytes
-holds the time against that of moving the bytes that must move (input, output and positions of one byte each, and back)
-at the bandwidth of the copy. On a GPU the time is the GPU's (`gpu_clock`), and tensors that no cache holds are timed
-too: there 1 / ratio_to_bytes is the part of the copy's bandwidth that is reached.
+is kept and lies on huge pages as in a worker, and every call goes through the differentiable function with its graph.
+The unit is the copy, so that figures of two machines can be compared: ratio_to_clone; ratio_to_bytes holds the time
+against that of moving the bytes that must move (input, output and positions of one byte each, and back) at the
+bandwidth of the copy. On a GPU the time is the GPU's (`gpu_clock`), and tensors that no cache holds are timed too:
+there 1 / ratio_to_bytes is the part of the copy's bandwidth that is reached.
 """
 
 import math
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial, reduce
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,9 +34,19 @@ SHAPES = ((100, 32, 28, 28), (250, 64, 16, 16), (250, 256, 4, 4), (32, 256, 56, 
 GPU_SHAPES = (*SHAPES, (1024, 32, 64, 64), (512, 64, 64, 64), (128, 256, 64, 64))  # the last of 2**27 values each
 QUICK_SHAPES = ((10, 32, 14, 14),)
 STRIDES, LAYOUTS, PASSES = (2, 4), ("nchw", "nhwc"), ("forward", "forward+backward")
-REPETITIONS, QUICK_REPETITIONS, BUFFERS = 20, 3, 3
+BUFFERS = 3
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 JSON_FIELDS = ("op", "impl", "shape", "stride", "layout", "dtype", "pass", "seconds", "ratio_to_clone")
+
+
+class Effort(NamedTuple):
+    """How long a form is timed: so many calls at the least, and further ones until it and the copy took `seconds`."""
+
+    repetitions: int
+    seconds: float
+
+
+WHOLE, QUICK = Effort(20, 0.2), Effort(3, 0.0)
 
 
 @dataclass(frozen=True)
@@ -169,27 +180,27 @@ def cases(
                             yield OpCase(op, shape, stride, layout, dtype, device, both)
 
 
-def bench_cases(cases: Sequence[OpCase], repetitions: int, threads: int, say: Callable[[str], None]) -> Iterator[OpRow]:
+def bench_cases(cases: Sequence[OpCase], effort: Effort, threads: int, say: Callable[[str], None]) -> Iterator[OpRow]:
     """Yield the rows of all cases, timed in this process with a worker's threads and memory."""
     with worker_environment(threads):
         for device in dict.fromkeys(case.device for case in cases):
             configure(Execution(device=device, threads=threads, deterministic=False))
         for number, case in enumerate(cases, 1):
-            rows = bench_case(case, repetitions, say)
+            rows = bench_case(case, effort, say)
             ours = [f"{1000 * r.seconds:.3f} ms, {r.ratio_to_clone:.2f} × clone()" for r in rows if r.impl == "harness"]
             say(f"[{number}/{len(cases)}] {case}: {', '.join(ours) or 'left out'}")
             yield from rows
 
 
 def bench_case(
-    case: OpCase, repetitions: int, left_out: Callable[[str], None], clock: Clock = time.perf_counter
+    case: OpCase, effort: Effort, left_out: Callable[[str], None], clock: Clock = time.perf_counter
 ) -> list[OpRow]:
     """Time every form of a case; one that torch does not have for the dtype or device is left out, and said so."""
     buffers = _buffers(case)
     rows = []
     for name, form in FORMS[case.op].items():
         try:
-            rows.append(_row(case, name, form, buffers, repetitions, clock))
+            rows.append(_row(case, name, form, buffers, effort, clock))
         except RuntimeError as error:  # e.g. "max_pool1d" not implemented for 'Half'
             left_out(f"{case.op} {name}, {case.dtype} on {case.device}: {str(error).splitlines()[0]}")
     return compared(rows)
@@ -204,7 +215,7 @@ def compared(rows: Iterable[OpRow]) -> list[OpRow]:
     ]
 
 
-def _row(case: OpCase, name: str, form: Form, buffers: Sequence[Tensor], repetitions: int, clock: Clock) -> OpRow:
+def _row(case: OpCase, name: str, form: Form, buffers: Sequence[Tensor], effort: Effort, clock: Clock) -> OpRow:
     turn = count()
     gradient = torch.ones_like(form(buffers[0].detach(), case.stride))
 
@@ -216,8 +227,11 @@ def _row(case: OpCase, name: str, form: Form, buffers: Sequence[Tensor], repetit
     def clone() -> object:
         return buffers[next(turn) % BUFFERS].detach().clone()
 
-    measure = partial(timed_on, case.device) if _on_gpu(case.device) else None
-    found = in_turn({"clone": clone, "pool": pool}, repetitions, warm_up=BUFFERS, clock=clock, measure=measure)
+    forms = {"clone": clone, "pool": pool}
+    if _on_gpu(case.device):  # whose clock is steady: no further calls
+        found = in_turn(forms, effort.repetitions, warm_up=BUFFERS, measure=partial(timed_on, case.device))
+    else:
+        found = in_turn(forms, effort.repetitions, seconds=effort.seconds, warm_up=BUFFERS, clock=clock)
     return OpRow(case, name, found["pool"].median, found["clone"].median)
 
 

@@ -71,7 +71,7 @@ def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
 
     threads = _use_threads(threads)
     device = _device(device)
-    repetitions = bench_ops.QUICK_REPETITIONS if quick else bench_ops.REPETITIONS
+    effort = bench_ops.QUICK if quick else bench_ops.WHOLE
     cases = bench_ops.cases(
         [_shape(text) for text in shapes] or bench_ops.shapes_for(device, quick=quick),
         strides or bench_ops.STRIDES,
@@ -79,7 +79,7 @@ def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
         dtypes or ("float32",),
         device,
     )
-    rows = [row.as_dict() for row in bench_ops.bench_cases(list(cases), repetitions, threads, _say)]
+    rows = [row.as_dict() for row in bench_ops.bench_cases(list(cases), effort, threads, _say)]
     if not rows:
         raise HarnessError("no stride divides the channels of these shapes: there is nothing to time")
     if plot is not None:

@@ -44,6 +44,13 @@ def test_candidates_are_called_in_turn_and_the_warm_up_does_not_count():
     assert found["a"].median == 2
 
 
+def test_short_calls_are_timed_until_they_have_taken_so_long():
+    clock = FakeClock()
+    found = in_turn({"a": clock.takes(9, 1, 2, 2), "b": clock.takes(9, 1, 2, 2)}, 1, seconds=5, clock=clock)
+    assert found == {"a": Timed((1, 2)), "b": Timed((1, 2))}  # 2 s after the one call asked for, then 6
+    assert in_turn({"a": clock.takes(9, 1, 1)}, 2, seconds=1, clock=clock) == {"a": Timed((1, 1))}
+
+
 def test_what_a_call_returns_lives_until_the_clock_was_read():
     clock = FakeClock()
 

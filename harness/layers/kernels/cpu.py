@@ -18,6 +18,7 @@ from harness.layers.kernels.cpu_layout import LANES64, key_bytes, scratch_bytes
 from harness.layers.memory_format import is_channels_last
 
 _FEW = 1 << 15  # values that one thread does sooner than two
+_SHARES = 8  # parts a thread of a call without scratch memory
 _Function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -45,8 +46,9 @@ def _threads(values: int) -> int:
     return torch.get_num_threads() if values > _FEW and _team() is not None else 1
 
 
-def _call(entry: str, bits: int, threads: int, *words: int) -> None:
-    call = (ctypes.c_int64 * (2 + len(words)))(0, threads, *words)
+def _call(entry: str, bits: int, threads: int, *words: int, shares: int = 1) -> None:
+    """Call a kernel with its words, in `shares` parts a thread: of many, a thread that is held up takes fewer."""
+    call = (ctypes.c_int64 * (2 + len(words)))(0, shares * threads, *words)
     if threads == 1:
         _kernel(entry, bits)(ctypes.addressof(call))
     else:
@@ -73,7 +75,7 @@ def spatial_forward(x: Tensor, stride: int, minimum: bool) -> tuple[Tensor, Tens
         rows, pixels = _rows(y, last)
         flip = 1 << (bits - 1) if minimum else 0
         words = (x.data_ptr(), y.data_ptr(), taken.data_ptr(), rows, pixels, stride, flip)
-        _call("spatial_forward", bits, _threads(x.numel()), *words)
+        _call("spatial_forward", bits, _threads(x.numel()), *words, shares=_SHARES)
     return y, taken
 
 
@@ -84,7 +86,7 @@ def spatial_backward(g: Tensor, taken: Tensor, stride: int) -> Tensor:
     out = _empty(g, g.shape[1] * stride, g.dtype, last)
     if out.numel():
         words = (g.data_ptr(), taken.data_ptr(), out.data_ptr(), *_rows(g, last), stride)
-        _call("spatial_backward", 8 * g.element_size(), _threads(out.numel()), *words)
+        _call("spatial_backward", 8 * g.element_size(), _threads(out.numel()), *words, shares=_SHARES)
     return out
 
 
