@@ -18,7 +18,7 @@ from harness.layers.kernels.cpu_groups import (
     forward_more,
     forward_rows,
 )
-from harness.layers.kernels.cpu_vectors import OPTIONS, PAGE, next_part, prefetch, word_at
+from harness.layers.kernels.cpu_vectors import OPTIONS, next_part, word_at
 
 _rows1_1, _rows4_1, _rows8_1 = forward_rows(1, 1), forward_rows(4, 1), forward_rows(8, 1)
 _rows8_2, _rows8_4 = forward_rows(8, 2), forward_rows(8, 4)
@@ -27,6 +27,15 @@ _flat8_2, _flat8_4 = forward_flat(8, 2), forward_flat(8, 4)
 _back8_2, _back8_4 = backward_rows(8, 2), backward_rows(8, 4)
 _back_more1, _back_more4, _back_more8 = backward_more(1), backward_more(4), backward_more(8)
 _back_flat8_2, _back_flat8_4 = backward_flat(8, 2), backward_flat(8, 4)
+
+
+@njit(**OPTIONS)
+def _one_by_one(map_bytes):
+    """Whether maps of this size are gone through one after another, which processors see ahead in best.
+
+    Not so where several fit into a few lines of memory, nor where what they share would not stay in the first cache.
+    """
+    return 512 <= map_bytes <= 8192
 
 
 @njit(**OPTIONS)
@@ -60,10 +69,8 @@ def _forward_row(kind, size, x, y, taken, pixels, stride, flip):
     """One group of maps. The last vector overlaps the one before it, and writes the same values again."""
     step = pixels * size
     if pixels >= 8:
-        for p in range(0, pixels - 7, 8):
-            _take8(kind, size, x + p * size, y + p * size, taken + p, step, stride, flip)
-        if pixels % 8:
-            p = pixels - 8
+        for q in range(0, pixels, 8):
+            p = min(q, pixels - 8)
             _take8(kind, size, x + p * size, y + p * size, taken + p, step, stride, flip)
     elif pixels >= 4:
         for p in (0, pixels - 4):
@@ -74,11 +81,7 @@ def _forward_row(kind, size, x, y, taken, pixels, stride, flip):
 
 
 def _forward_maps(take: Any, stride: int) -> Any:
-    """Return `_forward_row` for groups low … high of `stride` maps of 8 pixels or more, of which `take` does 8.
-
-    Of maps smaller than a page several streams lie in one, which processors do not see ahead in: what lies a page
-    further is asked for.
-    """
+    """Return `_forward_row` for groups low … high of `stride` maps of 8 pixels or more, of which `take` does 8."""
 
     @njit(**OPTIONS)
     def pool(kind, size, x, y, taken, low, high, pixels, flip):
@@ -86,22 +89,29 @@ def _forward_maps(take: Any, stride: int) -> Any:
         for row in range(low, high):
             o = row * pixels
             here, values, positions = x + o * stride * size, y + o * size, taken + o
-            if step < PAGE:
-                for p in range(0, pixels - 7, 8):
-                    for j in range(stride):
-                        prefetch(kind, here + PAGE + j * step + p * size)
-                    take(kind, here + p * size, values + p * size, positions + p, step, flip)
-            else:
-                for p in range(0, pixels - 7, 8):
-                    take(kind, here + p * size, values + p * size, positions + p, step, flip)
-            if pixels % 8:
-                p = pixels - 8
+            for q in range(0, pixels, 8):
+                p = min(q, pixels - 8)
                 take(kind, here + p * size, values + p * size, positions + p, step, flip)
 
     return pool
 
 
 _forward_maps2, _forward_maps4 = _forward_maps(_rows8_2, 2), _forward_maps(_rows8_4, 4)
+
+
+@njit(**OPTIONS)
+def _forward_map_by_map(kind, size, x, y, taken, low, high, pixels, stride, flip):
+    step = pixels * size
+    for row in range(low, high):
+        o = row * pixels
+        here, values, positions = x + o * stride * size, y + o * size, taken + o
+        for q in range(0, pixels, 8):
+            p = min(q, pixels - 8)
+            _rows8_1(kind, here + p * size, values + p * size, positions + p, step, flip)
+        for j in range(1, stride):
+            for q in range(0, pixels, 8):
+                p = min(q, pixels - 8)
+                _more8(kind, here + j * step + p * size, values + p * size, positions + p, j, flip)
 
 
 @njit(**OPTIONS)
@@ -126,10 +136,8 @@ def _backward_row(kind, size, g, taken, out, pixels, stride):
     step = pixels * size
     for j in range(stride):
         if pixels >= 8:
-            for p in range(0, pixels - 7, 8):
-                _back_more8(kind, g + p * size, taken + p, out + p * size, j)
-            if pixels % 8:
-                p = pixels - 8
+            for q in range(0, pixels, 8):
+                p = min(q, pixels - 8)
                 _back_more8(kind, g + p * size, taken + p, out + p * size, j)
         elif pixels >= 4:
             for p in (0, pixels - 4):
@@ -149,10 +157,8 @@ def _backward_maps(give: Any, stride: int) -> Any:
         for row in range(low, high):
             o = row * pixels
             gradients, positions, there = g + o * size, taken + o, out + o * stride * size
-            for p in range(0, pixels - 7, 8):
-                give(kind, gradients + p * size, positions + p, there + p * size, step)
-            if pixels % 8:
-                p = pixels - 8
+            for q in range(0, pixels, 8):
+                p = min(q, pixels - 8)
                 give(kind, gradients + p * size, positions + p, there + p * size, step)
 
     return spread
@@ -189,6 +195,8 @@ def forward(kind, size, call):
         low, high = rows * part // parts, rows * (part + 1) // parts
         if pixels == 1:
             _forward_groups(kind, size, x, y, taken, low, high, stride, flip)
+        elif _one_by_one(pixels * size):
+            _forward_map_by_map(kind, size, x, y, taken, low, high, pixels, stride, flip)
         elif pixels >= 8 and stride == 2:
             _forward_maps2(kind, size, x, y, taken, low, high, pixels, flip)
         elif pixels >= 8 and stride == 4:
@@ -211,9 +219,9 @@ def backward(kind, size, call):
         low, high = rows * part // parts, rows * (part + 1) // parts
         if pixels == 1:
             _backward_groups(kind, size, g, taken, out, low, high, stride)
-        elif pixels >= 8 and stride == 2:
+        elif pixels >= 8 and stride == 2 and not _one_by_one(pixels * size):
             _backward_maps2(kind, size, g, taken, out, low, high, pixels)
-        elif pixels >= 8 and stride == 4:
+        elif pixels >= 8 and stride == 4 and not _one_by_one(pixels * size):
             _backward_maps4(kind, size, g, taken, out, low, high, pixels)
         else:
             for row in range(low, high):

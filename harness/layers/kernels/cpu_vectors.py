@@ -19,8 +19,6 @@ I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
 
 
-PAGE = 4096  # bytes
-
 OPTIONS = {"error_model": "numpy"}
 """Of numba: no division raises, so that the compiled code needs nothing of numba's."""
 
