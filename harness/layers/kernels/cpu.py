@@ -8,17 +8,17 @@ value is made by one part alone, so the number of threads changes no bit.
 import ctypes
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from harness.layers.kernels import cpu_build
-from harness.layers.kernels.cpu_layout import LANES64, key_bytes, scratch_bytes
+from harness.layers.kernels.cpu_layout import HEADER, LANES64, key_bytes, scratch_bytes
 from harness.layers.memory_format import is_channels_last
 
 _FEW = 1 << 15  # values that one thread does sooner than two
-_SHARES = 8  # parts a thread of a call without scratch memory
+_SHARES = 4  # parts a thread of a call without scratch memory
 _Function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -27,18 +27,26 @@ def _kernel(entry: str, bits: int) -> Any:
     return ctypes.cast(cpu_build.load(entry, bits), _Function)
 
 
+class _Team(NamedTuple):
+    """Of an OpenMP library: GOMP_parallel(function, data, threads, flags), and the address of omp_get_thread_num."""
+
+    parallel: Any
+    thread_number: int
+
+
 @cache
-def _team() -> Any:
-    """Return GOMP_parallel(function, data, threads, flags) of the OpenMP library that torch uses, or None."""
+def _team() -> _Team | None:
+    """Return the threads of the OpenMP library that torch uses, or None."""
     libraries = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
     for name in [*map(str, libraries), None]:
         try:
-            parallel = ctypes.CDLL(name).GOMP_parallel
+            library = ctypes.CDLL(name)
+            parallel, number = library.GOMP_parallel, library.omp_get_thread_num
         except (OSError, AttributeError):
             continue
         parallel.argtypes = [_Function, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
         parallel.restype = None
-        return parallel
+        return _Team(parallel, ctypes.cast(number, ctypes.c_void_p).value or 0)
     return None
 
 
@@ -47,12 +55,16 @@ def _threads(values: int) -> int:
 
 
 def _call(entry: str, bits: int, threads: int, *words: int, shares: int = 1) -> None:
-    """Call a kernel with its words, in `shares` parts a thread: of many, a thread that is held up takes fewer."""
-    call = (ctypes.c_int64 * (2 + len(words)))(0, shares * threads, *words)
-    if threads == 1:
+    """Call a kernel with its words, in `shares` parts a thread: of many, a thread that is held up leaves some."""
+    team = _team() if threads > 1 else None
+    parts, marks = shares * threads, HEADER + len(words)
+    call = (ctypes.c_int64 * (marks + -(-parts // 8)))(
+        8 * marks, parts, threads, team.thread_number if team else 0, *words
+    )
+    if team is None:
         _kernel(entry, bits)(ctypes.addressof(call))
     else:
-        _team()(_kernel(entry, bits), ctypes.addressof(call), threads, 0)
+        team.parallel(_kernel(entry, bits), ctypes.addressof(call), threads, 0)
 
 
 def _empty(x: Tensor, channels: int, dtype: torch.dtype, last: bool) -> Tensor:
@@ -154,6 +166,5 @@ def ready(name: str, x: Tensor) -> Any:
     Raises:
         Exception: whatever a missing or failing compiler raises.
     """
-    entry, bits = name, 8 * x.element_size()
-    _kernel(entry, bits)
+    _kernel(name, 8 * x.element_size())
     return globals()[name]

@@ -1,6 +1,8 @@
 """What compiled kernels and their callers agree on: sizes of scratch memory, and the words of a call.
 
-A call is an array of 64-bit integers: the next part to be done, the number of parts, and the kernel's own words.
+A call is an array of 64-bit integers: where its marks are (bytes from its start), the number of parts and of threads,
+the address of a C function that tells a thread its number, the kernel's own words, and the marks: a byte for each part
+that a thread has taken.
 """
 
 from llvmlite import binding
@@ -8,6 +10,7 @@ from llvmlite import binding
 LANES64 = 8 if binding.get_host_cpu_features().get("avx512f") else 4
 """Values of 64 bits that the sorting networks move at once."""
 
+HEADER = 4  # words of a call before the kernel's own
 BLOCK = 16  # channels that are sorted at once
 TILE = 16  # pixels: a line of memory of fp32
 STAGE_BYTES = 1280  # for a block of values of one vector of pixels, and a word for each vector of a tile

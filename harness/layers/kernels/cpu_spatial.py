@@ -10,6 +10,7 @@ from typing import Any
 
 from numba import njit
 
+from harness.layers.kernels.cpu_call import argument, next_part, parts_of
 from harness.layers.kernels.cpu_groups import (
     backward_flat,
     backward_more,
@@ -18,7 +19,7 @@ from harness.layers.kernels.cpu_groups import (
     forward_more,
     forward_rows,
 )
-from harness.layers.kernels.cpu_vectors import OPTIONS, next_part, word_at
+from harness.layers.kernels.cpu_vectors import OPTIONS
 
 _rows1_1, _rows4_1, _rows8_1 = forward_rows(1, 1), forward_rows(4, 1), forward_rows(8, 1)
 _rows8_2, _rows8_4 = forward_rows(8, 2), forward_rows(8, 4)
@@ -187,9 +188,9 @@ def _backward_groups(kind, size, g, taken, out, low, high, stride):
 @njit(**OPTIONS)
 def forward(kind, size, call):
     """Pool `rows` groups of maps of `pixels` pixels; 1 pixel: groups of neighbours in memory (channels-last)."""
-    x, y, taken, rows = word_at(call + 16), word_at(call + 24), word_at(call + 32), word_at(call + 40)
-    pixels, stride, flip = word_at(call + 48), word_at(call + 56), word_at(call + 64)
-    parts = word_at(call + 8)
+    x, y, taken, rows = argument(call, 0), argument(call, 1), argument(call, 2), argument(call, 3)
+    pixels, stride, flip = argument(call, 4), argument(call, 5), argument(call, 6)
+    parts = parts_of(call)
     part = next_part(call)
     while part < parts:
         low, high = rows * part // parts, rows * (part + 1) // parts
@@ -211,9 +212,9 @@ def forward(kind, size, call):
 @njit(**OPTIONS)
 def backward(kind, size, call):
     """Invert `forward` for a gradient g, as large as y: out, as large as x."""
-    g, taken, out, rows = word_at(call + 16), word_at(call + 24), word_at(call + 32), word_at(call + 40)
-    pixels, stride = word_at(call + 48), word_at(call + 56)
-    parts = word_at(call + 8)
+    g, taken, out, rows = argument(call, 0), argument(call, 1), argument(call, 2), argument(call, 3)
+    pixels, stride = argument(call, 4), argument(call, 5)
+    parts = parts_of(call)
     part = next_part(call)
     while part < parts:
         low, high = rows * part // parts, rows * (part + 1) // parts

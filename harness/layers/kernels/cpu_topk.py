@@ -10,6 +10,7 @@ fp32, 16: bf16), `wide` tells positions of 16 bits from bytes.
 import numpy as np
 from numba import njit
 
+from harness.layers.kernels.cpu_call import argument, next_part, parts_of
 from harness.layers.kernels.cpu_keys import (
     decode_pixels8,
     decode_pixels16,
@@ -39,10 +40,8 @@ from harness.layers.kernels.cpu_vectors import (
     OPTIONS,
     byte_at,
     copy_value,
-    next_part,
     prefetch,
     short_at,
-    word_at,
     zero_bytes,
 )
 
@@ -256,12 +255,12 @@ def forward(kind, size, call):
     There are at least `LANES64` pixels. `smallest` is 0, or -1 for the smallest. `scratch` has, for each part,
     `room` for keys, as `scratch_bytes` says.
     """
-    x, y, taken, scratch = word_at(call + 16), word_at(call + 24), word_at(call + 32), word_at(call + 40)
-    images, channels, pixels, k = word_at(call + 48), word_at(call + 56), word_at(call + 64), word_at(call + 72)
-    last, smallest, wide, room = word_at(call + 80), word_at(call + 88), word_at(call + 96), word_at(call + 104)
+    x, y, taken, scratch = argument(call, 0), argument(call, 1), argument(call, 2), argument(call, 3)
+    images, channels, pixels, k = argument(call, 4), argument(call, 5), argument(call, 6), argument(call, 7)
+    last, smallest, wide, room = argument(call, 8), argument(call, 9), argument(call, 10), argument(call, 11)
     wide_size = 2 if wide else 1
     tiles = (pixels + TILE - 1) // TILE
-    parts = word_at(call + 8)
+    parts = parts_of(call)
     part = next_part(call)
     while part < parts:
         keys = (scratch + part * (TILE // LANES64 * room + STAGE_BYTES) + 63) // 64 * 64
@@ -299,13 +298,13 @@ def _scatter(kind, size, g, taken, out, channels, pixels, k, last, wide, first, 
 @njit(**OPTIONS)
 def backward(kind, size, call):
     """Invert `forward` for a gradient g, as large as y: out, as large as x."""
-    g, taken, out, images = word_at(call + 16), word_at(call + 24), word_at(call + 32), word_at(call + 40)
-    channels, pixels, k, last = word_at(call + 48), word_at(call + 56), word_at(call + 64), word_at(call + 72)
-    wide = word_at(call + 80)
+    g, taken, out, images = argument(call, 0), argument(call, 1), argument(call, 2), argument(call, 3)
+    channels, pixels, k, last = argument(call, 4), argument(call, 5), argument(call, 6), argument(call, 7)
+    wide = argument(call, 8)
     span = _smaller(pixels, 64 + _SCATTER_BYTES // (channels * size))
     units = (pixels + span - 1) // span
     wide_size = 2 if wide else 1
-    parts = word_at(call + 8)
+    parts = parts_of(call)
     part = next_part(call)
     while part < parts:
         for unit in range(images * units * part // parts, images * units * (part + 1) // parts):

@@ -171,11 +171,22 @@ def word_at(typing: Any, address: Any) -> Any:
 
 
 @intrinsic
-def next_part(typing: Any, address: Any) -> Any:
-    """Count the 64-bit integer at an address up, whatever other threads do, and return what it was."""
+def called(typing: Any, address: Any) -> Any:
+    """Call the C function without arguments at an address; return its int as a 64-bit integer."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        counter = builder.inttoptr(arguments[0], I64.as_pointer())
-        return builder.atomic_rmw("add", counter, I64(1), "monotonic")
+        function = builder.inttoptr(arguments[0], ir.FunctionType(I32, []).as_pointer())
+        return builder.sext(builder.call(function, []), I64)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def mark(typing: Any, address: Any) -> Any:
+    """Set the byte at an address, whatever other threads do, and return what it was."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = builder.inttoptr(arguments[0], I8.as_pointer())
+        return builder.zext(builder.atomic_rmw("xchg", byte, I8(1), "monotonic"), I64)
 
     return types.int64(types.int64), codegen

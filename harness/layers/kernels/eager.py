@@ -16,8 +16,8 @@ _PLAIN = frozenset({Tensor, nn.Parameter})
 
 
 def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
-    """Return harness::feature_pool's values, the short way where that may be taken."""
-    if _unwatched(x) and stride <= 256 and (kernel := ops.kernel("spatial_forward", x)) is not None:
+    """Return harness::feature_pool's values of maps that are `wanted`, the short way where that may be taken."""
+    if _unwatched(x) and stride <= 256 and (kernel := ops.ready_kernel("spatial_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _FeaturePool.apply(x, stride, minimum, kernel)  # type: ignore[no-any-return, no-untyped-call]
         return kernel(x, stride, minimum)[0]  # type: ignore[no-any-return]
@@ -25,8 +25,8 @@ def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
 
 
 def topk_pool(x: Tensor, k: int, largest: bool) -> Tensor:
-    """Return harness::topk_pool's values, the short way where that may be taken."""
-    if _unwatched(x) and x.shape[1] <= 2048 and (kernel := ops.kernel("topk_forward", x)) is not None:
+    """Return harness::topk_pool's values of maps that are `wanted`, the short way where that may be taken."""
+    if _unwatched(x) and x.shape[1] <= 2048 and (kernel := ops.ready_kernel("topk_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _TopKPool.apply(x, k, largest, kernel)  # type: ignore[no-any-return, no-untyped-call]
         return kernel(x, k, largest)[0]  # type: ignore[no-any-return]

@@ -6,6 +6,8 @@ them alone, as it does `max`. On any device or dtype without a kernel they compu
 """
 
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -25,16 +27,21 @@ for _schema in (
     _LIBRARY.define(_schema, tags=(torch.Tag.pt2_compliant_tag, torch.Tag.needs_exact_strides))
 
 
+@cache
+def _module(device: str) -> Any:
+    """Return the module with a device's kernels: imported where one is asked for, they want a compiler."""
+    return import_module(f"harness.layers.kernels.{device}")
+
+
 def kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
     """Return the kernel `name` for `x`, or None where plain torch must do."""
-    if not wanted(x):
-        return None
+    return ready_kernel(name, x) if wanted(x) else None
+
+
+def ready_kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
+    """Return the kernel `name` for maps that are `wanted`, or None if it cannot be had."""
     try:
-        if x.is_cuda:
-            from harness.layers.kernels.cuda import ready
-        else:
-            from harness.layers.kernels.cpu import ready
-        function: Callable[..., Any] = ready(name, x)
+        function: Callable[..., Any] = _module(x.device.type).ready(name, x)
     except Exception as reason:  # noqa: BLE001 a compiler may fail in any way; plain torch is always there
         give_up(x.device.type, reason)
         return None

@@ -2,6 +2,7 @@
 
 import math
 from itertools import cycle
+from unittest import mock
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from harness.layers import feature_pool, topk_pool
 from harness.layers.kernels import use_kernels
 
 pytest.importorskip("numba")
+from harness.layers.kernels import cpu
+
 FORMATS = [torch.contiguous_format, torch.channels_last]
 DTYPES = [torch.float32, torch.bfloat16]
 SIZES = [(1, 1), (1, 3), (2, 2), (7, 5), (4, 4), (3, 3), (8, 6)]
@@ -78,7 +81,7 @@ def _from_kernel(y) -> bool:
 @pytest.mark.parametrize("reduce", ["max", "min"])
 @pytest.mark.parametrize("stride", [1, 2, 3, 4, 5, 8, 256])
 def test_spatial(stride, reduce, dtype, memory_format):
-    for h, w in SIZES:
+    for h, w in (*SIZES, (19, 17), (47, 45)):  # maps that are gone through together, one by one, and together again
         x = maps((2, stride * 3, h, w), dtype, memory_format)
         assert_like_plain_torch(lambda x: feature_pool(x, stride, reduce), x)
 
@@ -168,3 +171,24 @@ def test_the_number_of_threads_changes_no_bit():
     for y, gradient in found[1:]:
         assert torch.equal(y, found[0][0])
         assert torch.equal(gradient, found[0][1])
+
+
+def test_parts_of_threads_that_are_not_there_are_done_by_those_that_are():
+    x = torch.randn(9, 48, 19, 13)
+    team = cpu._team()
+    if team is None:
+        pytest.skip("torch has no OpenMP library here whose threads we could use")
+
+    def alone(function, data, threads, flags):
+        assert (threads, flags) == (2, 0)
+        function(data)
+
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with mock.patch.object(cpu, "_team", return_value=team._replace(parallel=alone)):
+            found = feature_pool(x, 3), topk_pool(x, 20)
+    finally:
+        torch.set_num_threads(threads)
+    for one, other in zip(found, (feature_pool(x, 3), topk_pool(x, 20)), strict=True):
+        assert torch.equal(one, other)
