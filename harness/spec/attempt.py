@@ -58,7 +58,7 @@ class Execution:
     device: str = "cpu"  # cpu, cuda:0
     threads: int = 1
     memory_format: str = "auto"  # auto, contiguous, channels_last
-    kernels: str = "auto"  # auto: fast kernels where they fit; torch: plain torch
+    kernels: str = "auto"  # auto: fast kernels where they fit, oneDNN for large linear layers; torch: plain torch
     order: str = "auto"  # auto: channels pooled before what that commutes with; as_written: as the paper writes it
     compile: bool = False
     capture: str = "auto"  # auto: the training step as a CUDA graph on a GPU; off: call by call

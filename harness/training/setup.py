@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from harness.layers.kernels import selected_kernels
+from harness.layers.kernels.linear import use_onednn
 from harness.spec.attempt import AttemptRequest, Execution
 from harness.spec.errors import HarnessError
 from harness.tasks.classification import Classification
@@ -46,6 +48,8 @@ def set_up(request: AttemptRequest, device: torch.device) -> Setup:
     model = task.model(request.config, request.plugin_paths, request.files)
     initialise(model, protocol["initialization"], request.seed)
     set_batch_norm(model, protocol.get("batch_norm"))
+    if device.type == "cpu" and selected_kernels() == "auto" and not request.execution.compile:
+        use_onednn(model)
     return Setup(task, model)
 
 
