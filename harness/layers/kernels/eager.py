@@ -17,7 +17,7 @@ _PLAIN = frozenset({Tensor, nn.Parameter})
 
 def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
     """Return harness::feature_pool's values of maps that are `wanted`, the short way where that may be taken."""
-    if _unwatched(x) and stride <= 256 and (kernel := ops.ready_kernel("spatial_forward", x)) is not None:
+    if unwatched(x) and stride <= 256 and (kernel := ops.ready_kernel("spatial_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _FeaturePool.apply(x, stride, minimum, kernel)  # type: ignore[no-any-return, no-untyped-call]
         return kernel(x, stride, minimum)[0]  # type: ignore[no-any-return]
@@ -26,14 +26,15 @@ def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
 
 def topk_pool(x: Tensor, k: int, largest: bool) -> Tensor:
     """Return harness::topk_pool's values of maps that are `wanted`, the short way where that may be taken."""
-    if _unwatched(x) and x.shape[1] <= 2048 and (kernel := ops.ready_kernel("topk_forward", x)) is not None:
+    if unwatched(x) and x.shape[1] <= 2048 and (kernel := ops.ready_kernel("topk_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _TopKPool.apply(x, k, largest, kernel)  # type: ignore[no-any-return, no-untyped-call]
         return kernel(x, k, largest)[0]  # type: ignore[no-any-return]
     return torch.ops.harness.topk_pool(x, k, largest)[0]  # type: ignore[no-any-return]
 
 
-def _unwatched(x: Tensor) -> bool:
+def unwatched(x: Tensor) -> bool:
+    """Return whether nothing watches or rewrites operators on `x`: a plain tensor, no compiler, tracer or mode."""
     return (
         not torch.compiler.is_compiling()
         and type(x) in _PLAIN
@@ -44,7 +45,7 @@ def _unwatched(x: Tensor) -> bool:
 
 
 def _gradient(operator: Any, name: str, g: Tensor, taken: Tensor, number: int) -> Tensor:
-    kernel = None if torch.is_grad_enabled() or not _unwatched(g) else ops.kernel(name, g)
+    kernel = None if torch.is_grad_enabled() or not unwatched(g) else ops.kernel(name, g)
     result: Tensor = (operator if kernel is None else kernel)(g, taken, number)
     return result
 

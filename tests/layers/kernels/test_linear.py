@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from harness.layers.kernels import linear
 
@@ -68,6 +69,9 @@ def test_all_else_is_torch_s():
         with torch.autocast("cpu", torch.bfloat16):
             assert layer(x).dtype == torch.bfloat16
         assert torch.func.vmap(layer)(x).shape == (4, 20)
+        with FlopCounterMode(display=False) as counter:
+            layer(x)
+        assert counter.get_total_flops() == 2 * 4 * 30 * 20
         assert layer.double()(x.double()).dtype == torch.float64
 
 
