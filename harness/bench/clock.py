@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 from harness.spec.files import atomic_write
+from harness.spec.processor import processor_name
 
 Clock = Callable[[], float]
 Measure = Callable[[Callable[[], object]], tuple[float, object]]  # a call → its seconds, and what it returned
@@ -89,7 +90,7 @@ def machine(threads: int | None = None) -> dict[str, Any]:
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": threads or torch.get_num_threads(),
         "gpu": gpu,
@@ -120,12 +121,3 @@ def _without_folders(word: str) -> str:
     option, equals, value = word.rpartition("=")
     path = Path(value)
     return f"{option}{equals}{path.name}" if path.is_absolute() else word
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -9,11 +9,12 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from harness.spec.processor import processor_facts, processor_name
 
 _PACKAGES = ("harness", "torch", "torchvision", "numpy", "scikit-learn")
 
@@ -52,13 +53,8 @@ def _has_gpu() -> bool:
 
 @cache
 def _cpu_name() -> str:
-    said: dict[str, str] = {}
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            said.setdefault(name.strip(), value.strip())
-    model = said.get("model name") or platform.processor() or platform.machine()
-    return f"{model} ({_cpu_capability(frozenset(said.get('flags', '').split()))}, {os.cpu_count()} cores)"
+    flags = frozenset(processor_facts().get("flags", "").split())
+    return f"{processor_name()} ({_cpu_capability(flags)}, {os.cpu_count()} cores)"
 
 
 _CAPABILITIES = {

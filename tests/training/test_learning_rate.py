@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from harness.layers.kernels import KERNELS, linear, use_kernels
 from harness.training import train
 from harness.training.engine import PlainStep
 from harness.training.learning_rate import LearningRate
@@ -97,6 +98,17 @@ def test_weights_stay_in_fp32_under_bf16(ask):
     setup.model.conv2.register_forward_hook(lambda _m, _i, output: inside.append(output.dtype))
     setup.task.loss(setup.model, torch.arange(4))
     assert inside == [torch.bfloat16]
+
+
+@pytest.mark.skipif(not linear._works(), reason="this torch has no oneDNN")
+def test_large_layers_compute_by_onednn_but_for_plain_torch(ask, monkeypatch):
+    monkeypatch.setattr(linear, "_faster", lambda: True)
+    kinds = []
+    for kernels in KERNELS:
+        use_kernels(kernels)
+        kinds.append([type(layer) for layer in (set_up(ask(), CPU).model.fc1, set_up(ask(), CPU).model.fc2)])
+    use_kernels("auto")
+    assert kinds == [[linear.OneDNNLinear, torch.nn.Linear], [torch.nn.Linear] * 2]
 
 
 def test_batch_normalisation_takes_the_protocols_decay_and_epsilon():

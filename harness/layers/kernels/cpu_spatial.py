@@ -69,7 +69,15 @@ def _take1(kind, size, x, y, taken, step, stride, flip):
 def _forward_row(kind, size, x, y, taken, pixels, stride, flip):
     """One group of maps. The last vector overlaps the one before it, and writes the same values again."""
     step = pixels * size
-    if pixels >= 8:
+    if _one_by_one(step):
+        for j in range(stride):
+            for q in range(0, pixels, 8):
+                p = min(q, pixels - 8)
+                if j == 0:
+                    _rows8_1(kind, x + p * size, y + p * size, taken + p, step, flip)
+                else:
+                    _more8(kind, x + j * step + p * size, y + p * size, taken + p, j, flip)
+    elif pixels >= 8:
         for q in range(0, pixels, 8):
             p = min(q, pixels - 8)
             _take8(kind, size, x + p * size, y + p * size, taken + p, step, stride, flip)
@@ -98,21 +106,6 @@ def _forward_maps(take: Any, stride: int) -> Any:
 
 
 _forward_maps2, _forward_maps4 = _forward_maps(_rows8_2, 2), _forward_maps(_rows8_4, 4)
-
-
-@njit(**OPTIONS)
-def _forward_map_by_map(kind, size, x, y, taken, low, high, pixels, stride, flip):
-    step = pixels * size
-    for row in range(low, high):
-        o = row * pixels
-        here, values, positions = x + o * stride * size, y + o * size, taken + o
-        for q in range(0, pixels, 8):
-            p = min(q, pixels - 8)
-            _rows8_1(kind, here + p * size, values + p * size, positions + p, step, flip)
-        for j in range(1, stride):
-            for q in range(0, pixels, 8):
-                p = min(q, pixels - 8)
-                _more8(kind, here + j * step + p * size, values + p * size, positions + p, j, flip)
 
 
 @njit(**OPTIONS)
@@ -190,17 +183,16 @@ def forward(kind, size, call):
     """Pool `rows` groups of maps of `pixels` pixels; 1 pixel: groups of neighbours in memory (channels-last)."""
     x, y, taken, rows = argument(call, 0), argument(call, 1), argument(call, 2), argument(call, 3)
     pixels, stride, flip = argument(call, 4), argument(call, 5), argument(call, 6)
+    together = pixels >= 8 and not _one_by_one(pixels * size)
     parts = parts_of(call)
     part = next_part(call)
     while part < parts:
         low, high = rows * part // parts, rows * (part + 1) // parts
         if pixels == 1:
             _forward_groups(kind, size, x, y, taken, low, high, stride, flip)
-        elif _one_by_one(pixels * size):
-            _forward_map_by_map(kind, size, x, y, taken, low, high, pixels, stride, flip)
-        elif pixels >= 8 and stride == 2:
+        elif together and stride == 2:
             _forward_maps2(kind, size, x, y, taken, low, high, pixels, flip)
-        elif pixels >= 8 and stride == 4:
+        elif together and stride == 4:
             _forward_maps4(kind, size, x, y, taken, low, high, pixels, flip)
         else:
             for row in range(low, high):
@@ -214,15 +206,16 @@ def backward(kind, size, call):
     """Invert `forward` for a gradient g, as large as y: out, as large as x."""
     g, taken, out, rows = argument(call, 0), argument(call, 1), argument(call, 2), argument(call, 3)
     pixels, stride = argument(call, 4), argument(call, 5)
+    together = pixels >= 8 and not _one_by_one(pixels * size)
     parts = parts_of(call)
     part = next_part(call)
     while part < parts:
         low, high = rows * part // parts, rows * (part + 1) // parts
         if pixels == 1:
             _backward_groups(kind, size, g, taken, out, low, high, stride)
-        elif pixels >= 8 and stride == 2 and not _one_by_one(pixels * size):
+        elif together and stride == 2:
             _backward_maps2(kind, size, g, taken, out, low, high, pixels)
-        elif pixels >= 8 and stride == 4 and not _one_by_one(pixels * size):
+        elif together and stride == 4:
             _backward_maps4(kind, size, g, taken, out, low, high, pixels)
         else:
             for row in range(low, high):

@@ -7,7 +7,6 @@ rounding alone; on one machine they are the same each time.
 
 import warnings
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from harness.layers.kernels.eager import unwatched
+from harness.spec.processor import processor_facts
 
 _LARGE = 2_000_000  # weights
 
@@ -39,7 +39,8 @@ class OneDNNLinear(nn.Linear):
         """Return x·Wᵀ + b, (…, out), of x, (…, in)."""
         if not self._fits(x):
             return super().forward(x)
-        return _Product.apply(x.flatten(0, -2), self.weight, self.bias).unflatten(0, x.shape[:-1])  # type: ignore[no-any-return, no-untyped-call]
+        product: Tensor = _Product.apply(x.flatten(0, -2), self.weight, self.bias)  # type: ignore[no-untyped-call]
+        return product.view(*x.shape[:-1], self.out_features)
 
     def _fits(self, x: Tensor) -> bool:
         return (
@@ -76,17 +77,14 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product
 
 
-@cache
 def _faster() -> bool:
-    """Whether this is a processor of AMD's."""
-    cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.exists() and "AuthenticAMD" in cpuinfo.read_text(encoding="utf-8", errors="replace")
+    return processor_facts().get("vendor_id") == "AuthenticAMD"
 
 
 @cache
 def _works() -> bool:
     """Whether torch has oneDNN's operator as it is known here. One that is there and differs is told of, once."""
-    if not torch._C._has_mkldnn or not torch.backends.mkldnn.enabled:  # noqa: SLF001
+    if not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:  # type: ignore[no-untyped-call]
         return False
     try:
         x, weight = (torch.arange(n, dtype=torch.float32, device="cpu").remainder(7).view(-1, 6) for n in (24, 30))
