@@ -5,11 +5,17 @@ of Python is left out or written alike: empty fields, empty pieces of f-strings,
 and an older one escapes. A set of modules is digested with everything that they import from where they are: ours from
 `harness` (but for `harness.spec`, whose effect is in the configuration, and so in the key), a plug-in from its own
 package or folder, and never ours. A plug-in's imports also run the `__init__` of each package that they lead through.
+
+Our own modules may move: an import of ours counts as the names that it brings and the contents of the module that they
+come from, in no order, and the digests of modules are joined without their names. A plug-in's digest, which is part of
+trial keys, keeps the names.
 """
 
 import ast
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from unicodedata import ucd_3_2_0
@@ -23,8 +29,16 @@ Finder = Callable[[str], Path | None]
 
 
 def code_digest(modules: Iterable[str], without: Collection[str] = ()) -> str:
-    """Return the digest of modules of ours with what they import of ours, but `without` some: 16 hexadecimal digits."""
-    return _hash(_follow(modules, lambda name: None if name in without else _find_ours(name)))
+    """Return the digest of modules of ours with what they import of ours, but `without` some: 16 hexadecimal digits.
+
+    It depends on what the modules hold, not on what they are called or where they lie.
+    """
+
+    def find(name: str) -> Path | None:
+        return None if name in without else _find_ours(name)
+
+    contents = {_content(source, find) for source in _follow_ours(modules, find).values() if source != _EMPTY}
+    return hashlib.sha256("\n".join(sorted(contents)).encode()).hexdigest()[:DIGITS]
 
 
 def plugin_digest(module: str, root: Path) -> str:
@@ -99,6 +113,100 @@ def _find_ours(name: str) -> Path | None:
     return find_module(name, _PACKAGE.parent)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A module of ours as its digest sees it.
+
+    `text` is its tree without its imports of ours, with a marker in place of each name of a module of ours.
+    `brought` are its imports of ours: module, name in it ("" for the module itself), name here.
+    """
+
+    text: str
+    brought: tuple[tuple[str, str, str], ...]
+
+    def digest(self, identity: Callable[[str], str]) -> str:
+        """Return the module's digest, given what stands for each module that it imports from."""
+        text = _MARKER.sub(lambda marker: identity(marker[1]), self.text)
+        names = sorted(f"{identity(module)} {name} {here if name else ''}" for module, name, here in self.brought)
+        return hashlib.sha256("\n".join([text, *names]).encode()).hexdigest()
+
+
+_MARKER = re.compile(r"<module ([\w.]+)>")
+
+
+def _follow_ours(modules: Iterable[str], find: Finder) -> dict[str, _Source]:
+    """Return modules of ours with all that they import of ours, as far as `find` knows the names."""
+    found: dict[str, _Source] = {}
+    todo = list(modules)
+    while todo:
+        name = todo.pop()
+        path = find(name)
+        if name not in found and path is not None:
+            found[name] = _source(path, name)
+            todo.extend(module for module, _, _ in found[name].brought)
+    return found
+
+
+def _content(source: _Source, find: Finder) -> str:
+    """Return the digest of a module of ours, in which each name of ours counts by the module that it comes from.
+
+    That module counts by its own text alone: imports may go round.
+    """
+
+    def identity(module: str) -> str:
+        path = find(module)
+        return "" if path is None else _source(path, module).digest(lambda _: "")
+
+    return source.digest(identity)
+
+
+def _source(path: Path, name: str) -> _Source:
+    stat = path.stat()
+    return _read_source(path, name, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=512)
+def _read_source(path: Path, name: str, _mtime_ns: int, _size: int) -> _Source:
+    tree = ast.parse(path.read_bytes(), filename=path.name)
+    imports = _OurImports(name if path.name == "__init__.py" else name.rpartition(".")[0])
+    tree = imports.visit(tree)
+    modules = {here: module for module, name_there, here in imports.brought if not name_there}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in modules:
+            node.id = f"<module {modules[node.id]}>"
+    return _Source("".join(_dump(tree)), tuple(imports.brought))
+
+
+class _OurImports(ast.NodeTransformer):
+    """Takes the imports of ours out of a tree and keeps what they bring; relative ones start from `package`."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+        self.brought: list[tuple[str, str, str]] = []
+
+    def visit_Import(self, node: ast.Import) -> ast.Import | None:
+        """Keep what `import harness.a as b` brings; other modules imported by the same line stay."""
+        ours = [alias for alias in node.names if _is_ours(alias.name)]
+        self.brought += [(alias.name, "", alias.asname or _PACKAGE.name) for alias in ours]
+        node.names = [alias for alias in node.names if not _is_ours(alias.name)]
+        return node if node.names else None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        """Keep what `from harness.a import b` brings, which may be a module itself."""
+        origin = _origin(node, self.package)
+        if not _is_ours(origin):
+            return node
+        for alias in node.names:
+            module, here = f"{origin}.{alias.name}", alias.asname or alias.name
+            is_module = find_module(module, _PACKAGE.parent) is not None
+            self.brought.append((module, "", here) if is_module else (origin, alias.name, here))
+        return None
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] == _PACKAGE.name
+
+
 def _hash(modules: Mapping[str, str]) -> str:
     """Return one digest of the digests of modules, in order of name."""
     text = "\n".join(f"{name} {digest}" for name, digest in sorted(modules.items()))
@@ -157,12 +265,17 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".") if package else []
-            base = parents[: len(parents) - node.level + 1] if node.level else []
-            origin = ".".join([*base, *([node.module] if node.module else [])])
+            origin = _origin(node, package)
             if origin:
                 yield origin
             yield from (f"{origin}.{alias.name}" if origin else alias.name for alias in node.names)
+
+
+def _origin(node: ast.ImportFrom, package: str) -> str:
+    """Return what `from ORIGIN import …` names, seen from `package`; "" for a relative import outside of packages."""
+    parents = package.split(".") if package else []
+    base = parents[: len(parents) - node.level + 1] if node.level else []
+    return ".".join([*base, *([node.module] if node.module else [])])
 
 
 def _dump(node: object) -> Iterator[str]:
@@ -208,3 +321,4 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 _NOTHING = hashlib.sha256("".join(_dump(ast.parse(""))).encode()).hexdigest()
 """The digest of an empty module."""
+_EMPTY = _Source("".join(_dump(ast.parse(""))), ())

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -224,7 +225,7 @@ def test_a_plug_in_is_followed_in_its_own_place_only(tmp_path):
 
 
 def followed(*modules: str) -> set[str]:
-    return set(digests._follow(modules, digests._find_ours))
+    return set(digests._follow_ours(modules, digests._find_ours))
 
 
 def test_of_ours_the_specification_and_what_has_no_effect_are_left_out():
@@ -244,6 +245,119 @@ def test_ours_depend_on_the_set_and_not_on_its_order():
     one = code_digest(["harness.layers.spatial", "harness.layers.topk"])
     assert one == code_digest(["harness.layers.topk", "harness.layers.spatial", "harness.layers.topk"])
     assert one != code_digest(["harness.layers.spatial"])
+
+
+BEFORE = {
+    "training/__init__": "",
+    "training/train": (
+        "import torch\n"
+        "import harness.layers.kernels as fast\n"
+        "from harness.layers.spatial import Spatial as Pool, build\n"
+        "from harness.tasks import labels\n"
+        "from harness.training.outcome import Outcome\n"
+        "def f(x):\n"
+        "    from harness.layers import kernels\n"
+        "    return Pool(build(x)), labels.read(fast.go(kernels.go(Outcome)))\n"
+    ),
+    "training/outcome": "class Outcome:\n    code = 1\n",
+    "layers/__init__": "",
+    "layers/spatial": "class Spatial:\n    stride = 2\ndef build(x):\n    return x\n",
+    "layers/topk": "class TopK:\n    stride = 2\ndef build(x):\n    return -x\n",
+    "layers/kernels": "from .topk import build as second\ndef go(x):\n    return second(x)\n",
+    "tasks/__init__": "",
+    "tasks/labels": "def read(x):\n    return x\n",
+}
+AFTER = {  # the same, in other folders under other names
+    "core/loop": (
+        "import torch\n"
+        "from harness.core.result import Outcome\n"
+        "from harness.science import quick as fast\n"
+        "from harness.science.pool import Spatial as Pool, build\n"
+        "from harness.truth import names\n"
+        "def f(x):\n"
+        "    import harness.science.quick as quick\n"
+        "    return Pool(build(x)), names.read(fast.go(quick.go(Outcome)))\n"
+    ),
+    "core/result": BEFORE["training/outcome"],
+    "core/__init__": '"""Words."""\n',
+    "science/pool": BEFORE["layers/spatial"],
+    "science/order": BEFORE["layers/topk"],
+    "science/quick": BEFORE["layers/kernels"].replace(".topk", "harness.science.order"),
+    "truth/names": BEFORE["tasks/labels"],
+}
+
+
+@pytest.fixture
+def own_digest(tmp_path, monkeypatch):
+    """Return the digest of a module of a package that stands in for ours, of files by their names."""
+
+    def made(files, module):
+        root = tmp_path / str(len(list(tmp_path.iterdir()))) / "harness"
+        for name, text in files.items():
+            path = root / f"{name}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        monkeypatch.setattr(digests, "_PACKAGE", root)
+        return code_digest([f"harness.{module}"])
+
+    return made
+
+
+def test_code_of_ours_may_move_and_be_renamed(own_digest):
+    assert own_digest(BEFORE, "training.train") == own_digest(AFTER, "core.loop")
+
+
+def test_a_real_module_may_be_renamed(tmp_path, monkeypatch):
+    """As a refactoring does it: the file, and every import of it."""
+    before = code_digest(["harness.training.train"])
+    root = tmp_path / "harness"
+    shutil.copytree(digests._PACKAGE, root, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(digests, "_PACKAGE", root)
+    assert code_digest(["harness.training.train"]) == before
+    renamed = {
+        "harness.training.outcome": "harness.training.a_new_name",
+        "harness.layers.kernels.ops": "harness.layers.x",
+    }
+    for old, new in renamed.items():
+        tmp_path.joinpath(*old.split(".")).with_suffix(".py").rename(
+            tmp_path.joinpath(*new.split(".")).with_suffix(".py")
+        )
+    for path in root.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        moved = text.replace("from harness.layers.kernels import ops", "from harness.layers import x as ops")
+        for old, new in renamed.items():
+            moved = moved.replace(old, new)
+        if moved != text:
+            path.write_text(moved, encoding="utf-8")
+    assert {"harness.training.a_new_name", "harness.layers.x"} <= followed("harness.training.train")
+    assert code_digest(["harness.training.train"]) == before
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("training/outcome", "code = 1", "code = 2"),
+        ("layers/topk", "-x", "+x"),  # reached through another module
+        ("tasks/labels", "return x", "return 2 * x"),
+        ("training/train", "spatial import Spatial as Pool, build", "topk import TopK as Pool, build"),
+        ("training/train", "labels.read", "labels.write"),
+        ("training/train", "kernels.go", "labels.go"),  # the same function of another module
+        ("training/train", "import torch", "import torch as t"),
+    ],
+)
+def test_code_of_ours_counts_wherever_it_lies(own_digest, module, old, new):
+    changed = {**BEFORE, module: BEFORE[module].replace(old, new)}
+    assert changed != BEFORE
+    assert own_digest(changed, "training.train") != own_digest(BEFORE, "training.train")
+
+
+def test_a_name_counts_by_the_module_of_ours_that_it_comes_from(own_digest):
+    """Both modules are followed either way: which of them the function is taken from is all that differs."""
+    both = BEFORE["training/train"] + "from harness.layers.topk import build as other\ndef g(x):\n    return other(x)\n"
+    swapped = both.replace("spatial import Spatial as Pool, build", "spatial import Spatial as Pool, build as other")
+    swapped = swapped.replace("topk import build as other", "topk import build")
+    one = own_digest({**BEFORE, "training/train": both}, "training.train")
+    assert own_digest({**BEFORE, "training/train": swapped}, "training.train") != one
 
 
 def test_a_trial_counts_the_code_of_its_own_compressor_only(study_file, monkeypatch):
@@ -269,13 +383,13 @@ def test_what_only_a_gpu_runs_counts_there_alone(study_file, monkeypatch):
         device: attempt_digest(config, [DATASETS["digits"]], device=device) for device in ("cpu", "cuda:0", "cuda:1")
     }
     assert before["cuda:0"] == before["cuda:1"] != before["cpu"]
-    read = digests._read
+    read = digests._read_source
 
     def edited(path, name, *stat):
-        digest, imports = read(path, name, *stat)
-        return (f"{digest}x" if name == "harness.training.capture" else digest), imports
+        source = read(path, name, *stat)
+        return replace(source, text=f"{source.text}x") if name == "harness.training.capture" else source
 
-    monkeypatch.setattr(digests, "_read", edited)
+    monkeypatch.setattr(digests, "_read_source", edited)
     code._digest.cache_clear()
     after = {device: attempt_digest(config, [DATASETS["digits"]], device=device) for device in before}
     code._digest.cache_clear()
