@@ -67,7 +67,7 @@ def test_imports_flow_one_way(path):
 
 def test_a_file_holds_one_concept():
     long = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in MODULES}
-    assert {name: lines for name, lines in long.items() if lines > 320} == {}
+    assert {name: lines for name, lines in long.items() if lines > 500} == {}
 
 
 def _modules_after(code):
