@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import harness
 from harness.cli import main
 from harness.cli.app import LazyGroup
 from harness.cli.common import print_json
@@ -42,6 +43,11 @@ def call(tmp_path, monkeypatch):
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
     return invoke
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "harness", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"python -m harness, version {harness.__version__}\n"
 
 
 def _commands(command, path=()):
