@@ -47,7 +47,7 @@ def call(tmp_path, monkeypatch):
 
 def test_the_package_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "harness", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"python -m harness, version {harness.__version__}\n"
+    assert done.stdout == f"harness, version {harness.__version__}\n"
 
 
 def _commands(command, path=()):
