@@ -144,6 +144,8 @@ def evidence(finding: Finding) -> str:
         parts.append(f"beside it, deciding nothing: {finding.beside}")
     if finding.timed_on is not None:
         parts.append(f"on {finding.timed_on}")
+    if finding.elsewhere:
+        parts.append(f"elsewhere, deciding nothing: {finding.elsewhere}")
     if finding.p is not None and finding.p_against is not None:
         both = f"p that it holds {p_text(finding.p)}, that it fails {p_text(finding.p_against)}"
         parts.append(f"{both}, each one-sided after Holm, over {len(finding.seeds)} seeds")
@@ -156,11 +158,14 @@ def evidence(finding: Finding) -> str:
 
 
 def _ends(finding: Finding) -> str:
-    """Return " [-0.001, 0.002] (95%)" of an effect over seeds, " [1.1, 1.3] (least and most)" of times."""
+    """Return " [-0.001, 0.002] (95%)" of an effect over seeds, " [1.1, 1.3] (least and most of 5 sessions)" of
+    times.
+    """
     if finding.interval is None:
         return ""
     low, high = finding.interval
-    return f" [{low:.3g}, {high:.3g}] ({'least and most' if finding.test == 'timing' else '95%'})"
+    of = f"least and most of {len(finding.sessions)} sessions" if finding.test == "timing" else "95%"
+    return f" [{low:.3g}, {high:.3g}] ({of})"
 
 
 def _entry(entry: Misprint) -> list[str]:

@@ -5,10 +5,13 @@
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from harness.report.claims.claim import Claim
-from harness.report.claims.values import Measured
 from harness.report.stats import one_sided
+
+SESSIONS = 5
+"""Sessions that must agree before a claim on time has a verdict."""
 
 
 def margin(claim: Claim) -> float:
@@ -46,6 +49,11 @@ def mean_gap(gaps: Sequence[float]) -> float:
     return math.fsum(gaps) / len(gaps)
 
 
+def middle(claim: Claim, gaps: Sequence[float]) -> float:
+    """Return the gap that is shown: the mean over seeds; of times the median over sessions."""
+    return median(gaps) if claim.test == "timing" else mean_gap(gaps)
+
+
 def effect_of(claim: Claim, gap: float) -> float:
     """Return a gap on the claim's scale: as it is, or as a ratio."""
     return math.exp(gap) if claim.scale == "ratio" else gap
@@ -71,10 +79,10 @@ def points(claim: Claim, gap: float) -> bool | None:
     return reaches(claim, gap)
 
 
-def timed_way(claim: Claim, measured: Measured) -> bool | None:
-    """Return whether the medians of two timings reach a claim's bound; None where it lies within their spread."""
-    found = {reaches(claim, gap) for gap in ((measured.timed and measured.timed.ends) or ())}
-    return None if len(found) > 1 else reaches(claim, mean_gap(measured.gaps))
+def timed_way(claim: Claim, gaps: Sequence[float]) -> bool | None:
+    """Return whether times reach a claim's bound; None if fewer than `SESSIONS` sessions, or not all of them, agree."""
+    ways = {reaches(claim, gap) for gap in gaps}
+    return ways.pop() if len(gaps) >= SESSIONS and len(ways) == 1 else None
 
 
 def bound_of(claim: Claim) -> str:
@@ -93,8 +101,12 @@ def rule(claim: Claim, alpha: float) -> str:
     """Return what decides a claim, in a sentence."""
     effect = f"{claim.effect:.4g}"
     if claim.test != "sign_flip":
-        what = "the count" if claim.test == "arithmetic" else "the medians of two timings on one device"
-        return f"{what}, as a {claim.scale}, {bound_of(claim)}; no test of chance"
+        if claim.test == "arithmetic":
+            return f"the count, as a {claim.scale}, {bound_of(claim)}; no test of chance"
+        return (
+            f"the medians of a session, as a {claim.scale}, {bound_of(claim)}, in every session on one device and in at"
+            f" least {SESSIONS}; descriptive, no test of chance"
+        )
     kind = {"superiority": "above no difference, and a mean of at least", "non_inferiority": "not worse by",
             "equivalence": "within, either way,"}  # fmt: skip
     return (

@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
-from harness.report.tables.timings import Composition, Place, clean_timings, place_of
+from harness.report.tables.timings import Composition, Place, Session, sessions
 from harness.spec.attempt import Point, unflagged
 from harness.store.records import AttemptRecord, Snapshot
 
@@ -38,16 +38,16 @@ class Measured:
     gaps: tuple[float, ...]
     missing: tuple[str, ...] = ()  # trials of which this quantity is not stored
     runs: int = 0  # seeds of which a run of each trial is stored, whether it has the quantity or not
-    timed: "Timed | None" = None  # how times were taken
+    timed: "Timed | None" = None  # how times were taken: then a gap per session
 
 
 @dataclass(frozen=True)
 class Timed:
-    """On what the times of a claim were taken, and how sure their gap is."""
+    """On what the times of a claim were taken, in which sessions, and what they give on other devices."""
 
     place: Place
-    repetitions: int  # of the trial that was timed less often: epochs, or passes over the test set
-    ends: tuple[float, float] | None  # the least and the most gap that they give; None where one was timed once
+    sessions: tuple[str, ...]  # when each began, oldest first
+    elsewhere: tuple[tuple[Place, tuple[float, ...]], ...] = ()  # gaps per session, which decide nothing
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Stored:
         """Return a claim's gaps; `keys` names other trials in place of the family's own.
 
         Times are those of plain torch in the paper's order, and where these are not stored ours, unless `composed` says
-        which; both on the device that was timed last, by as many threads.
+        which; both on the device that has the most sessions, by as many threads, and with a gap per session.
         """
         keys = self.keys(family, family.quantities[claim.quantity]) if keys is None else keys
         timed = None
@@ -92,11 +92,8 @@ class Stored:
             if not side
         )
         one, other = _same_seeds(family, claim, sides)
-        seeds = tuple(seed for seed in one if other is None or seed in other)
-        null = 1.0 if claim.scale == "ratio" else 0.0
-        pairs = [(one[seed], null if other is None else other[seed]) for seed in seeds]
-        gaps = tuple(_gap(claim, a, b) for a, b in pairs)
-        return Measured(claim, seeds, gaps, missing, self._runs(family, claim, keys), timed)
+        seeds = tuple(seed for seed in one if other is None or seed in other) if timed is None else ()
+        return Measured(claim, seeds, _gaps(claim, one, other), missing, self._runs(family, claim, keys), timed)
 
     def _runs(self, family: Family, claim: Claim, keys: Keys) -> int:
         """Return at how many seeds a run of each trial of a claim is stored."""
@@ -132,26 +129,29 @@ class Stored:
     def _timed(
         self, family: Family, claim: Claim, keys: Keys, order: Sequence[Composition]
     ) -> tuple[Timed | None, list[Values]]:
-        """Return a time of each trial, of the first composition in which one place timed all, and how it was taken."""
+        """Return a time of each trial by session, of the first composition in which some session timed all of them, and
+        how they were taken.
+        """
         name = family.quantities[claim.quantity].name
+        wanted = [keys.get(trial) for trial in claim.trials]
         for composed in order:
-            timings = [self._by_place(keys.get(trial), name, composed) for trial in claim.trials]
-            shared = [place for place in timings[0] if all(place in each for each in timings)]
-            if shared:
-                chosen = [each[shared[-1]] for each in timings]
-                counted = [int(attempt.measures.get(f"{name}_count", 1)) for attempt in chosen]
-                ends = _ends(claim, name, chosen) if min(counted) > 1 else None
-                return Timed(shared[-1], min(counted), ends), [{0: a.measures[name]} for a in chosen]
+            by_place: dict[Place, list[Session]] = {}
+            for session in self._sessions[composed]:
+                if all(name in _measures(session, key) for key in wanted):
+                    by_place.setdefault(session.place, []).append(session)
+            if by_place:
+                chosen = max(by_place, key=lambda place: (len(by_place[place]), by_place[place][-1].started))
+                sides = {
+                    place: [{i: _measures(session, key)[name] for i, session in enumerate(found)} for key in wanted]
+                    for place, found in by_place.items()
+                }
+                elsewhere = tuple((p, _gaps(claim, *sides[p])) for p in by_place if p != chosen)
+                return Timed(chosen, tuple(s.started for s in by_place[chosen]), elsewhere), sides[chosen]
         return None, [{} for _ in claim.trials]
 
-    def _by_place(self, key: str | None, name: str, composed: Composition) -> dict[Place, AttemptRecord]:
-        """Return the newest timing in each place, that of the place which was timed last at the end."""
-        found: dict[Place, AttemptRecord] = {}
-        for attempt in [] if key is None else clean_timings(self.snapshot, key, composed):
-            if name in attempt.measures:
-                found.pop(place_of(attempt), None)
-                found[place_of(attempt)] = attempt
-        return found
+    @cached_property
+    def _sessions(self) -> Mapping[Composition, Sequence[Session]]:
+        return {composed: sessions(self.snapshot, composed) for composed in get_args(Composition)}
 
     def _off_curves(self, word: str, quantity: Quantity, key: str) -> Values:
         """Return a quantity of the curve of each of a trial's runs that kept one."""
@@ -232,15 +232,19 @@ def _same_seeds(family: Family, claim: Claim, sides: Sequence[Values]) -> tuple[
     return one, other
 
 
-def _ends(claim: Claim, name: str, timings: Sequence[AttemptRecord]) -> tuple[float, float] | None:
-    """Return the least and the most that the gap of times can be, from the least and the most of each."""
-    ends = [(a.measures.get(f"{name}_min"), a.measures.get(f"{name}_max")) for a in timings]
-    known = [(low, high) for low, high in ends if low is not None and high is not None]
-    if len(known) < len(timings):
-        return None
+def _measures(session: Session, key: str | None) -> Mapping[str, float]:
+    """Return what a session measured of a trial; nothing where it did not time it."""
+    return session.by_trial[key].measures if key in session.by_trial else {}
+
+
+def _gaps(claim: Claim, one: Values, other: Values | None = None) -> tuple[float, ...]:
+    """Return the gap at each seed, or session, that both sides have; of a side alone, its gap to nothing."""
     null = 1.0 if claim.scale == "ratio" else 0.0
-    (low, high), (others_low, others_high) = [*known, (null, null)][:2]
-    return _gap(claim, low, others_high), _gap(claim, high, others_low)
+    return tuple(
+        _gap(claim, value, null if other is None else other[i])
+        for i, value in one.items()
+        if other is None or i in other
+    )
 
 
 def _gap(claim: Claim, a: float, b: float) -> float:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from records import entry, snapshot, table1, timing, train
+from records import entry, snapshot, table1, train
 
 from harness.report.claims.arithmetic import evaluate
 from harness.report.claims.document import evidence, findings_json, findings_markdown
@@ -175,49 +175,6 @@ def test_a_trial_without_seeds_stands_against_each_and_a_margin_is_a_difference_
     assert grows.gaps == (27 - 31 - (25 - 30), 28.5 - 32 - (25 - 30))
 
 
-def test_times_are_of_one_device_and_one_composition():
-    configs = expected_configs(table1())
-    plain = {"device": "cpu", "threads": 1, "kernels": "torch", "order": "as_written"}
-    timings = [
-        timing("a", configs["Baseline"], 2.0), timing("b", configs[SPATIAL], 1.0),
-        timing("aa", configs["Baseline"], 8.0, environment={"device": "Other CPU"}),
-        timing("c", configs[TOPK], 1.2), timing("dd", configs[TOPK], 9.0, execution=plain),
-        timing("ee", configs[SPATIAL], 3.0, execution=plain),
-    ]  # fmt: skip
-    found = found_of(snapshot([entry(label) for label in ("Baseline", SPATIAL, TOPK)], timings))
-    assert found["spatial-50-speed-similar"].effect == pytest.approx(0.5)
-    slower = found["topk-50-training-much-longer"]
-    assert (slower.verdict, slower.effect) == ("supported", pytest.approx(3.0))
-    assert str(slower.sensitivity) == "depends on: kernels (3 with plain torch, 1.2 with our kernels)"
-    assert slower.timed_on == "Test CPU, 1 thread; the paper's NVIDIA GeForce GTX 1070"
-    assert found["topk-75-training-much-longer"].why == (
-        "no timing of mnist/Feature pooling (top-k), 75% and mnist/Feature pooling (spatial pooling), 75% on one device"
-        " is stored"
-    )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "counts", "verdict", "why"),
-    [
-        (2.1, (3, 3), "undecided", "medians of 3 each, no test of chance: the bound lies within their spread"),
-        (2.1, (3, 1), "supported", "one timing each, of a spread that is not known; no test of chance"),
-        (2.5, (3, 4), "supported", "medians of 3 each, no test of chance"),
-        (1.5, (3, 3), "contradicted", "medians of 3 each, no test of chance"),
-    ],
-)
-def test_times_whose_spread_has_the_bound_in_it_decide_nothing(seconds, counts, verdict, why):
-    """Each time varies by a tenth either way: a ratio of 2.1 may be 1.72 or 2.57, one of 2.5 no less than 2.045."""
-    configs = expected_configs(table1())
-    timings = [timing("a", configs[SPATIAL], 1.0), timing("b", configs[TOPK], seconds)]
-    for made, count in zip(timings, counts, strict=True):
-        made.measures["train_s_per_epoch_count"] = count
-    found = found_of(snapshot([entry(SPATIAL), entry(TOPK)], timings))["topk-50-training-much-longer"]
-    assert (found.verdict, found.why) == (verdict, why)
-    ends = (seconds * 0.9 / 1.1, seconds * 1.1 / 0.9)
-    assert found.interval == (None if 1 in counts else pytest.approx(ends))
-    assert ("(least and most)" in evidence(found)) == (1 not in counts)
-
-
 def test_beside_the_papers_flops_stand_the_multiply_accumulates_that_decide_nothing():
     entries = [
         (*entry(label)[:3], {**entry(label)[3], "macs": macs}) for label, macs in (("Baseline", 8), (SPATIAL, 5))
@@ -242,19 +199,6 @@ def test_a_test_over_seeds_has_both_p_and_the_interval_of_its_effect():
     assert found.p_against == pytest.approx(min(1, tests * p_fails(made, gains)))
     assert "95%" in evidence(found)
     assert "p that it holds" in evidence(found)
-
-
-def test_times_by_other_threads_and_by_one_composition_alone_are_not_mixed():
-    configs = expected_configs(table1())
-    two = {"threads": 2, "execution": {"device": "cpu", "threads": 2, "kernels": "torch", "order": "as_written"}}
-    timings = [
-        timing("a", configs["Baseline"], 2.0, **two), timing("b", configs[SPATIAL], 1.5, **two),
-        timing("ccc", configs["Baseline"], 4.0, execution={**two["execution"], "threads": 1}),
-    ]  # fmt: skip
-    found = found_of(snapshot([entry("Baseline"), entry(SPATIAL)], timings))["spatial-50-speed-similar"]
-    assert (found.effect, found.verdict) == (pytest.approx(0.75), "supported")
-    assert found.timed_on.startswith("Test CPU, 2 threads; ")
-    assert found.sensitivity is None  # our kernels were never timed
 
 
 def test_seeds_whose_runs_kept_no_maps_are_said():
