@@ -6,6 +6,9 @@ too small     the test rejects, and so does its opposite: a difference the claim
 contradicted  the opposite test alone rejects: an effect that matters is excluded
 undecided     neither, or too few seeds ever to reject (the smallest attainable p stands beside it)
 not run       nothing is stored of one of its trials
+withdrawn     the reading does not mean its sentence: what it gave is shown, with the reason and what replaces it
+
+What a family marked exploratory gives was written after the results: it is shown apart, and confirms nothing.
 """
 
 from collections.abc import Mapping
@@ -28,14 +31,19 @@ from harness.report.claims.gap_tests import (
     timed_way,
 )
 from harness.report.claims.sensitivity import Sensitivity, sensitivity
-from harness.report.claims.values import Curves, MapsOf, Measured, Stored
+from harness.report.claims.values import Counts, Curves, MapsOf, Measured, Stored
 from harness.report.stats import holm, interval
+from harness.report.tables.cells import find
+from harness.report.tables.expected import expected_configs
+from harness.report.tables.printed_gains import PrintedGain, printed_gains
+from harness.report.tables.table_file import paper_tables
 from harness.report.tables.timings import Place
 from harness.store.records import Snapshot
 
-Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run"]
+Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run", "withdrawn"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-_KEPT = {"result": "result", "curve": "curve", "artifact": "map", "timing": "timing", "cost": "count"}
+_KEPT = {"result": "result", "curve": "curve", "artifact": "map", "measure": "measure", "timing": "timing",
+         "cost": "count"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,18 +82,38 @@ class Finding:
     sessions: tuple[str, ...] = ()  # of times: when each session began
     elsewhere: str = ""  # of times: the effect on other devices, which decides nothing
     sensitivity: Sensitivity | None = None  # to a setting that the paper does not state; None where it was not varied
+    exploratory: bool = False  # written after the results
+    ours: str = ""  # why the sentence claims no outcome, so that the question is ours
+    withdrawn: date | None = None
+    withdrawn_because: str = ""
+    replaced_by: str = ""  # the claim that reads its sentence now
+    earlier: Verdict | None = None  # what the withdrawn reading gives
 
 
 def findings(
-    snapshot: Snapshot, claims: Claims, curves: Curves | None = None, maps: MapsOf | None = None
+    snapshot: Snapshot,
+    claims: Claims,
+    curves: Curves | None = None,
+    maps: MapsOf | None = None,
+    counts: Counts | None = None,
 ) -> list[Finding]:
     """Return a finding for each claim, in order.
 
     Those on curves need `curves` (`store.queries.curve` of a uid), those on maps `maps` (of an attempt, as
-    `figures.results.Results.maps`).
+    `figures.results.Results.maps`); `counts` gives the costs of a network that is not stored.
     """
-    stored = Stored(snapshot, curves or (lambda _: ()), maps or (lambda _: None))
+    stored = Stored(snapshot, curves or (lambda _: ()), maps or (lambda _: None), counts or (lambda _: {}))
     return [finding for family in claims.families for finding in _family(stored, family)]
+
+
+def gains(snapshot: Snapshot) -> list[PrintedGain]:
+    """Return the gains that the paper's tables print beside ours: exploratory."""
+    tables = [table for table in map(paper_table, paper_tables()) if table.match == "by configuration"]
+    return [
+        gain
+        for table in tables
+        for gain in printed_gains(snapshot, table, find(snapshot, table, expected_configs(table)))
+    ]
 
 
 def _family(stored: Stored, family: Family) -> list[Finding]:
@@ -174,6 +202,8 @@ def _counted(m: Measured) -> str:
 
 def _lacking(family: Family, m: Measured) -> str:
     """Say what is not stored, and how many seeds it takes."""
+    if m.claim.test == "arithmetic" and not family.awaits:
+        return f"no count is known of {' and of '.join(m.missing)}"
     if family.awaits:
         return f"this version cannot run it: it awaits {family.awaits}"
     kept = _KEPT[family.quantities[m.claim.quantity].source]
@@ -209,7 +239,7 @@ def _finding(family: Family, m: Measured, outcome: _Outcome, depends: Sensitivit
         rule=rule(claim, family.alpha),
         entered=claim.entered,
         known=claim.known,
-        verdict=outcome.verdict,
+        verdict="withdrawn" if claim.withdrawn else outcome.verdict,
         scale=claim.scale,
         effect=effect_of(claim, middle(claim, m.gaps)) if m.gaps else None,
         needed=claim.effect,
@@ -228,6 +258,12 @@ def _finding(family: Family, m: Measured, outcome: _Outcome, depends: Sensitivit
         sessions=m.timed.sessions if m.timed is not None else (),
         elsewhere=_elsewhere(m),
         sensitivity=depends,
+        exploratory=family.exploratory,
+        ours=claim.ours,
+        withdrawn=claim.withdrawn,
+        withdrawn_because=claim.withdrawn_because,
+        replaced_by=claim.replaced_by,
+        earlier=outcome.verdict if claim.withdrawn else None,
     )
 
 

@@ -29,7 +29,7 @@ def p_holds(claim: Claim, gaps: Sequence[float]) -> float:
     m = margin(claim)
     if claim.hypothesis == "equivalence":
         return max(one_sided([m - gap for gap in gaps]), one_sided([m + gap for gap in gaps]))
-    least = -m if claim.hypothesis == "non_inferiority" else 0.0
+    least = {"non_inferiority": -m, "superiority_by_margin": m}.get(claim.hypothesis, 0.0)
     return one_sided([gap - least for gap in _forward(claim, gaps)])
 
 
@@ -107,8 +107,8 @@ def rule(claim: Claim, alpha: float) -> str:
             f"the medians of a session, as a {claim.scale}, {bound_of(claim)}, in every session on one device and in at"
             f" least {SESSIONS}; descriptive, no test of chance"
         )
-    kind = {"superiority": "above no difference, and a mean of at least", "non_inferiority": "not worse by",
-            "equivalence": "within, either way,"}  # fmt: skip
+    kind = {"superiority": "above no difference, and a mean of at least", "superiority_by_margin": "above",
+            "non_inferiority": "not worse by", "equivalence": "within, either way,"}  # fmt: skip
     return (
         f"one-sided exact sign flips of {'log ratios' if claim.scale == 'ratio' else 'differences'} paired by seed:"
         f" {kind[claim.hypothesis]} {effect}; p < {alpha:g} after Holm over the family"

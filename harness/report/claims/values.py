@@ -6,14 +6,16 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, get_args
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, get_args
 
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
+from harness.report.tables.expected import expected_configs
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
-from harness.report.tables.timings import Composition, Place, Session, sessions
+from harness.report.tables.table_file import paper_tables
+from harness.report.tables.timings import Composition, Place, Session, composition, place_of, sessions
 from harness.spec.attempt import Point, unflagged
 from harness.store.records import AttemptRecord, Snapshot
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 Curves = Callable[[str], Sequence[Point]]  # an attempt's uid -> its curve
 MapsOf = Callable[[AttemptRecord], "Maps | None"]
+Counts = Callable[[Mapping[str, Any]], Mapping[str, float]]  # a configuration -> what its network costs, by name
 Keys = Mapping[str, str | None]  # a family's name of a trial -> the trial's key, None where it is not stored
 Values = dict[int, float]  # by seed; counts and times as those of seed 0
 
@@ -52,11 +55,12 @@ class Timed:
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the numbers are from: the snapshot, and by attempt its curve and its maps."""
+    """Where the numbers are from: the snapshot, by attempt its curve and its maps, and what counts other networks."""
 
     snapshot: Snapshot
     curves: Curves
     maps: MapsOf
+    counts: Counts = lambda _: {}
 
     @cached_property
     def _keys(self) -> Mapping[tuple[str, str], str]:
@@ -80,14 +84,17 @@ class Stored:
         Times are those of plain torch in the paper's order, and where these are not stored ours, unless `composed` says
         which; both on the device that has the most sessions, by as many threads, and with a gap per session.
         """
-        keys = self.keys(family, family.quantities[claim.quantity]) if keys is None else keys
+        quantity = family.quantities[claim.quantity]
+        keys = self.keys(family, quantity) if keys is None else keys
         timed = None
-        if family.quantities[claim.quantity].source == "timing":
+        if quantity.source == "measure":
+            sides = self._measured_alike(claim, keys, quantity.name)
+        elif quantity.source == "timing":
             timed, sides = self._timed(family, claim, keys, ("paper", "ours") if composed is None else (composed,))
         else:
             sides = [self._side(family, name, claim.quantity, keys) for name in claim.trials]
         missing = tuple(
-            f"{family.trials[name].study}/{filled(family.trials[name].name, family.quantities[claim.quantity])}"
+            f"{family.trials[name].study}/{filled(family.trials[name].name, quantity)}"
             for name, side in zip(claim.trials, sides, strict=True)
             if not side
         )
@@ -104,6 +111,8 @@ class Stored:
     def _side(self, family: Family, name: str, word: str, keys: Keys) -> Values:
         """Return a quantity of a trial by seed; empty where nothing is stored."""
         quantity, key = family.quantities[word], keys.get(name)
+        if quantity.source == "cost":
+            return self._count(family.trials[name].study, filled(family.trials[name].name, quantity), key, quantity)
         if key is None:
             return {}
         found = self._values(family, name, word, key, keys)
@@ -115,9 +124,6 @@ class Stored:
 
     def _values(self, family: Family, name: str, word: str, key: str, keys: Keys) -> Values:
         quantity = family.quantities[word]
-        if quantity.source == "cost":
-            cost = self.snapshot.trials[key].costs.get(quantity.name)
-            return {} if cost is None else {0: cost}
         if quantity.source == "curve":
             return self._off_curves(word, quantity, key)
         if quantity.source == "artifact":
@@ -125,6 +131,26 @@ class Stored:
         on, dataset = _evaluated(family, quantity)
         found = values(self.snapshot, key, sorted(self.snapshot.runs(key)), quantity.name, on, dataset)
         return {seed: value for seed, value in found.items() if value is not None}
+
+    def _count(self, study: str, name: str, key: str | None, quantity: Quantity) -> Values:
+        """Return a count: as stored, else of the network that the trial, or a table of the paper, says it is."""
+        costs = {} if key is None else self.snapshot.trials[key].costs
+        if quantity.name not in costs:
+            config = _of_the_tables().get((study, name)) if key is None else self.snapshot.trials[key].config
+            costs = {} if config is None else self.counts(config)
+        return {0: costs[quantity.name]} if quantity.name in costs else {}
+
+    def _measured_alike(self, claim: Claim, keys: Keys, name: str) -> list[Values]:
+        """Return what was measured of each trial's runs, at the seeds at which all of them ran on one device, by as
+        many threads and composed alike.
+        """
+        runs = [{} if (key := keys.get(trial)) is None else self.snapshot.runs(key) for trial in claim.trials]
+        alike = [
+            seed
+            for seed in sorted(set.intersection(*map(set, runs)))
+            if len({(place_of(by[seed]), composition(by[seed])) for by in runs}) == 1
+        ]
+        return [{seed: by[seed].measures[name] for seed in alike if name in by[seed].measures} for by in runs]
 
     def _timed(
         self, family: Family, claim: Claim, keys: Keys, order: Sequence[Composition]
@@ -176,15 +202,36 @@ class Stored:
             return {seed: total_variation(maps) for seed, maps in mine.items()}
         base = keys.get(BASELINE)
         theirs = {} if base is None else self._maps(base)
-        seeds = list(theirs)
-        following = dict(zip(seeds, seeds[1:] + seeds[:1], strict=True)) if len(seeds) > 1 else {}
-        if word == "similarity to the baseline" and name != BASELINE:
-            following = {seed: seed for seed in seeds}
-        return {seed: similarity(mine[seed], theirs[other]) for seed, other in following.items() if seed in mine}
+        others = _others(word, list(theirs), own=name == BASELINE)
+        found = {seed: similarity(mine[seed], theirs[other]) for seed, other in others.items() if seed in mine}
+        return {seed: 1 - value for seed, value in found.items()} if word.startswith("distance") else found
 
     def _maps(self, key: str) -> "dict[int, Array]":
         found = {seed: self.maps(run) for seed, run in sorted(self.snapshot.runs(key).items())}
         return {seed: each.maps for seed, each in found.items() if each is not None}
+
+
+def _others(word: str, seeds: Sequence[int], *, own: bool) -> dict[int, int]:
+    """Return with the baseline of which seed the maps of each seed are compared.
+
+    Pairs of seeds share none, so that what they give is independent; the next seed's baseline serves two.
+    """
+    if word.endswith("in pairs of seeds"):
+        return dict(zip(seeds[::2], seeds[1::2], strict=False))
+    if word.endswith("the baseline") and not own:
+        return {seed: seed for seed in seeds}
+    return dict(zip(seeds, [*seeds[1:], *seeds[:1]], strict=True)) if len(seeds) > 1 else {}
+
+
+@cache
+def _of_the_tables() -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    """Return what the paper's tables say that their rows are, by study and name of a trial."""
+    tables = [table for table in map(paper_table, paper_tables()) if table.match == "by configuration"]
+    return {
+        (row.trial.study, row.trial.name): config
+        for table in tables
+        for row, config in zip(table.rows, expected_configs(table).values(), strict=True)
+    }
 
 
 def filled(name: str, quantity: Quantity) -> str:

@@ -142,5 +142,11 @@ def pool(timings: Sequence[AttemptRecord]) -> AttemptRecord:
 
 def _over(name: str, values: Sequence[float]) -> float:
     """Return a measure over repetitions, by what its name ends in."""
-    how = {"min": min, "max": max, "count": sum}.get(name.rpartition("_")[2], median)
-    return float(how(values))
+    match name.rpartition("_")[2]:
+        case "min":
+            return min(values)
+        case "max":
+            return max(values)
+        case "count":
+            return sum(values)
+    return median(values)
