@@ -122,7 +122,8 @@ def verdict_of(finding: Finding) -> str:
 _ENTERED = (
     "Each test has the day on which it was written down; where results of its trials were known by then, it says which."
     " The paper states no sizes: from where an effect matters is our choice, with its reason. So *contradicted* says"
-    " that an effect that would matter is excluded, *undecided* that neither it nor its absence is shown."
+    " that an effect that would matter is excluded, *undecided* that neither it nor its absence is shown, *withdrawn*"
+    " that the reading did not mean its sentence: what it gave stands beside the reason."
 )
 EXPLORATORY = "Exploratory: written after the results"
 _EXPLORING = (

@@ -281,7 +281,8 @@ def _same_seeds(family: Family, claim: Claim, sides: Sequence[Values]) -> tuple[
 
 def _measures(session: Session, key: str | None) -> Mapping[str, float]:
     """Return what a session measured of a trial; nothing where it did not time it."""
-    return session.by_trial[key].measures if key in session.by_trial else {}
+    timed = None if key is None else session.by_trial.get(key)
+    return {} if timed is None else timed.measures
 
 
 def _gaps(claim: Claim, one: Values, other: Values | None = None) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ from harness.store.records import Snapshot
 
 @dataclass(frozen=True)
 class PrintedGain:
-    """A row's printed gain over the row that it stands against, beside ours; in the column's unit, positive if better."""
+    """A row's printed gain over the row that it is compared with, beside ours; in the column's unit, above 0: better."""
 
     table: int | str
     row: str
@@ -104,10 +104,10 @@ def gain_lines(gains: Sequence[PrintedGain], tests: int | None = None) -> list[s
     first = gains[0]
     best = f"the best of {first.best_of}"
     head = (
-        "Exploratory, written on 2026-11-29 after these results: a row's printed gain beside the gains of ours, which are"
-        f" {best} of its seeds less {best} of {first.against}'s at the same seeds, over all {first.choices} choices among"
-        f" seeds {seeds_text(first.seeds)}. p: one-sided exact sign flips, that the paired differences lie below the"
-        f" printed gain; in brackets after Holm's correction over the {len(gains)} rows."
+        "Exploratory, written on 2026-11-29 after these results: a row's printed gain beside the gains of ours, which"
+        f" are {best} of its seeds less {best} of {first.against}'s at the same seeds, over all {first.choices} choices"
+        f" among seeds {seeds_text(first.seeds)}. p: one-sided exact sign flips, that the paired differences lie below"
+        f" the printed gain; in brackets after Holm's correction over the {len(gains)} rows."
     )
     rows = [
         f"{g.row}: printed {signed(g.printed, g.digits)}, ours {_span(g.least, g.most, g.digits)}, reached by"
