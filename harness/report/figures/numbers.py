@@ -166,7 +166,7 @@ def _pointing(readings: Sequence[Reading]) -> Iterable[Pointing]:
         for claim in family.claims:
             pair = [by_place.get((claim.quantity, family.trials[name].name)) for name in claim.trials]
             first, second = pair
-            if claim.withdrawn is None and claim.quantity in _MEASURES and first is not None and second is not None:
+            if claim.quantity in _MEASURES and first is not None and second is not None:
                 yield _compare(claim, first, second)
 
 

@@ -22,7 +22,7 @@ from harness.store.records import Snapshot
 
 @dataclass(frozen=True)
 class PrintedGain:
-    """A row's printed gain over the row that it is compared with, beside ours; in the column's unit, above 0: better."""
+    """A row's printed gain over the row that it is compared with, beside ours; in the column's unit, a gain above 0."""
 
     table: int | str
     row: str
