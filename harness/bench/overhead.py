@@ -2,11 +2,16 @@
 
 Both sides are whole commands, from the start of the process to its end: `harness run grid` with its store, curves and
 checkpoints for `runs` seeds, and `python -m harness.bench.bare` once a seed, as a person's own loop over a script. How
-much work a run is follows from a first bare run of a little of it, scaled to the seconds that were asked for. The sides
-alternate, so that what else a machine does in a minute falls on both.
+much work a run is follows from a first bare run of a little of it, scaled to the seconds that were asked for.
+
+Each round has both sides, first the one and then the other by a seeded draw, after a short round that is not timed: a
+machine that gets warm, or throttled, otherwise favours the same side every time. What several rounds give is an
+interval; an overhead that it does not tell from none is not measurable.
 """
 
+import math
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -14,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median, stdev
 from typing import Any, Protocol
 
 from harness.bench.bare import run as function
@@ -23,6 +28,9 @@ from harness.spec.study import Study, load_study
 
 _MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
 _PROBE_ROUNDS = 200
+_LEVEL = 0.95
+_WARM_UP = 0.1  # of a run's work, once by each side
+_SIDES = ("bare", "grid")
 
 
 class Task(Protocol):
@@ -113,11 +121,24 @@ class ClassificationTask:
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured: `runs` runs of about `seconds` each, by both sides in turn, `rounds` times."""
+    """How much is measured: `runs` runs of about `seconds` each, by both sides, `rounds` times, in orders drawn by
+    `seed`.
+    """
 
     seconds: float
     runs: int
     rounds: int = 1
+    seed: int = 0
+
+
+def orders(rounds: int, seed: int) -> list[tuple[str, ...]]:
+    """Return which side each round begins with, drawn by `seed`: each as often as the other, but for an odd round."""
+    draw = random.Random(seed)  # noqa: S311 - an order, no secret
+    made: list[tuple[str, ...]] = []
+    while len(made) < rounds:
+        first = draw.sample(_SIDES, 2)
+        made += [tuple(first), tuple(reversed(first))]
+    return made[:rounds]
 
 
 def bench_overhead(
@@ -125,26 +146,41 @@ def bench_overhead(
 ) -> dict[str, Any]:
     """Return both sides' seconds, the medians over the rounds, and what the grid's are over the bare."""
     amount = max(1, round(extent.seconds / task.probe()))
-    bare, grid = [], []
-    for number in range(extent.rounds):
-        with tempfile.TemporaryDirectory() as text:
-            folder = Path(text)
-            study = _written(task.study(amount, extent.runs), folder)
+    say(f"{name}: a tenth of a run by both sides, not timed")
+    for side in _SIDES:
+        _side(side, task, max(1, round(_WARM_UP * amount)), 1, threads, data_root)
+    seconds: dict[str, list[float]] = {side: [] for side in _SIDES}
+    for number, order in enumerate(orders(extent.rounds, extent.seed)):
+        for side in order:
             of = f" ({number + 1} of {extent.rounds})" if extent.rounds > 1 else ""
-            say(f"{name}: {extent.runs} runs of about {extent.seconds:g} s, bare{of}")
-            bare.append(_seconds([_bare(task, study, amount, seed, folder) for seed in range(extent.runs)], threads))
-            say(f"{name}: the same through the driver{of}")
-            more = {"HARNESS_DATA": str(data_root), "HARNESS_DB": str(folder / "results" / "harness.db")}
-            command = [sys.executable, "-c", _MAIN, "run", "grid", str(folder / "study.yml"), "--device", "cpu"]
-            grid.append(_seconds([command], threads, more))
-    return row(name, extent.runs, amount, bare, grid)
+            said = "bare" if side == "bare" else "through the driver"
+            say(f"{name}: {extent.runs} runs of about {extent.seconds:g} s, {said}{of}")
+            seconds[side].append(_side(side, task, amount, extent.runs, threads, data_root))
+    return row(name, extent.runs, amount, seconds["bare"], seconds["grid"])
+
+
+def _side(side: str, task: Task, amount: int, runs: int, threads: int, data_root: Path) -> float:
+    """Return the seconds of so many runs by one side, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        study = _written(task.study(amount, runs), folder)
+        if side == "bare":
+            return _seconds([_bare(task, study, amount, seed, folder) for seed in range(runs)], threads)
+        more = {"HARNESS_DATA": str(data_root), "HARNESS_DB": str(folder / "results" / "harness.db")}
+        command = [sys.executable, "-c", _MAIN, "run", "grid", str(folder / "study.yml"), "--device", "cpu"]
+        return _seconds([command], threads, more)
 
 
 def row(name: str, runs: int, amount: int, bare: Sequence[float], grid: Sequence[float]) -> dict[str, Any]:
-    """Return the row of a task, of the seconds of each round; the overhead is the median of the rounds', beside the
-    least and the most of them.
+    """Return the row of a task, of the seconds of each round: the overhead is the median of the rounds', with its 95 %
+    interval (Student's t of the rounds' ratios on the scale of logarithms; null of one round), and the least and the
+    most of them.
+
+    `measurable`: whether the interval lies above none. Where it reaches none, or lies below it, which no work around a
+    run can do, what is seen is the machine: `noise` is how far from none the interval reaches.
     """
     overheads = [g / b - 1 for b, g in zip(bare, grid, strict=True)]
+    low, high = _interval([math.log1p(overhead) for overhead in overheads])
     return {
         "task": name,
         "runs": runs,
@@ -156,7 +192,21 @@ def row(name: str, runs: int, amount: int, bare: Sequence[float], grid: Sequence
         "rounds": len(overheads),
         "overhead_least": min(overheads),
         "overhead_most": max(overheads),
+        "overhead_low_95": low,
+        "overhead_high_95": high,
+        "measurable": low is not None and low > 0,
+        "noise": None if low is None or high is None else max(abs(low), abs(high)),
     }
+
+
+def _interval(logs: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+    if len(logs) < 2:
+        return None, None
+    from scipy.special import stdtrit
+
+    middle = fmean(logs)
+    reach = float(stdtrit(len(logs) - 1, (1 + _LEVEL) / 2)) * stdev(logs) / math.sqrt(len(logs))
+    return math.expm1(middle - reach), math.expm1(middle + reach)
 
 
 def _written(text: str, folder: Path) -> Study:

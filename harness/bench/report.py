@@ -124,8 +124,8 @@ def _summary_of_epochs(rows: Rows) -> Iterator[str]:
 
 
 def _summary_of_overhead(rows: Rows) -> Iterator[str]:
-    """Say what several rounds gave; one alone is all noise, and stands in its table only."""
-    said = ", ".join(f"{_percents(row)} ({row['task']})" for row in rows if _rounds(row) > 1)
+    """Say what several rounds gave; one alone is all noise, and is in its table only."""
+    said = ", ".join(f"{overhead_text(row)} ({row['task']})" for row in rows if _rounds(row) > 1)
     if said:
         yield f"What the harness around a run adds to its time: {said}."
 
@@ -134,12 +134,23 @@ def _rounds(row: Row) -> int:
     return int(row.get("rounds", 1))
 
 
-def _percents(row: Row) -> str:
-    """Return "+0.6%", of several rounds with the least and the most of them."""
-    middle = f"{100 * row['overhead']:+.1f}%"
+def overhead_text(row: Row) -> str:
+    """Return "+0.6% [+0.2%, +1.0%]", the interval of several rounds, or "not measurable (±1.2%)" if it does not lie
+    above none. Figures stored without an interval have the least and the most of their rounds for one.
+    """
     if _rounds(row) == 1:
-        return middle
-    return f"{middle} [{100 * row['overhead_least']:+.1f}%, {100 * row['overhead_most']:+.1f}%]"
+        return f"{100 * row['overhead']:+.1f}%"
+    low = row.get("overhead_low_95", row["overhead_least"])
+    high = row.get("overhead_high_95", row["overhead_most"])
+    if low <= 0:
+        return f"not measurable (±{100 * max(abs(low), abs(high)):.1f}%)"
+    ends = "" if "overhead_low_95" in row else " least to most"
+    return f"{100 * row['overhead']:+.1f}% [{100 * low:+.1f}%, {100 * high:+.1f}%]{ends}"
+
+
+def _more(row: Row) -> str:
+    """Return the seconds that a run takes more; a dash where they cannot be told from none."""
+    return "–" if "not measurable" in overhead_text(row) else f"{row['seconds_a_run_more']:,.2f} s"
 
 
 def _range(rows: Rows, name: str, digits: int = 1) -> str:
@@ -220,11 +231,12 @@ _SECTIONS: dict[str, Section] = {
     "overhead": Section(
         "The harness around a run",
         ("Whole commands: `harness run grid` (store, curves, checkpoints) against the same work in plain scripts, a "
-         "process a run."),
+         "process per run. Each round has both sides in an order drawn anew. Not measurable: the interval over the "
+         "rounds reaches none, or lies below it (which nothing around a run can do: the machine was not at rest)."),
         {
             "task": _text("task"), "runs": _text("runs"), "bare s": _number("bare_seconds", 1),
-            "grid s": _number("grid_seconds", 1), "more a run": _number("seconds_a_run_more", 2, " s"),
-            "rounds": lambda row: str(_rounds(row)), "overhead [least, most]": _percents,
+            "grid s": _number("grid_seconds", 1), "more per run": _more,
+            "rounds": lambda row: str(_rounds(row)), "overhead [95%]": overhead_text,
         },
     ),
     "store": Section(

@@ -145,7 +145,9 @@ def epoch(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     "--seconds", type=click.FloatRange(min=0.01), default=30.0, show_default=True, help="About so long a run."
 )
 @click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Seeds of each grid.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Both sides in turn so often.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="Both sides so often, in a drawn order."
+)
 @click.option("--work", type=click.Choice(["compute", "wait"]), default="compute", show_default=True,
               help="Of the function; waiting is measured on a busy machine too.")  # fmt: skip
 @threads_option
@@ -162,13 +164,14 @@ def overhead(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
     out: Path | None,
     fmt: str,
 ) -> None:
-    """Run grids through the driver, and the same work with nothing around it.
+    """Run grids through the driver, and the same work with nothing around it, in a drawn order on a warm machine.
 
     \b
     harness bench overhead --seconds 30 --runs 3 --out results/benchmarks
     harness bench overhead --task function --work wait --rounds 3
     """
     from harness.bench.overhead import ClassificationTask, Extent, FunctionTask, Task, bench_overhead
+    from harness.bench.report import overhead_text
     from harness.data.locations import data_root
     from harness.execution.options import cores
 
@@ -184,6 +187,9 @@ def overhead(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
         )
         _store("overhead", rows, out, threads)  # what took many minutes is kept whatever becomes of the next
     _show(rows, fmt)
+    if fmt == "text":
+        for row in rows:
+            click.echo(f"{row['task']}: {overhead_text(row)}")
 
 
 @bench.command()

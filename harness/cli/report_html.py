@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import sources_option
+from harness.cli.common import network_costs, sources_option
 
 
 @click.command()
@@ -26,7 +26,7 @@ def html(sources: tuple[Path, ...], out: Path) -> None:
     harness report html --from results/published
     harness report html --from results/harness.db --out /tmp/report.html
     """
-    from harness.report.claims.findings import findings
+    from harness.report.claims.findings import findings, gains
     from harness.report.claims.load import load_claims
     from harness.report.claims.misprints import load_misprints
     from harness.report.figures.results import Results
@@ -37,7 +37,7 @@ def html(sources: tuple[Path, ...], out: Path) -> None:
 
     with open_results(sources) as store:
         results = Results(store, sources)
-        decided = findings(results.snapshot, load_claims(), partial(curve, store), results.maps)
-        page = render_page(results, on_the_page(decided, load_misprints()))
+        decided = findings(results.snapshot, load_claims(), partial(curve, store), results.maps, network_costs)
+        page = render_page(results, on_the_page(decided, load_misprints(), gains(results.snapshot)))
     atomic_write(out, page)
     click.echo(f"{out} ({len(page.encode()) / 1e6:.2f} MB)")

@@ -121,7 +121,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
 @limit_option
 @set_option
 @click.option("--again", is_flag=True, help="Time also what was timed before.")
-@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Epochs to time.")
+@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Epochs to time per trial.")
 @click.option(
     "--kernels",
     type=click.Choice(["auto", "torch"]),
@@ -144,8 +144,10 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
 ) -> None:
     """Measure seconds an epoch and seconds a test for the trials in FILEs, one at a time on an idle machine.
 
-    50 steps of warm-up, then the epochs, then the whole test set three times; medians and spread are stored. Timings
-    with `--kernels torch` are kept beside the others, never in their place.
+    A call is one session: each round times every trial once, in a random order, by 50 steps of warm-up, one epoch and
+    one pass over the test set. Tables show medians over the rounds. Claims compare trials within a session, and take
+    five sessions that agree: repeat the call with --again on other days. Timings with `--kernels torch` are kept
+    beside the others, never in their place.
 
     \b
     harness run timing ablations/mnist.yml
@@ -155,7 +157,7 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
     from harness.data.locations import data_root
     from harness.execution.device import choose_device
     from harness.execution.options import Options
-    from harness.execution.timing import composed, load_per_core, run_timing
+    from harness.execution.timing import Repeats, composed, load_per_core, run_timing
 
     studies = [composed(study, kernels) for study in load_studies(files, overrides, only)]
     load = load_per_core()
@@ -163,10 +165,18 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
         click.echo(f"this machine is not idle (load {load:.2f} a core): the times will be too long", err=True)
     options = Options(db=db, data_root=data_root(), device=choose_device(device), threads=threads, limit=limit)
     with display() as shown:
-        summary = run_timing(studies, options, shown, again=again, measure={"epochs": epochs, "at_most_s": at_most})
-    done = summary.ended.get("done", 0)
-    click.echo(f"{done} timed" if summary.ended else "nothing to do: every trial was timed here; --again does it anew")
-    _exit(summary)
+        timed = run_timing(studies, options, shown, again=again, repeats=Repeats(epochs, at_most))
+    if not timed.summary.ended:
+        click.echo("nothing to do: every trial was timed here; --again times them again")
+        return
+    click.echo(f"{timed.trials} timed")
+    if timed.before:
+        click.echo(
+            f"{timed.before} timed in an earlier session, which no claim compares with this one;"
+            " --again times all of them together",
+            err=True,
+        )
+    _exit(timed.summary)
 
 
 def _placement(device: str, jobs: int | None, per_device: int | None) -> tuple[str, tuple[str, ...], int]:

@@ -184,11 +184,6 @@ def make_job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job
     return Job(request, supersedes=run.supersedes, weights_from=run.weights_from)
 
 
-def run_jobs(jobs: Sequence[Job], store: Store, executor: Executor, options: Options, display: Display) -> Summary:
-    """Make attempts on an executor and take what they bring into the store."""
-    return run_feed(Listed(jobs), store, executor, options, display)
-
-
 def run_feed(feed: Feed, store: Store, executor: Executor, options: Options, display: Display) -> Summary:
     """Make the attempts that a feed gives while they run, and take what they bring into the store."""
     summary = Summary(Plan(()))

@@ -49,7 +49,7 @@ def attainable(study: str, seeds: Sequence[Sequence[int]]) -> list[Attainable]:
     shared = set.intersection(*map(set, seeds)) if seeds else set()
     if len(seeds) < 2 or not shared:
         return []
-    fed = [f for f in load_claims().families if f.rests_on(study) and f.tests]
+    fed = [f for f in load_claims().families if f.rests_on(study) and f.tests and not f.exploratory]
     if fed:
         return [Attainable(len(shared), f.tests, f"claims ({f.about.split(',')[0]})", alpha=f.alpha) for f in fed]
     return [Attainable(len(shared), len(seeds) - 1, "rows" if len(seeds) > 2 else "row", sides=2)]

@@ -65,6 +65,7 @@ class Execution:
     deterministic: bool = True
     jobs: int = 1  # attempts side by side on this machine, itself included
     checkpoint_every_s: float = 30.0
+    session: str = ""  # of a timing: the call of `run timing` that it is part of
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from harness.training.libraries import libraries_ready, seed_loaded
 from harness.training.outcome import Outcome, measure
 
 OUTPUT_FILE = "output.txt"
-_NOT_COMPARED = frozenset({"device", "jobs", "checkpoint_every_s"})
+_NOT_COMPARED = frozenset({"device", "jobs", "checkpoint_every_s", "session"})
 
 
 class StopFile:

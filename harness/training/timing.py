@@ -2,7 +2,7 @@
 
 50 steps of warm-up, then 3 epochs over all training data (at least one, at most ten minutes), then the whole test set
 (or what stands in its place where a trial keeps it out of sight) three times after one warm-up. Median and spread are
-stored.
+stored. `harness run timing` asks for one of each per attempt, and repeats the attempt in turn with other trials.
 """
 
 import statistics
@@ -22,7 +22,10 @@ WARM_UP_STEPS, EPOCHS, AT_MOST_S, TESTS = 50, 3, 600.0, 3
 
 
 def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcome:
-    """Time training and testing of the request's network; `options` may set warm_up_steps, epochs and at_most_s."""
+    """Time training and testing of the request's network.
+
+    `options` may set warm_up_steps, epochs, tests and at_most_s.
+    """
     setup = set_up(request, device)
     session = training(setup, request, Progress())
     options = request.options
@@ -38,7 +41,7 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
             break
     model, test = setup.model.eval(), setup.task.observed
     tests = []
-    for _ in range(TESTS + 1):
+    for _ in range(int(options.get("tests", TESTS)) + 1):
         synchronise(device)
         started = time.perf_counter()
         setup.task.evaluate(model, test)

@@ -54,11 +54,22 @@ def test_the_first_paragraph_says_what_the_ratios_come_to(store):
     assert first.endswith("torch (forward alone: 0.1 to 0.1 times)."), "a single round is left to its table"
 
 
-def test_an_overhead_of_several_rounds_stands_with_the_least_and_the_most(store):
-    folder = store("overhead", [overhead_row("function", 2, 10, [50.0, 100.0, 50.0], [51.0, 99.0, 52.0])])
+def test_an_overhead_of_several_rounds_stands_with_its_interval(store):
+    folder = store("overhead", [overhead_row("function", 2, 10, [50.0, 100.0, 50.0], [51.0, 102.2, 51.1])])
     text = benchmarks_document(folder)
-    assert "adds to its time: +2.0% [-1.0%, +4.0%] (function).\n" in text
-    assert "| 3 | +2.0% [-1.0%, +4.0%] |" in text
+    assert "adds to its time: +2.2% [+1.8%, +2.4%] (function).\n" in text
+    assert "| 3 | +2.2% [+1.8%, +2.4%] |" in text
+
+
+def test_an_overhead_that_noise_hides_is_not_measurable_also_where_it_was_stored_without_an_interval(store):
+    hidden = overhead_row("function", 2, 10, [50.0, 100.0, 50.0], [51.0, 99.0, 52.0])
+    older = {name: value for name, value in hidden.items() if not name.endswith(("_95", "measurable", "noise"))}
+    negative = {**older, "task": "classification", "overhead": -0.05, "overhead_least": -0.099, "overhead_most": -0.022}
+    text = benchmarks_document(store("overhead", [hidden, older, negative]))
+    assert "not measurable (±9.9%) (classification)" in text
+    assert "| – | 3 | not measurable (±4.0%) |" in text
+    assert "-5.0%" not in text, "no overhead is negative"
+    assert text.count("not measurable (±") == 2 * 3
 
 
 def large(impl, seconds, part, **how):

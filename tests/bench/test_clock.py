@@ -4,13 +4,16 @@ import json
 import math
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
+import scipy.stats
 
+from harness.bench import overhead
 from harness.bench.clock import Timed, in_turn, machine, timed, write
 from harness.bench.epoch import Epoch, EpochOptions, rows
 from harness.bench.gpu_clock import timed_on
 from harness.bench.ops import QUICK_SHAPES, SHAPES, OpCase, OpRow, compared, shapes_for
-from harness.bench.overhead import FunctionTask, row
+from harness.bench.overhead import Extent, FunctionTask, bench_overhead, orders, row
 
 
 class FakeClock:
@@ -129,6 +132,57 @@ def test_overhead_is_what_the_grid_takes_more():
     assert found["overhead"] == pytest.approx(0.02)  # the median of the rounds, which one that was disturbed leaves
     assert found["seconds_a_run_more"] == 1.0
     assert (found["bare_seconds"], found["grid_seconds"]) == (50.0, 90.0)
+
+
+def test_an_overhead_has_the_interval_of_its_rounds():
+    bare, grid = [50.0, 52.0, 51.0, 50.0], [51.0, 53.5, 52.2, 51.1]
+    found = row("function", 2, 10, bare, grid)
+    logs = np.log(np.array(grid) / bare)
+    low, high = scipy.stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    assert (found["overhead_low_95"], found["overhead_high_95"]) == pytest.approx((np.expm1(low), np.expm1(high)))
+    assert found["measurable"]
+
+
+@pytest.mark.parametrize(
+    ("bare", "grid"),
+    [
+        ([50.0, 50.0, 50.0], [51.0, 49.0, 52.0]),  # the interval reaches none
+        ([50.0, 50.0, 50.0], [47.0, 47.5, 47.2]),  # nothing around a run makes it faster: the machine was not at rest
+        ([50.0], [52.0]),  # one round has no interval
+    ],
+)
+def test_what_noise_hides_is_not_measurable(bare, grid):
+    found = row("function", 2, 10, bare, grid)
+    assert not found["measurable"]
+    if len(bare) > 1:
+        assert found["noise"] == max(abs(found["overhead_low_95"]), abs(found["overhead_high_95"]))
+
+
+def test_each_side_begins_as_often_as_the_other_in_an_order_that_is_drawn():
+    for seed in range(20):
+        made = orders(6, seed)
+        assert [sorted(order) for order in made] == [["bare", "grid"]] * 6
+        assert sum(order[0] == "bare" for order in made) == 3
+        assert made == orders(6, seed)
+    assert len({tuple(orders(6, seed)) for seed in range(20)}) > 1
+    assert len(orders(3, 0)) == 3
+
+
+def test_the_machine_is_warm_before_either_side_is_timed(monkeypatch, tmp_path):
+    """An effect of order alone, the first of two being slower, must not become an overhead."""
+    calls = []
+
+    def side(name, _task, amount, runs, *_):
+        calls.append((name, amount, runs))
+        return 10.0 + (len(calls) % 2)  # the second of each round is slower
+
+    monkeypatch.setattr(overhead, "_side", side)
+    monkeypatch.setattr(FunctionTask, "probe", lambda _: 0.01)
+    found = bench_overhead("f", FunctionTask(1), Extent(1.0, 2, 4), threads=1, data_root=tmp_path, say=lambda _: None)
+    assert calls[:2] == [("bare", 10, 1), ("grid", 10, 1)], "a tenth of a run each, not timed"
+    assert [call[1:] for call in calls[2:]] == [(100, 2)] * 8
+    assert not found["measurable"]
+    assert found["overhead_low_95"] < 0 < found["overhead_high_95"]
 
 
 def test_figures_are_stored_with_machine_and_command(tmp_path, monkeypatch):

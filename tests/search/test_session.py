@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness.execution.driver import Job, make_request, run_feed, run_jobs
+from harness.execution.driver import Job, Listed, make_request, run_feed
 from harness.search.outcome import study_of
 from harness.store.connection import open_store
 from harness.store.queries import snapshot
@@ -42,7 +42,7 @@ def session(desk):
     """Return a function that runs jobs, or a feed of them, at seeds 0, 1 and 2."""
     desk.db.parent.mkdir()
 
-    def run(feed=list, *, slots=1, epochs=2, **fields):
+    def run(feed=Listed, *, slots=1, epochs=2, **fields):
         search = desk.search(f"protocol.epochs={epochs}")
         study, options = study_of(search, {(): (0, 1, 2)}), desk.options(jobs=slots, **fields)
         (item,) = study.trials
@@ -52,8 +52,7 @@ def session(desk):
         ]
         made, desk.executor.slots = feed(jobs), slots
         with open_store(desk.db) as store:
-            call = run_jobs if feed is list else run_feed
-            summary = call(made, store, desk.executor, options, desk.display)
+            summary = run_feed(made, store, desk.executor, options, desk.display)
             states = {a.seed: a.state for a in snapshot(store).attempts}
         return summary, states, made
 

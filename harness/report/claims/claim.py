@@ -21,7 +21,7 @@ class Quantity(Part):
     it.
     """
 
-    source: Literal["result", "curve", "artifact", "timing", "cost"]
+    source: Literal["result", "curve", "artifact", "measure", "timing", "cost"]
     name: str
     split: str | None = None  # of results and curves
     dataset: str | None = None  # of results: the family's, where left out
@@ -44,11 +44,15 @@ class _Sentence(Part):
     quantity: str
     trials: tuple[str, ...] = Field(min_length=1, max_length=2)  # a and b, or a alone
     direction: Literal["greater", "less", "either"]  # a's against b's
-    hypothesis: Literal["superiority", "non_inferiority", "equivalence"]
+    hypothesis: Literal["superiority", "superiority_by_margin", "non_inferiority", "equivalence"]
     scale: Literal["difference", "ratio"]
     effect: float = Field(gt=0)  # the smallest that matters, or the margin, on the scale; in the quantity's unit
     reason: str  # why this much
     test: Literal["sign_flip", "arithmetic", "timing"]
+    ours: str = ""  # if the sentence claims no outcome, so that the question is ours: the day this was noted, and why
+    withdrawn: date | None = None  # when the reading was found not to mean its sentence; it stays, and counts for Holm
+    withdrawn_because: str = ""
+    replaced_by: str = ""  # the claim that reads the sentence now
 
 
 class Claim(_Sentence):
@@ -69,11 +73,12 @@ class ClaimEntry(_Sentence):
 
 
 class Untested(Part):
-    """A sentence that claims something for which there is no test, and why."""
+    """A sentence that claims something for which there is no test of its own, and why, or which claims test it."""
 
     place: str
     quote: str
     why: str
+    tested_by: tuple[str, ...] = ()  # ids
 
 
 class FamilyEntry(Part):
@@ -90,6 +95,8 @@ class FamilyEntry(Part):
     known: str = ""
     awaits: str = ""  # what this version of the harness cannot do yet, so that nothing of it can be run
     changed: str = ""  # what was settled after it was entered: the day, what, and what was known then
+    exploratory: bool = False  # written after the results that it is held against: it confirms nothing
+    seeds_a_gap: Literal[1, 2] = 1  # two where each gap takes a pair of seeds that no other gap uses
     quantities: dict[str, Quantity]
     trials: dict[str, TrialName]
     constant: tuple[str, ...] = ()  # trials that no seed changes
@@ -105,7 +112,9 @@ class Family(FamilyEntry):
 
     @property
     def tests(self) -> int:
-        """The number of sign-flip tests, over which Holm's correction is."""
+        """The number of sign-flip tests, over which Holm's correction is; a withdrawn one still counts, so that
+        withdrawing makes no other test easier.
+        """
         return sum(claim.test == "sign_flip" for claim in self.claims)
 
     @property
@@ -113,7 +122,7 @@ class Family(FamilyEntry):
         """The smallest p that a sign-flip test of this family can reach, after Holm's correction over all
         of them.
         """
-        return self.tests * 2.0**-self.seeds_needed
+        return self.tests * 2.0 ** -(self.seeds_needed // self.seeds_a_gap)
 
     def rests_on(self, study: str) -> bool:
         """Return whether a study feeds these claims."""

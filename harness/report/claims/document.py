@@ -11,17 +11,24 @@ from harness.report.claims.findings import VERDICTS, Finding
 from harness.report.claims.misprints import Misprint
 from harness.report.render.markdown import escape
 from harness.report.stats import ALPHA
+from harness.report.tables.printed_gains import PrintedGain, gain_lines
 from harness.report.tables.statistics_table import p_text
 
 
-def findings_json(found: Sequence[Finding], misprints: Sequence[Misprint], untested: Sequence[Untested] = ()) -> str:
-    """Return one object: `claims` (a list of findings), `misprints` (a list, each with its checks' values) and
-    `untested` (sentences without a test).
+def findings_json(
+    found: Sequence[Finding],
+    misprints: Sequence[Misprint],
+    untested: Sequence[Untested] = (),
+    gains: Sequence[PrintedGain] = (),
+) -> str:
+    """Return one object: `claims` (a list of findings), `printed_gains` (exploratory), `misprints` (a list, each with
+    its checks' values) and `untested` (sentences without a test).
     """
     claims = [
         {
             **{k: _finite(v) for k, v in asdict(finding).items()},
             "entered": finding.entered.isoformat(),
+            "withdrawn": None if finding.withdrawn is None else finding.withdrawn.isoformat(),
             "depends_on": depends_on(finding),
         }
         for finding in found
@@ -30,33 +37,65 @@ def findings_json(found: Sequence[Finding], misprints: Sequence[Misprint], untes
         {**entry.model_dump(mode="json"), "values": [check.value for check in entry.checks]} for entry in misprints
     ]
     without = [entry.model_dump(mode="json") for entry in untested]
-    whole = {"claims": claims, "misprints": entries, "untested": without}
+    printed = [asdict(gain) for gain in gains]
+    whole = {"claims": claims, "printed_gains": printed, "misprints": entries, "untested": without}
     return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
 
 
 def findings_markdown(
-    found: Sequence[Finding], misprints: Sequence[Misprint], untested: Sequence[Untested] = ()
+    found: Sequence[Finding],
+    misprints: Sequence[Misprint],
+    untested: Sequence[Untested] = (),
+    gains: Sequence[PrintedGain] = (),
 ) -> str:
-    """Return the claims by section, the sentences without a test, the disagreements, and the inferences under their
-    own heading.
+    """Return the claims by section, what is exploratory behind them, the sentences without a test, the disagreements,
+    and the inferences under their own heading.
     """
-    lines = ["# Findings", "", summary(found), "", _ENTERED, "", *_overview(found), ""]
-    for heading in dict.fromkeys(map(heading_of, found)):
-        of = [f for f in found if heading_of(f) == heading]
-        lines += [f"## {escape(heading)}", "", *(part for f in of[:1] if f.changed for part in (escape(f.changed), ""))]
-        for finding in of:
-            lines += [f"- **{verdict_of(finding)}**: {escape(finding.title)} ({finding.id})"]
-            lines += [f"  {escape(reading(finding))}", f"  {escape(evidence(finding))}"]
-        lines.append("")
+    confirming, exploring = [f for f in found if not f.exploratory], [f for f in found if f.exploratory]
+    lines = ["# Findings", "", summary(found), "", _ENTERED, "", *_overview(confirming), "", *_by_heading(confirming)]
+    if exploring or gains:
+        lines += [f"## {EXPLORATORY}", "", _EXPLORING, ""]
+        lines += [*_overview(exploring), ""] if exploring else []
+        lines += _printed_gains(gains, confirming)
+        lines += _by_heading(exploring, level=3)
     if untested:
-        lines += ["## Sentences that claim something, without a test", ""]
-        lines += [f"- §{e.place}: “{escape(e.quote)}”: {escape(e.why)}." for e in untested]
+        lines += ["## Sentences that claim something, without a test of their own", ""]
+        lines += [f"- §{e.place}: “{escape(e.quote)}”: {escape(e.why)}{_tested_by(e)}." for e in untested]
         lines.append("")
     lines += ["## Where the paper disagrees with itself or with the works it cites", ""]
     lines += [line for entry in misprints if entry.kind != "inference" for line in _entry(entry)]
     lines += ["", "## Inferences", ""]
     lines += [line for entry in misprints if entry.kind == "inference" for line in _entry(entry)]
     return "\n".join(lines) + "\n"
+
+
+def _by_heading(found: Sequence[Finding], level: int = 2) -> list[str]:
+    lines = []
+    for heading in dict.fromkeys(map(heading_of, found)):
+        of = [f for f in found if heading_of(f) == heading]
+        lines += [f"{'#' * level} {escape(heading)}", ""]
+        lines += [part for f in of[:1] if f.changed for part in (escape(f.changed), "")]
+        for finding in of:
+            lines += [f"- **{verdict_of(finding)}**: {escape(finding.title)} ({finding.id})"]
+            lines += [f"  {escape(reading(finding))}", f"  {escape(evidence(finding))}"]
+        lines.append("")
+    return lines
+
+
+def _printed_gains(gains: Sequence[PrintedGain], found: Sequence[Finding]) -> list[str]:
+    """Return the printed gains of each table beside the gains of our runs."""
+    lines = []
+    for table in dict.fromkeys(gain.table for gain in gains):
+        of = [gain for gain in gains if gain.table == table]
+        lines += [f"### Table {table}, the printed gains beside those of our runs", ""]
+        tests = sum(f.table == table and f.test == "sign_flip" for f in found)
+        lines += [f"- {escape(line)}" for line in gain_lines(of, tests or None)]
+        lines.append("")
+    return lines
+
+
+def _tested_by(entry: Untested) -> str:
+    return f" ({', '.join(entry.tested_by)})" if entry.tested_by else ""
 
 
 def heading_of(finding: Finding) -> str:
@@ -70,24 +109,39 @@ def depends_on(finding: Finding) -> str | None:
 
 
 def verdict_of(finding: Finding) -> str:
-    """Return a verdict, with the setting that would turn it: "supported (depends on optimiser)"."""
-    if finding.sensitivity is None or not finding.sensitivity.flips:
-        return finding.verdict
-    return f"{finding.verdict} (depends on {finding.sensitivity.setting})"
+    """Return a verdict with what a reader must know of it: "supported (depends on optimiser)"."""
+    words = ["exploratory"] if finding.exploratory else []
+    words += ["a question of ours"] if finding.ours else []
+    if finding.verdict == "withdrawn":
+        words = [f"was {finding.earlier}"]
+    elif finding.sensitivity is not None and finding.sensitivity.flips:
+        words.append(f"depends on {finding.sensitivity.setting}")
+    return f"{finding.verdict} ({'; '.join(words)})" if words else finding.verdict
 
 
 _ENTERED = (
     "Each test has the day on which it was written down; where results of its trials were known by then, it says which."
     " The paper states no sizes: from where an effect matters is our choice, with its reason. So *contradicted* says"
-    " that an effect that would matter is excluded, *undecided* that neither it nor its absence is shown."
+    " that an effect that would matter is excluded, *undecided* that neither it nor its absence is shown, *withdrawn*"
+    " that the reading did not mean its sentence: what it gave stands beside the reason."
 )
-_TESTS = {"arithmetic": "Counts", "timing": "Times", "sign_flip": "Tests over seeds"}
+EXPLORATORY = "Exploratory: written after the results"
+_EXPLORING = (
+    "What follows was written down when the results that it is held against were known. It shows what they say and"
+    " confirms nothing: new seeds do that. It is counted apart from the tests above and changes none of their"
+    " corrections."
+)
+_TESTS = {"arithmetic": "Counts", "timing": "Times, descriptive", "sign_flip": "Tests over seeds"}
 
 
 def summary(found: Sequence[Finding]) -> str:
     """Return how many tests came out how, by what decides them: counts, times (and where), tests over seeds."""
-    quotes = len({finding.quote for finding in found})
-    parts = [f"{len(found)} tests of {quotes} statements of the paper."]
+    everything = found
+    found = [f for f in everything if f.verdict != "withdrawn" and not f.exploratory]
+    quotes = len({finding.quote for finding in found if not finding.ours})
+    ours = sum(bool(finding.ours) for finding in found)
+    asked = f", {ours} of them of questions of ours, about which it claims no outcome" if ours else ""
+    parts = [f"{len(found)} tests of {quotes} statements of the paper{asked}."]
     for test, words in _TESTS.items():
         of = [f for f in found if f.test == test]
         each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in of)))
@@ -100,7 +154,17 @@ def summary(found: Sequence[Finding]) -> str:
     if waiting:
         things = ", ".join(dict.fromkeys(f.awaits for f in waiting))
         parts.append(f"{len(waiting)} of those not run await what this version cannot do: {things}.")
-    return " ".join(parts)
+    return " ".join([*parts, *_apart(everything)])
+
+
+def _apart(found: Sequence[Finding]) -> list[str]:
+    """Return how many readings were withdrawn, and how many claims are exploratory, which the counts leave out."""
+    withdrawn, exploring = sum(f.verdict == "withdrawn" for f in found), [f for f in found if f.exploratory]
+    parts = [f"{withdrawn} earlier readings are withdrawn, each with the reason and what it gave."] if withdrawn else []
+    if exploring:
+        each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in exploring)))
+        parts.append(f"Counted apart, exploratory, since written after the results ({len(exploring)}): {each}.")
+    return parts
 
 
 def _on_settings(depend: Sequence[bool]) -> list[str]:
@@ -137,13 +201,17 @@ def reading(finding: Finding) -> str:
 
 def evidence(finding: Finding) -> str:
     """Return on what a verdict rests, in a sentence, as plain text."""
-    parts = [finding.why]
+    parts = [_withdrawn(finding) + finding.why]
+    if finding.ours:
+        parts.append(f"a question of ours: {finding.ours}")
     if finding.effect is not None:
         parts.append(f"{finding.scale} {finding.effect:.4g}{_ends(finding)}; what matters: {finding.matters}")
     if finding.beside:
         parts.append(f"beside it, deciding nothing: {finding.beside}")
     if finding.timed_on is not None:
         parts.append(f"on {finding.timed_on}")
+    if finding.elsewhere:
+        parts.append(f"elsewhere, deciding nothing: {finding.elsewhere}")
     if finding.p is not None and finding.p_against is not None:
         both = f"p that it holds {p_text(finding.p)}, that it fails {p_text(finding.p_against)}"
         parts.append(f"{both}, each one-sided after Holm, over {len(finding.seeds)} seeds")
@@ -155,12 +223,23 @@ def evidence(finding: Finding) -> str:
     return "; ".join(parts) + "."
 
 
+def _withdrawn(finding: Finding) -> str:
+    """Return why a reading was withdrawn, before what it gave."""
+    if finding.withdrawn is None:
+        return ""
+    instead = f"; instead: {finding.replaced_by}" if finding.replaced_by else ""
+    return f"withdrawn {finding.withdrawn}: {finding.withdrawn_because}{instead}; as it was read: {finding.earlier}, "
+
+
 def _ends(finding: Finding) -> str:
-    """Return " [-0.001, 0.002] (95%)" of an effect over seeds, " [1.1, 1.3] (least and most)" of times."""
+    """Return " [-0.001, 0.002] (95%)" of an effect over seeds, " [1.1, 1.3] (least and most of 5 sessions)" of
+    times.
+    """
     if finding.interval is None:
         return ""
     low, high = finding.interval
-    return f" [{low:.3g}, {high:.3g}] ({'least and most' if finding.test == 'timing' else '95%'})"
+    of = f"least and most of {len(finding.sessions)} sessions" if finding.test == "timing" else "95%"
+    return f" [{low:.3g}, {high:.3g}] ({of})"
 
 
 def _entry(entry: Misprint) -> list[str]:

@@ -6,6 +6,9 @@ too small     the test rejects, and so does its opposite: a difference the claim
 contradicted  the opposite test alone rejects: an effect that matters is excluded
 undecided     neither, or too few seeds ever to reject (the smallest attainable p stands beside it)
 not run       nothing is stored of one of its trials
+withdrawn     the reading does not mean its sentence: what it gave is shown, with the reason and what replaces it
+
+What a family marked exploratory gives was written after the results: it is shown apart, and confirms nothing.
 """
 
 from collections.abc import Mapping
@@ -15,15 +18,32 @@ from typing import Literal, get_args
 
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Claims, Family
-from harness.report.claims.gap_tests import bound_of, effect_of, mean_gap, p_fails, p_holds, reaches, rule, timed_way
+from harness.report.claims.gap_tests import (
+    SESSIONS,
+    bound_of,
+    effect_of,
+    mean_gap,
+    middle,
+    p_fails,
+    p_holds,
+    reaches,
+    rule,
+    timed_way,
+)
 from harness.report.claims.sensitivity import Sensitivity, sensitivity
-from harness.report.claims.values import Curves, MapsOf, Measured, Stored
+from harness.report.claims.values import Counts, Curves, MapsOf, Measured, Stored
 from harness.report.stats import holm, interval
+from harness.report.tables.cells import find
+from harness.report.tables.expected import expected_configs
+from harness.report.tables.printed_gains import PrintedGain, printed_gains
+from harness.report.tables.table_file import paper_tables
+from harness.report.tables.timings import Place
 from harness.store.records import Snapshot
 
-Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run"]
+Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run", "withdrawn"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-_KEPT = {"result": "result", "curve": "curve", "artifact": "map", "timing": "timing", "cost": "count"}
+_KEPT = {"result": "result", "curve": "curve", "artifact": "map", "measure": "measure", "timing": "timing",
+         "cost": "count"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +70,7 @@ class Finding:
     matters: str  # from where an effect matters, as we see it: "at least 0.001"
     because: str  # why from there
     seeds: tuple[int, ...]
-    interval: tuple[float, float] | None  # of the effect: 95 % by Student's t; of times least and most
+    interval: tuple[float, float] | None  # of the effect: 95 % by Student's t; of times least and most of the sessions
     p: float | None  # one-sided, that the claim holds, after Holm's correction
     p_against: float | None  # the same, that it fails
     smallest_p: float | None  # that so many seeds can give either, the other tests of its family as they are
@@ -59,19 +79,41 @@ class Finding:
     awaits: str = ""  # what this version cannot do yet, so that it cannot be run
     changed: str = ""  # what of its family was settled after it was entered
     timed_on: str | None = None  # of times: device and threads, and the paper's device
+    sessions: tuple[str, ...] = ()  # of times: when each session began
+    elsewhere: str = ""  # of times: the effect on other devices, which decides nothing
     sensitivity: Sensitivity | None = None  # to a setting that the paper does not state; None where it was not varied
+    exploratory: bool = False  # written after the results
+    ours: str = ""  # why the sentence claims no outcome, so that the question is ours
+    withdrawn: date | None = None
+    withdrawn_because: str = ""
+    replaced_by: str = ""  # the claim that reads its sentence now
+    earlier: Verdict | None = None  # what the withdrawn reading gives
 
 
 def findings(
-    snapshot: Snapshot, claims: Claims, curves: Curves | None = None, maps: MapsOf | None = None
+    snapshot: Snapshot,
+    claims: Claims,
+    curves: Curves | None = None,
+    maps: MapsOf | None = None,
+    counts: Counts | None = None,
 ) -> list[Finding]:
     """Return a finding for each claim, in order.
 
     Those on curves need `curves` (`store.queries.curve` of a uid), those on maps `maps` (of an attempt, as
-    `figures.results.Results.maps`).
+    `figures.results.Results.maps`); `counts` gives the costs of a network that is not stored.
     """
-    stored = Stored(snapshot, curves or (lambda _: ()), maps or (lambda _: None))
+    stored = Stored(snapshot, curves or (lambda _: ()), maps or (lambda _: None), counts or (lambda _: {}))
     return [finding for family in claims.families for finding in _family(stored, family)]
+
+
+def gains(snapshot: Snapshot) -> list[PrintedGain]:
+    """Return the gains that the paper's tables print beside ours: exploratory."""
+    tables = [table for table in map(paper_table, paper_tables()) if table.match == "by configuration"]
+    return [
+        gain
+        for table in tables
+        for gain in printed_gains(snapshot, table, find(snapshot, table, expected_configs(table)))
+    ]
 
 
 def _family(stored: Stored, family: Family) -> list[Finding]:
@@ -89,7 +131,7 @@ def _family(stored: Stored, family: Family) -> list[Finding]:
             failing = corrected[1][m.claim.id], _least(fails, m)
             outcome = _tested(family, m, holding, failing)
         else:
-            outcome = _compared(m)
+            outcome = _counts(m) if m.timed is None else _times(m)
         depends, beside = sensitivity(stored, family, m.claim), _beside(stored, family, m.claim)
         found.append(_finding(family, m, outcome, depends, beside))
     return found
@@ -136,18 +178,20 @@ def _tested(family: Family, m: Measured, holding: tuple[float, float], failing: 
     return _Outcome(verdict, why, holds, fails, min(least, least_failing))
 
 
-def _compared(m: Measured) -> _Outcome:
-    """Decide a claim on counts, or on the medians of two timings: not where their spread has the bound in it."""
-    if m.timed is None:
-        why = "counts, no test of chance"
-    elif m.timed.ends is None:
-        why = "one timing each, of a spread that is not known; no test of chance"
-    else:
-        why = f"medians of {m.timed.repetitions} each, no test of chance"
-    way = timed_way(m.claim, m)
-    if way is None:
-        return _Outcome("undecided", f"{why}: the bound lies within their spread")
-    return _Outcome("supported" if way else "contradicted", why)
+def _counts(m: Measured) -> _Outcome:
+    """Decide a claim on counts, which do not vary."""
+    return _Outcome("supported" if reaches(m.claim, m.gaps[0]) else "contradicted", "counts, no test of chance")
+
+
+def _times(m: Measured) -> _Outcome:
+    """Decide a claim on times by the sessions on one device, all of which must agree, and be enough."""
+    n, reaching = len(m.gaps), sum(reaches(m.claim, gap) for gap in m.gaps)
+    way = timed_way(m.claim, m.gaps)
+    told = f"{reaching} of {n} session{'s' if n > 1 else ''} reach{'es' if reaching == n == 1 else ''} the bound"
+    if way is not None:
+        return _Outcome("supported" if way else "contradicted", f"{told}: descriptive, no test of chance")
+    lacking = f"a verdict takes {SESSIONS}" if n < SESSIONS else "a verdict takes all of them"
+    return _Outcome("undecided", f"{told}; {lacking}; descriptive, no test of chance")
 
 
 def _counted(m: Measured) -> str:
@@ -158,11 +202,13 @@ def _counted(m: Measured) -> str:
 
 def _lacking(family: Family, m: Measured) -> str:
     """Say what is not stored, and how many seeds it takes."""
+    if m.claim.test == "arithmetic" and not family.awaits:
+        return f"no count is known of {' and of '.join(m.missing)}"
     if family.awaits:
         return f"this version cannot run it: it awaits {family.awaits}"
     kept = _KEPT[family.quantities[m.claim.quantity].source]
     if m.claim.test == "timing":
-        return f"no timing of {' and '.join(m.missing)} on one device is stored"
+        return f"no timing of {' and '.join(m.missing)} on one device in one session is stored"
     said = f"no {kept} is stored of {' and of '.join(m.missing)}" if m.missing else f"no seed has a {kept} of both"
     return f"{said}; needs {family.seeds_needed} seeds" if m.claim.test == "sign_flip" else said
 
@@ -193,9 +239,9 @@ def _finding(family: Family, m: Measured, outcome: _Outcome, depends: Sensitivit
         rule=rule(claim, family.alpha),
         entered=claim.entered,
         known=claim.known,
-        verdict=outcome.verdict,
+        verdict="withdrawn" if claim.withdrawn else outcome.verdict,
         scale=claim.scale,
-        effect=effect_of(claim, mean_gap(m.gaps)) if m.gaps else None,
+        effect=effect_of(claim, middle(claim, m.gaps)) if m.gaps else None,
         needed=claim.effect,
         matters=bound_of(claim),
         because=claim.reason,
@@ -209,13 +255,25 @@ def _finding(family: Family, m: Measured, outcome: _Outcome, depends: Sensitivit
         awaits=family.awaits,
         changed=family.changed,
         timed_on=_timed_on(family, m),
+        sessions=m.timed.sessions if m.timed is not None else (),
+        elsewhere=_elsewhere(m),
         sensitivity=depends,
+        exploratory=family.exploratory,
+        ours=claim.ours,
+        withdrawn=claim.withdrawn,
+        withdrawn_because=claim.withdrawn_because,
+        replaced_by=claim.replaced_by,
+        earlier=outcome.verdict if claim.withdrawn else None,
     )
 
 
 def _interval(m: Measured) -> tuple[float, float] | None:
-    """Return the interval of an effect, on the claim's scale; None of counts, of one seed, and of one timing."""
-    found = m.timed.ends if m.timed is not None else interval(m.gaps) if m.claim.test == "sign_flip" else None
+    """Return the interval of an effect, on the claim's scale: of times the least and the most of several sessions; None
+    of counts, and of one seed or session.
+    """
+    found = interval(m.gaps) if m.claim.test == "sign_flip" else None
+    if m.timed is not None and len(m.gaps) > 1:
+        found = min(m.gaps), max(m.gaps)
     return None if found is None else (effect_of(m.claim, found[0]), effect_of(m.claim, found[1]))
 
 
@@ -223,7 +281,18 @@ def _timed_on(family: Family, m: Measured) -> str | None:
     """Return "AMD EPYC (AVX2, 2 cores), 2 threads; the paper's NVIDIA GeForce GTX 1070" of times."""
     if m.timed is None:
         return None
-    device, threads = m.timed.place
     papers = None if family.table is None else paper_table(family.table).device
-    here = f"{device}, {threads} thread{'s' if threads > 1 else ''}"
+    here = _place_text(m.timed.place)
     return here if papers is None else f"{here}; the paper's {papers}"
+
+
+def _place_text(place: Place) -> str:
+    device, threads = place
+    return f"{device}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _elsewhere(m: Measured) -> str:
+    """Return "1.2, 1.25 on AMD EPYC (AVX2, 2 cores), 2 threads": a ratio per session on each other device."""
+    found = m.timed.elsewhere if m.timed is not None else ()
+    each = [([f"{effect_of(m.claim, gap):.3g}" for gap in gaps], _place_text(place)) for place, gaps in found]
+    return " and ".join(f"{', '.join(values)} on {place}" for values, place in each)

@@ -5,10 +5,13 @@
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from harness.report.claims.claim import Claim
-from harness.report.claims.values import Measured
 from harness.report.stats import one_sided
+
+SESSIONS = 5
+"""Sessions that must agree before a claim on time has a verdict."""
 
 
 def margin(claim: Claim) -> float:
@@ -26,7 +29,7 @@ def p_holds(claim: Claim, gaps: Sequence[float]) -> float:
     m = margin(claim)
     if claim.hypothesis == "equivalence":
         return max(one_sided([m - gap for gap in gaps]), one_sided([m + gap for gap in gaps]))
-    least = -m if claim.hypothesis == "non_inferiority" else 0.0
+    least = {"non_inferiority": -m, "superiority_by_margin": m}.get(claim.hypothesis, 0.0)
     return one_sided([gap - least for gap in _forward(claim, gaps)])
 
 
@@ -44,6 +47,11 @@ def p_fails(claim: Claim, gaps: Sequence[float]) -> float:
 def mean_gap(gaps: Sequence[float]) -> float:
     """Return the mean of the gaps."""
     return math.fsum(gaps) / len(gaps)
+
+
+def middle(claim: Claim, gaps: Sequence[float]) -> float:
+    """Return the gap that is shown: the mean over seeds; of times the median over sessions."""
+    return median(gaps) if claim.test == "timing" else mean_gap(gaps)
 
 
 def effect_of(claim: Claim, gap: float) -> float:
@@ -71,10 +79,10 @@ def points(claim: Claim, gap: float) -> bool | None:
     return reaches(claim, gap)
 
 
-def timed_way(claim: Claim, measured: Measured) -> bool | None:
-    """Return whether the medians of two timings reach a claim's bound; None where it lies within their spread."""
-    found = {reaches(claim, gap) for gap in ((measured.timed and measured.timed.ends) or ())}
-    return None if len(found) > 1 else reaches(claim, mean_gap(measured.gaps))
+def timed_way(claim: Claim, gaps: Sequence[float]) -> bool | None:
+    """Return whether times reach a claim's bound; None if fewer than `SESSIONS` sessions, or not all of them, agree."""
+    ways = {reaches(claim, gap) for gap in gaps}
+    return ways.pop() if len(gaps) >= SESSIONS and len(ways) == 1 else None
 
 
 def bound_of(claim: Claim) -> str:
@@ -93,10 +101,14 @@ def rule(claim: Claim, alpha: float) -> str:
     """Return what decides a claim, in a sentence."""
     effect = f"{claim.effect:.4g}"
     if claim.test != "sign_flip":
-        what = "the count" if claim.test == "arithmetic" else "the medians of two timings on one device"
-        return f"{what}, as a {claim.scale}, {bound_of(claim)}; no test of chance"
-    kind = {"superiority": "above no difference, and a mean of at least", "non_inferiority": "not worse by",
-            "equivalence": "within, either way,"}  # fmt: skip
+        if claim.test == "arithmetic":
+            return f"the count, as a {claim.scale}, {bound_of(claim)}; no test of chance"
+        return (
+            f"the medians of a session, as a {claim.scale}, {bound_of(claim)}, in every session on one device and in at"
+            f" least {SESSIONS}; descriptive, no test of chance"
+        )
+    kind = {"superiority": "above no difference, and a mean of at least", "superiority_by_margin": "above",
+            "non_inferiority": "not worse by", "equivalence": "within, either way,"}  # fmt: skip
     return (
         f"one-sided exact sign flips of {'log ratios' if claim.scale == 'ratio' else 'differences'} paired by seed:"
         f" {kind[claim.hypothesis]} {effect}; p < {alpha:g} after Holm over the family"

@@ -23,7 +23,7 @@ from harness.spec.checks import FieldError
 from harness.spec.errors import did_you_mean
 
 _Path = tuple[str | int, ...]
-_FILLED = ("id", "title", "reading", "quantity")
+_FILLED = ("id", "title", "reading", "quantity", "replaced_by")
 
 
 def load_claims(path: str | Path | None = None) -> Claims:
@@ -96,6 +96,19 @@ def _check(claims: ClaimsEntry) -> None:
                 ("families", i, "seeds_needed"),
                 f"{family.seeds_needed} seeds can never reject: the smallest p is {whole.smallest_p:.3g}",
             )
+    _check_references(claims, seen["id"])
+
+
+def _check_references(claims: ClaimsEntry, ids: set[str]) -> None:
+    """Refuse a claim that a withdrawn one, or a sentence without a test, names and that is not there."""
+    for i, family in enumerate(claims.families):
+        for j in range(len(family.claims)):
+            for claim in _claims(family, i, j):
+                if claim.replaced_by:
+                    _check_known(claim.replaced_by, dict.fromkeys(ids), "claim", ("families", i, "claims", j))
+    for i, entry in enumerate(claims.untested):
+        for name in entry.tested_by:
+            _check_known(name, dict.fromkeys(ids), "claim", ("untested", i, "tested_by"))
 
 
 def _check_new(name: str, seen: set[str], path: _Path) -> None:
@@ -118,6 +131,8 @@ def _check_family(family: FamilyEntry, path: _Path) -> None:
                 "'studies' does not name the study of" if family.table is None else f"table {family.table} has no trial"
             )
             raise FieldError((*path, "trials", name), f"{said} '{trial.study}/{trial.name}'{near}")
+    if family.exploratory and not family.known:
+        raise FieldError((*path, "known"), "an exploratory family says what was known when it was written")
     for name in family.constant:
         _check_known(name, family.trials, "trial", (*path, "constant"))
     for name, quantity in family.quantities.items():
@@ -136,6 +151,9 @@ def _check_claim(family: FamilyEntry, claim: Claim, path: _Path) -> None:
         raise FieldError((*path, "direction"), "'either' goes with equivalence, and with it alone")
     if claim.scale == "ratio" and (claim.effect < 1) != (claim.direction == "less"):
         raise FieldError((*path, "effect"), "a ratio is below 1 for 'less' and above 1 otherwise")
+    if bool(claim.withdrawn) != bool(claim.withdrawn_because) or (claim.replaced_by and not claim.withdrawn):
+        message = "'withdrawn' goes with 'withdrawn_because', and 'replaced_by' with both"
+        raise FieldError((*path, "withdrawn"), message)
     tests = {"cost": "arithmetic", "timing": "timing"}
     if tests.get(family.quantities[claim.quantity].source, "sign_flip") != claim.test:
         raise FieldError((*path, "test"), f"'{claim.test}' does not fit the quantity '{claim.quantity}'")

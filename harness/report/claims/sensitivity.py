@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness.report.claims.claim import Claim, Family
-from harness.report.claims.gap_tests import effect_of, mean_gap, points, timed_way
+from harness.report.claims.gap_tests import effect_of, mean_gap, middle, points, timed_way
 from harness.report.claims.values import BASELINE, Measured, Stored
 from harness.report.printing import in_words
 from harness.report.stats import ALPHA, deviation
@@ -135,8 +135,8 @@ def _of_kernels(stored: Stored, family: Family, claim: Claim) -> Sensitivity | N
     for composed, words in _COMPOSED.items():
         measured = stored.measure(family, claim, composed=composed)
         if measured.gaps:
-            effect = effect_of(claim, mean_gap(measured.gaps))
-            found.append(Tried(words, effect, timed_way(claim, measured), 0, apart=True))
+            effect = effect_of(claim, middle(claim, measured.gaps))
+            found.append(Tried(words, effect, timed_way(claim, measured.gaps), 0, apart=True))
     return Sensitivity(KERNELS, claim.scale, found[0], (found[1],)) if len(found) == len(_COMPOSED) else None
 
 

@@ -6,14 +6,16 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, get_args
 
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
+from harness.report.tables.expected import expected_configs
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
-from harness.report.tables.timings import Composition, Place, clean_timings, place_of
+from harness.report.tables.table_file import paper_tables
+from harness.report.tables.timings import Composition, Place, Session, composition, place_of, sessions
 from harness.spec.attempt import Point, unflagged
 from harness.store.records import AttemptRecord, Snapshot
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 Curves = Callable[[str], Sequence[Point]]  # an attempt's uid -> its curve
 MapsOf = Callable[[AttemptRecord], "Maps | None"]
+Counts = Callable[[Mapping[str, Any]], Mapping[str, float]]  # a configuration -> what its network costs, by name
 Keys = Mapping[str, str | None]  # a family's name of a trial -> the trial's key, None where it is not stored
 Values = dict[int, float]  # by seed; counts and times as those of seed 0
 
@@ -38,25 +41,26 @@ class Measured:
     gaps: tuple[float, ...]
     missing: tuple[str, ...] = ()  # trials of which this quantity is not stored
     runs: int = 0  # seeds of which a run of each trial is stored, whether it has the quantity or not
-    timed: "Timed | None" = None  # how times were taken
+    timed: "Timed | None" = None  # how times were taken: then a gap per session
 
 
 @dataclass(frozen=True)
 class Timed:
-    """On what the times of a claim were taken, and how sure their gap is."""
+    """On what the times of a claim were taken, in which sessions, and what they give on other devices."""
 
     place: Place
-    repetitions: int  # of the trial that was timed less often: epochs, or passes over the test set
-    ends: tuple[float, float] | None  # the least and the most gap that they give; None where one was timed once
+    sessions: tuple[str, ...]  # when each began, oldest first
+    elsewhere: tuple[tuple[Place, tuple[float, ...]], ...] = ()  # gaps per session, which decide nothing
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the numbers are from: the snapshot, and by attempt its curve and its maps."""
+    """Where the numbers are from: the snapshot, by attempt its curve and its maps, and what counts other networks."""
 
     snapshot: Snapshot
     curves: Curves
     maps: MapsOf
+    counts: Counts = lambda _: {}
 
     @cached_property
     def _keys(self) -> Mapping[tuple[str, str], str]:
@@ -78,25 +82,25 @@ class Stored:
         """Return a claim's gaps; `keys` names other trials in place of the family's own.
 
         Times are those of plain torch in the paper's order, and where these are not stored ours, unless `composed` says
-        which; both on the device that was timed last, by as many threads.
+        which; both on the device that has the most sessions, by as many threads, and with a gap per session.
         """
-        keys = self.keys(family, family.quantities[claim.quantity]) if keys is None else keys
+        quantity = family.quantities[claim.quantity]
+        keys = self.keys(family, quantity) if keys is None else keys
         timed = None
-        if family.quantities[claim.quantity].source == "timing":
+        if quantity.source == "measure":
+            sides = self._measured_alike(claim, keys, quantity.name)
+        elif quantity.source == "timing":
             timed, sides = self._timed(family, claim, keys, ("paper", "ours") if composed is None else (composed,))
         else:
             sides = [self._side(family, name, claim.quantity, keys) for name in claim.trials]
         missing = tuple(
-            f"{family.trials[name].study}/{filled(family.trials[name].name, family.quantities[claim.quantity])}"
+            f"{family.trials[name].study}/{filled(family.trials[name].name, quantity)}"
             for name, side in zip(claim.trials, sides, strict=True)
             if not side
         )
         one, other = _same_seeds(family, claim, sides)
-        seeds = tuple(seed for seed in one if other is None or seed in other)
-        null = 1.0 if claim.scale == "ratio" else 0.0
-        pairs = [(one[seed], null if other is None else other[seed]) for seed in seeds]
-        gaps = tuple(_gap(claim, a, b) for a, b in pairs)
-        return Measured(claim, seeds, gaps, missing, self._runs(family, claim, keys), timed)
+        seeds = tuple(seed for seed in one if other is None or seed in other) if timed is None else ()
+        return Measured(claim, seeds, _gaps(claim, one, other), missing, self._runs(family, claim, keys), timed)
 
     def _runs(self, family: Family, claim: Claim, keys: Keys) -> int:
         """Return at how many seeds a run of each trial of a claim is stored."""
@@ -107,6 +111,8 @@ class Stored:
     def _side(self, family: Family, name: str, word: str, keys: Keys) -> Values:
         """Return a quantity of a trial by seed; empty where nothing is stored."""
         quantity, key = family.quantities[word], keys.get(name)
+        if quantity.source == "cost":
+            return self._count(family.trials[name].study, filled(family.trials[name].name, quantity), key, quantity)
         if key is None:
             return {}
         found = self._values(family, name, word, key, keys)
@@ -118,9 +124,6 @@ class Stored:
 
     def _values(self, family: Family, name: str, word: str, key: str, keys: Keys) -> Values:
         quantity = family.quantities[word]
-        if quantity.source == "cost":
-            cost = self.snapshot.trials[key].costs.get(quantity.name)
-            return {} if cost is None else {0: cost}
         if quantity.source == "curve":
             return self._off_curves(word, quantity, key)
         if quantity.source == "artifact":
@@ -129,29 +132,52 @@ class Stored:
         found = values(self.snapshot, key, sorted(self.snapshot.runs(key)), quantity.name, on, dataset)
         return {seed: value for seed, value in found.items() if value is not None}
 
+    def _count(self, study: str, name: str, key: str | None, quantity: Quantity) -> Values:
+        """Return a count: as stored, else of the network that the trial, or a table of the paper, says it is."""
+        costs = {} if key is None else self.snapshot.trials[key].costs
+        if quantity.name not in costs:
+            config = _of_the_tables().get((study, name)) if key is None else self.snapshot.trials[key].config
+            costs = {} if config is None else self.counts(config)
+        return {0: costs[quantity.name]} if quantity.name in costs else {}
+
+    def _measured_alike(self, claim: Claim, keys: Keys, name: str) -> list[Values]:
+        """Return what was measured of each trial's runs, at the seeds at which all of them ran on one device, by as
+        many threads and composed alike.
+        """
+        runs = [{} if (key := keys.get(trial)) is None else self.snapshot.runs(key) for trial in claim.trials]
+        alike = [
+            seed
+            for seed in sorted(set.intersection(*map(set, runs)))
+            if len({(place_of(by[seed]), composition(by[seed])) for by in runs}) == 1
+        ]
+        return [{seed: by[seed].measures[name] for seed in alike if name in by[seed].measures} for by in runs]
+
     def _timed(
         self, family: Family, claim: Claim, keys: Keys, order: Sequence[Composition]
     ) -> tuple[Timed | None, list[Values]]:
-        """Return a time of each trial, of the first composition in which one place timed all, and how it was taken."""
+        """Return a time of each trial by session, of the first composition in which some session timed all of them, and
+        how they were taken.
+        """
         name = family.quantities[claim.quantity].name
+        wanted = [keys.get(trial) for trial in claim.trials]
         for composed in order:
-            timings = [self._by_place(keys.get(trial), name, composed) for trial in claim.trials]
-            shared = [place for place in timings[0] if all(place in each for each in timings)]
-            if shared:
-                chosen = [each[shared[-1]] for each in timings]
-                counted = [int(attempt.measures.get(f"{name}_count", 1)) for attempt in chosen]
-                ends = _ends(claim, name, chosen) if min(counted) > 1 else None
-                return Timed(shared[-1], min(counted), ends), [{0: a.measures[name]} for a in chosen]
+            by_place: dict[Place, list[Session]] = {}
+            for session in self._sessions[composed]:
+                if all(name in _measures(session, key) for key in wanted):
+                    by_place.setdefault(session.place, []).append(session)
+            if by_place:
+                chosen = max(by_place, key=lambda place: (len(by_place[place]), by_place[place][-1].started))
+                sides = {
+                    place: [{i: _measures(session, key)[name] for i, session in enumerate(found)} for key in wanted]
+                    for place, found in by_place.items()
+                }
+                elsewhere = tuple((p, _gaps(claim, *sides[p])) for p in by_place if p != chosen)
+                return Timed(chosen, tuple(s.started for s in by_place[chosen]), elsewhere), sides[chosen]
         return None, [{} for _ in claim.trials]
 
-    def _by_place(self, key: str | None, name: str, composed: Composition) -> dict[Place, AttemptRecord]:
-        """Return the newest timing in each place, that of the place which was timed last at the end."""
-        found: dict[Place, AttemptRecord] = {}
-        for attempt in [] if key is None else clean_timings(self.snapshot, key, composed):
-            if name in attempt.measures:
-                found.pop(place_of(attempt), None)
-                found[place_of(attempt)] = attempt
-        return found
+    @cached_property
+    def _sessions(self) -> Mapping[Composition, Sequence[Session]]:
+        return {composed: sessions(self.snapshot, composed) for composed in get_args(Composition)}
 
     def _off_curves(self, word: str, quantity: Quantity, key: str) -> Values:
         """Return a quantity of the curve of each of a trial's runs that kept one."""
@@ -176,15 +202,36 @@ class Stored:
             return {seed: total_variation(maps) for seed, maps in mine.items()}
         base = keys.get(BASELINE)
         theirs = {} if base is None else self._maps(base)
-        seeds = list(theirs)
-        following = dict(zip(seeds, seeds[1:] + seeds[:1], strict=True)) if len(seeds) > 1 else {}
-        if word == "similarity to the baseline" and name != BASELINE:
-            following = {seed: seed for seed in seeds}
-        return {seed: similarity(mine[seed], theirs[other]) for seed, other in following.items() if seed in mine}
+        others = _others(word, list(theirs), own=name == BASELINE)
+        found = {seed: similarity(mine[seed], theirs[other]) for seed, other in others.items() if seed in mine}
+        return {seed: 1 - value for seed, value in found.items()} if word.startswith("distance") else found
 
     def _maps(self, key: str) -> "dict[int, Array]":
         found = {seed: self.maps(run) for seed, run in sorted(self.snapshot.runs(key).items())}
         return {seed: each.maps for seed, each in found.items() if each is not None}
+
+
+def _others(word: str, seeds: Sequence[int], *, own: bool) -> dict[int, int]:
+    """Return with the baseline of which seed the maps of each seed are compared.
+
+    Pairs of seeds share none, so that what they give is independent; the next seed's baseline serves two.
+    """
+    if word.endswith("in pairs of seeds"):
+        return dict(zip(seeds[::2], seeds[1::2], strict=False))
+    if word.endswith("the baseline") and not own:
+        return {seed: seed for seed in seeds}
+    return dict(zip(seeds, [*seeds[1:], *seeds[:1]], strict=True)) if len(seeds) > 1 else {}
+
+
+@cache
+def _of_the_tables() -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    """Return what the paper's tables say that their rows are, by study and name of a trial."""
+    tables = [table for table in map(paper_table, paper_tables()) if table.match == "by configuration"]
+    return {
+        (row.trial.study, row.trial.name): config
+        for table in tables
+        for row, config in zip(table.rows, expected_configs(table).values(), strict=True)
+    }
 
 
 def filled(name: str, quantity: Quantity) -> str:
@@ -232,15 +279,20 @@ def _same_seeds(family: Family, claim: Claim, sides: Sequence[Values]) -> tuple[
     return one, other
 
 
-def _ends(claim: Claim, name: str, timings: Sequence[AttemptRecord]) -> tuple[float, float] | None:
-    """Return the least and the most that the gap of times can be, from the least and the most of each."""
-    ends = [(a.measures.get(f"{name}_min"), a.measures.get(f"{name}_max")) for a in timings]
-    known = [(low, high) for low, high in ends if low is not None and high is not None]
-    if len(known) < len(timings):
-        return None
+def _measures(session: Session, key: str | None) -> Mapping[str, float]:
+    """Return what a session measured of a trial; nothing where it did not time it."""
+    timed = None if key is None else session.by_trial.get(key)
+    return {} if timed is None else timed.measures
+
+
+def _gaps(claim: Claim, one: Values, other: Values | None = None) -> tuple[float, ...]:
+    """Return the gap at each seed, or session, that both sides have; of a side alone, its gap to nothing."""
     null = 1.0 if claim.scale == "ratio" else 0.0
-    (low, high), (others_low, others_high) = [*known, (null, null)][:2]
-    return _gap(claim, low, others_high), _gap(claim, high, others_low)
+    return tuple(
+        _gap(claim, value, null if other is None else other[i])
+        for i, value in one.items()
+        if other is None or i in other
+    )
 
 
 def _gap(claim: Claim, a: float, b: float) -> float:

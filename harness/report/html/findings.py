@@ -6,10 +6,11 @@ What was decided is shown; what is undecided or not run is counted, and opens on
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.claims.document import evidence, heading_of, reading, verdict_of
+from harness.report.claims.document import EXPLORATORY, evidence, heading_of, reading, verdict_of
 from harness.report.claims.findings import VERDICTS
 from harness.report.claims.findings import Finding as Decided
 from harness.report.claims.misprints import Misprint
+from harness.report.tables.printed_gains import PrintedGain, gain_lines
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Finding:
     details: tuple[str, ...] = ()  # the quote, the test, what it depends on: a line each
 
 
-_FOLDED = ("undecided", "not run")
+_FOLDED = ("undecided", "not run", "withdrawn")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,12 @@ def _kind(finding: Finding) -> str:
     return finding.verdict.partition(" (")[0]
 
 
-def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> list[Finding]:
-    """Return the claims by section, then where the paper disagrees, and inferences under a heading of their own."""
+def on_the_page(
+    decided: Sequence[Decided], misprints: Sequence[Misprint], gains: Sequence[PrintedGain] = ()
+) -> list[Finding]:
+    """Return the claims by section, what is exploratory last; then where the paper disagrees, and inferences under a
+    heading of their own.
+    """
     claims = [
         Finding(
             heading_of(f),
@@ -80,9 +85,16 @@ def on_the_page(decided: Sequence[Decided], misprints: Sequence[Misprint]) -> li
                 *([f"Changed {f.changed}"] if f.changed else []),
             ),
         )
-        for f in decided
+        for f in sorted(decided, key=lambda f: f.exploratory)
     ]
-    return [*claims, *(_entry(entry) for entry in sorted(misprints, key=lambda e: e.kind == "inference"))]
+    printed = [
+        Finding(
+            f"{EXPLORATORY}: printed gains", f"Table {table}, printed gains beside ours", "", lines[-1], tuple(lines)
+        )
+        for table in dict.fromkeys(gain.table for gain in gains)
+        if (lines := gain_lines([gain for gain in gains if gain.table == table]))
+    ]
+    return [*claims, *printed, *(_entry(entry) for entry in sorted(misprints, key=lambda e: e.kind == "inference"))]
 
 
 def _entry(entry: Misprint) -> Finding:

@@ -4,14 +4,24 @@ know below it.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
+from harness.report.document import (
+    DocCell,
+    DocColumn,
+    DocRow,
+    Document,
+    Footnote,
+    Marks,
+    Note,
+    StatisticsTable,
+)
 from harness.report.printing import NOTHING, difference, in_words, printed
 from harness.report.stats import mean
 from harness.report.tables.cells import Expected, Found, find
 from harness.report.tables.compare import Samples, with_statistics
 from harness.report.tables.match import Candidate, device_of
+from harness.report.tables.printed_gains import PrintedGain, gain_lines, printed_gains
 from harness.report.tables.provenance import code_remarks, short, threads_of
 from harness.report.tables.statistics_table import statistics_tables
 from harness.report.tables.table import Select, Table
@@ -79,7 +89,7 @@ def table_document(
         notes=tuple(_notes(snapshot, table, found, expected, settings, how)),
         cells=tuple(f.cell for f in found),
         compares=any(row.paper for row in table.rows),
-        statistics=statistics_tables(table, found, how),
+        statistics=_with_gains(statistics_tables(table, found, how), printed_gains(snapshot, table, found)),
         behind=behind,
     )
 
@@ -169,6 +179,12 @@ def _notes(
         beside = any(row.paper for row in table.rows)
         head = "On the paper's values, which are kept as printed:" if beside else "Notes:"
         yield Note(head, tuple(note.text for note in table.notes))
+
+
+def _with_gains(tables: Sequence[StatisticsTable], gains: Sequence[PrintedGain]) -> tuple[StatisticsTable, ...]:
+    """Return the small tables, each with the printed gains of its column beside ours."""
+    by = {table.name: [g for g in gains if table.name.startswith(f"{g.column} [")] for table in tables}
+    return tuple(replace(table, notes=(*table.notes, *gain_lines(by[table.name]))) for table in tables)
 
 
 def _protocol(candidate: Candidate) -> str:

@@ -1,7 +1,16 @@
-"""Which stored timings may stand beside each other: alone on the device, on one device with as many threads, and
-composed in one way.
+"""Which stored timings may be compared: alone on the device, on one device with as many threads, and composed in one
+way; and which of them are of one session.
+
+A session is one call of `harness run timing`: it times every trial once per round, in a drawn order, so that whatever a
+machine does in those minutes falls on all trials alike. Repetitions within a session do not show what the next day
+changes (sessions on one machine differ by 20%), so ratios are formed within a session, and the session is the unit.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from statistics import median
 from typing import Literal
 
 from harness.report.tables.match import device_of
@@ -12,6 +21,18 @@ Composition = Literal["ours", "paper"]
 """ours: our kernels, channels first where that commutes; paper: plain torch's operators in the paper's order."""
 
 Place = tuple[str, int]  # the model of a device, and threads
+
+SAME_CALL_S = 300.0
+"""Timings from before sessions were recorded are of one session if each begins within so many seconds of the last."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """The timings of one session on one device: by trial, its repetitions pooled."""
+
+    place: Place
+    started: str
+    by_trial: Mapping[str, AttemptRecord]
 
 
 def place_of(attempt: AttemptRecord) -> Place:
@@ -41,10 +62,91 @@ def composition(attempt: AttemptRecord) -> Composition | None:
 
 
 def clean_timings(snapshot: Snapshot, trial_key: str, composed: Composition) -> list[AttemptRecord]:
-    """Return a trial's timings that were alone on the device and composed so, oldest first."""
-    return [a for a in snapshot.timings(trial_key) if a.exclusive and composition(a) == composed]
+    """Return a trial's timings that were alone on the device and composed so, one per session, oldest first."""
+    return _pooled(a for a in snapshot.timings(trial_key) if _is_clean(a, composed))
 
 
 def shown_timings(snapshot: Snapshot, trial_key: str) -> list[AttemptRecord]:
     """Return a trial's timings that a table shows, oldest first: as we compose it; where it has none, as the paper."""
     return clean_timings(snapshot, trial_key, "ours") or clean_timings(snapshot, trial_key, "paper")
+
+
+def sessions(snapshot: Snapshot, composed: Composition) -> tuple[Session, ...]:
+    """Return all sessions of clean timings that were composed so, oldest first."""
+    by_place: defaultdict[Place, list[AttemptRecord]] = defaultdict(list)
+    for attempt in snapshot.attempts:
+        if attempt.kind == "timing" and attempt.state == "done" and _is_clean(attempt, composed):
+            by_place[place_of(attempt)].append(attempt)
+    found = [_session(place, own) for place, timings in by_place.items() for own in _by_call(timings)]
+    return tuple(sorted(found, key=lambda session: (session.started, session.place)))
+
+
+def _is_clean(attempt: AttemptRecord, composed: Composition) -> bool:
+    return attempt.exclusive and composition(attempt) == composed
+
+
+def _session(place: Place, timings: Sequence[AttemptRecord]) -> Session:
+    by_trial: defaultdict[str, list[AttemptRecord]] = defaultdict(list)
+    for attempt in timings:
+        by_trial[attempt.trial_key].append(attempt)
+    started = min(attempt.started for attempt in timings)
+    return Session(place, started, {key: pool(own) for key, own in by_trial.items()})
+
+
+def _by_call(timings: Iterable[AttemptRecord]) -> list[list[AttemptRecord]]:
+    """Return timings by the call that made them: as recorded, and for older ones as their times suggest."""
+    recorded: defaultdict[str, list[AttemptRecord]] = defaultdict(list)
+    older: list[list[AttemptRecord]] = []
+    for attempt in sorted(timings, key=lambda a: (a.started, a.uid)):
+        if name := attempt.execution.get("session"):
+            recorded[name].append(attempt)
+        elif older and _goes_on(older[-1], attempt):
+            older[-1].append(attempt)
+        else:
+            older.append([attempt])
+    return [*older, *recorded.values()]
+
+
+def _goes_on(call: Sequence[AttemptRecord], attempt: AttemptRecord) -> bool:
+    """Return whether an older timing continues a call: it follows soon, and is of a trial not timed there yet.
+
+    Calls of those days timed each trial once.
+    """
+    last = call[-1].ended or call[-1].started
+    gap = (datetime.fromisoformat(attempt.started) - datetime.fromisoformat(last)).total_seconds()
+    return gap <= SAME_CALL_S and all(attempt.trial_key != other.trial_key for other in call)
+
+
+def _pooled(timings: Iterable[AttemptRecord]) -> list[AttemptRecord]:
+    """Return a trial's timings with the repetitions of each recorded session pooled, oldest first."""
+    by: dict[str, list[AttemptRecord]] = {}
+    for attempt in timings:
+        by.setdefault(attempt.execution.get("session") or attempt.uid, []).append(attempt)
+    return [pool(own) for own in by.values()]
+
+
+def pool(timings: Sequence[AttemptRecord]) -> AttemptRecord:
+    """Return a trial's timings of one session as one: medians over them, the least, the most, and how many.
+
+    The record is otherwise that of the last of them.
+    """
+    last = max(timings, key=lambda a: (a.started, a.uid))
+    if len(timings) == 1:
+        return last
+    values: defaultdict[str, list[float]] = defaultdict(list)
+    for attempt in timings:
+        for name, value in attempt.measures.items():
+            values[name].append(value)
+    return replace(last, measures={name: _over(name, found) for name, found in values.items()})
+
+
+def _over(name: str, values: Sequence[float]) -> float:
+    """Return a measure over repetitions, by what its name ends in."""
+    match name.rpartition("_")[2]:
+        case "min":
+            return min(values)
+        case "max":
+            return max(values)
+        case "count":
+            return sum(values)
+    return median(values)
