@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import unquote, urlparse
 
 _FOLDER = re.compile(r"(?P<name>.+?)(-(?P<version>[^-]+)(-py[\d.]+)?(-[^-]+)?)?\.(dist|egg)-info")
@@ -154,10 +155,9 @@ def _module_files() -> Iterator[tuple[str, str]]:
 
 def _file(module: object) -> str | None:
     """Return a module's file. What lies in sys.modules may be anything, and may do anything if it is asked."""
-    try:
-        file = vars(module).get("__file__")
-    except TypeError:
+    if not issubclass(type(module), ModuleType):
         return None
+    file = object.__getattribute__(module, "__dict__").get("__file__")
     return file if isinstance(file, str) else None
 
 

@@ -53,7 +53,7 @@ def environment(device: object, repository: Mapping[str, Any] | None = None) -> 
     found = {name: _told(fact) for name, fact in facts.items()}
     return {
         **_fixed(),
-        "device": device_name(there),
+        "device": _told(lambda: device_name(there)),
         "driver": _told(lambda: _driver(there)),
         **{name: fact for name, fact in found.items() if fact},
         **({"study": dict(repository)} if repository else {}),
@@ -186,7 +186,7 @@ def _fixed() -> dict[str, Any]:
     return {
         "host": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         "python": platform.python_version(),
-        "torch": packages["torch"] if loaded is None else loaded.__version__,
+        "torch": packages["torch"] if loaded is None else getattr(loaded, "__version__", None),
         "platform": platform.platform(),  # with the kernel's build, so not published
         "system": f"{platform.system()} {platform.machine()}",
         "git_sha": sha,
