@@ -2,14 +2,15 @@
 
 import gzip
 import lzma
-import shutil
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
+from typing import IO, TypeVar
 
 from harness.data import cifar10
 from harness.data.dataset import check, read_splits
@@ -21,7 +22,11 @@ from harness.torchvision_compat import import_torchvision
 
 _CLASSES = {"mnist": "MNIST", "cifar10": "CIFAR10"}  # torchvision's
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, RuntimeError)
+_MOST_BYTES = 4 * 2**30  # of an archive, unpacked
+_MOST_OF_A_FILE = 64 * 2**20  # of MNIST's four, the largest of which has 47 MB
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+
+Member = TypeVar("Member", zipfile.ZipInfo, tarfile.TarInfo)
 
 
 def download(name: str, root: Path) -> None:
@@ -59,16 +64,31 @@ def _opened(source: Path) -> Iterator[Path]:
         folder = Path(made)
         try:
             if zipfile.is_zipfile(source):
-                with zipfile.ZipFile(source) as archive:
-                    archive.extractall(folder)  # noqa: S202 - members that lead out of the folder are put into it
+                with zipfile.ZipFile(source) as zipped:
+                    for info in _bounded(zipped.infolist(), lambda info: info.file_size):
+                        zipped.extract(info, folder)  # members that lead out of the folder are put into it
             elif tarfile.is_tarfile(source):
-                with tarfile.open(source) as archive:
-                    archive.extractall(folder, filter="data")
+                with tarfile.open(source) as tarred:
+                    for member in _bounded(tarred, lambda member: member.size):
+                        tarred.extract(member, folder, filter="data")
             else:
                 raise HarnessError(f"{source} is neither a folder nor an archive ({', '.join(ARCHIVES)})")
         except _UNREADABLE as error:
             raise HarnessError(f"{source} cannot be unpacked: {error}") from error
         yield folder
+
+
+def _bounded(members: Iterable[Member], size: Callable[[Member], int]) -> Iterator[Member]:
+    """Yield an archive's members while all that they claim is no more than any of these datasets has.
+
+    Raises OSError for the member that is too much, before it is unpacked: an archive of a few kilobytes fills a disk.
+    """
+    total = 0
+    for member in members:
+        total += size(member)
+        if total > _MOST_BYTES:
+            raise OSError(f"it holds more than {_MOST_BYTES // 2**30} GiB")
+        yield member
 
 
 def import_cifar10(source: Path, root: Path) -> None:
@@ -107,6 +127,14 @@ def import_mnist(source: Path, root: Path) -> None:
                 (gzip.open if path.suffix == ".gz" else open)(path, "rb") as packed,
                 atomic_open(folder / name) as plain,
             ):
-                shutil.copyfileobj(packed, plain)
+                _copy(packed, plain)
         except (OSError, EOFError, zlib.error) as error:
             raise HarnessError(f"{path} cannot be copied to {folder}: {error}") from error
+
+
+def _copy(packed: gzip.GzipFile | BufferedReader, plain: IO[bytes]) -> None:
+    """Copy a file of MNIST. Raises OSError if it is larger than any of them, packed as it may be."""
+    data = packed.read(_MOST_OF_A_FILE + 1)
+    if len(data) > _MOST_OF_A_FILE:
+        raise OSError(f"it has more than {_MOST_OF_A_FILE // 2**20} MiB")
+    plain.write(data)

@@ -18,6 +18,7 @@ from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import recover
 from harness.execution.register import check_runnable, register, stored
+from harness.execution.repository import repository_of
 from harness.spec.attempt import (
     LOG_FILE,
     PROGRESS_FILE,
@@ -234,8 +235,9 @@ class _Session:
             self._start(job)
 
     def _start(self, job: Job) -> None:
-        job = replace(job, request=self._placed(job.request))
-        request = job.request
+        repository = repository_of(job.request.plugin_paths)
+        request = replace(self._placed(job.request), repository=repository.facts if repository else {})
+        job = replace(job, request=request)
         folder = Path(request.folder)
         atomic_write(folder / REQUEST_FILE, request.to_json())
         start_attempt(
@@ -245,6 +247,7 @@ class _Session:
             started=now(),
             supersedes=job.supersedes,
             weights_from=job.weights_from,
+            source=repository.diff if repository else None,
         )
         self.running[folder] = job
         self.display.started(request.label, resumed=request.resume_from is not None)

@@ -18,6 +18,7 @@ from harness.execution.driver import make_request
 from harness.execution.libraries import libraries_of
 from harness.execution.local import LocalExecutor
 from harness.execution.options import Options
+from harness.execution.repository import repository_of
 from harness.spec.attempt import REQUEST_FILE, AttemptResult, EvaluationSpec, Execution, read_result, unflagged
 from harness.spec.compressors import COMPRESSORS
 from harness.spec.datasets import DATASETS, DatasetDeclaration
@@ -26,17 +27,14 @@ from harness.spec.files import atomic_write
 from harness.spec.models import MODELS
 from harness.spec.resolve import Trial
 from harness.spec.study import ExecutionOptions, Study
+from harness.store.circumstances import Pairs, changed, circumstances, may_change_bits, of_attempt
 from harness.store.connection import Store
-from harness.store.diff import Pairs, differing, flat
 from harness.store.find import metric_words
 from harness.store.queries import artifacts, curve, samples
 from harness.store.records import AttemptRecord, Snapshot
 
 TOO_FAR = 4.0
 """Standard deviations over the seeds from which on a difference is a fault, where the seeds are three or more."""
-
-_OF_THE_MACHINE = frozenset({"host", "platform", "git_sha", "dirty", "packages.harness", "jobs", "checkpoint_every_s"})
-"""What may differ without any bit being another: our code is compared by its digest."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,8 @@ class Repeated:
     state: str
     error: str | None = None
     differing: tuple[str, ...] = ()  # of curve, metrics, images, files
-    changed: Pairs = field(default_factory=dict)  # circumstances: code, device, versions
+    changed: Pairs = field(default_factory=dict)  # circumstances: code, device, versions; the most telling first
+    beside: Pairs = field(default_factory=dict)  # what changed too, and can explain no difference
     metrics: tuple[Compared, ...] = ()
 
     @property
@@ -126,11 +125,14 @@ def repeat(store: Store, found: Snapshot, drawn: Drawn, data_root: Path) -> Repe
         return Repeated(drawn, "lost", result)
     if result.state != drawn.attempt.state:
         return Repeated(drawn, result.state, result.error)
+    here = circumstances(result.environment, result.execution, result.code_digest)
+    pairs = changed(of_attempt(drawn.attempt), here)
     return Repeated(
         drawn,
         result.state,
         differing=_differing(store, drawn.attempt, result),
-        changed=_changed(drawn.attempt, result),
+        changed={name: pair for name, pair in pairs.items() if may_change_bits(name)},
+        beside={name: pair for name, pair in pairs.items() if not may_change_bits(name)},
         metrics=_metrics(found, drawn.attempt, result),
     )
 
@@ -141,7 +143,8 @@ def _make(drawn: Drawn, options: Options) -> AttemptResult | str:
     request = make_request(
         "check", drawn.trial, run.seed, drawn.label, drawn.study, options, evaluations=drawn.trial.evaluations
     )
-    request = replace(request, execution=drawn.execution)
+    repository = repository_of(drawn.study.plugin_folders)
+    request = replace(request, execution=drawn.execution, repository=repository.facts if repository else {})
     folder = Path(request.folder)
     atomic_write(folder / REQUEST_FILE, request.to_json())
     libraries = libraries_of([(request.config, request.plugin_paths)])
@@ -226,16 +229,6 @@ def _results(result: AttemptResult) -> dict[tuple[str, str], float]:
 def _texts(values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], str]:
     """Return values so that nan is equal to nan."""
     return {place: repr(float(value)) for place, value in values.items()}
-
-
-def _changed(run: AttemptRecord, result: AttemptResult) -> Pairs:
-    """Return the circumstances, of those that both recorded, which are not what they were."""
-    before = {"code": run.code_digest, **flat(run.environment), **flat(run.execution)}
-    now = {"code": result.code_digest, **flat(result.environment), **flat(result.execution)}
-    device = {"device": (run.environment.get("device"), result.environment.get("device"))}
-    both = (before.keys() & now.keys()) - _OF_THE_MACHINE - {"device"}
-    pairs = differing({name: before[name] for name in both}, {name: now[name] for name in both})
-    return {**pairs, **{name: pair for name, pair in device.items() if pair[0] != pair[1]}}
 
 
 def _metrics(found: Snapshot, run: AttemptRecord, result: AttemptResult) -> tuple[Compared, ...]:

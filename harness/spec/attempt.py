@@ -88,6 +88,9 @@ class AttemptRequest:
     plugin_paths: tuple[str, ...] = ()  # folders to import plug-ins from
     files: Mapping[str, str] = field(default_factory=dict)  # where files named in `config` by their digest lie
     options: Mapping[str, Any] = field(default_factory=dict)  # of the kind of attempt, e.g. timing's epochs
+    repository: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # in which the study lies: commit, dirty, diff's SHA-256
 
     def to_json(self) -> str:
         """Return the request as one JSON text."""

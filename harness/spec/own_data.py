@@ -38,11 +38,15 @@ class _Files(BaseModel):
 
 
 class Folder(_Files):
-    """A folder of images, a class a folder. `size` is N for N×N, or [height, width]."""
+    """A folder of images, a class a folder. `size` is N for N×N, or [height, width].
+
+    `nested`: what is done with images in folders inside class folders, by default as with those that cannot be read.
+    """
 
     size: tuple[Pixels, Pixels] | None = None
     grey: Annotated[bool, Field(strict=True)] = False
     corrupt: Literal["refuse", "skip"] = "refuse"
+    nested: Literal["refuse", "take", "skip"] | None = None
 
     @field_validator("size", mode="before")
     @classmethod

@@ -11,13 +11,11 @@ from statistics import fmean
 from typing import Any
 
 from harness.spec.attempt import Point, unflagged
+from harness.store.circumstances import Pairs, changed, comparable, flat, in_order, of_attempt
 from harness.store.connection import Store
 from harness.store.find import metric_words, study_trials, values
-from harness.store.queries import curve, samples
+from harness.store.queries import curve, installed, samples
 from harness.store.records import AttemptRecord, Snapshot
-
-Pairs = dict[str, tuple[Any, Any]]
-"""What differs, by dotted path or name; None where one side lacks it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def diff_runs(store: Store, found: Snapshot, a: AttemptRecord, b: AttemptRecord)
     metrics = paired(*results)
     return RunDiff(
         configuration=differing(flat(found.trials[a.trial_key].config), flat(found.trials[b.trial_key].config)),
-        environment=differing(_circumstances(a), _circumstances(b)),
+        environment=_circumstances(store, a, b),
         metrics={**metrics, **paired(a.measures, b.measures)},
         curve=_curve_words(*curves),
         images={
@@ -101,20 +99,11 @@ def diff_sides(a: Side, b: Side) -> SidesDiff:
         only_a=[name for name in a.trials if name not in b.trials],
         only_b=[name for name in b.trials if name not in a.trials],
         configuration={name: pairs for name, pairs in configuration.items() if pairs},
-        environment=differing(_occurring(a), _occurring(b)),
+        environment=_occurring(a, b),
         metrics=[row for name in both for row in _mean_rows(a, b, name)],
         common_runs=len(common),
         differing_runs=[f"{names[key]}, seed {seed}" for key, seed in common if not _same_run(a, b, key, seed)],
     )
-
-
-def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by dotted path; an empty mapping is a leaf."""
-    leaves: dict[str, Any] = {}
-    for key, inner in value.items():
-        path = f"{prefix}{key}"
-        leaves.update(flat(inner, f"{path}.") if isinstance(inner, Mapping) and inner else {path: inner})
-    return leaves
 
 
 def paired(a: Mapping[str, Any], b: Mapping[str, Any]) -> Pairs:
@@ -127,15 +116,17 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> Pairs:
     return {name: pair for name, pair in paired(a, b).items() if pair[0] != pair[1] or (name in a) != (name in b)}
 
 
-def _circumstances(attempt: AttemptRecord) -> dict[str, Any]:
-    """Return where and how an attempt was made, flat."""
-    return {
-        "seed": attempt.seed,
-        "state": attempt.state,
-        "code_digest": attempt.code_digest,
-        **flat(attempt.environment),
-        **flat(attempt.execution, "execution."),
-    }
+def _circumstances(store: Store, a: AttemptRecord, b: AttemptRecord) -> Pairs:
+    """Return in which circumstances two attempts differ, with the seed and how they ended."""
+    sides = [{"seed": each.seed, "state": each.state, **of_attempt(each)} for each in (a, b)]
+    pairs = changed(*sides)
+    if "installed" in pairs:
+        lists = [installed(store, sha) for sha in pairs["installed"]]
+        if all(lists):
+            del pairs["installed"]
+            named = {f"installed.{name}": pair for name, pair in differing(*lists).items()}
+            pairs |= {name: pair for name, pair in named.items() if f"packages.{name[10:]}" not in pairs}
+    return pairs
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -162,13 +153,15 @@ def _accepted(side: Side) -> Iterable[AttemptRecord]:
         yield from side.found.runs(key).values()
 
 
-def _occurring(side: Side) -> dict[str, list[str]]:
-    """Return the values that the circumstances of a side's runs have, by name."""
-    occurring: dict[str, set[str]] = {}
-    for attempt in _accepted(side):
-        for name, value in _circumstances(attempt).items():
-            occurring.setdefault(name, set()).add(str(value))
-    return {name: sorted(texts) for name, texts in occurring.items() if name != "seed"}
+def _occurring(a: Side, b: Side) -> Pairs:
+    """Return the values that the circumstances of the sides' runs have, by name, if these differ."""
+    known = [[{"state": run.state, **of_attempt(run)} for run in _accepted(side)] for side in (a, b)]
+    pairs: Pairs = {}
+    for name in comparable(*known):
+        one, other = (sorted({str(run[name]) for run in side if name in run}) for side in known)
+        if one != other:
+            pairs[name] = (one or None, other or None)
+    return in_order(pairs)
 
 
 def _mean_rows(a: Side, b: Side, name: str) -> list[dict[str, Any]]:

@@ -2,15 +2,16 @@
 
 What counts is each run's accepted attempt, the evaluations made from its weights, and the finished timings. An older
 attempt at the run goes with it where the two show that their codes give the same bits (`same_code`).
-Of what the harness has recorded neither the machine's name nor an absolute path leaves the store. What a person wrote
-leaves it as it stands: a study's text with its description, its arguments, the names of its trials.
+Of what the harness has recorded neither the machine's name nor an absolute path leaves the store; in what a study's
+repository differed from its commit, and what was installed but not imported, leave it only on request. What a person
+wrote leaves it as it stands: a study's text with its description, its arguments, the names of its trials.
 """
 
 import base64
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,19 @@ from harness.spec.files import atomic_open
 from harness.spec.keys import canonical_json
 from harness.store.connection import Store
 from harness.store.published import FORMAT, without_private
-from harness.store.queries import artifacts, curve, samples, snapshot
+from harness.store.queries import artifacts, curve, installed, samples, snapshot, source
 from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord, TrialRecord
 
 # The folders of an absolute path within a text: all of it but its last name. Not part of a URL.
 _FOLDERS = re.compile(r"(?<![\w./])(?:[A-Za-z]:[\\/]|[\\/])(?:[^\s\\/:'\"]+[\\/])+")
 
 
-def published_lines(store: Store, *, studies: Sequence[str] | None) -> Iterator[str]:
+def published_lines(store: Store, *, studies: Sequence[str] | None, with_source: bool = False) -> Iterator[str]:
     """Yield the lines, without their line ends, sorted by trial key, seed, kind and uid.
 
-    With `studies` (names) only their trials, and of each trial only its places in them. Raises HarnessError
-    for a study that is not in the store.
+    With `studies` (names) only their trials, and of each trial only its places in them. `with_source` adds what
+    environments name by a SHA-256, each text to the first line that names it. Raises HarnessError for a study that is
+    not in the store.
     """
     found = snapshot(store)
     places: defaultdict[str, list[StudyTrialRecord]] = defaultdict(list)
@@ -38,8 +40,12 @@ def published_lines(store: Store, *, studies: Sequence[str] | None) -> Iterator[
         places[place.trial_key].append(place)
     published = [*counting(found.attempts), *_showing_same_code(found.attempts)]
     chosen = [a for a in published if studies is None or a.trial_key in places]
+    unnamed = _Sources(store) if with_source else None
     for attempt in sorted(chosen, key=lambda a: (a.trial_key, a.seed, a.kind, a.uid)):
-        yield _line(store, found, attempt, places[attempt.trial_key])
+        environment = without_private(attempt.environment)
+        if unnamed is not None:
+            environment = unnamed.added(environment)
+        yield _line(store, found, attempt, places[attempt.trial_key], environment)
 
 
 def write_jsonl(lines: Iterable[str], path: Path) -> int:
@@ -85,7 +91,38 @@ def _showing_same_code(attempts: Iterable[AttemptRecord]) -> list[AttemptRecord]
     ]
 
 
-def _line(store: Store, found: Snapshot, attempt: AttemptRecord, places: Sequence[StudyTrialRecord]) -> str:
+@dataclass(frozen=True)
+class _Sources:
+    """What environments name by a SHA-256, each given once."""
+
+    store: Store
+    given: set[str] = field(default_factory=set)
+
+    def added(self, environment: dict[str, Any]) -> dict[str, Any]:
+        """Return an environment with what it names, unless it was given before."""
+        packages = self._once(environment.get("installed"), lambda sha: installed(self.store, sha))
+        study = environment.get("study") or {}
+        patch = self._once(study.get("diff"), lambda sha: source(self.store, sha))
+        return {
+            **environment,
+            **({"installed": packages} if packages else {}),
+            **({"study": {**study, "patch": patch}} if patch else {}),
+        }
+
+    def _once(self, sha: object, look: Callable[[str], Any]) -> Any:
+        if not isinstance(sha, str) or sha in self.given:
+            return None
+        self.given.add(sha)
+        return look(sha)
+
+
+def _line(
+    store: Store,
+    found: Snapshot,
+    attempt: AttemptRecord,
+    places: Sequence[StudyTrialRecord],
+    environment: Mapping[str, Any],
+) -> str:
     """Return one attempt as a line."""
     trial = found.trials[attempt.trial_key]
     values = samples(store, attempt.uid)
@@ -101,7 +138,7 @@ def _line(store: Store, found: Snapshot, attempt: AttemptRecord, places: Sequenc
         "datasets": [asdict(found.datasets[f]) for f in sorted(fingerprints & found.datasets.keys())],
         "evaluations": [{"key": e.key, "fingerprint": e.fingerprint, "condition": e.condition} for e in evaluations],
         "execution": without_private(attempt.execution),
-        "environment": without_private(attempt.environment),
+        "environment": environment,
         "error": None if attempt.error is None else _FOLDERS.sub("", attempt.error),
         "curve": [[p.split, p.name, p.step, p.value, p.flag] for p in curve(store, attempt.uid)],
         "results": [[*key, *flagged(value)] for key, value in sorted(attempt.results.items())],

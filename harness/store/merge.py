@@ -73,11 +73,11 @@ def merge_jsonl(store: Store, path: Path) -> MergeReport:
 
 
 def merge_store(store: Store, other_path: Path) -> MergeReport:
-    """Take in the attempts that count of another store, as if it had been exported first."""
+    """Take in the attempts that count of another store, as if it had been exported first, with source."""
     from harness.store.export import published_lines
 
     with open_reader(other_path) as other:
-        return _merge(store, published_lines(other, studies=None), str(other_path))
+        return _merge(store, published_lines(other, studies=None, with_source=True), str(other_path))
 
 
 def merge_file(store: Store, path: Path) -> MergeReport:

@@ -178,10 +178,22 @@ class PublishedLine(_Part):
         missing = {e.fingerprint for e in self.evaluations} - {d.fingerprint for d in self.datasets}
         if missing:
             raise ValueError(f"data {min(missing)} were evaluated but are not in the line")
+        _check_patch(self.environment.get("study"))
         for value, flag in (pair[-2:] for rows in (self.curve, self.results, self.measures) for pair in rows):
             if (value is None) == (flag == "ok"):
                 raise ValueError(f"the value {value} does not go with the flag {flag}")
         return self
+
+
+def _check_patch(study: JsonValue) -> None:
+    """Raise ValueError if a repository's difference is not the one that the environment names."""
+    patch = study.get("patch") if isinstance(study, dict) else None
+    if (
+        isinstance(study, dict)
+        and patch is not None
+        and not (isinstance(patch, str) and text_sha(patch) == study.get("diff"))
+    ):
+        raise ValueError("the difference of the study's repository is not the one that its SHA-256 names")
 
 
 def parse_line(text: str) -> PublishedLine:

@@ -128,6 +128,18 @@ def all_artifacts(store: Store) -> list[tuple[str, Artifact]]:
     return [(uid, Artifact(*row)) for uid, *row in rows]
 
 
+def installed(store: Store, sha: object) -> dict[str, str]:
+    """Return the distributions of the list that an environment names; none if it was not published, or never kept."""
+    row = store.db.conn.execute("SELECT packages_json FROM installed WHERE sha = ?", (str(sha),)).fetchone()
+    return {} if row is None else dict(json.loads(row[0]))
+
+
+def source(store: Store, sha: object) -> str | None:
+    """Return the difference of a repository that an environment names; None if it was not published."""
+    row = store.db.conn.execute("SELECT text FROM source WHERE sha = ?", (str(sha),)).fetchone()
+    return None if row is None else str(row[0])
+
+
 def _datasets(conn: sqlite3.Connection) -> dict[str, DatasetRecord]:
     rows = conn.execute("SELECT name, split, fingerprint, images, bytes FROM dataset ORDER BY fingerprint")
     return {row[2]: DatasetRecord(*row) for row in rows}

@@ -106,10 +106,13 @@ def renew_attempt(conn: sqlite3.Connection, attempt: int, row: Mapping[str, Any]
 def put_environment(conn: sqlite3.Connection, environment: Mapping[str, Any]) -> int | None:
     """Insert an environment unless the same is known. Return its id, or None for an empty one.
 
-    What has no column of its own, or is not of its column's type, goes into `packages_json`: nothing is lost.
+    What has no column of its own, or is not of its column's type, goes into `packages_json`: nothing is lost. What
+    many environments share is kept once, and named by its SHA-256: all that is installed, and the difference of the
+    study's repository from its commit (`study.patch`, if it comes along).
     """
     if not environment:
         return None
+    environment = _with_shared_parts_kept(conn, environment)
     text = canonical_json(environment)
     columns = {
         name: environment[name] for name, kind in _ENV_COLUMNS.items() if isinstance(environment.get(name), kind)
@@ -125,6 +128,25 @@ def put_environment(conn: sqlite3.Connection, environment: Mapping[str, Any]) ->
         ),
     )
     return _id(conn, "SELECT id FROM env WHERE sha = ?", text_sha(text))
+
+
+def _with_shared_parts_kept(conn: sqlite3.Connection, environment: Mapping[str, Any]) -> Mapping[str, Any]:
+    installed, study = environment.get("installed"), environment.get("study")
+    if isinstance(installed, Mapping):
+        text = canonical_json(installed)
+        conn.execute(
+            "INSERT INTO installed (sha, packages_json) VALUES (?, ?) ON CONFLICT DO NOTHING", (text_sha(text), text)
+        )
+        environment = {**environment, "installed": text_sha(text)}
+    if isinstance(study, Mapping) and isinstance(study.get("patch"), str):
+        put_source(conn, study["patch"])
+        environment = {**environment, "study": {name: fact for name, fact in study.items() if name != "patch"}}
+    return environment
+
+
+def put_source(conn: sqlite3.Connection, text: str) -> None:
+    """Insert a difference of a study's repository from its commit unless it is known."""
+    conn.execute("INSERT INTO source (sha, text) VALUES (?, ?) ON CONFLICT DO NOTHING", (text_sha(text), text))
 
 
 def put_findings(conn: sqlite3.Connection, attempt: int, result: AttemptResult) -> None:

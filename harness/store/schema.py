@@ -8,6 +8,8 @@ Choices that the tables hold to:
 - A split of a dataset is known by its fingerprint alone; the first name under which it came is kept.
 - A number that SQLite cannot hold is NULL with a flag. `accepted` is derived (view `v_run`,
   `queries.accepted`).
+- An environment names what many share (`installed`, `source`) by its SHA-256 within `packages_json`, because a
+  merged line may name what was never published.
 - What has a natural key and short rows is WITHOUT ROWID, so that a curve is stored once, in the order it is
   read.
 """
@@ -229,6 +231,21 @@ LEFT JOIN dataset d ON d.id = e.dataset_id;
 """
 
 
+_RAN_WITH = """
+CREATE TABLE installed (
+    id INTEGER PRIMARY KEY,
+    sha TEXT NOT NULL UNIQUE,
+    packages_json TEXT NOT NULL CHECK (json_valid(packages_json))
+) STRICT;
+
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY,
+    sha TEXT NOT NULL UNIQUE,
+    text TEXT NOT NULL
+) STRICT;
+"""
+
+
 @MIGRATIONS()
 def m001_first_tables(db: Database) -> None:
     """Make the tables and views of the first release."""
@@ -240,6 +257,12 @@ def m002_the_newest_counts(db: Database) -> None:
     """Of attempts that nothing supersedes the newest counts; it was the one with the smaller uid."""
     db.execute("DROP VIEW v_run")
     db.execute(_RUNS)
+
+
+@MIGRATIONS()
+def m004_what_attempts_ran_with(db: Database) -> None:
+    """All that is installed, and the difference of a study's repository, each once: environments name them."""
+    db.executescript(_RAN_WITH)
 
 
 def known_migrations() -> frozenset[str]:

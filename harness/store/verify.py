@@ -155,6 +155,13 @@ def _samples(conn: sqlite3.Connection) -> Iterator[str]:
             yield f"attempt {uid}: {count} values '{name}' of {images} images"
 
 
+def _shared_texts(conn: sqlite3.Connection) -> Iterator[str]:
+    """Look whether what environments name by a SHA-256 has it."""
+    for table, column in (("installed", "packages_json"), ("source", "text")):
+        rows = conn.execute(f"SELECT sha, {column} FROM {table} ORDER BY sha")  # noqa: S608 - names of ours
+        yield from (f"{table} {sha}: its SHA-256 differs" for sha, text in rows if text_sha(text) != sha)
+
+
 _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the file": _integrity,
     "the references": _foreign_keys,
@@ -164,6 +171,7 @@ _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the attempts": _links,
     "the numbers": _numbers,
     "the values of images": _samples,
+    "what attempts ran with": _shared_texts,
 }
 
 

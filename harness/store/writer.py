@@ -20,6 +20,7 @@ from harness.store.rows import (
     put_evaluation,
     put_findings,
     put_run,
+    put_source,
     put_study,
     put_study_trial,
     put_trial,
@@ -51,9 +52,11 @@ def start_attempt(
     started: str,
     supersedes: str | None = None,
     weights_from: str | None = None,
+    source: str | None = None,
 ) -> None:
     """Write an attempt that begins, as running, with its run and its evaluations. `started`: ISO 8601, UTC.
 
+    `source` is in what the study's repository differs from its commit, which the attempt will name by its SHA-256.
     Raises HarnessError where the uid is in the store already.
     """
     execution = asdict(request.execution)
@@ -74,6 +77,8 @@ def start_attempt(
         trial = put_trial(conn, request.trial_key, KEY_SCHEME, request.config)
         for evaluation in request.evaluations:
             put_evaluation(conn, evaluation)
+        if source:
+            put_source(conn, source)
         put_attempt(conn, {**row, "run_id": put_run(conn, trial, request.seed)})
 
 

@@ -61,7 +61,7 @@ def _attempt(request: AttemptRequest) -> AttemptResult:
         started=started,
         ended=_now(),
         execution=asdict(request.execution),
-        environment=environment(device),
+        environment=environment(device, request.repository),
         code_digest=digest,
         resumed_from=outcome.resumed_from,
         error_kind=type(error).__name__ if error else None,

@@ -1,35 +1,71 @@
-"""What an attempt ran on: the facts that explain a difference between two machines.
+"""What an attempt ran with: the facts that explain a difference between two machines.
 
-Nothing here wakes torch for a CPU: a person's own function may do without it.
+Nothing here wakes torch for a CPU: a person's own function may do without it. It is asked after the function, whose
+modules may be anything: a fact that cannot be told is left out, and takes no result along.
 """
 
+import ctypes
 import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from harness.spec.processor import processor_facts, processor_name
+from harness.training.distributions import imported, installed
 
 _PACKAGES = ("harness", "torch", "torchvision", "numpy", "scikit-learn")
 
 
-def environment(device: object) -> dict[str, Any]:
-    """Return versions, device model and source state; the host is a hash of its name.
+_VARIABLES = (
+    "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_DEBUG_CPU_TYPE", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+    "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "PYTHONHASHSEED",
+)  # fmt: skip
+"""By these a library chooses other instructions, threads or algorithms, and so other bits."""
 
-    `device` is a torch.device or its name, "cpu" or "cuda:0"; a GPU that is not there is told as the CPU.
+
+def environment(device: object, repository: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what this process has run with; the host is a hash of its name.
+
+    `device` is a torch.device or its name, "cpu" or "cuda:0"; a GPU that is not there is told as the CPU. `repository`
+    is the state of the one in which the study lies. `packages` are the distributions that were imported, `installed`
+    all that there are.
     """
     there = device if _on_gpu(device) and _has_gpu() else "cpu"
+    facts: dict[str, Callable[[], Any]] = {
+        "packages": lambda: {"harness": library_versions()["harness"], **imported()},
+        "installed": installed,
+        "cpu": lambda: _cpu_name() if _on_gpu(there) else None,  # else it is the device
+        "libc": lambda: os.confstr("CS_GNU_LIBC_VERSION"),
+        "distribution": lambda: platform.freedesktop_os_release()["PRETTY_NAME"],
+        "blas": _blas,
+        "threads_in_use": _threads,
+        "variables": lambda: {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "cuda": lambda: _cuda(there),
+    }
+    found = {name: _told(fact) for name, fact in facts.items()}
     return {
         **_fixed(),
-        "device": device_name(there),
-        "driver": _driver(there),
+        "device": _told(lambda: device_name(there)),
+        "driver": _told(lambda: _driver(there)),
+        **{name: fact for name, fact in found.items() if fact},
+        **({"study": dict(repository)} if repository else {}),
     }
+
+
+def _told(fact: Callable[[], Any]) -> Any:
+    """Return a fact, or None if it cannot be told."""
+    try:
+        return fact()
+    except Exception:  # noqa: BLE001 - a library that a person's function has imported may raise anything
+        return None
 
 
 def device_name(device: object) -> str:
@@ -74,11 +110,60 @@ def _cpu_capability(flags: frozenset[str]) -> str:
 
 
 def _driver(device: object) -> str | None:
+    """Return the version of the GPU's driver; None on a CPU."""
+    if not _on_gpu(device):
+        return None
+    said = Path("/proc/driver/nvidia/version")
+    found = re.search(r"Kernel Module\D*([\d.]+)", said.read_text(encoding="utf-8")) if said.exists() else None
+    return found[1] if found else _driver_by_nvml()
+
+
+def _driver_by_nvml() -> str:
+    """Ask NVIDIA's management library, as in a container that does not see the driver's own file."""
+    nvml = ctypes.CDLL("libnvidia-ml.so.1")
+    version = ctypes.create_string_buffer(96)
+    if nvml.nvmlInit_v2() or nvml.nvmlSystemGetDriverVersion(version, len(version)):
+        raise OSError("the driver does not tell its version")
+    nvml.nvmlShutdown()
+    return version.value.decode()
+
+
+def _cuda(device: object) -> dict[str, str] | None:
+    """Return the versions of CUDA (or ROCm) and cuDNN that torch runs on a GPU with; None on a CPU."""
     if not _on_gpu(device):
         return None
     import torch
 
-    return torch.version.cuda
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    versions = {"runtime": torch.version.cuda, "rocm": torch.version.hip, "cudnn": cudnn}
+    return {name: str(version) for name, version in versions.items() if version}
+
+
+def _blas() -> dict[str, str]:
+    """Return what the libraries that were imported compute matrices with."""
+    found: dict[str, str] = {}
+    if "torch" in sys.modules:
+        built = sys.modules["torch"].__config__.show()
+        for name, pattern in _TORCH_BLAS.items():
+            if said := re.search(pattern, built):
+                found[name] = said[1]
+    if "numpy" in sys.modules:
+        blas = sys.modules["numpy"].show_config(mode="dicts")["Build Dependencies"]["blas"]
+        found["numpy"] = f"{blas['name']} {blas['version']}"
+    return found
+
+
+_TORCH_BLAS = {
+    "torch": r"BLAS_INFO=(\w+)",
+    "mkl": r"oneAPI Math Kernel Library Version (\S+)",
+    "onednn": r"MKL-DNN v(\S+)",
+}
+
+
+def _threads() -> dict[str, int]:
+    """Return the threads that torch computes with, if it was imported."""
+    torch = sys.modules.get("torch")
+    return {"torch": torch.get_num_threads()} if torch is not None else {}
 
 
 @cache
@@ -101,10 +186,9 @@ def _fixed() -> dict[str, Any]:
     return {
         "host": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         "python": platform.python_version(),
-        "torch": packages["torch"] if loaded is None else loaded.__version__,
+        "torch": packages["torch"] if loaded is None else getattr(loaded, "__version__", None),
         "platform": platform.platform(),  # with the kernel's build, so not published
         "system": f"{platform.system()} {platform.machine()}",
-        "packages": dict(packages),
         "git_sha": sha,
         "dirty": dirty,
     }

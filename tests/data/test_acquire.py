@@ -1,11 +1,14 @@
 """MNIST's files from a folder, packed or not and however they are spelt, into torchvision's layout."""
 
 import gzip
+import io
+import tarfile
+import zipfile
 
 import numpy as np
 import pytest
 
-from harness.data import mnist
+from harness.data import acquire, mnist
 from harness.data.acquire import import_dataset, import_mnist
 from harness.data.locations import MNIST_FILES, data_root, is_present, mnist_folder
 from harness.spec.errors import HarnessError
@@ -104,3 +107,36 @@ def test_where_data_lie(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert data_root() == tmp_path / ".cache" / "harness" / "data"
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(acquire, "_MOST_BYTES", 1000)
+    for name, write in (("bomb.zip", _zipped), ("bomb.tar.gz", _tarred)):
+        write(tmp_path / name, {"first": b"0" * 900, "second": b"0" * 101})
+        with pytest.raises(HarnessError, match=rf"{name} cannot be unpacked: it holds more than"):
+            acquire.import_dataset("mnist", tmp_path / name, tmp_path / "root")
+
+
+def _zipped(path, files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+
+def _tarred(path, files):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+def test_a_packed_file_larger_than_any_of_mnist_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(acquire, "_MOST_OF_A_FILE", 3)
+    folder = tmp_path / "four"
+    folder.mkdir()
+    for name in MNIST_FILES:
+        (folder / f"{name}.gz").write_bytes(gzip.compress(b"0000"))
+    with pytest.raises(HarnessError, match="it has more than"):
+        acquire.import_dataset("mnist", folder, tmp_path / "root")
+    assert not [path for path in (tmp_path / "root").rglob("*") if path.is_file()]

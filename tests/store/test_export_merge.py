@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from harness.store.browse import browsable
 from harness.store.connection import open_memory, open_store
 from harness.store.export import published_lines, write_jsonl
 from harness.store.merge import MergeReport, files_of, merge_jsonl, merge_store, open_results
-from harness.store.queries import curve, samples, snapshot
+from harness.store.queries import curve, installed, samples, snapshot, source
+from harness.store.rows import text_sha
 from harness.store.verify import verify
-from harness.store.writer import add_study, end_attempt, set_costs
+from harness.store.writer import add_study, end_attempt, finish_attempt, set_costs
 
 
 def dump(store):
@@ -313,3 +315,65 @@ def test_an_interrupted_export_leaves_the_file_as_it_was(full, file):
         write_jsonl(broken(), file)
     assert file.read_bytes() == before
     assert list(file.parent.glob(".*.tmp")) == []
+
+
+PATCH = "diff --git a/net.py b/net.py\n+ # by someone, in /home/someone\n"
+
+
+@pytest.fixture
+def sourced(lab):
+    """A store of two runs from one repository, with all that was installed."""
+    lab.study()
+    new = {"installed": {"numpy": "2.1", "someones-own": "0.1"}, "packages": {"numpy": "2.1"}}
+    new["study"] = {"commit": "c0ffee", "dirty": True, "diff": text_sha(PATCH)}
+    for seed in (0, 1):
+        lab.start(f"u{seed}", seed=seed, source=PATCH)
+        result = lab.result(f"u{seed}")
+        assert finish_attempt(lab.store, replace(result, environment={**result.environment, **new}))
+    return lab
+
+
+def test_what_was_not_committed_stays_in_the_store_unless_it_is_asked_for(sourced, tmp_path):
+    assert sourced.count("source") == sourced.count("installed") == sourced.count("env") == 1
+    plain = export(sourced.store, tmp_path / "plain.jsonl").read_text()
+    for kept in ("net.py", "someone", "someones-own", "/home", "lab-7"):
+        assert kept not in plain, kept
+    for line in lines(tmp_path / "plain.jsonl"):
+        assert line["format"] == 1
+        assert line["environment"]["study"] == {"commit": "c0ffee", "dirty": True, "diff": text_sha(PATCH)}
+        assert line["environment"]["packages"] == {"numpy": "2.1"}
+    whole = tmp_path / "whole.jsonl"
+    write_jsonl(published_lines(sourced.store, studies=None, with_source=True), whole)
+    first, second = (line["environment"] for line in lines(whole))
+    assert (first["study"]["patch"], first["installed"]["someones-own"]) == (PATCH, "0.1")
+    assert second == lines(tmp_path / "plain.jsonl")[1]["environment"], "each text is there once"
+    assert "lab-7" not in whole.read_text()
+    for file, patch in ((tmp_path / "plain.jsonl", None), (whole, PATCH)):
+        with open_memory() as store:
+            merge_jsonl(store, file)
+            for attempt in snapshot(store).attempts:
+                assert source(store, attempt.environment["study"]["diff"]) == patch
+                assert bool(installed(store, attempt.environment["installed"])) == (patch is not None)
+            assert export(store, tmp_path / "again.jsonl").read_text() == plain
+    rewrite(whole, lambda line: line["environment"]["study"].update(patch="another"))
+    with open_memory() as store, pytest.raises(HarnessError, match="not the one that its SHA-256 names"):
+        merge_jsonl(store, whole)
+
+
+def test_an_environment_of_an_earlier_version_is_the_row_that_it_was(lab, tmp_path):
+    """So that a store and lines from before know each other's environments."""
+    lab.study()
+    lab.attempt("u1")
+    result = lab.result("u1")
+    ((sha, rest),) = lab.store.db.conn.execute("SELECT sha, packages_json FROM env")
+    assert sha == text_sha(canonical_json(result.environment))
+    assert json.loads(rest) == {"cache": "/home/someone/.cache", "driver": None, "packages": {"numpy": "2.1"}}
+    assert snapshot(lab.store).attempts[0].environment == result.environment | {"dirty": False}
+
+
+def test_a_text_that_was_altered_is_found(sourced, path):
+    with sourced.store.writing() as conn:
+        conn.execute("UPDATE source SET text = text || '+'")
+        conn.execute("""UPDATE installed SET packages_json = '{"numpy":"2.2"}'""")
+    faults = verify([path]).faults
+    assert len([fault for fault in faults if "its SHA-256 differs" in fault]) == 2

@@ -6,8 +6,9 @@ import pytest
 
 from harness.spec.attempt import Measure, Point, ResultValue, Sample
 from harness.spec.errors import HarnessError
+from harness.store.circumstances import flat
 from harness.store.connection import open_store
-from harness.store.diff import diff_runs, diff_sides, flat, store_side, study_side
+from harness.store.diff import diff_runs, diff_sides, store_side, study_side
 from harness.store.find import find_attempt, metric_words, short_values
 from harness.store.queries import snapshot
 

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.store.connection import open_store
+from harness.store.rows import text_sha
 from harness.store.writer import finish_attempt, set_costs
 
 # Each table by what it says, in place of the numbers by which rows of one database know each other.
@@ -19,6 +20,8 @@ CONTENTS = {
     "dataset": "SELECT name, split, fingerprint, images, bytes FROM dataset",
     "evaluation": "SELECT e.key, d.fingerprint, condition_json FROM evaluation e JOIN dataset d ON d.id = dataset_id",
     "env": "SELECT sha, git_sha, dirty, host, device, driver, python, torch, packages_json FROM env",
+    "installed": "SELECT sha, packages_json FROM installed",
+    "source": "SELECT sha, text FROM source",
     "attempt": """SELECT a.uid, t.key, r.seed, a.kind, a.state, a.weights_from, a.resumed_from, a.supersedes, e.sha,
         a.device, a.threads, a.exclusive, a.execution_json, a.code_digest, a.error_kind, a.error, a.started, a.ended
         FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id JOIN env e ON e.id = a.env_id""",
@@ -33,6 +36,7 @@ CONTENTS = {
     "v_run": "SELECT * FROM v_run",
     "v_time": "SELECT * FROM v_time",
 }  # fmt: skip
+PATCH = "diff --git a/net.py b/net.py\n"
 STRIDES, SEEDS = (2, 4, 8), (0, 1)
 
 
@@ -72,6 +76,8 @@ def _finish(lab, uid, **how):
     lab.start(uid, **how)
     result = lab.result(uid)
     environment = {k: v for k, v in result.environment.items() if k not in {"host", "cache"}}
+    environment |= {"installed": {"numpy": "2.1", "pandas": "3.0"}}
+    environment |= {"study": {"commit": "c0ffee", "dirty": True, "diff": text_sha(PATCH), "patch": PATCH}}
     execution = {k: v for k, v in result.execution.items() if k != "data_root"}
     assert finish_attempt(lab.store, replace(result, environment=environment, execution=execution))
 
@@ -97,7 +103,8 @@ def test_merged_through_published_lines_it_is_the_same(machine, tmp_path):
     files = []
     for n, name in enumerate("abc"):
         part, file = machine(name, grid[n::3]), tmp_path / f"{name}.jsonl"
-        assert CliRunner().invoke(main, ["results", "export", "--db", str(part), "--out", str(file)]).exit_code == 0
+        export = ["results", "export", "--with-source", "--db", str(part), "--out", str(file)]
+        assert CliRunner().invoke(main, export).exit_code == 0
         files.append(str(file))
     assert CliRunner().invoke(main, ["results", "merge", *files, "--db", str(merged)]).exit_code == 0
     assert contents(merged) == contents(one)

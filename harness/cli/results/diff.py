@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from harness.store.connection import Store
     from harness.store.diff import RunDiff, SidesDiff
 
+_LISTED = 10  # distributions that differ and were not imported
+
 
 @click.command()
 @click.argument("a", metavar="A")
@@ -160,7 +162,11 @@ def _print_pairs(title: str, pairs: Mapping[str, tuple[Any, Any]]) -> None:
         click.echo(f"\n{title}: the same")
         return
     click.echo(f"\n{title}")
-    print_table(["", "A", "B"], [[name, *_texts(*pair)] for name, pair in pairs.items()])
+    unused = [name for name in pairs if name.startswith("installed.")]
+    hidden = frozenset(unused[_LISTED:])
+    print_table(["", "A", "B"], [[name, *_texts(*pair)] for name, pair in pairs.items() if name not in hidden])
+    if hidden:
+        click.echo(f"and {len(hidden)} more that are installed and were not imported (--format json lists them)")
 
 
 def _texts(a: Any, b: Any) -> Sequence[str]:
@@ -168,11 +174,13 @@ def _texts(a: Any, b: Any) -> Sequence[str]:
 
 
 def _text(value: Any) -> str:
+    from harness.store.circumstances import in_words
+
     if value is None:
         return "–"
     if isinstance(value, list):
         return ", ".join(map(_text, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else in_words(value)
 
 
 def _difference(a: Any, b: Any) -> float | None:

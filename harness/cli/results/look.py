@@ -1,15 +1,17 @@
 """`harness results list` and `show`: what is stored, and all of one attempt."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.common import format_option, print_json, print_table, sources_option
+from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.store.records import Snapshot
+    from harness.store.connection import Store
+    from harness.store.records import AttemptRecord, Snapshot
 
 
 @click.command("list")
@@ -51,23 +53,30 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
 
 @click.command()
 @click.argument("uid", metavar="ATTEMPT")
+@click.option("--source", "only_source", is_flag=True,
+              help="Print only what the study's repository had not committed, as git apply takes it.")  # fmt: skip
 @format_option("text", "json")
 @sources_option
-def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
+def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> None:
     """Print everything about ATTEMPT, named by the first digits of its uid or as STUDY:TRIAL:SEED.
 
     \b
     harness results show 3f2a
     harness results show quickstart:Baseline:0
+    harness results show quickstart:Baseline:0 --source > changes.patch
     """
     from harness.store.find import find_attempt, metric_words, values
     from harness.store.merge import open_results
-    from harness.store.queries import artifacts, snapshot
+    from harness.store.queries import artifacts, installed, snapshot
 
     with open_results(sources) as store:
         found = snapshot(store)
         attempt = find_attempt(found, uid)
+        if only_source:
+            click.echo(_source(store, attempt), nl=False)
+            return
         files = artifacts(store, attempt.uid)
+        everything = installed(store, attempt.environment.get("installed"))
     trial = found.trials[attempt.trial_key]
     places = [f"{p.study}: {p.name}" for p in found.study_trials if p.trial_key == attempt.trial_key]
     details = {
@@ -88,15 +97,44 @@ def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
         "costs": dict(trial.costs),
         "config": trial.config,
         "execution": dict(attempt.execution),
-        "environment": dict(attempt.environment),
+        "environment": {**attempt.environment, **({"installed": everything} if everything else {})},
         "code_digest": attempt.code_digest,
         "artifacts": [{"kind": f.kind, "path": f.path, "bytes": f.bytes, "sha256": f.sha256} for f in files],
     }
     if fmt == "json":
         print_json(details)
         return
+    details["environment"] = {**attempt.environment, **_in_short(attempt.environment, everything)}
     for name, value in details.items():
         _print_detail(name, value, 0)
+
+
+def _source(store: "Store", attempt: "AttemptRecord") -> str:
+    """Return what was not committed when an attempt was made. Raises HarnessError if that is not known."""
+    from harness.store.queries import source
+
+    study = attempt.environment.get("study", {})
+    if "commit" not in study:
+        raise HarnessError(f"attempt {attempt.uid[:8]}: no repository of its study was recorded")
+    if "dirty" not in study:
+        raise HarnessError(f"attempt {attempt.uid[:8]}: git did not tell what was not committed")
+    if "diff" not in study:
+        return ""
+    text = source(store, study["diff"])
+    if text is None:
+        raise HarnessError(f"attempt {attempt.uid[:8]}: what was not committed was not published with it")
+    return text
+
+
+def _in_short(environment: Mapping[str, Any], everything: Mapping[str, str]) -> dict[str, Any]:
+    """Return those facts of an environment that are long, in a line each."""
+    short: dict[str, Any] = {}
+    for name in ("packages", "blas", "cuda", "variables"):
+        if isinstance(environment.get(name), dict):
+            short[name] = [f"{key} {fact}" for key, fact in environment[name].items() if fact is not None]
+    if everything:
+        short["installed"] = f"{len(everything)} distributions (--format json lists them)"
+    return short
 
 
 def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,6 @@ from harness.spec.errors import HarnessError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from harness.store.connection import Store
     from harness.store.flat import Rows
 
 _ENDINGS = frozenset({".jsonl", ".csv", ".parquet"})
@@ -32,8 +31,12 @@ _ENDINGS = frozenset({".jsonl", ".csv", ".parquet"})
 )
 @click.option("--maps/--no-maps", default=True, show_default=True,
               help="Write the maps too; beside them they hold ten images of the test set.")  # fmt: skip
+@click.option("--with-source", is_flag=True,
+              help="Publish uncommitted changes of the study's repository, and all that was installed.")  # fmt: skip
 @sources_option
-def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool, sources: tuple[Path, ...]) -> None:
+def export(
+    studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool, with_source: bool, sources: tuple[Path, ...]
+) -> None:
     """Write the attempts that count: as JSON lines to be published, or as rows of CSV or Parquet for other programs.
 
     JSON lines hold all of an attempt, and can be merged again; its maps are written beside, named by SHA-256. CSV and
@@ -45,10 +48,13 @@ def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool,
     harness results export --rows curves --out curves.parquet
     harness results export --from results/published --out all.csv
     """
+    from harness.store.export import published_lines
     from harness.store.merge import files_of, open_results
 
     if out.suffix not in _ENDINGS:
         raise HarnessError(f"--out takes a file *.jsonl, *.csv or *.parquet, not '{out}'")
+    if with_source and out.suffix != ".jsonl":
+        raise HarnessError("--with-source goes with a file *.jsonl: a row of CSV or Parquet holds no source")
     if out.exists() and any(out.samefile(file) for file in files_of(sources)):
         raise HarnessError(f"--out {out} is what is to be read")
     with open_results(sources) as store:
@@ -62,17 +68,15 @@ def export(studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool,
             return
         if rows is not None:
             raise HarnessError("--rows goes with a file *.csv or *.parquet: JSON lines hold all of an attempt")
-        _publish(store, studies, out, sources, {"maps"} if maps else set())
+        lines = list(published_lines(store, studies=studies or None, with_source=with_source))
+        _publish(lines, out, sources, {"maps"} if maps else set())
 
 
-def _publish(
-    store: "Store", studies: tuple[str, ...], out: Path, sources: "Sequence[Path]", kinds: "Collection[str]"
-) -> None:
+def _publish(lines: "Sequence[str]", out: Path, sources: "Sequence[Path]", kinds: "Collection[str]") -> None:
     """Write JSON lines, with artifacts of some kinds beside."""
     from harness.store.artifacts import publish_artifacts
-    from harness.store.export import published_lines, write_jsonl
+    from harness.store.export import write_jsonl
 
-    lines = list(published_lines(store, studies=studies or None))
     count = write_jsonl(lines, out)
     copied = publish_artifacts(lines, sources, out.parent / "artifacts", kinds=kinds)
     click.echo(f"{out}: {count} attempts; {copied} artifacts beside it")

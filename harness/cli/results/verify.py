@@ -13,7 +13,10 @@ from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.execution.rerun import Drawn, Repeated
+    from harness.store.circumstances import Pairs
     from harness.store.verify import Verified
+
+_NAMED = 5  # facts that changed
 
 
 @click.command()
@@ -114,12 +117,22 @@ def _print_repeated(run: "Repeated") -> None:
     if not run.differing:
         click.echo(f"{word}  {label}: equal bits")
         return
-    changed = ", ".join(f"{name} {one} → {other}" for name, (one, other) in run.changed.items())
-    click.echo(f"{word}  {label}: {', '.join(run.differing)} differ; {changed or 'nothing that was recorded changed'}")
+    changed = _first(run.changed) or "nothing that was recorded and may change bits has changed"
+    beside = f" (but {_first(run.beside)})" if run.beside and not run.changed else ""
+    click.echo(f"{word}  {label}: {', '.join(run.differing)} differ; {changed}{beside}")
     for metric in run.metrics:
         spread = "one seed, no spread" if metric.spread is None else f"{metric.spread:.3g} over {metric.seeds} seeds"
         values = f"{metric.stored:.6g} stored, {metric.here:.6g} here, {metric.here - metric.stored:+.3g}"
         click.echo(f"     {metric.metric}: {values}; spread {spread}")
+
+
+def _first(pairs: "Pairs") -> str:
+    """Return the first facts that changed, and how many more did."""
+    from harness.store.circumstances import in_words
+
+    shown = [f"{name} {in_words(one)} → {in_words(other)}" for name, (one, other) in list(pairs.items())[:_NAMED]]
+    more = len(pairs) - len(shown)
+    return ", ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 def _json(run: "Repeated") -> dict[str, Any]:
@@ -132,6 +145,7 @@ def _json(run: "Repeated") -> dict[str, Any]:
         "equal_bits": run.state == run.drawn.attempt.state and not run.differing,
         "differing": list(run.differing),
         "changed": {name: {"stored": one, "here": other} for name, (one, other) in run.changed.items()},
+        "beside": {name: {"stored": one, "here": other} for name, (one, other) in run.beside.items()},
         "metrics": [
             {
                 "metric": m.metric,

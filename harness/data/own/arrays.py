@@ -1,29 +1,33 @@
 """Arrays in a NumPy file (.npz), images and labels by the names that people give them.
 
-Two splits: x_train, y_train, x_test, y_test, or train_images, train_labels, test_images, test_labels; where there is
-no `test`, `val` or `validation` is it. One set, of which `test: PART` becomes the test split: images and labels, or x
-and y.
+Two splits: x_train, y_train, x_test, y_test, or train_images, train_labels, test_images, test_labels; if there is no
+`test`, `val`, `valid` or `validation` is it. One set, of which `test: PART` becomes the test split: images and labels,
+or x and y.
 Large and small letters are the same. `classes` or `class_names` names the classes by label.
 """
 
+import math
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import numpy.lib.format as npy
 
 from harness.data.dataset import Arrays, Hashed
 from harness.data.own.contents import Contents, Found
-from harness.data.own.memory import check_fits
+from harness.data.own.memory import check_fits, in_units
 from harness.data.own.pixels import as_arrays, class_names
 from harness.data.own.split import take_test
 from harness.spec.checks import FieldError
 from harness.spec.errors import HarnessError
 
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
-_VALIDATION = ("val", "validation")
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, OverflowError, RuntimeError, zlib.error, zipfile.BadZipFile)
+_VALIDATION = ("val", "valid", "validation")
 _NAMES = ("classes", "class_names")
 _WHOLE = (("images", "labels"), ("x", "y"))
 _WANTED = "x_train, y_train, x_test, y_test, or images and labels with e.g. test: 0.2"
@@ -48,11 +52,14 @@ def look(source: Mapping[str, Any]) -> Found:
 
 def _read(source: Mapping[str, Any], path: Path) -> Contents:
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise FieldError(("path",), f"{path} holds a single array: save images and labels by np.savez")
-        with file:
-            return _contents(source, path, file)
+        with path.open("rb") as file:
+            if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:  # not loaded: it may claim any size
+                raise FieldError(("path",), f"{path} holds a single array: save images and labels by np.savez")
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive of arrays")
+        claims = _claims(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return _contents(source, path, arrays, claims)
     except (FieldError, MemoryError):
         raise
     except HarnessError as error:
@@ -62,21 +69,59 @@ def _read(source: Mapping[str, Any], path: Path) -> Contents:
         raise FieldError(("path",), f"{path} cannot be read as arrays (.npz): {reason}") from None
 
 
-def _contents(source: Mapping[str, Any], path: Path, file: Mapping[str, Any]) -> Contents:
+@dataclass(frozen=True)
+class _Claim:
+    """How many bytes an array takes by its header, and how many the archive has of it."""
+
+    claimed: int
+    there: int
+
+
+def _claims(path: Path) -> dict[str, _Claim]:
+    """Return what each array of an archive claims, by its header alone: NumPy allocates that before it reads."""
+    claims = {}
+    with zipfile.ZipFile(path) as packed:
+        for name, info in packed.NameToInfo.items():
+            with packed.open(info) as member:
+                if member.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
+                    member.seek(0)
+                    size = _size(member)
+                    claims[name.removesuffix(".npy")] = _Claim(size, info.file_size - member.tell())
+    return claims
+
+
+def _size(member: IO[bytes]) -> int:
+    """Read an array's header, and return how many bytes follow. Raises ValueError if it cannot be read."""
+    version = npy.read_magic(member)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0  # 3.0 differs in words only
+    shape, _, dtype = read(member)
+    return 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize  # objects are refused when they are read
+
+
+def _check_claims(claims: Mapping[str, _Claim], keys: Iterable[str]) -> None:
+    """Raise ValueError if an array is larger than the archive, HarnessError if all together are for this machine."""
+    used = {key: claims[key] for key in keys if key in claims}
+    for key, claim in used.items():
+        if claim.claimed > claim.there:
+            raise ValueError(f"'{key}' claims {in_units(claim.claimed)}, of which {in_units(claim.there)} are there")
+    check_fits(sum(claim.claimed for claim in used.values()), "its arrays", "take fewer or smaller images")
+
+
+def _contents(source: Mapping[str, Any], path: Path, file: Mapping[str, Any], claims: Mapping[str, _Claim]) -> Contents:
     by_name: dict[str, str] = {}
     for key in file:
         if by_name.setdefault(key.lower(), key) != key:
             raise FieldError(("path",), f"{path} has both '{by_name[key.lower()]}' and '{key}': rename one")
     keys, notes = _splits(path, by_name, source.get("test"))
-    _check_memory(path, [name for pair in keys.values() for name in pair])
+    given = next((by_name[name] for name in _NAMES if name in by_name), None)
+    used = {name for pair in keys.values() for name in pair} | ({given} if given else set())
+    _check_claims(claims, sorted(used))
     splits = {
         split: as_arrays(file[images], file[labels], split, source.get("layout"))
         for split, (images, labels) in keys.items()
     }
     _check_shapes(splits)
-    given = next((by_name[name] for name in _NAMES if name in by_name), None)
     classes = class_names(None if given is None else file[given], *splits.values())
-    used = {name for pair in keys.values() for name in pair} | {given}
     unused = sorted(key for key in by_name.values() if key not in used)
     if unused:
         notes = (*notes, f"other arrays are passed over: {', '.join(unused)}")
@@ -106,7 +151,7 @@ def _splits(path: Path, by_name: Mapping[str, str], part: float | None) -> tuple
         raise FieldError((), f"{path} has no test split: say which part of each class is it, e.g. test: 0.2")
     test, *others = named
     if test != "test" and others:
-        raise FieldError(("path",), f"{path} has both 'val' and 'validation', and no 'test': rename one of them")
+        raise FieldError(("path",), f"{path} has both '{test}' and '{others[0]}', and no 'test': rename one of them")
     notes = tuple(f"the split '{name}' is left out, as there is a split 'test'" for name in others)
     return {"train": train or ("", ""), "test": named[test]}, notes
 
@@ -132,10 +177,3 @@ def _check_shapes(splits: Mapping[str, Arrays]) -> None:
     shapes = {split: "×".join(str(n) for n in arrays.images.shape[1:]) for split, arrays in splits.items()}
     if len(set(shapes.values())) > 1:
         raise HarnessError(f"the training images are {shapes['train']}, those to test on {shapes['test']}")
-
-
-def _check_memory(path: Path, keys: list[str]) -> None:
-    with zipfile.ZipFile(path) as packed:
-        sizes = {info.filename: info.file_size for info in packed.infolist()}
-    needed = sum(sizes.get(f"{key}.npy", 0) for key in keys)
-    check_fits(needed, "its arrays", "take fewer or smaller images")

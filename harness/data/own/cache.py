@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from harness.spec.files import atomic_open, atomic_write
 from harness.spec.keys import canonical_json
 
 _READERS = ("harness.data.own.folder", "harness.data.own.arrays", "harness.data.own.declare")
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, zlib.error, zipfile.BadZipFile)
 _SPLITS = ("train", "test")
 
 _log = logging.getLogger(__name__)

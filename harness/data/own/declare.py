@@ -72,8 +72,11 @@ def _reader(source: Mapping[str, Any]) -> str:
 
 
 def _read(source: Mapping[str, Any], root: Path, found: Found) -> Mapping[str, Any]:
-    contents = found.read()
     path = ("path",) if "path" in source else ("kind",)
+    try:
+        contents = found.read()
+    except MemoryError:
+        raise FieldError(path, f"{source.get('path', source['kind'])}: there is not enough memory to read it") from None
     try:
         check_contents(contents, source.get("path", f"'{source['kind']}'"))
     except HarnessError as error:

@@ -14,9 +14,9 @@ from harness.data.dataset import Arrays, Hashed
 from harness.data.fingerprint import file_hash, image_hash
 from harness.data.own.cache import keep_images, kept_images
 from harness.data.own.contents import Contents, Found
-from harness.data.own.images import UNREADABLE, Size, decode, prepare, size_of
+from harness.data.own.images import LARGEST_FILE, UNREADABLE, Size, decode, prepare, size_of
 from harness.data.own.listing import ImageFile, Listing, list_folder
-from harness.data.own.memory import PART, check_fits, memory_bytes
+from harness.data.own.memory import PART, check_fits, in_units, memory_bytes
 from harness.data.own.split import take_test
 from harness.spec.checks import FieldError
 from harness.spec.errors import HarnessError
@@ -37,7 +37,7 @@ def load(source: Mapping[str, Any], root: Path) -> Mapping[str, Hashed]:
 
 def look(source: Mapping[str, Any]) -> Found:
     """List the images of a folder. Raises FieldError where they are no classes with a training and a test split."""
-    listing = list_folder(Path(source["path"]), "test" in source)
+    listing = list_folder(Path(source["path"]), "test" in source, source.get("nested", source.get("corrupt", "refuse")))
     return Found(listing.state(), partial(_read, source, listing), dear=True)
 
 
@@ -82,6 +82,8 @@ def decode_files(
 
     def one(place: int) -> bytes | str:
         file = files[place]
+        if problem := _problem(file):
+            return problem
         try:
             data = file.path.read_bytes()
             pixels, lossless = decode(data, shape[1:] if resize else None, grey=shape[0] == 1)
@@ -96,6 +98,13 @@ def decode_files(
         return images, list(pool.map(one, range(len(files))))
 
 
+def _problem(file: ImageFile) -> str | None:
+    """Return why a file is not to be opened: reading a pipe does not end, and a file may be larger than the memory."""
+    if file.problem is None and file.size > LARGEST_FILE:
+        return f"it has {in_units(file.size)}, more than any image that can be read"
+    return file.problem
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -108,6 +117,8 @@ def sizes(files: Sequence[ImageFile]) -> dict[Size, Path]:
     prepare()
 
     def one(file: ImageFile) -> Size | None:
+        if _problem(file):
+            return None
         try:
             with file.path.open("rb") as opened:
                 return size_of(opened)
@@ -127,7 +138,8 @@ def one_size(files: Sequence[ImageFile]) -> Size:
     """Return the size of all images. Raises FieldError where they have several, or where none can be read."""
     found = sizes(files)
     if not found:
-        raise FieldError(("path",), f"none of the {len(files)} images can be read, e.g. {files[0].path}")
+        reason = f" ({problem})" if (problem := _problem(files[0])) else ""
+        raise FieldError(("path",), f"none of the {len(files)} images can be read, e.g. {files[0].path}{reason}")
     if len(found) > 1:
         (small, first), (large, second) = (
             f(found.items(), key=lambda item: item[0][0] * item[0][1]) for f in (min, max)

@@ -8,8 +8,11 @@ as it is. Alpha is dropped, of several frames the first is taken.
 
 import io
 import struct
+import threading
+import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import IO, Any
 
 import numpy as np
@@ -39,14 +42,35 @@ UNREADABLE = (
 """What Pillow raises for a file that is damaged or no image."""
 
 
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**26)
+"""What Pillow refuses to decode by itself has more pixels than this, whatever the header claims."""
+
+LARGEST_FILE = 8 * MOST_PIXELS
+"""Bytes. A file of more is no image of so many pixels, and is not read."""
+
+_LARGE = 2**24  # pixels: a gigabyte while it is decoded, if there are a few of them at once
+_one_at_a_time = threading.Lock()
+
+
 def prepare() -> None:
-    """Make Pillow know its formats, before threads ask it all at once."""
+    """Make Pillow know its formats, before threads ask it all at once.
+
+    It is not to warn of what it reads all the same: large photographs are decoded one at a time.
+    """
     Image.init()
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+
+@contextmanager
+def _in_turn(image: Image.Image) -> Iterator[None]:
+    """Let a large image be decoded alone."""
+    with _one_at_a_time if image.width * image.height > _LARGE else nullcontext():
+        yield
 
 
 def size_of(file: IO[bytes]) -> Size:
     """Return height and width of an image, by its header alone. Raises one of UNREADABLE."""
-    with Image.open(file, formats=_FORMATS) as image:
+    with Image.open(file, formats=_FORMATS) as image, _in_turn(image):  # a PNG is decoded to look for its EXIF
         width, height = image.size
         return (width, height) if image.getexif().get(_ORIENTATION) in _TURNED else (height, width)
 
@@ -56,14 +80,16 @@ def decode(data: bytes, size: Size | None, grey: bool) -> tuple[NDArray[np.uint8
 
     Raises one of UNREADABLE.
     """
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image, _in_turn(image):
         if image.mode.startswith(("I", "F")):
             raise ValueError(f"its pixels have more than 8 bits (mode {image.mode}): save it with 8 bits a channel")
         lossless = _is_lossless(image.format, image.info, data)
-        turned = ImageOps.exif_transpose(image)
-        plain = turned.convert("RGBA") if turned.mode == "P" and "transparency" in turned.info else turned
+        ImageOps.exif_transpose(image, in_place=True)
+        plain: Image.Image = image
+        if image.mode == "P" and "transparency" in image.info:
+            plain = image.convert("RGBA")
         plain = plain.convert("L" if grey else "RGB")
-    fitted = plain if size is None else _fitted(plain, size)
+        fitted = plain if size is None else _fitted(plain, size)
     pixels = np.asarray(fitted).reshape(fitted.height, fitted.width, -1)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)), lossless
 

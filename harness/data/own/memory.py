@@ -26,14 +26,27 @@ def memory_bytes() -> float:
     return min(found)
 
 
+def free_bytes() -> float:
+    """Return how much memory programs can still take, as Linux estimates it; infinity elsewhere."""
+    with suppress(OSError, ValueError, IndexError):
+        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+        return int(facts.get("MemAvailable", "").split()[0]) * 1024
+    return math.inf
+
+
 def check_fits(needed: int, what: str, todo: str) -> None:
     """Raise HarnessError where `needed` bytes are more than images may take. `todo` is told."""
-    has = memory_bytes()
+    has, free = memory_bytes(), free_bytes()
+    takes = f"{what} take {in_units(needed)} in memory"
     if needed * PART > has:
-        raise HarnessError(
-            f"{what} take {_gib(needed)} in memory, more than 1/{PART} of the {_gib(has)} that there are: {todo}"
-        )
+        raise HarnessError(f"{takes}, more than 1/{PART} of the {in_units(has)} that there are: {todo}")
+    if needed > free:
+        raise HarnessError(f"{takes}, of which {in_units(free)} are free: end other programs, or {todo}")
 
 
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.3g} GiB"
+def in_units(size: float) -> str:
+    """Return a number of bytes in words."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB")):
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size:,.0f} bytes"

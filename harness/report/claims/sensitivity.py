@@ -19,7 +19,8 @@ from harness.report.claims.values import BASELINE, Measured, Stored
 from harness.report.printing import in_words
 from harness.report.stats import ALPHA, deviation
 from harness.report.tables.timings import Composition
-from harness.store.diff import differing, flat
+from harness.store.circumstances import flat
+from harness.store.diff import differing
 from harness.store.records import TrialRecord
 
 _SPELT = {"optimizer": "optimiser"}

@@ -16,7 +16,6 @@ from harness.report.tables.provenance import short
 from harness.store.records import AttemptRecord, Snapshot
 
 _LOG_LINES = 40
-_PACKAGES = "packages"
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,8 @@ def _measures(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
 
 def _environment(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
     for name, value in sorted(attempt.environment.items()):
-        if name == _PACKAGES and isinstance(value, Mapping):
-            yield name, ", ".join(f"{package} {version}" for package, version in sorted(value.items()))
+        if isinstance(value, Mapping):
+            yield name, ", ".join(f"{part} {_plain(fact)}" for part, fact in sorted(value.items()))
         elif name == "git_sha":
             yield "git commit", short(str(value))
         elif value is not None:

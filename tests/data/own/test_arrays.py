@@ -1,9 +1,14 @@
 """Arrays in a file: by the names that people give them, in the forms that can be told apart, the rest refused."""
 
+import io
+import zipfile
+
 import numpy as np
+import numpy.lib.format as npy
 import pytest
 
 from harness.data.dataset import load_dataset
+from harness.data.own import memory
 
 
 def some(count, shape=(8, 6), classes=3, seed=0):
@@ -28,6 +33,7 @@ def save(tmp_path):
         ("X_train", "y_train", "X_test", "y_test"),
         ("train_images", "train_labels", "test_images", "test_labels"),
         ("x_train", "y_train", "x_val", "y_val"),
+        ("x_train", "y_train", "x_valid", "y_valid"),
     ],
 )
 def test_two_splits_by_their_usual_names(save, declare, data, names):
@@ -140,3 +146,74 @@ def test_a_file_without_test_split_that_is_no_archive_or_not_there(save, refusal
     np.save(tmp_path / "c.npy", X)
     assert "c.npy holds a single array" in refusal("kind: arrays", "path: c.npy")
     assert refusal("kind: arrays", "path: d.npz") == "s.yml:8: d.npz is not there"
+
+
+def member(dtype, shape, data=b""):
+    """Return an array file that claims a type and a shape, and holds `data`."""
+    made = io.BytesIO()
+    npy.write_array_header_1_0(made, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return made.getvalue() + data
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Return a function that writes a.npz of images and labels, with other members in their place."""
+
+    def write(**members):
+        x, y = some(30)
+        np.savez(tmp_path / "good.npz", x=x, y=y)
+        with zipfile.ZipFile(tmp_path / "good.npz") as good, zipfile.ZipFile(tmp_path / "a.npz", "w") as packed:
+            for name in ("x", "y"):
+                packed.writestr(f"{name}.npy", members.pop(name, good.read(f"{name}.npy")))
+            for name, data in members.items():
+                packed.writestr(f"{name}.npy", data)
+
+    return write
+
+
+@pytest.fixture
+def nothing_is_allocated(monkeypatch):
+    """Let no array be read: what is refused is refused by its header."""
+    monkeypatch.setattr(npy, "read_array", None)
+
+
+@pytest.mark.usefixtures("nothing_is_allocated")
+@pytest.mark.parametrize(
+    ("name", "claim", "words"),
+    [
+        ("x", member("|u1", (10**6, 1000, 1000), b"few"), "'x' claims 931 GiB, of which 3 bytes are there"),
+        ("y", member("<i8", (2**40,), b""), "'y' claims 8.19e+03 GiB, of which 0 bytes are there"),
+        ("classes", member("<U500000000", (), b""), "'classes' claims 1.86 GiB, of which 0 bytes are there"),
+        ("x", member("|u1", (2**62, 2**62), b""), "GiB, of which 0 bytes are there"),
+    ],
+)
+def test_an_array_that_claims_more_than_the_file_holds_is_not_allocated(archive, refusal, name, claim, words):
+    archive(**{name: claim})
+    message = refusal("kind: arrays", "path: a.npz", "test: 0.2")
+    assert message.startswith("s.yml:8: a.npz cannot be read as arrays (.npz): ")
+    assert message.endswith(words)
+
+
+@pytest.mark.usefixtures("nothing_is_allocated")
+def test_arrays_larger_than_the_memory_are_refused_by_their_headers(save, refusal, monkeypatch):
+    x, y = some(30)
+    save(x=x, y=y)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 4 * (x.nbytes + y.nbytes) - 1)
+    told = refusal("kind: arrays", "path: a.npz", "test: 0.2")
+    assert "a.npz: its arrays take" in told
+    assert "take fewer or smaller images" in told
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 2.0**40)
+    monkeypatch.setattr(memory, "free_bytes", lambda: x.nbytes)
+    assert "1,440 bytes are free: end other programs, or take" in refusal("kind: arrays", "path: a.npz", "test: 0.2")
+
+
+def test_arrays_that_nobody_reads_may_be_of_any_kind(archive, declare):
+    archive(more=member("|u1", (10**12,)))
+    assert declare("arrays", path="a.npz", test=0.2).classes == 3
+
+
+def test_a_single_array_is_not_loaded_whatever_it_claims(tmp_path, refusal):
+    (tmp_path / "a.npy").write_bytes(member("|u1", (10**12,)))
+    assert refusal("kind: arrays", "path: a.npy") == (
+        "s.yml:8: a.npy holds a single array: save images and labels by np.savez"
+    )
