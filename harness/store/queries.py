@@ -27,13 +27,13 @@ from harness.store.same_code import same_code
 _ATTEMPTS = """
 SELECT a.id, a.env_id, a.exclusive, a.execution_json,
     a.uid, a.kind, a.state, t.key, r.seed, a.device, a.threads, a.code_digest, a.started, a.ended,
-    a.weights_from, a.resumed_from, a.supersedes, a.error_kind, a.error
+    a.weights_from, a.resumed_from, a.supersedes, a.error_kind, a.error, a.ordered
 FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id
-ORDER BY a.started, a.uid
+ORDER BY coalesce(a.ordered, a.started), a.uid
 """
 _ATTEMPT_FIELDS = (
     "uid", "kind", "state", "trial_key", "seed", "device", "threads", "code_digest", "started", "ended",
-    "weights_from", "resumed_from", "supersedes", "error_kind", "error",
+    "weights_from", "resumed_from", "supersedes", "error_kind", "error", "ordered",
 )  # fmt: skip
 
 
@@ -57,14 +57,15 @@ def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
 
     Accepted is the `train` attempt of a run that ended done or nan and that no other such attempt of the run
     supersedes; where several are left (two machines did one run, a link between them was never published), the one
-    that was started last, of those the one with the greater uid. So a merge never brings back what `--retry stale` has
+    that comes last in their order: by the time of their start, or, where a clock was set back, by what the store knew;
+    of one time the one with the greater uid. So a merge never brings back what `--retry stale` has
     replaced, in whatever order it is made.
     """
     ended = [a for a in attempts if a.kind == "train" and a.state in ENDED_WELL]
     superseded = {(a.trial_key, a.seed, a.supersedes) for a in ended}
     newest: dict[tuple[str, int], tuple[str, str]] = {}
     for a in ended:
-        run, at = (a.trial_key, a.seed), (a.started, a.uid)
+        run, at = (a.trial_key, a.seed), a.order
         if (*run, a.uid) not in superseded:
             newest[run] = max(newest.get(run, at), at)
     return frozenset(uid for _, uid in newest.values())

@@ -249,3 +249,14 @@ def known_migrations() -> frozenset[str]:
         return frozenset(m.name for m in MIGRATIONS.pending(empty))
     finally:
         empty.close()
+
+
+_ORDERED_RUNS = _RUNS.replace("ORDER BY a.started DESC", "ORDER BY coalesce(a.ordered, a.started) DESC")
+
+
+@MIGRATIONS()
+def m003_order_beyond_the_clock(db: Database) -> None:
+    """Attempts at a run are ordered by `ordered` if the clock was behind when they began, else by `started`."""
+    db.execute("ALTER TABLE attempt ADD COLUMN ordered TEXT")
+    db.execute("DROP VIEW v_run")
+    db.execute(_ORDERED_RUNS)

@@ -13,6 +13,8 @@ from harness.spec.keys import KEY_SCHEME, canonical_json
 from harness.store.connection import Store
 from harness.store.records import StudyTrialRow
 from harness.store.rows import (
+    after_earlier_attempts,
+    after_earlier_texts,
     put_attempt,
     put_costs,
     put_dataset,
@@ -23,6 +25,7 @@ from harness.store.rows import (
     put_study,
     put_study_trial,
     put_trial,
+    renew_attempt,
 )
 
 UNSEEN_END: frozenset[State] = frozenset({"running", "lost"})  # states that a result may still follow
@@ -32,9 +35,11 @@ def add_study(store: Store, *, name: str, spec_yaml: str, created: str, trials: 
     """Write a study with its trials and their data. `created`: ISO 8601, UTC.
 
     Done again it replaces the study's text and time and the places of the trials that it has now; trials that
-    it no longer has keep theirs, with the time at which they were last added.
+    it no longer has keep theirs, with the time at which they were last added. The time is moved behind that of what it
+    replaces if the clock was set back since: of trials of one name the newest counts.
     """
     with store.writing() as conn:
+        created = after_earlier_texts(conn, name, created)
         study = put_study(conn, name, spec_yaml, created)
         for trial in trials:
             for data in trial.datasets:
@@ -74,7 +79,11 @@ def start_attempt(
         trial = put_trial(conn, request.trial_key, KEY_SCHEME, request.config)
         for evaluation in request.evaluations:
             put_evaluation(conn, evaluation)
-        put_attempt(conn, {**row, "run_id": put_run(conn, trial, request.seed)})
+        run = put_run(conn, trial, request.seed)
+        put_attempt(conn, {**row, "run_id": run, "ordered": after_earlier_attempts(conn, run, started)})
+
+
+_BEGUN = "SELECT id, state, device, threads, started, ordered FROM attempt WHERE uid = ?"
 
 
 def finish_attempt(store: Store, result: AttemptResult) -> bool:
@@ -85,32 +94,27 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
     in the store.
     """
     with store.writing() as conn:
-        row = conn.execute("SELECT id, state, device, threads FROM attempt WHERE uid = ?", (result.uid,)).fetchone()
-        if row is None:
+        found = conn.execute(_BEGUN, (result.uid,)).fetchone()
+        if found is None:
             raise HarnessError(f"attempt {result.uid} is not in the store; was another --db used to start it?")
-        number, state, device, threads = row
+        number, state, device, threads, started, ordered = found
         if state not in UNSEEN_END:
             return False
-        conn.execute(
-            """UPDATE attempt SET state = ?, resumed_from = ?, env_id = ?, device = ?,
-                threads = ?, execution_json = ?, code_digest = ?, error_kind = ?, error = ?,
-                started = ?, ended = ?
-            WHERE id = ?""",
-            (
-                result.state,
-                result.resumed_from,
-                put_environment(conn, result.environment),
-                result.execution.get("device", device),
-                int(result.execution.get("threads", threads)),
-                canonical_json(result.execution),
-                result.code_digest,
-                result.error_kind,
-                result.error,
-                result.started,
-                result.ended,
-                number,
-            ),
-        )
+        row = {
+            "state": result.state,
+            "resumed_from": result.resumed_from,
+            "env_id": put_environment(conn, result.environment),
+            "device": result.execution.get("device", device),
+            "threads": int(result.execution.get("threads", threads)),
+            "execution_json": canonical_json(result.execution),
+            "code_digest": result.code_digest,
+            "error_kind": result.error_kind,
+            "error": result.error,
+            "started": result.started,
+            "ended": result.ended,
+            "ordered": ordered or (started if result.started < started else None),
+        }
+        renew_attempt(conn, number, row)
         put_findings(conn, number, result)
         return True
 
@@ -118,12 +122,11 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
 def end_attempt(store: Store, uid: str, state: str, error_kind: str | None, error: str | None, ended: str) -> bool:
     """End a running attempt that left no result (lost, failed, …). Return False if it had ended before."""
     with store.writing() as conn:
-        cursor = conn.execute(
-            """UPDATE attempt SET state = ?, error_kind = ?, error = ?, ended = ?
-            WHERE uid = ? AND state = 'running'""",
-            (state, error_kind, error, ended, uid),
-        )
-        return cursor.rowcount == 1
+        row = conn.execute("SELECT id FROM attempt WHERE uid = ? AND state = 'running'", (uid,)).fetchone()
+        if row is None:
+            return False
+        renew_attempt(conn, row[0], {"state": state, "error_kind": error_kind, "error": error, "ended": ended})
+        return True
 
 
 def set_costs(store: Store, key: str, costs: Mapping[str, float]) -> None:
