@@ -30,7 +30,7 @@ from harness.spec.attempt import (
 from harness.spec.files import atomic_write
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
-from harness.store.connection import Store, open_store
+from harness.store.connection import GaveUpWaitingError, Store, open_store
 from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
 from harness.store.writer import start_attempt
@@ -217,18 +217,33 @@ class _Session:
         """
         self.display.total(self.feed.expected)
         with interruptions() as interrupted:
-            self._fill(interrupted)
-            while self.running:
-                if interrupted and not self.stopping:
-                    self._stop()
-                if len(interrupted) > 1:
-                    self.executor.kill()
-                ended = self.executor.wait(_POLL_S)
-                self._show_progress()  # also of those that ended between two looks, so that no last epoch is skipped
-                for attempt in ended:
-                    self._take_in(attempt)
-                self._fill(interrupted)
+            self.store = self.store.asking(lambda: self._while_locked(interrupted))
+            try:
+                self._run(interrupted)
+            except GaveUpWaitingError as error:  # the results are in the attempts' folders: the next call takes them in
+                _log.warning("%s", error)
+                self.executor.kill()
             self.summary.interrupted = bool(interrupted)
+
+    def _run(self, interrupted: Sequence[int]) -> None:
+        self._fill(interrupted)
+        while self.running:
+            if interrupted and not self.stopping:
+                self._stop()
+            if len(interrupted) > 1:
+                self.executor.kill()
+            ended = self.executor.wait(_POLL_S)
+            self._show_progress()  # also of those that ended between two looks, so that no last epoch is skipped
+            for attempt in ended:
+                self._take_in(attempt)
+            self._fill(interrupted)
+
+    def _while_locked(self, interrupted: Sequence[int]) -> None:
+        """Hear Ctrl-C while the store is locked: the first ends what runs at a checkpoint, the second the waiting."""
+        if interrupted and not self.stopping:
+            self._stop()
+        if len(interrupted) > 1:
+            raise GaveUpWaitingError("the store is still locked: the next call takes in what ended meanwhile")
 
     def _fill(self, interrupted: Sequence[int]) -> None:
         """Begin attempts while there is room for them."""
