@@ -16,7 +16,7 @@ from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
-from harness.execution.recover import recover
+from harness.execution.recover import recover, unknown_results
 from harness.execution.register import check_runnable, register, stored
 from harness.spec.attempt import (
     LOG_FILE,
@@ -33,6 +33,7 @@ from harness.spec.study import Study
 from harness.store.connection import GaveUpWaitingError, Store, open_store
 from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
+from harness.store.records import Snapshot
 from harness.store.writer import start_attempt
 
 _log = logging.getLogger(__name__)
@@ -50,7 +51,9 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         check_runnable([run.trial for run in before.of("left")], options.data_root, options.device)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
-        planned = plan(studies, snapshot(store), options.artifacts, options.retry)
+        found = snapshot(store)
+        planned = plan(studies, found, options.artifacts, options.retry)
+        _offer_recovery(planned, found, options)
         check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
         jobs = [make_job(run, studies, options) for run in planned.of("left")[: options.limit]]
         summary = Summary(planned)
@@ -64,6 +67,17 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
                 _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)
     return summary
+
+
+def _offer_recovery(planned: Plan, found: Snapshot, options: Options) -> None:
+    """Say if results of runs that are to be made lie in the artifacts already, and the store does not know them."""
+    left = {(run.trial.key, run.seed) for run in planned.of("left")}
+    unknown = unknown_results(options.artifacts, {a.uid for a in found.attempts})
+    count = sum((each.request.trial_key, each.request.seed) in left for each in unknown)
+    if count:
+        words = "%s holds %d results of these runs that %s does not know (was it replaced?); "
+        words += "`harness results recover --db %s` takes them in, so that they are not made again"
+        _log.warning(words, options.artifacts, count, options.db, options.db)
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,11 @@ def start_attempt(
     started: str,
     supersedes: str | None = None,
     weights_from: str | None = None,
+    placed_last: bool = True,
 ) -> None:
     """Write an attempt that begins, as running, with its run and its evaluations. `started`: ISO 8601, UTC.
 
+    It comes after all attempts at its run, unless `placed_last` is false: of one that began before some of them.
     Raises HarnessError where the uid is in the store already.
     """
     execution = asdict(request.execution)
@@ -80,7 +82,8 @@ def start_attempt(
         for evaluation in request.evaluations:
             put_evaluation(conn, evaluation)
         run = put_run(conn, trial, request.seed)
-        put_attempt(conn, {**row, "run_id": run, "ordered": after_earlier_attempts(conn, run, started)})
+        ordered = after_earlier_attempts(conn, run, started) if placed_last else None
+        put_attempt(conn, {**row, "run_id": run, "ordered": ordered})
 
 
 _BEGUN = "SELECT id, state, device, threads, started, ordered FROM attempt WHERE uid = ?"
