@@ -16,7 +16,7 @@ from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
-from harness.execution.recover import recover
+from harness.execution.recover import recover, unknown_results
 from harness.execution.register import check_runnable, register, stored
 from harness.execution.repository import repository_of
 from harness.spec.attempt import (
@@ -31,9 +31,10 @@ from harness.spec.attempt import (
 from harness.spec.files import atomic_write
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
-from harness.store.connection import Store, open_store
+from harness.store.connection import GaveUpWaitingError, Store, open_store
 from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
+from harness.store.records import Snapshot
 from harness.store.writer import start_attempt
 
 _log = logging.getLogger(__name__)
@@ -51,7 +52,9 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         check_runnable([run.trial for run in before.of("left")], options.data_root, options.device)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
-        planned = plan(studies, snapshot(store), options.artifacts, options.retry)
+        found = snapshot(store)
+        planned = plan(studies, found, options.artifacts, options.retry)
+        _offer_recovery(planned, found, options)
         check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
         jobs = [make_job(run, studies, options) for run in planned.of("left")[: options.limit]]
         summary = Summary(planned)
@@ -65,6 +68,17 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
                 _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)
     return summary
+
+
+def _offer_recovery(planned: Plan, found: Snapshot, options: Options) -> None:
+    """Say if results of runs that are to be made lie in the artifacts already, and the store does not know them."""
+    left = {(run.trial.key, run.seed) for run in planned.of("left")}
+    unknown = unknown_results(options.artifacts, {a.uid for a in found.attempts})
+    count = sum((each.request.trial_key, each.request.seed) in left for each in unknown)
+    if count:
+        words = "%s holds %d results of these runs that %s does not know (was it replaced?); "
+        words += "`harness results recover --db %s` takes them in, so that they are not made again"
+        _log.warning(words, options.artifacts, count, options.db, options.db)
 
 
 @dataclass(frozen=True)
@@ -213,18 +227,33 @@ class _Session:
         """
         self.display.total(self.feed.expected)
         with interruptions() as interrupted:
-            self._fill(interrupted)
-            while self.running:
-                if interrupted and not self.stopping:
-                    self._stop()
-                if len(interrupted) > 1:
-                    self.executor.kill()
-                ended = self.executor.wait(_POLL_S)
-                self._show_progress()  # also of those that ended between two looks, so that no last epoch is skipped
-                for attempt in ended:
-                    self._take_in(attempt)
-                self._fill(interrupted)
+            self.store = self.store.asking(lambda: self._while_locked(interrupted))
+            try:
+                self._run(interrupted)
+            except GaveUpWaitingError as error:  # the results are in the attempts' folders: the next call takes them in
+                _log.warning("%s", error)
+                self.executor.kill()
             self.summary.interrupted = bool(interrupted)
+
+    def _run(self, interrupted: Sequence[int]) -> None:
+        self._fill(interrupted)
+        while self.running:
+            if interrupted and not self.stopping:
+                self._stop()
+            if len(interrupted) > 1:
+                self.executor.kill()
+            ended = self.executor.wait(_POLL_S)
+            self._show_progress()  # also of those that ended between two looks, so that no last epoch is skipped
+            for attempt in ended:
+                self._take_in(attempt)
+            self._fill(interrupted)
+
+    def _while_locked(self, interrupted: Sequence[int]) -> None:
+        """Hear Ctrl-C while the store is locked: the first ends what runs at a checkpoint, the second the waiting."""
+        if interrupted and not self.stopping:
+            self._stop()
+        if len(interrupted) > 1:
+            raise GaveUpWaitingError("the store is still locked: the next call takes in what ended meanwhile")
 
     def _fill(self, interrupted: Sequence[int]) -> None:
         """Begin attempts while there is room for them."""

@@ -1,15 +1,19 @@
-"""What a driver does first: take in what the last one left behind."""
+"""Taking in what was left behind: by a driver that died, or by a database that is no longer here."""
 
 import logging
 import time
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.execution.intake import take_in
-from harness.spec.attempt import LOCK_FILE, RESULT_FILE
+from harness.spec.attempt import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, read_result
 from harness.spec.filelock import is_held
+from harness.spec.keys import trial_key
 from harness.store.connection import Store
+from harness.store.errors import REFUSED
 from harness.store.queries import in_state
-from harness.store.writer import UNSEEN_END
+from harness.store.writer import UNSEEN_END, finish_attempt, start_attempt
 
 _log = logging.getLogger(__name__)
 _PATIENCE_S = 30.0  # a worker ends within a second of its driver; a checkpoint under way may take longer
@@ -33,6 +37,61 @@ def recover(store: Store, artifacts: Path) -> int:
         elif taken.state == "failed" and attempt.state == "running":
             _log.warning("attempt %s, which ended after its driver: %s", attempt.uid, taken.error)
     return len(found)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A finished attempt in the folder of artifacts of which the store knows nothing."""
+
+    request: AttemptRequest
+    folder: Path
+
+
+def unknown_results(artifacts: Path, known: Collection[str]) -> list[Unknown]:
+    """Return the attempts whose result lies in `artifacts` and whose uid is none of the known ones.
+
+    So it is after the database was lost, or replaced by an older copy. A folder that is no attempt's is passed over.
+    """
+    folders = sorted(path for path in artifacts.glob("*") if path.name not in known and _has_result(path))
+    found = []
+    for folder in folders:
+        try:
+            request = AttemptRequest.from_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            _log.debug("%s holds no request", folder, exc_info=True)
+            continue
+        if request.uid == folder.name:
+            found.append(Unknown(request, folder))
+    return found
+
+
+def recover_unknown(store: Store, unknown: Unknown) -> str | None:
+    """Put an attempt of which the store knows nothing into it, ordered by its own time. Return why not, or None.
+
+    The trial's key is made anew from its configuration, as when published lines are merged. What it superseded is in
+    no file of the attempt: of the attempts at a run the newest counts.
+    """
+    request = unknown.request
+    try:
+        result = read_result(unknown.folder)
+        if result is None or result.uid != request.uid:
+            return "its result is that of another attempt"
+        if trial_key(request.config) != request.trial_key:
+            return "its key is not that of its configuration"
+        weights = request.options.get("weights_folder") if request.kind == "evaluate" else None
+        with store.writing():
+            start_attempt(
+                store,
+                request,
+                exclusive=request.kind == "timing",
+                started=result.started,
+                weights_from=None if weights is None else Path(weights).name,
+                placed_last=False,
+            )
+            finish_attempt(store, result)
+    except REFUSED as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return None
 
 
 def _has_result(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from harness.spec.keys import LONGEST_STUDY_NAME, STUDY_NAME
 from harness.spec.study_file import ExecutionOptions, Part, Seed
 
 SamplerName = Literal["tpe", "nsga2", "brute"]
@@ -22,7 +23,7 @@ def _objectives(values: list[str]) -> list[str]:
     return values
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=STUDY_NAME, max_length=LONGEST_STUDY_NAME)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 Stride = Annotated[int, Field(ge=2, strict=True)]
 Cost = Literal["accuracy", "parameters", "macs"]

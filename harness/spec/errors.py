@@ -42,3 +42,8 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     if near:
         return f"; did you mean '{near[0]}'?"
     return f"; known: {', '.join(names)}" if names else ""
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """Return a text of somebody else's for a message: of a long one the beginning, and how long it is."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"

@@ -12,6 +12,9 @@ from typing import Any
 KEY_SCHEME = 1
 """Raised when a released default or the meaning of a field changes, so that old keys stay recognisable."""
 
+STUDY_NAME, LONGEST_STUDY_NAME = r"^[a-z0-9][a-z0-9_-]*$", 200
+"""By its name a study is known: one that may also be a file's, on every system."""
+
 _KEY_DIGITS = 32  # 128 bits of SHA-256
 
 

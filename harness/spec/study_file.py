@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.spec.keys import LONGEST_STUDY_NAME, STUDY_NAME
+
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Part = str | dict[str, Any]
 Values = Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]  # by dotted path
@@ -54,7 +56,7 @@ class ExecutionOptions(BaseModel):
 class IncludedFile(Defaults):
     """A file that a study includes: a study, or a part of one."""
 
-    study: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] | None = None
+    study: Annotated[str, Field(pattern=STUDY_NAME, max_length=LONGEST_STUDY_NAME)] | None = None
     description: str = ""
     include: Any = None  # a path or a list of paths
     execution: ExecutionOptions = ExecutionOptions()
@@ -64,4 +66,4 @@ class IncludedFile(Defaults):
 class StudyFile(IncludedFile):
     """A study."""
 
-    study: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    study: Annotated[str, Field(pattern=STUDY_NAME, max_length=LONGEST_STUDY_NAME)]

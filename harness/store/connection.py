@@ -7,9 +7,10 @@ network ones), the store falls back to a rollback journal: as safe, but readers 
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,16 @@ from harness.store.schema import MIGRATIONS, known_migrations
 
 _log = logging.getLogger(__name__)
 _BUSY_TIMEOUT_MS = 10_000
+_TRY_MS = 100  # how long SQLite itself waits for a lock in a writer's connection; in this time no Ctrl-C is heard
+_SAY_AFTER_S = 2.0
+
+
+class GaveUpWaitingError(sqlite3.OperationalError):
+    """What waited for a locked store was told to wait no longer. It is not a result's fault, nor the store's."""
+
+
+def _wait_on() -> None:
+    """Do nothing while a store is locked but to wait on; Ctrl-C ends it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class Store:
     db: Database
     path: Path | None  # None in memory
     journal: str  # wal, delete or memory
+    while_locked: Callable[[], None] = _wait_on  # called again and again while another program holds the write lock
 
     def __enter__(self) -> Self:
         """Return the store itself."""
@@ -45,6 +57,13 @@ class Store:
         """Close the connection; the last one to close moves the log into the database file."""
         self.db.close()
 
+    def asking(self, while_locked: Callable[[], None]) -> Self:
+        """Return the same open store, which calls `while_locked` while it waits for another program's lock.
+
+        What that raises (`GaveUpWaitingError`) ends the waiting.
+        """
+        return replace(self, while_locked=while_locked)
+
     def check(self) -> str | None:
         """Return what is wrong with the file by SQLite's own checks, or None."""
         found = [row[0] for row in self.db.conn.execute("PRAGMA integrity_check") if row[0] != "ok"]
@@ -54,23 +73,32 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Make the block one transaction, with the write lock from its start; within another, a savepoint."""
+        """Make the block one transaction, with the write lock from its start; within another, a savepoint.
+
+        If another program holds the lock this waits for as long as it takes, and says so once. Afterwards all is in the
+        database file itself, so that a copy of it alone is whole.
+        """
         if self.db.conn.in_transaction:
             with self.db.atomic():
                 yield self.db.conn
             return
-        self.db.conn.execute("BEGIN IMMEDIATE")
+        self._patiently(lambda: self.db.conn.execute("BEGIN IMMEDIATE"))
         try:
             yield self.db.conn
-            self.db.commit()
+            self._patiently(self.db.commit)  # without a write-ahead log it waits for readers
         except BaseException:
             self.db.rollback()
             raise
+        _empty_log(self.db.conn)
+
+    def _patiently(self, work: Callable[[], object]) -> None:
+        _patiently(work, self.path, self.while_locked)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Let every query of the block see the same state of the database."""
         with self.db.atomic():
+            self._patiently(lambda: self.db.conn.execute("SELECT count(*) FROM sqlite_master").fetchone())
             yield self.db.conn
 
 
@@ -86,8 +114,8 @@ def open_store(path: Path | str) -> Store:
     except sqlite3.OperationalError as error:
         raise HarnessError(f"{path}: cannot be opened for writing ({error})") from error
     try:
-        db = _database(conn)
-        _check_ours(db, path, may_be_empty=True)
+        db = _database(conn, _TRY_MS)
+        _patiently(lambda: _check_ours(db, path, may_be_empty=True), path)
         journal = _start_wal(conn, path)
         migrate(db, path, MIGRATIONS)
     except sqlite3.DatabaseError as error:
@@ -113,7 +141,7 @@ def open_reader(path: Path | str) -> Store:
     except sqlite3.DatabaseError as error:
         raise HarnessError(f"{path}: {_reason(error)}") from error
     try:
-        db = _database(conn)
+        db = _database(conn, _BUSY_TIMEOUT_MS)
         _check_ours(db, path, may_be_empty=False)
         if MIGRATIONS.pending(db):
             raise HarnessError(f"{path}: made by an older harness; `harness run grid` or `results merge` updates it")
@@ -129,7 +157,7 @@ def open_reader(path: Path | str) -> Store:
 
 def open_memory() -> Store:
     """Open an empty store that lives in memory alone."""
-    db = _database(sqlite3.connect(":memory:"))
+    db = _database(sqlite3.connect(":memory:"), _BUSY_TIMEOUT_MS)
     MIGRATIONS.apply(db)
     return Store(db, None, "memory")
 
@@ -142,20 +170,52 @@ def migrate(db: Database, path: Path, migrations: Migrations) -> None:
     for migration in migrations.pending(db):
         if "trial" in db.table_names() and db.conn.execute("SELECT 1 FROM trial").fetchone():
             _copy(db.conn, path.with_name(f"{path.name}.before-{migration.name}"))
-        db.conn.execute("BEGIN IMMEDIATE")  # two that open a new store at once do it one after the other
+        # two that open a new store at once do it one after the other
+        _patiently(lambda: db.conn.execute("BEGIN IMMEDIATE"), path)
         try:
             waiting = [m.name for m in migrations.pending(db)]
             if migration.name in waiting:
                 migrations.apply(db, stop_before=waiting[1:])
-            db.commit()
+            _patiently(db.commit, path)
         except BaseException:
             db.rollback()
             raise
+    _empty_log(db.conn)
 
 
-def _database(conn: sqlite3.Connection) -> Database:
-    """Set what SQLite keeps a connection, and wrap it. Plug-ins of sqlite-utils are not for this database."""
-    conn.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+def _patiently(work: Callable[[], object], path: Path | None, while_locked: Callable[[], None] = _wait_on) -> None:
+    """Do what needs a lock as soon as the other programs that hold one let it, and say once that one waits for them.
+
+    SQLite would wait in one piece, deaf to Ctrl-C. Raises what `while_locked` raises.
+    """
+    begun = time.monotonic()
+    said = False
+    while True:
+        try:
+            work()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        else:
+            return
+        if not said and time.monotonic() - begun >= _SAY_AFTER_S:
+            said = True
+            _log.warning("%s is locked by another program: waiting until it is free; what runs goes on", path)
+        while_locked()
+        time.sleep(_TRY_MS / 1000)
+
+
+def _empty_log(conn: sqlite3.Connection) -> None:
+    """Move what is in the write-ahead log into the database file, as far as those who read now allow; never wait."""
+    try:
+        conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.OperationalError:  # what was committed is safe in the log
+        _log.debug("the log cannot be moved into the database", exc_info=True)
+
+
+def _database(conn: sqlite3.Connection, busy_timeout_ms: int) -> Database:
+    """Set what SQLite keeps per connection, and wrap it. Plug-ins of sqlite-utils are not for this database."""
+    conn.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
     conn.execute("PRAGMA foreign_keys = ON")
     conn.execute("PRAGMA synchronous = FULL")
     return Database(conn, execute_plugins=False, strict=True)
@@ -163,8 +223,10 @@ def _database(conn: sqlite3.Connection) -> Database:
 
 def _start_wal(conn: sqlite3.Connection, path: Path) -> str:
     """Switch to write-ahead logging where the file system allows it. Return the journal mode in force."""
+    found: list[str] = []
     try:
-        mode = str(conn.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        _patiently(lambda: found.append(str(conn.execute("PRAGMA journal_mode = WAL").fetchone()[0])), path)
+        mode = found[0]
     except sqlite3.OperationalError:  # some file systems fail where others say no; what was in force stays
         mode = str(conn.execute("PRAGMA journal_mode").fetchone()[0])
     if mode != "wal":

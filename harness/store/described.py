@@ -46,6 +46,7 @@ _EVERYWHERE: Mapping[str, str] = {
     "threads": "Threads of the worker",
     "exclusive": "1 where it ran alone on the device",
     "started": "ISO 8601, UTC",
+    "ordered": "By this time its run's attempts are ordered, if the clock was behind when it began; else by started",
     "ended": "ISO 8601, UTC",
     "task": "classification or function",
     "model": "The network's name",

@@ -133,6 +133,7 @@ def _line(
     line = {
         "format": FORMAT,
         **{name: getattr(attempt, name) for name in _AS_THEY_ARE},
+        **({} if attempt.ordered is None else {"ordered": attempt.ordered}),
         "trial": asdict(trial),
         "studies": [_place(p) for p in places],
         "datasets": [asdict(found.datasets[f]) for f in sorted(fingerprints & found.datasets.keys())],

@@ -10,42 +10,16 @@ The format of lines (pydantic) is imported where lines are read: who opens a sto
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-from harness.spec.attempt import (
-    Artifact,
-    AttemptResult,
-    EvaluationSpec,
-    Measure,
-    Point,
-    ResultValue,
-    Sample,
-)
-from harness.spec.datasets import DatasetSplit
 from harness.spec.errors import HarnessError
-from harness.spec.keys import canonical_json
 from harness.store.connection import Store, open_memory, open_reader
-from harness.store.records import StudyTrialRow
-from harness.store.rows import (
-    put_attempt,
-    put_costs,
-    put_dataset,
-    put_environment,
-    put_evaluation,
-    put_findings,
-    put_run,
-    put_study,
-    put_study_trial,
-    put_trial,
-    renew_attempt,
-)
-from harness.store.writer import UNSEEN_END
+from harness.store.trusted import link_faults
 
-if TYPE_CHECKING:
-    from harness.store.published import PublishedLine, StudyPart
+_LONGEST_LINE = 2**28
+"""Bytes of a line, a quarter of a gigabyte: six million points of a curve. More is no published attempt."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +36,7 @@ def merge_jsonl(store: Store, path: Path) -> MergeReport:
     Raises HarnessError with file and line, and changes nothing, where a line is cut off, of an unknown
     format, or where its keys are not those of its contents.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HarnessError(f"{path}: cannot be read ({error})") from error
-    lines = text.split("\n")
-    if lines[-1].strip() and not _is_json(lines[-1]):
-        raise HarnessError(f"{path}:{len(lines)}: the last line is cut off; the file is not whole")
-    return _merge(store, lines, str(path))
+    return _merge(store, _lines_of(path), str(path))
 
 
 def merge_store(store: Store, other_path: Path) -> MergeReport:
@@ -121,123 +88,55 @@ def open_results(path: Path | Sequence[Path]) -> Store:
     return store
 
 
-def _is_json(text: str) -> bool:
-    """Return whether a text is whole JSON."""
+def _lines_of(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file with their ends, one at a time: a file may be large."""
     try:
-        json.loads(text)
-    except json.JSONDecodeError:
+        with path.open("rb", buffering=2**20) as file:
+            number = 1
+            while line := file.readline(_LONGEST_LINE):
+                if len(line) == _LONGEST_LINE:
+                    raise HarnessError(f"{path}:{number}: the line is longer than {_LONGEST_LINE >> 20} MiB")
+                yield line
+                number += 1
+    except OSError as error:
+        raise HarnessError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _is_cut_off(line: str | bytes) -> bool:
+    """Return whether a line that cannot be read is the beginning of one: the last, without its end."""
+    if not isinstance(line, bytes) or line.endswith(b"\n"):
         return False
-    return True
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
-def _merge(store: Store, lines: Iterable[str], source: str) -> MergeReport:
+def _merge(store: Store, lines: Iterable[str | bytes], source: str) -> MergeReport:
     """Take in lines in one transaction; empty ones are skipped."""
-    from harness.store.published import parse_line
+    from harness.store.take import take_line
 
     added = known = 0
+    numbers: dict[str, int] = {}  # of the lines by uid
     with store.writing() as conn:
         texts = set(conn.execute("SELECT created, name, spec_sha FROM study"))
         for number, text in enumerate(lines, start=1):
-            if not text.strip():
+            if not text or text.isspace():
                 continue
             try:
-                line = parse_line(text)
-                new = _take(conn, line)
+                taken = take_line(conn, text)
             except (ValueError, OverflowError, HarnessError, sqlite3.IntegrityError) as error:
-                raise HarnessError(f"{source}:{number}: {error}") from error
-            added, known = added + new, known + (not new)
-            texts |= {(study.created, study.name, study.spec_sha) for study in line.studies}
+                said = "the last line is cut off; the file is not whole" if _is_cut_off(text) else error
+                raise HarnessError(f"{source}:{number}: {said}") from error
+            numbers[taken.uid] = number
+            added, known = added + taken.is_new, known + (not taken.is_new)
+            texts |= taken.texts
+        for uid, words in link_faults(conn):
+            if uid in numbers:
+                raise HarnessError(f"{source}:{numbers[uid]}: attempt {uid}: {words}")
         _stand_together(conn, texts)
     return MergeReport(added, known)
-
-
-def _take(conn: sqlite3.Connection, line: "PublishedLine") -> bool:
-    """Write one line. Return whether its attempt is new."""
-    trial = put_trial(conn, line.trial.key, line.trial.key_scheme, line.trial.config)
-    data = {d.fingerprint: DatasetSplit(**d.model_dump()) for d in line.datasets}
-    for split in data.values():
-        put_dataset(conn, split)
-    for study in line.studies:
-        _take_study(conn, study, trial, line)
-    _take_costs(conn, trial, line.trial.costs)
-    for e in line.evaluations:
-        split = data[e.fingerprint]
-        put_evaluation(
-            conn,
-            EvaluationSpec(e.key, split.name, split.split, split.fingerprint, split.images, split.bytes, e.condition),
-        )
-    run = put_run(conn, trial, line.seed)
-    known = _known(conn, line, run)
-    if known is not None and known.ended:
-        return False
-    _put(conn, line, run, None if known is None else known.number)
-    return True
-
-
-def _put(conn: sqlite3.Connection, line: "PublishedLine", run: int, number: int | None) -> None:
-    """Write the line's attempt, which the store may have under a number, and all that it found."""
-    row = {
-        "run_id": run,
-        "env_id": put_environment(conn, line.environment),
-        "execution_json": canonical_json(line.execution),
-        "exclusive": int(line.exclusive),
-        **{name: getattr(line, name) for name in _COLUMNS},
-    }
-    if number is None:
-        number = put_attempt(conn, row)
-    else:
-        renew_attempt(conn, number, row)
-    put_findings(conn, number, _result(line))
-
-
-_COLUMNS = (
-    "uid", "kind", "state", "weights_from", "resumed_from", "supersedes", "device", "threads", "code_digest",
-    "error_kind", "error", "started", "ended",
-)  # fmt: skip
-
-
-class _Known(NamedTuple):
-    """An attempt that the store has already."""
-
-    number: int
-    ended: bool  # as far as the store knows
-
-
-def _known(conn: sqlite3.Connection, line: "PublishedLine", run: int) -> _Known | None:
-    """Return the line's attempt, if it is in the store. Raises ValueError where another has its uid."""
-    row = conn.execute("SELECT id, run_id, kind, state FROM attempt WHERE uid = ?", (line.uid,)).fetchone()
-    if row is None:
-        return None
-    number, *what, state = row
-    if what != [run, line.kind] or state not in {line.state, *UNSEEN_END}:
-        raise ValueError(f"attempt {line.uid} is in the store with another run, kind or state")
-    return _Known(number, state not in UNSEEN_END)
-
-
-def _take_study(conn: sqlite3.Connection, study: "StudyPart", trial: int, line: "PublishedLine") -> None:
-    """Write a study and the trial's place in it where they are newer than what is there."""
-    row = conn.execute("SELECT id, created, spec_sha FROM study WHERE name = ?", (study.name,)).fetchone()
-    if row is None or (study.created, study.spec_sha) > row[1:]:
-        number = put_study(conn, study.name, study.spec_yaml, study.created)
-    else:
-        number = row[0]
-    place = StudyTrialRow(
-        study.trial_name,
-        study.position,
-        line.trial.key,
-        line.trial.key_scheme,
-        line.trial.config,
-        tuple(study.seeds),
-        study.protocol_name,
-    )
-    row = conn.execute(
-        """SELECT added, name, position, seeds_json, protocol_name
-        FROM study_trial WHERE study_id = ? AND trial_id = ?""",
-        (number, trial),
-    ).fetchone()
-    new = (study.added, place.name, place.position, canonical_json(study.seeds), place.protocol_name)
-    if row is None or new > row:
-        put_study_trial(conn, number, trial, place, added=study.added)
 
 
 def _stand_together(conn: sqlite3.Connection, texts: Iterable[tuple[str, str, str]]) -> None:
@@ -254,27 +153,3 @@ def _stand_together(conn: sqlite3.Connection, texts: Iterable[tuple[str, str, st
             )""",
             (name, sha, created),
         )
-
-
-def _take_costs(conn: sqlite3.Connection, trial: int, costs: dict[str, float]) -> None:
-    """Write those costs of a trial that are not known yet: what was counted here stays."""
-    known = {name for (name,) in conn.execute("SELECT name FROM cost WHERE trial_id = ?", (trial,))}
-    put_costs(conn, trial, {name: value for name, value in costs.items() if name not in known})
-
-
-def _result(line: "PublishedLine") -> AttemptResult:
-    """Return what the line's attempt found, in the form in which attempts report it."""
-    return AttemptResult(
-        uid=line.uid,
-        state=line.state,
-        started=line.started,
-        ended=line.ended,
-        execution=line.execution,
-        environment=line.environment,
-        code_digest=line.code_digest,
-        curve=tuple(Point(*p) for p in line.curve),
-        results=tuple(ResultValue(*r) for r in line.results),
-        measures=tuple(Measure(*m) for m in line.measures),
-        samples=tuple(Sample(**s.model_dump()) for s in line.samples),
-        artifacts=tuple(Artifact(**a.model_dump()) for a in line.artifacts),
-    )

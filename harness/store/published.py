@@ -7,10 +7,10 @@ a line may come from anyone.
 
 import base64
 import json
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,13 +22,25 @@ from pydantic import (
 )
 
 from harness.spec.attempt import ENDED_WELL, Flag, Kind, State
+from harness.spec.errors import shortened
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.store.rows import text_sha
+from harness.store.trusted import config_fault, is_absolute, is_study_name, is_time, stays_in_its_folder
 
 FORMAT = 1
 
 Value = float | None  # None where the flag says what it was
 Json = dict[str, JsonValue]
+
+
+def _is_time(text: str) -> str:
+    """Refuse what is no time: attempts and studies are ordered by these texts."""
+    if not is_time(text):
+        raise ValueError(f"{shortened(text)!r} is not a time of the form 2026-01-31T12:00:00.000+00:00")
+    return text
+
+
+Time = Annotated[str, AfterValidator(_is_time)]
 
 
 class _Part(BaseModel):
@@ -47,6 +59,8 @@ class TrialPart(_Part):
 
     @model_validator(mode="after")
     def _key_is_right(self) -> Self:
+        if (fault := config_fault(self.config)) is not None:
+            raise ValueError(f"the configuration {fault}")
         if self.key_scheme != KEY_SCHEME:
             raise ValueError(f"key scheme {self.key_scheme}; this harness has {KEY_SCHEME}")
         if trial_key(self.config) != self.key:
@@ -60,15 +74,17 @@ class StudyPart(_Part):
     name: str
     spec_yaml: str
     spec_sha: str
-    created: str
+    created: Time
     trial_name: str
     position: int
     seeds: list[int]
     protocol_name: str
-    added: str
+    added: Time
 
     @model_validator(mode="after")
-    def _sha_is_right(self) -> Self:
+    def _name_and_sha_are_right(self) -> Self:
+        if not is_study_name(self.name):
+            raise ValueError(f"{shortened(self.name)!r} cannot be a study's name")
         if text_sha(self.spec_yaml) != self.spec_sha:
             raise ValueError(f"the text of study '{self.name}' is not the one that spec_sha names")
         return self
@@ -131,16 +147,19 @@ class ArtifactPart(_Part):
 
     @model_validator(mode="after")
     def _stays_in_its_folder(self) -> Self:
-        if _is_absolute(self.path) or ".." in PurePosixPath(self.path).parts + PureWindowsPath(self.path).parts:
-            raise ValueError(f"the artifact '{self.path}' does not lie in its attempt's folder")
+        if not stays_in_its_folder(self.path):
+            raise ValueError(f"the artifact {shortened(self.path)!r} does not lie in its attempt's folder")
         return self
+
+
+CurvePoint = tuple[str, str, int, Value, Flag]  # split, name, step, value, flag
 
 
 class PublishedLine(_Part):
     """One attempt that counts."""
 
     format: Literal[1]
-    uid: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+    uid: Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
     kind: Kind
     state: State
     trial: TrialPart
@@ -157,11 +176,12 @@ class PublishedLine(_Part):
     execution: Json
     environment: Json
     code_digest: str | None
-    started: str
-    ended: str
+    started: Time
+    ended: Time
+    ordered: Time | None = None  # only where `started` does not order the attempt after those before it
     error_kind: str | None
     error: str | None
-    curve: list[tuple[str, str, int, Value, Flag]]  # split, name, step, value, flag
+    curve: list[CurvePoint]
     results: list[tuple[str, str, Value, Flag]]  # evaluation key, name, value, flag
     measures: list[tuple[str, Value, Flag]]
     samples: list[SamplePart]
@@ -196,26 +216,32 @@ def _check_patch(study: JsonValue) -> None:
         raise ValueError("the difference of the study's repository is not the one that its SHA-256 names")
 
 
-def parse_line(text: str) -> PublishedLine:
+def parse_line(text: str | bytes) -> PublishedLine:
     """Return the line that `text` holds, checked.
 
     Raises ValueError, with one line of words, where it cannot be used.
     """
     try:
-        found = json.loads(text).get("format")
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from None
-    except AttributeError:
-        raise ValueError("not a published attempt") from None
-    if found != FORMAT:
-        raise ValueError(f"format {json.dumps(found)} is not known to this harness, which reads {FORMAT}")
-    try:
         return PublishedLine.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        words = str(first.get("ctx", {}).get("error", first["msg"]))
-        raise ValueError(f"{place}: {words}" if place else words) from None
+        raise ValueError(_in_words(error)) from None
+    except RecursionError:  # a configuration whose JSON pydantic has read and Python cannot write
+        raise ValueError("it is nested too deeply") from None
+
+
+def _in_words(error: ValidationError) -> str:
+    """Return what is wrong with a line, the first fault of it, in one line."""
+    first = error.errors(include_url=False, include_input=True)[0]
+    place, kind = ".".join(map(str, first["loc"])), first["type"]
+    if kind == "json_invalid":
+        return f"not JSON ({first['ctx']['error']})"
+    if kind == "model_type" and not place:
+        return "not a published attempt"
+    if place == "format":
+        found = None if kind == "missing" else first["input"]
+        return f"format {shortened(json.dumps(found))} is not known to this harness, which reads {FORMAT}"
+    words = shortened(str(first.get("ctx", {}).get("error", first["msg"])))
+    return f"{shortened(place)}: {words}" if place else words
 
 
 _PRIVATE = frozenset({"host", "platform"})
@@ -224,13 +250,11 @@ _PRIVATE = frozenset({"host", "platform"})
 def without_private(value: Any) -> Any:
     """Return a JSON value without what tells of the machine's owner: its name, its kernel's build, absolute paths."""
     if isinstance(value, dict):
-        return {name: without_private(v) for name, v in value.items() if name not in _PRIVATE and not _is_absolute(v)}
+        return {name: without_private(v) for name, v in value.items() if name not in _PRIVATE and not _is_path(v)}
     if isinstance(value, list | tuple):
-        return [without_private(v) for v in value if not _is_absolute(v)]
+        return [without_private(v) for v in value if not _is_path(v)]
     return value
 
 
-def _is_absolute(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    return PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and is_absolute(value)

@@ -9,10 +9,11 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from harness.spec.attempt import ENDED_WELL, Artifact, Point, Sample, State, unflagged
+from harness.spec.errors import HarnessError
 from harness.store.connection import Store
 from harness.store.records import (
     AttemptRecord,
@@ -23,17 +24,18 @@ from harness.store.records import (
     TrialRecord,
 )
 from harness.store.same_code import same_code
+from harness.store.trusted import config_fault
 
 _ATTEMPTS = """
 SELECT a.id, a.env_id, a.exclusive, a.execution_json,
     a.uid, a.kind, a.state, t.key, r.seed, a.device, a.threads, a.code_digest, a.started, a.ended,
-    a.weights_from, a.resumed_from, a.supersedes, a.error_kind, a.error
+    a.weights_from, a.resumed_from, a.supersedes, a.error_kind, a.error, a.ordered
 FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id
-ORDER BY a.started, a.uid
+ORDER BY coalesce(a.ordered, a.started), a.uid
 """
 _ATTEMPT_FIELDS = (
     "uid", "kind", "state", "trial_key", "seed", "device", "threads", "code_digest", "started", "ended",
-    "weights_from", "resumed_from", "supersedes", "error_kind", "error",
+    "weights_from", "resumed_from", "supersedes", "error_kind", "error", "ordered",
 )  # fmt: skip
 
 
@@ -57,14 +59,15 @@ def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
 
     Accepted is the `train` attempt of a run that ended done or nan and that no other such attempt of the run
     supersedes; where several are left (two machines did one run, a link between them was never published), the one
-    that was started last, of those the one with the greater uid. So a merge never brings back what `--retry stale` has
+    that comes last in their order: by the time of their start, or, where a clock was set back, by what the store knew;
+    of one time the one with the greater uid. So a merge never brings back what `--retry stale` has
     replaced, in whatever order it is made.
     """
     ended = [a for a in attempts if a.kind == "train" and a.state in ENDED_WELL]
     superseded = {(a.trial_key, a.seed, a.supersedes) for a in ended}
     newest: dict[tuple[str, int], tuple[str, str]] = {}
     for a in ended:
-        run, at = (a.trial_key, a.seed), (a.started, a.uid)
+        run, at = (a.trial_key, a.seed), a.order
         if (*run, a.uid) not in superseded:
             newest[run] = max(newest.get(run, at), at)
     return frozenset(uid for _, uid in newest.values())
@@ -140,6 +143,39 @@ def source(store: Store, sha: object) -> str | None:
     return None if row is None else str(row[0])
 
 
+def _parsed(text: str, what: str) -> dict[str, Any]:
+    """Return the mapping that a column holds as JSON. Raises HarnessError if it holds something else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise HarnessError(f"{what} is not a mapping in JSON: the store was edited; {_VERIFY}")
+    return value
+
+
+_VERIFY = "'harness results verify' says what else is wrong, a backup or a published file may have it whole"
+
+
+def _config(text: str, key: str) -> dict[str, Any]:
+    """Return a trial's configuration. Raises HarnessError where it has not the form of one."""
+    config = _parsed(text, f"trial {key}: its configuration")
+    if (fault := config_fault(config)) is not None:
+        raise HarnessError(f"trial {key}: its configuration {fault}: the store was edited; {_VERIFY}")
+    return config
+
+
+def _seeds(text: str, study: str, trial: str) -> tuple[int, ...]:
+    """Return the seeds that a study asks of a trial. Raises HarnessError where these are no whole numbers."""
+    try:
+        seeds = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        seeds = None
+    if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
+        raise HarnessError(f"study '{study}': the seeds of '{trial}' are no list of whole numbers: {_VERIFY}")
+    return tuple(seeds)
+
+
 def _datasets(conn: sqlite3.Connection) -> dict[str, DatasetRecord]:
     rows = conn.execute("SELECT name, split, fingerprint, images, bytes FROM dataset ORDER BY fingerprint")
     return {row[2]: DatasetRecord(*row) for row in rows}
@@ -151,7 +187,8 @@ def _trials(conn: sqlite3.Connection) -> dict[str, TrialRecord]:
         costs[trial][name] = value
     rows = conn.execute("SELECT id, key, key_scheme, config_json FROM trial ORDER BY id")
     return {
-        key: TrialRecord(key, scheme, json.loads(config), costs.get(number, {})) for number, key, scheme, config in rows
+        key: TrialRecord(key, scheme, _config(config, key), costs.get(number, {}))
+        for number, key, scheme, config in rows
     }
 
 
@@ -164,7 +201,7 @@ def _study_trials(conn: sqlite3.Connection) -> tuple[StudyTrialRecord, ...]:
         ORDER BY s.created, s.name, st.added, st.position, t.key"""
     )
     return tuple(
-        StudyTrialRecord(study, name, position, key, tuple(json.loads(seeds)), protocol, text, sha, created, added)
+        StudyTrialRecord(study, name, position, key, _seeds(seeds, study, name), protocol, text, sha, created, added)
         for study, name, position, key, seeds, protocol, text, sha, created, added in rows
     )
 
@@ -175,13 +212,13 @@ def _evaluations(conn: sqlite3.Connection) -> dict[str, EvaluationRecord]:
         FROM evaluation e JOIN dataset d ON d.id = e.dataset_id ORDER BY e.key"""
     )
     return {
-        key: EvaluationRecord(key, dataset, split, fingerprint, json.loads(condition))
+        key: EvaluationRecord(key, dataset, split, fingerprint, _parsed(condition, f"evaluation {key}: its condition"))
         for key, dataset, split, fingerprint, condition in rows
     }
 
 
 def _attempts(conn: sqlite3.Connection) -> tuple[AttemptRecord, ...]:
-    parsed = cache(json.loads)
+    parsed = cache(partial(_parsed, what="how an attempt was carried out (execution_json)"))
     environments = _environments(conn)
     results: defaultdict[int, dict[tuple[str, str], float]] = defaultdict(dict)
     for attempt, key, name, value, flag in conn.execute(
@@ -237,5 +274,7 @@ def _environments(conn: sqlite3.Connection) -> dict[int, dict[str, Any]]:
             "python": python,
             "torch": torch,
         }
-        found[number] = {name: v for name, v in columns.items() if v is not None} | json.loads(rest)
+        found[number] = {name: v for name, v in columns.items() if v is not None} | _parsed(
+            rest, f"environment {number}: packages_json"
+        )
     return found

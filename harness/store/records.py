@@ -110,6 +110,12 @@ class AttemptRecord:
     same_code: frozenset[str] = frozenset()  # digests of code that is shown to give the same bits: `same_code`
     results: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (evaluation key, name) → value
     measures: Mapping[str, float] = field(default_factory=dict)
+    ordered: str | None = None  # by which the run's attempts are ordered, if `started` does not do it
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """By what attempts at a run are ordered: the newest has the greatest."""
+        return self.ordered or self.started, self.uid
 
     def is_of(self, digest: str) -> bool:
         """Return whether it ran the code of a digest, or code that is shown to give the same bits."""

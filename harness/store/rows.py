@@ -7,11 +7,12 @@ plain Python numbers: NaN, infinities and numpy's scalars are turned here into w
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from harness.spec.attempt import AttemptResult, EvaluationSpec, Flag, flagged
 from harness.spec.datasets import DatasetSplit
-from harness.spec.errors import HarnessError
+from harness.spec.errors import HarnessError, shortened
 from harness.spec.keys import canonical_json
 from harness.store.records import StudyTrialRow
 
@@ -26,6 +27,9 @@ _ENV_COLUMNS: dict[str, type] = {
 }
 
 
+_LONGEST_ERROR = 2_000  # characters
+
+
 def put_study(conn: sqlite3.Connection, name: str, spec_yaml: str, created: str) -> int:
     """Insert or renew a study. Return its id."""
     conn.execute(
@@ -35,6 +39,15 @@ def put_study(conn: sqlite3.Connection, name: str, spec_yaml: str, created: str)
         (name, spec_yaml, text_sha(spec_yaml), created),
     )
     return _id(conn, "SELECT id FROM study WHERE name = ?", name)
+
+
+def after_earlier_texts(conn: sqlite3.Connection, name: str, created: str) -> str:
+    """Return a time for a study's new text: `created`, or just after what the store has of it if that is later."""
+    query = """SELECT max(last) FROM (
+        SELECT created AS last FROM study WHERE name = :name
+        UNION ALL SELECT st.added FROM study_trial st JOIN study s ON s.id = st.study_id WHERE s.name = :name)"""
+    (last,) = conn.execute(query, {"name": name}).fetchone()
+    return created if last is None or last <= created else _just_after(last)
 
 
 def put_study_trial(conn: sqlite3.Connection, study: int, trial: int, row: StudyTrialRow, *, added: str) -> None:
@@ -85,6 +98,26 @@ def put_evaluation(conn: sqlite3.Connection, spec: EvaluationSpec) -> int:
     return _id(conn, "SELECT id FROM evaluation WHERE key = ?", spec.key)
 
 
+def after_earlier_attempts(conn: sqlite3.Connection, run: int, started: str) -> str | None:
+    """Return the time by which an attempt that begins now is ordered if `started` would not place it last, else None.
+
+    The attempts at a run are ordered by time, and clocks are set back. What begins now comes after all that the store
+    knows of the run, whatever the clock says: a millisecond after the last of it. So machines agree on the order of
+    attempts of which one knew the other; of two that knew nothing of each other the clocks decide.
+    """
+    query = "SELECT max(coalesce(ordered, started)) FROM attempt WHERE run_id = ?"
+    (last,) = conn.execute(query, (run,)).fetchone()
+    return None if last is None or last < started else _just_after(last)
+
+
+def _just_after(time: str) -> str:
+    """Return the millisecond after a time, in the store's form."""
+    try:
+        return (datetime.fromisoformat(time) + timedelta(milliseconds=1)).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):  # no time, which `results verify` finds, or the last there is
+        return time
+
+
 def put_attempt(conn: sqlite3.Connection, row: Mapping[str, Any]) -> int:
     """Insert an attempt; `row` maps columns to values.
 
@@ -92,6 +125,7 @@ def put_attempt(conn: sqlite3.Connection, row: Mapping[str, Any]) -> int:
     """
     if conn.execute("SELECT 1 FROM attempt WHERE uid = ?", (row["uid"],)).fetchone():
         raise HarnessError(f"attempt {row['uid']} is in the store already")
+    row = _with_short_error(row)
     columns, marks = ", ".join(row), ", ".join("?" * len(row))
     cursor = conn.execute(f"INSERT INTO attempt ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
     return int(cursor.lastrowid or 0)
@@ -99,8 +133,15 @@ def put_attempt(conn: sqlite3.Connection, row: Mapping[str, Any]) -> int:
 
 def renew_attempt(conn: sqlite3.Connection, attempt: int, row: Mapping[str, Any]) -> None:
     """Replace an attempt's columns; `row` maps them to values."""
+    row = _with_short_error(row)
     columns = ", ".join(f"{name} = ?" for name in row)
     conn.execute(f"UPDATE attempt SET {columns} WHERE id = ?", (*row.values(), attempt))  # noqa: S608
+
+
+def _with_short_error(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an attempt's columns with no more of its error than a person reads: its trace has all of it."""
+    error = row.get("error")
+    return row if error is None else {**row, "error": shortened(error, _LONGEST_ERROR)}
 
 
 def put_environment(conn: sqlite3.Connection, environment: Mapping[str, Any]) -> int | None:
@@ -153,11 +194,7 @@ def put_findings(conn: sqlite3.Connection, attempt: int, result: AttemptResult) 
     """Insert an attempt's curve, results, measures, samples and artifacts."""
     keys = {r.evaluation for r in result.results} | {s.evaluation for s in result.samples}
     evaluations = _evaluation_ids(conn, keys, result.uid)
-    conn.executemany(
-        """INSERT INTO metric (attempt_id, split, name, step, value, flag) VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET value = excluded.value, flag = excluded.flag""",
-        ((attempt, p.split, p.name, int(p.step), *_storable(p.value, p.flag)) for p in result.curve),
-    )
+    put_curve(conn, attempt, ((p.split, p.name, p.step, p.value, p.flag) for p in result.curve))
     conn.executemany(
         "INSERT INTO result (attempt_id, evaluation_id, name, value, flag) VALUES (?, ?, ?, ?, ?)",
         ((attempt, evaluations[r.evaluation], r.name, *_storable(r.value, r.flag)) for r in result.results),
@@ -174,6 +211,17 @@ def put_findings(conn: sqlite3.Connection, attempt: int, result: AttemptResult) 
     conn.executemany(
         "INSERT INTO artifact (attempt_id, kind, path, sha256, bytes) VALUES (?, ?, ?, ?, ?)",
         ((attempt, a.kind, a.path, a.sha256, a.bytes) for a in result.artifacts),
+    )
+
+
+def put_curve(
+    conn: sqlite3.Connection, attempt: int, points: Iterable[tuple[str, str, int, float | None, Flag]]
+) -> None:
+    """Insert points of an attempt's curve; of those with one split, name and step the last counts."""
+    conn.executemany(
+        """INSERT INTO metric (attempt_id, split, name, step, value, flag) VALUES (?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET value = excluded.value, flag = excluded.flag""",
+        ((attempt, split, name, int(step), *_storable(value, flag)) for split, name, step, value, flag in points),
     )
 
 

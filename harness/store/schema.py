@@ -259,6 +259,17 @@ def m002_the_newest_counts(db: Database) -> None:
     db.execute(_RUNS)
 
 
+_ORDERED_RUNS = _RUNS.replace("ORDER BY a.started DESC", "ORDER BY coalesce(a.ordered, a.started) DESC")
+
+
+@MIGRATIONS()
+def m003_order_beyond_the_clock(db: Database) -> None:
+    """Attempts at a run are ordered by `ordered` if the clock was behind when they began, else by `started`."""
+    db.execute("ALTER TABLE attempt ADD COLUMN ordered TEXT")
+    db.execute("DROP VIEW v_run")
+    db.execute(_ORDERED_RUNS)
+
+
 @MIGRATIONS()
 def m004_what_attempts_ran_with(db: Database) -> None:
     """All that is installed, and the difference of a study's repository, each once: environments name them."""

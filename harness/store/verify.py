@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.spec.errors import HarnessError
+from harness.spec.errors import HarnessError, shortened
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.store.artifact_files import places
 from harness.store.connection import Store, open_memory, open_reader
-from harness.store.merge import files_of, merge_jsonl
+from harness.store.merge import files_of, merge_jsonl, open_results
 from harness.store.queries import all_artifacts
 from harness.store.rows import text_sha
+from harness.store.trusted import config_fault, is_study_name, is_time, link_faults, stays_in_its_folder
 
 _SHA_NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -40,6 +41,8 @@ def verify(sources: Sequence[Path]) -> Verified:
     files = files_of(sources)
     for path in files:
         _verify_file(path, found)
+    if len(files) > 1 and not found.faults:
+        found.faults += _contradictions(files)
     for folder in dict.fromkeys(path.resolve().parent / "artifacts" for path in files):
         found.faults += _misnamed(folder)
     return found
@@ -55,7 +58,7 @@ def _verify_file(path: Path, found: Verified) -> None:
         else:
             store = open_reader(path)
         _verify_store(store, path, found)
-    except (HarnessError, sqlite3.DatabaseError) as error:
+    except (HarnessError, *_UNREADABLE) as error:
         words = str(error)
         found.faults.append(words if words.startswith(str(path)) else f"{path}: {words}")
     finally:
@@ -63,16 +66,28 @@ def _verify_file(path: Path, found: Verified) -> None:
             store.close()
 
 
+def _contradictions(files: Sequence[Path]) -> Iterator[str]:
+    """Look whether files agree on the attempts that several of them have."""
+    try:
+        open_results(files).close()
+    except (HarnessError, *_UNREADABLE) as error:
+        yield str(error)
+
+
 def _verify_store(store: Store, path: Path, found: Verified) -> None:
     conn = store.db.conn
     for what, check in _CHECKS.items():
         try:
             found.faults += [f"{path}: {fault}" for fault in check(conn)]
-        except sqlite3.DatabaseError as error:
-            found.faults.append(f"{path}: {what} cannot be read ({error})")
+        except _UNREADABLE as error:
+            found.faults.append(f"{path}: {what} cannot be read ({shortened(' '.join(str(error).split()))})")
     found.trials += _count(conn, "SELECT count(*) FROM trial")
     found.attempts += _count(conn, "SELECT count(*) FROM attempt")
     _verify_artifacts(store, path, found)
+
+
+_UNREADABLE = (sqlite3.DatabaseError, ValueError, TypeError, AttributeError, RecursionError)
+"""What reading raises where a file is damaged, its tables were altered, or JSON in it was edited by hand."""
 
 
 def _integrity(conn: sqlite3.Connection) -> Iterator[str]:
@@ -91,7 +106,16 @@ def _trial_keys(conn: sqlite3.Connection) -> Iterator[str]:
     for key, scheme, config in conn.execute("SELECT key, key_scheme, config_json FROM trial ORDER BY key"):
         if scheme != KEY_SCHEME:
             yield f"trial {key} has key scheme {scheme}; this harness has {KEY_SCHEME}"
-        elif (right := trial_key(json.loads(config))) != key:
+            continue
+        try:
+            parsed = json.loads(config)
+            right = trial_key(parsed)
+        except _UNREADABLE as error:
+            yield f"trial {key}: its configuration cannot be read ({error})"
+            continue
+        if (fault := config_fault(parsed)) is not None:
+            yield f"trial {key}: its configuration {fault}"
+        if right != key:
             yield f"trial {key}: its configuration's key is {right}"
 
 
@@ -106,8 +130,10 @@ def _evaluation_keys(conn: sqlite3.Connection) -> Iterator[str]:
 
 
 def _studies(conn: sqlite3.Connection) -> Iterator[str]:
-    """Look at the studies' texts and seeds."""
+    """Look at the studies' names, texts and seeds."""
     for name, text, sha in conn.execute("SELECT name, spec_yaml, spec_sha FROM study ORDER BY name"):
+        if not is_study_name(name):
+            yield f"study '{shortened(name)}': no study can have this name"
         if text_sha(text) != sha:
             yield f"study '{name}': its text is not the one that spec_sha names"
     for name, trial, seeds in conn.execute(
@@ -120,13 +146,70 @@ def _studies(conn: sqlite3.Connection) -> Iterator[str]:
 
 def _links(conn: sqlite3.Connection) -> Iterator[str]:
     """Look at what attempts say of each other."""
-    for column in ("weights_from", "resumed_from", "supersedes"):
-        rows = conn.execute(
-            f"""SELECT a.uid, o.uid, o.run_id = a.run_id FROM attempt a JOIN attempt o ON o.uid = a.{column}
-            WHERE o.run_id <> a.run_id OR o.uid = a.uid ORDER BY a.uid"""  # noqa: S608 - a name of ours
-        )
-        for uid, other, same_run in rows:
-            yield f"attempt {uid}: {column} names {'itself' if same_run else f'{other}, which is of another run'}"
+    for uid, words in link_faults(conn):
+        yield f"attempt {uid}: {words}"
+
+
+def _times(conn: sqlite3.Connection) -> Iterator[str]:
+    """Look at the times by which attempts, studies and their trials are ordered."""
+    for column in ("started", "ended", "ordered"):
+        for uid, text in conn.execute(f"SELECT uid, {column} FROM attempt ORDER BY uid"):  # noqa: S608 - a name of ours
+            if text is not None and not is_time(text):
+                yield f"attempt {uid}: {column} is not a time: '{shortened(text)}'"
+    for name, text in conn.execute("SELECT name, created FROM study ORDER BY name"):
+        if not is_time(text):
+            yield f"study '{shortened(name)}': created is not a time: '{shortened(text)}'"
+    for name, text in conn.execute("SELECT name, added FROM study_trial ORDER BY name"):
+        if not is_time(text):
+            yield f"trial '{shortened(name)}' of a study: added is not a time: '{shortened(text)}'"
+
+
+def _paths(conn: sqlite3.Connection) -> Iterator[str]:
+    """Look whether artifacts lie in their attempts' folders."""
+    rows = conn.execute("SELECT a.uid, f.path FROM artifact f JOIN attempt a ON a.id = f.attempt_id ORDER BY 1, 2")
+    for uid, path in rows:
+        if not stays_in_its_folder(path):
+            yield f"attempt {uid}: the artifact '{shortened(path)}' does not lie in its attempt's folder"
+
+
+def _json(conn: sqlite3.Connection) -> Iterator[str]:
+    """Look whether JSON is JSON, and an object."""
+    for table, column, key in (("attempt", "execution_json", "uid"), ("env", "packages_json", "sha")):
+        for name, text in conn.execute(f"SELECT {key}, {column} FROM {table} ORDER BY 1"):  # noqa: S608 - names of ours
+            try:
+                fault = None if isinstance(json.loads(text), dict) else "is not a mapping"
+            except _UNREADABLE as error:
+                fault = f"cannot be read ({error})"
+            if fault is not None:
+                yield f"{table} {name}: {column} {fault}"
+
+
+def _schema(conn: sqlite3.Connection) -> Iterator[str]:
+    """Compare tables, views and indexes with those that the migrations make; a person's own tables and views may be."""
+    with open_memory() as fresh:
+        right = _objects(fresh.db.conn)
+    here = _objects(conn)
+    for name, (kind, sql) in right.items():
+        if name not in here:
+            yield f"the {kind} '{name}' is missing"
+        elif here[name][0] != kind:
+            yield f"the {kind} '{name}' was replaced by a {here[name][0]}"
+        elif here[name][1] != sql:
+            yield f"the {kind} '{name}' is not the one that the harness makes"
+    for name, (kind, _) in here.items():
+        if name not in right and kind in {"trigger", "index"}:
+            yield f"the {kind} '{name}' is not of the harness, and may change what is stored"
+
+
+def _objects(conn: sqlite3.Connection) -> dict[str, tuple[str, str]]:
+    """Return what a database holds by name: its kind, and how it was made, without white space and quotes."""
+    rows = conn.execute(
+        "SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE '%sqlite\\_%' ESCAPE '\\'"
+    )
+    return {name: (kind, _INSIGNIFICANT.sub("", sql)) for name, kind, sql in rows}
+
+
+_INSIGNIFICANT = re.compile(r"[\s\"]+")
 
 
 def _numbers(conn: sqlite3.Connection) -> Iterator[str]:
@@ -164,11 +247,15 @@ def _shared_texts(conn: sqlite3.Connection) -> Iterator[str]:
 
 _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the file": _integrity,
+    "the tables": _schema,
     "the references": _foreign_keys,
     "the trials": _trial_keys,
     "the evaluations": _evaluation_keys,
     "the studies": _studies,
     "the attempts": _links,
+    "the times": _times,
+    "the artifacts": _paths,
+    "the JSON": _json,
     "the numbers": _numbers,
     "the values of images": _samples,
     "what attempts ran with": _shared_texts,
@@ -179,6 +266,8 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
     """Compare the artifacts that are here with what their attempts said of them."""
     folder = path.resolve().parent / "artifacts"
     for uid, artifact in all_artifacts(store):
+        if not stays_in_its_folder(artifact.path):
+            continue  # `_paths` has named it; what lies elsewhere is not looked at
         here = [place for place in places(folder, uid, artifact) if place.is_file()]
         found.files += bool(here)
         found.elsewhere += not here

@@ -13,6 +13,8 @@ from harness.spec.keys import KEY_SCHEME, canonical_json
 from harness.store.connection import Store
 from harness.store.records import StudyTrialRow
 from harness.store.rows import (
+    after_earlier_attempts,
+    after_earlier_texts,
     put_attempt,
     put_costs,
     put_dataset,
@@ -24,6 +26,7 @@ from harness.store.rows import (
     put_study,
     put_study_trial,
     put_trial,
+    renew_attempt,
 )
 
 UNSEEN_END: frozenset[State] = frozenset({"running", "lost"})  # states that a result may still follow
@@ -33,9 +36,11 @@ def add_study(store: Store, *, name: str, spec_yaml: str, created: str, trials: 
     """Write a study with its trials and their data. `created`: ISO 8601, UTC.
 
     Done again it replaces the study's text and time and the places of the trials that it has now; trials that
-    it no longer has keep theirs, with the time at which they were last added.
+    it no longer has keep theirs, with the time at which they were last added. The time is moved behind that of what it
+    replaces if the clock was set back since: of trials of one name the newest counts.
     """
     with store.writing() as conn:
+        created = after_earlier_texts(conn, name, created)
         study = put_study(conn, name, spec_yaml, created)
         for trial in trials:
             for data in trial.datasets:
@@ -53,10 +58,12 @@ def start_attempt(
     supersedes: str | None = None,
     weights_from: str | None = None,
     source: str | None = None,
+    placed_last: bool = True,
 ) -> None:
     """Write an attempt that begins, as running, with its run and its evaluations. `started`: ISO 8601, UTC.
 
     `source` is in what the study's repository differs from its commit, which the attempt will name by its SHA-256.
+    The attempt comes after all others at its run, unless `placed_last` is false: of one that began before some of them.
     Raises HarnessError where the uid is in the store already.
     """
     execution = asdict(request.execution)
@@ -79,7 +86,12 @@ def start_attempt(
             put_evaluation(conn, evaluation)
         if source:
             put_source(conn, source)
-        put_attempt(conn, {**row, "run_id": put_run(conn, trial, request.seed)})
+        run = put_run(conn, trial, request.seed)
+        ordered = after_earlier_attempts(conn, run, started) if placed_last else None
+        put_attempt(conn, {**row, "run_id": run, "ordered": ordered})
+
+
+_BEGUN = "SELECT id, state, device, threads, started, ordered FROM attempt WHERE uid = ?"
 
 
 def finish_attempt(store: Store, result: AttemptResult) -> bool:
@@ -90,32 +102,27 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
     in the store.
     """
     with store.writing() as conn:
-        row = conn.execute("SELECT id, state, device, threads FROM attempt WHERE uid = ?", (result.uid,)).fetchone()
-        if row is None:
+        found = conn.execute(_BEGUN, (result.uid,)).fetchone()
+        if found is None:
             raise HarnessError(f"attempt {result.uid} is not in the store; was another --db used to start it?")
-        number, state, device, threads = row
+        number, state, device, threads, started, ordered = found
         if state not in UNSEEN_END:
             return False
-        conn.execute(
-            """UPDATE attempt SET state = ?, resumed_from = ?, env_id = ?, device = ?,
-                threads = ?, execution_json = ?, code_digest = ?, error_kind = ?, error = ?,
-                started = ?, ended = ?
-            WHERE id = ?""",
-            (
-                result.state,
-                result.resumed_from,
-                put_environment(conn, result.environment),
-                result.execution.get("device", device),
-                int(result.execution.get("threads", threads)),
-                canonical_json(result.execution),
-                result.code_digest,
-                result.error_kind,
-                result.error,
-                result.started,
-                result.ended,
-                number,
-            ),
-        )
+        row = {
+            "state": result.state,
+            "resumed_from": result.resumed_from,
+            "env_id": put_environment(conn, result.environment),
+            "device": result.execution.get("device", device),
+            "threads": int(result.execution.get("threads", threads)),
+            "execution_json": canonical_json(result.execution),
+            "code_digest": result.code_digest,
+            "error_kind": result.error_kind,
+            "error": result.error,
+            "started": result.started,
+            "ended": result.ended,
+            "ordered": ordered or (started if result.started < started else None),
+        }
+        renew_attempt(conn, number, row)
         put_findings(conn, number, result)
         return True
 
@@ -123,12 +130,11 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
 def end_attempt(store: Store, uid: str, state: str, error_kind: str | None, error: str | None, ended: str) -> bool:
     """End a running attempt that left no result (lost, failed, …). Return False if it had ended before."""
     with store.writing() as conn:
-        cursor = conn.execute(
-            """UPDATE attempt SET state = ?, error_kind = ?, error = ?, ended = ?
-            WHERE uid = ? AND state = 'running'""",
-            (state, error_kind, error, ended, uid),
-        )
-        return cursor.rowcount == 1
+        row = conn.execute("SELECT id FROM attempt WHERE uid = ? AND state = 'running'", (uid,)).fetchone()
+        if row is None:
+            return False
+        renew_attempt(conn, row[0], {"state": state, "error_kind": error_kind, "error": error, "ended": ended})
+        return True
 
 
 def set_costs(store: Store, key: str, costs: Mapping[str, float]) -> None:

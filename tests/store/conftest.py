@@ -78,11 +78,20 @@ class Lab:
             (TRAIN, TEST),
         )
 
-    def study(self, *rows: StudyTrialRow, name: str = "mnist", created: str = "2026-01-01T00:00:00Z") -> None:
+    def study(self, *rows: StudyTrialRow, name: str = "mnist", created: str = "2026-01-01T00:00:00.000+00:00") -> None:
         text = f"study: {name}  # {created}\n"
         add_study(self.store, name=name, spec_yaml=text, created=created, trials=rows or (self.row(),))
 
-    def start(self, uid: str, *, stride: int = 2, seed: int = 0, kind: Any = "train", **links: Any) -> AttemptRequest:
+    def start(
+        self,
+        uid: str,
+        *,
+        stride: int = 2,
+        seed: int = 0,
+        kind: Any = "train",
+        started: str = "2026-01-02T00:00:00.000+00:00",
+        **links: Any,
+    ) -> AttemptRequest:
         config = self.config(stride)
         request = AttemptRequest(
             uid,
@@ -96,7 +105,7 @@ class Lab:
             "/data/a",
             "/data",
         )
-        start_attempt(self.store, request, exclusive=kind == "timing", started=f"2026-01-02T00:00:00Z/{uid}", **links)
+        start_attempt(self.store, request, exclusive=kind == "timing", started=started, **links)
         return request
 
     def result(self, uid: str, state: Any = "done", **changes: Any) -> AttemptResult:
@@ -119,8 +128,8 @@ class Lab:
         return AttemptResult(
             uid,
             state,
-            "2026-01-02T00:00:00Z",
-            "2026-01-02T01:00:00Z",
+            "2026-01-02T00:00:00.000+00:00",
+            "2026-01-02T01:00:00.000+00:00",
             execution,
             ENVIRONMENT,
             "code1",

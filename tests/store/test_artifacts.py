@@ -8,6 +8,8 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.spec.attempt import Artifact
+from harness.spec.errors import HarnessError
+from harness.store.artifacts import take_artifacts
 from harness.store.connection import open_memory, open_store
 from harness.store.merge import merge_jsonl
 from harness.store.queries import all_artifacts
@@ -100,13 +102,16 @@ def test_a_published_file_stays_in_its_folder(made, target, tmp_path, name):
 
 def test_a_store_that_names_a_file_outside_does_not_get_it(made, target):
     call("merge", made, "--db", target, "--no-artifacts")
-    with open_store(target) as store, store.writing() as conn:
-        conn.execute("UPDATE artifact SET path = '../../escaped.npz' WHERE kind = 'maps'")
     (made.parent / "artifacts" / f"{hashlib.sha256(CONTENT['maps.npz']).hexdigest()}.npz").write_bytes(
         CONTENT["maps.npz"]
     )
+    with open_store(target) as store:
+        with store.writing() as conn:
+            conn.execute("UPDATE artifact SET path = '../../escaped.npz' WHERE kind = 'maps'")
+        with pytest.raises(HarnessError, match="outside of its folder"):
+            take_artifacts(store, made, target.parent / "artifacts")
     done = call("merge", made, "--db", target)
-    assert (done.exit_code, "outside of its folder" in done.stderr) == (2, True)
+    assert (done.exit_code, "with another artifact" in done.stderr) == (2, True)
     assert not (target.parent.parent / "escaped.npz").exists()
 
 

@@ -1,9 +1,12 @@
 """Opening stores: pragmas, migrations, backups, and what is refused."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,9 +14,10 @@ from sqlite_utils import Database, Migrations
 
 from harness.spec.errors import HarnessError
 from harness.store import connection
-from harness.store.connection import migrate, open_memory, open_reader, open_store
+from harness.store.connection import GaveUpWaitingError, migrate, open_memory, open_reader, open_store
 from harness.store.queries import snapshot
-from harness.store.schema import known_migrations
+from harness.store.schema import MIGRATIONS, known_migrations
+from harness.store.writer import finish_attempt
 
 
 def pragma(store, name):
@@ -25,7 +29,7 @@ def test_a_new_store_has_its_folders_and_pragmas(path):
         assert store.journal == "wal" == pragma(store, "journal_mode")
         assert pragma(store, "foreign_keys") == 1
         assert pragma(store, "synchronous") == 2  # FULL
-        assert pragma(store, "busy_timeout") >= 5_000
+        assert pragma(store, "busy_timeout") <= 500  # a writer waits by itself, and hears Ctrl-C meanwhile
     assert [each.name for each in path.parent.iterdir()] == ["harness.db"]  # no copy of what was just made
 
 
@@ -184,6 +188,76 @@ def test_a_store_that_another_has_locked_is_waited_for_and_not_read_past_the_loc
     finally:
         other.close()
     open_reader(path).close()
+
+
+@pytest.fixture
+def other(path):
+    """Another program's connection, in whatever thread."""
+    open_store(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as conn:
+        yield conn
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+@pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_a_writer_waits_for_a_lock_and_says_so_once(path, other, monkeypatch, caplog, journal, lock):
+    monkeypatch.setattr(connection, "_SAY_AFTER_S", 0.2)
+    monkeypatch.setattr(connection, "_start_wal", lambda *_: journal.lower())
+    other.execute(f"PRAGMA journal_mode = {journal}")
+    ticks = []
+    with open_store(path) as store:
+        other.execute(lock)
+        waiting = store.asking(lambda: ticks.append(1) or (len(ticks) == 6 and other.execute("COMMIT")))
+        with waiting.writing() as conn:
+            conn.execute("INSERT INTO study (name, spec_yaml, spec_sha, created) VALUES ('a', 'b', 'c', 'd')")
+    assert len(ticks) == 6
+    assert caplog.text.count("is locked by another program") == 1
+    with open_reader(path) as reader:
+        assert reader.db.conn.execute("SELECT name FROM study").fetchall() == [("a",)]
+
+
+def test_what_waits_can_be_told_to_wait_no_longer(path, other):
+    def give_up():
+        raise GaveUpWaitingError("enough")
+
+    with open_store(path) as store:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(GaveUpWaitingError, match="enough"), store.asking(give_up).writing():
+            pytest.fail("the store is locked")
+        other.execute("COMMIT")
+        with store.writing() as conn:
+            conn.execute("DELETE FROM study")
+
+
+def test_a_store_that_is_locked_while_it_is_opened_is_waited_for(path, monkeypatch):
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        MIGRATIONS.apply(Database(other), stop_before="m003_order_beyond_the_clock")
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.5, lambda: other.execute("COMMIT"))
+        timer.start()
+        monkeypatch.setattr(connection, "_TRY_MS", 50)
+        with open_store(path) as store:
+            assert "ordered" in store.db["attempt"].columns_dict
+        timer.join()
+
+
+def test_a_store_copied_alone_is_whole_after_every_transaction(lab, path, tmp_path):
+    copy = tmp_path / "copy.db"
+
+    def attempts():
+        shutil.copy(path, copy)
+        with open_reader(copy) as reader:
+            found = [(a.uid, a.state) for a in snapshot(reader).attempts]
+        copy.unlink()
+        return found
+
+    assert attempts() == []  # after the migrations
+    lab.study()
+    lab.start("u1")
+    assert attempts() == [("u1", "running")]
+    assert finish_attempt(lab.store, lab.result("u1"))
+    assert attempts() == [("u1", "done")]
 
 
 def test_a_path_with_signs_of_an_address_is_read(tmp_path):

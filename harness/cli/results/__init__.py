@@ -7,6 +7,7 @@ from harness.cli.results.diff import diff
 from harness.cli.results.look import list_results, show
 from harness.cli.results.move import export, merge
 from harness.cli.results.query import query
+from harness.cli.results.recover import recover
 from harness.cli.results.serve import serve
 from harness.cli.results.verify import verify
 
@@ -20,5 +21,5 @@ def results() -> None:
     """
 
 
-for _command in (list_results, show, diff, curve, query, export, merge, verify, serve):
+for _command in (list_results, show, diff, curve, query, export, merge, recover, verify, serve):
     results.add_command(_command)

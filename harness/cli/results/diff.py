@@ -1,6 +1,5 @@
 """`harness results diff`: in what two runs, studies or stores differ."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +50,9 @@ def diff(a: str, b: str, fmt: str, sources: tuple[Path, ...]) -> None:
 
 def _may_be_a_study(text: str) -> bool:
     """Return whether a text may be a study's name, though there is a file or a folder of that name."""
-    return Path(text).exists() and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text) is not None
+    from harness.store.trusted import is_study_name
+
+    return Path(text).exists() and is_study_name(text)
 
 
 def _studies(sources: Sequence[Path]) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ def verify(
     found = look(sources)
     if fmt == "text":
         _print(found)
+    _hint_at_unknown_results(sources)
     repeated: list[Repeated] = []
     passed_over: dict[str, str] = {}
     if rerun is not None and not found.faults:
@@ -69,6 +71,22 @@ def verify(
         sys.exit(1)
     if rerun is not None and not repeated:
         raise HarnessError("none of the stored runs can be repeated here")
+
+
+def _hint_at_unknown_results(sources: Sequence[Path]) -> None:
+    """Say, for each database, if results lie beside it that it does not know: no fault, and perhaps another's."""
+    from harness.execution.recover import unknown_results
+    from harness.execution.register import stored
+    from harness.store.errors import DatabaseError
+
+    for db in sources:
+        if db.suffix == ".jsonl" or not db.is_file():
+            continue
+        with suppress(HarnessError, DatabaseError):  # what cannot be read has been named
+            artifacts = db.resolve().parent / "artifacts"
+            if unknown := unknown_results(artifacts, {a.uid for a in stored(db).attempts}):
+                words = f"{artifacts} holds {len(unknown)} results that {db} does not know"
+                click.echo(f"{words}; `harness results recover --db {db}` takes them in", err=True)
 
 
 def _print(found: "Verified") -> None:

@@ -42,7 +42,7 @@ def place_of(attempt: AttemptRecord) -> Place:
 
 def newest(timings: list[AttemptRecord]) -> AttemptRecord | None:
     """Return the timing that was made last; None of none."""
-    return max(timings, key=lambda a: (a.started, a.uid), default=None)
+    return max(timings, key=lambda a: a.order, default=None)
 
 
 def composition(attempt: AttemptRecord) -> Composition | None:

@@ -1,0 +1,105 @@
+"""Results in the folder of artifacts that the store does not know: said, and taken in by `results recover`."""
+
+import json
+import shutil
+
+import pytest
+
+FUNCTION = """
+def run(context, *, x=1):
+    context.report(0, loss=0.5)
+    return {"accuracy": x / 10}
+"""
+STUDY = """\
+study: small
+task: function
+target: small.py:run
+metrics: {accuracy: maximize}
+seeds: [0]
+execution: {threads: 1}
+trials:
+  - name: "{arguments.x}"
+    grid: {arguments.x: [1, 2, 3]}
+"""
+QUERY = "SELECT attempt, name, value FROM v_run WHERE name IS NOT NULL ORDER BY 1, 2"
+
+
+@pytest.fixture
+def small(lab):
+    (lab.folder / "small.py").write_text(FUNCTION)
+    (lab.folder / "study.yml").write_text(STUDY)
+    assert lab.grid("--limit", 1).code == 0
+    shutil.copy(lab.db, lab.folder / "older.db")
+    assert lab.grid("--limit", 1).code == 0
+    return lab
+
+
+@pytest.mark.parametrize("lost", ["replaced by an older copy", "deleted"])
+def test_results_that_the_store_does_not_know_are_said_and_taken_in(small, lost, caplog):
+    count, before = (2, small.query(QUERY)) if lost == "deleted" else (1, small.query(QUERY))
+    small.db.unlink()
+    if lost != "deleted":
+        shutil.copy(small.folder / "older.db", small.db)
+    said = small.here("results", "recover", "--dry-run").out
+    assert f"{count} results that results/harness.db does not know" in said
+    assert f"{count} results taken in" in small.here("results", "recover").out
+    assert small.query(QUERY) == before
+    assert small.query("SELECT count(*) FROM metric") == [(2,)]
+    assert "0 results that" in small.here("results", "recover").out
+    assert "this call: 1 done; in all 3 done" in small.grid().out
+    assert "does not know" not in caplog.text
+    assert small.here("results", "verify").code == 0
+
+
+def test_the_driver_says_it_before_it_makes_them_again(small, caplog):
+    small.db.unlink()
+    assert small.grid("--only", "3").code == 0  # a run whose result does not lie there: nothing to say
+    assert "does not know" not in caplog.text
+    small.grid("--only", "1")
+    assert "holds 1 results of these runs that results/harness.db does not know" in caplog.text
+    assert "`harness results recover --db results/harness.db`" in caplog.text
+
+
+def test_verify_says_it_and_it_is_no_fault(small):
+    shutil.copy(small.folder / "older.db", small.db)
+    ended = small.here("results", "verify")
+    assert (ended.code, "holds 1 results that results/harness.db does not know" in ended.err) == (0, True)
+
+
+def test_an_older_result_does_not_count_before_a_newer_one(small):
+    """What is recovered keeps its own time: it is not the newest because it comes last."""
+    small.db.unlink()
+    assert small.grid("--limit", 1).code == 0
+    made_again = small.query("SELECT uid FROM attempt")
+    assert "2 results taken in" in small.here("results", "recover").out
+    assert small.query("SELECT attempt FROM v_run WHERE name = 'accuracy' AND value = 0.1") == made_again
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("request.json", lambda x: x["config"]["arguments"].update(x=9), "its key is not that of its configuration"),
+        ("result.json", lambda x: x.update(uid="other"), "its result is that of another attempt"),
+        ("result.json", lambda x: x["results"][0].update(evaluation="nobody's"), "an evaluation that nobody asked for"),
+        ("result.json", lambda x: x.pop("state"), "TypeError: "),
+    ],
+)
+def test_a_result_that_is_not_right_is_named_and_the_others_are_taken_in(small, file, change, words):
+    small.db.unlink()
+    path = min(small.artifacts.glob(f"*/{file}"))
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    ended = small.here("results", "recover")
+    assert (ended.code, words in ended.err, "1 results taken in" in ended.out) == (1, True, True), ended
+    assert small.query("SELECT count(*) FROM attempt") == [(1,)]
+
+
+def test_a_folder_that_is_no_attempts_is_passed_over(small):
+    folder = small.artifacts / "notes"
+    folder.mkdir()
+    (folder / "result.json").write_text("{}")
+    (small.artifacts / "deep").mkdir()
+    (small.artifacts / "deep" / "result.json").write_text("{}")
+    (small.artifacts / "deep" / "request.json").write_text("[" * 100_000)
+    assert "0 results that" in small.here("results", "recover").out
