@@ -117,7 +117,7 @@ def check_ends_are_told(executor: Executor, folder: Path) -> None:
     assert by_fate["ends well"].state is by_fate["raises"].state is None
     assert results["ends well"].state == "done"
     assert results["raises"].state == "failed"
-    assert results["raises"].error == "as it should"
+    assert results["raises"].error == "ValueError: as it should"
     assert {fate: end.state for fate, end in by_fate.items() if end.state} == {
         "is killed": "lost",
         "exits": "lost",

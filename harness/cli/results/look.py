@@ -60,6 +60,7 @@ def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
     harness results show 3f2a
     harness results show quickstart:Baseline:0
     """
+    from harness.store.artifact_files import for_people
     from harness.store.find import find_attempt, metric_words, values
     from harness.store.merge import open_results
     from harness.store.queries import artifacts, snapshot
@@ -69,6 +70,7 @@ def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
         attempt = find_attempt(found, uid)
         files = artifacts(store, attempt.uid)
     trial = found.trials[attempt.trial_key]
+    kept = for_people(sources, attempt.uid)
     places = [f"{p.study}: {p.name}" for p in found.study_trials if p.trial_key == attempt.trial_key]
     details = {
         "uid": attempt.uid,
@@ -90,6 +92,8 @@ def show(uid: str, fmt: str, sources: tuple[Path, ...]) -> None:
         "execution": dict(attempt.execution),
         "environment": dict(attempt.environment),
         "code_digest": attempt.code_digest,
+        "trace": kept["trace"],
+        "output": kept["output"],
         "artifacts": [{"kind": f.kind, "path": f.path, "bytes": f.bytes, "sha256": f.sha256} for f in files],
     }
     if fmt == "json":
