@@ -205,7 +205,7 @@ def _work(folder: Path, threads: int, environment: Mapping[str, str], says: int,
     """Make the attempt in this process, the worker, for as long as its guard lives."""
     os.setpgid(0, 0)
     threading.Thread(target=_end_with_guard, args=(guarded,), daemon=True).start()
-    os.register_at_fork(after_in_child=_listen_to_signals)
+    _Forks()
     multiprocessing.current_process().daemon = False  # of multiprocessing: one that may have no children
     faulthandler.enable()  # a segfault leaves a trace where all that it prints is
     os.environ.clear()
@@ -264,9 +264,25 @@ def _leave_interruptions_to_the_driver() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
 
 
-def _listen_to_signals() -> None:
-    """Let a child that is forked off a worker die of SIGINT and SIGTERM, as its parent expects."""
-    if signal.getsignal(signal.SIGINT) is _wait_for_the_driver:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGTERM) is _wait_for_the_driver:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+class _Forks:
+    """Lets processes that are forked off a worker die of SIGINT and SIGTERM, as their parent expects.
+
+    Neither is delivered while a child still has its parent's handlers: it would be lost.
+    """
+
+    def __init__(self) -> None:
+        self._before = threading.local()
+        os.register_at_fork(before=self._hold_back, after_in_parent=self._let_pass, after_in_child=self._as_usual)
+
+    def _hold_back(self) -> None:
+        self._before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+
+    def _let_pass(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before.mask)
+
+    def _as_usual(self) -> None:
+        if signal.getsignal(signal.SIGINT) is _wait_for_the_driver:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGTERM) is _wait_for_the_driver:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._let_pass()
