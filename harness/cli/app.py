@@ -2,12 +2,15 @@
 
 import errno
 import importlib
-from typing import Any, ClassVar
+import sys
+from typing import Any, ClassVar, NoReturn
 
 import click
 
 import harness
 from harness.cli.common import INTERRUPTED
+from harness.cli.streams import open_missing_streams
+from harness.execution.interruptions import interruptions_remembered, was_interrupted
 from harness.spec.errors import HarnessError
 from harness.store.quick import import_quickly
 
@@ -63,20 +66,40 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, _, text) in self.lazy.items()])
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, whatever streams there are; a Ctrl-C that a library swallowed still has its exit code."""
+        open_missing_streams()
+        with interruptions_remembered():
+            try:
+                return super().main(*args, **kwargs)
+            except SystemExit:
+                if was_interrupted():
+                    sys.exit(INTERRUPTED)
+                raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what a person must mend becomes one line, unless --verbose asks for the trace.
 
-        Ctrl-C has one exit code, also where no run has begun to listen for it.
+        Ctrl-C has one exit code, also where no run has begun to listen for it, and where an import fails of it.
         """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
-        except _to_mend() as error:
-            if ctx.params.get("verbose") or getattr(error, "errno", None) == errno.EPIPE:  # a closed pipe is click's
+            _end_interrupted(ctx)
+        except (click.exceptions.Exit, click.ClickException):
+            raise
+        except Exception as error:
+            if was_interrupted():
+                _end_interrupted(ctx)
+            closed_pipe = getattr(error, "errno", None) == errno.EPIPE  # which is click's
+            if closed_pipe or ctx.params.get("verbose") or not isinstance(error, _to_mend()):
                 raise
             raise OneLineError(_in_a_line(error)) from error
+
+
+def _end_interrupted(ctx: click.Context) -> NoReturn:
+    click.echo("interrupted", err=True)
+    ctx.exit(INTERRUPTED)
 
 
 def _to_mend() -> tuple[type[Exception], ...]:

@@ -54,7 +54,9 @@ def run() -> None:
 @device_option
 @only_option
 @limit_option
-@click.option("--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,stale,weights.")
+@click.option(
+    "--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,crashed,stale,weights."
+)
 @set_option
 @click.option("--fail-fast", is_flag=True, help="Stop after the first run that fails.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")

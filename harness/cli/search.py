@@ -52,7 +52,9 @@ _OPTIONS = (
     click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs side by side."),
     threads_option,
     device_option,
-    click.option("--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,stale,weights."),
+    click.option(
+        "--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,crashed,stale,weights."
+    ),
     click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs."),
     click.option(
         "--out",

@@ -21,7 +21,7 @@ from harness.store.errors import DatabaseError
 from harness.store.queries import snapshot
 
 _PACKAGES = (
-    "harness", "torch", "torchvision", "numpy", "scipy", "pydantic", "sqlite-utils", "pebble", "ptflops", "optuna",
+    "harness", "torch", "torchvision", "numpy", "scipy", "pydantic", "sqlite-utils", "ptflops", "optuna",
     "matplotlib",
 )  # fmt: skip
 

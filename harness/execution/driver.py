@@ -1,6 +1,5 @@
 """The driver: the one process that plans, hands out attempts and writes what they bring into the store."""
 
-import json
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
@@ -20,14 +19,15 @@ from harness.execution.recover import recover, unknown_results
 from harness.execution.register import check_runnable, register, stored
 from harness.execution.repository import repository_of
 from harness.spec.attempt import (
-    LOG_FILE,
-    PROGRESS_FILE,
+    FOR_PEOPLE,
     REQUEST_FILE,
     STOP_FILE,
     AttemptRequest,
     Execution,
     Kind,
+    read_progress,
 )
+from harness.spec.errors import in_a_line
 from harness.spec.files import atomic_write
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
@@ -219,11 +219,13 @@ class _Session:
     running: dict[Path, Job] = field(default_factory=dict)
     pruned: set[Path] = field(default_factory=set)
     stopping: bool = False
+    obstacle: OSError | None = None  # why no further attempt can be started on this machine
 
     def run(self) -> None:
         """Hand out all jobs.
 
         After Ctrl-C, a failure with --fail-fast, or an edit of the code that runs, end those that run at a checkpoint.
+        Raises OSError if an attempt cannot be started (a full disk, no more processes), when those that run have ended.
         """
         self.display.total(self.feed.expected)
         with interruptions() as interrupted:
@@ -234,6 +236,8 @@ class _Session:
                 _log.warning("%s", error)
                 self.executor.kill()
             self.summary.interrupted = bool(interrupted)
+        if self.obstacle is not None:
+            raise self.obstacle
 
     def _run(self, interrupted: Sequence[int]) -> None:
         self._fill(interrupted)
@@ -257,7 +261,7 @@ class _Session:
 
     def _fill(self, interrupted: Sequence[int]) -> None:
         """Begin attempts while there is room for them."""
-        while not (self.stopping or interrupted) and len(self.running) < self.executor.slots:
+        while not (self.stopping or self.obstacle or interrupted) and len(self.running) < self.executor.slots:
             job = self.feed.take()
             if job is None:
                 return
@@ -268,7 +272,11 @@ class _Session:
         request = replace(self._placed(job.request), repository=repository.facts if repository else {})
         job = replace(job, request=request)
         folder = Path(request.folder)
-        atomic_write(folder / REQUEST_FILE, request.to_json())
+        try:
+            atomic_write(folder / REQUEST_FILE, request.to_json())
+        except OSError as error:
+            self.obstacle = error
+            return
         start_attempt(
             self.store,
             request,
@@ -280,7 +288,11 @@ class _Session:
         )
         self.running[folder] = job
         self.display.started(request.label, resumed=request.resume_from is not None)
-        self.executor.start(folder, self.options.timeout_s)
+        try:
+            self.executor.start(folder, self.options.timeout_s)
+        except OSError as error:
+            self.obstacle = error
+            self._take_in(Ended(folder, "lost", f"no process could be started for it: {in_a_line(error)}"))
 
     def _placed(self, request: AttemptRequest) -> AttemptRequest:
         """Return the request on the GPU that has the fewest attempts, where there are several to share them out."""
@@ -299,6 +311,7 @@ class _Session:
             request.uid,
             ended.folder,
             without=(ended.state or "lost", ended.error or "it left no result"),
+            kind=ended.kind,
             interrupted="pruned" if ended.folder in self.pruned else "interrupted",
         )
         state, result = taken.state, taken.result
@@ -315,21 +328,29 @@ class _Session:
     def _stop(self) -> None:
         self.stopping = True
         for folder in self.running:
-            (folder / STOP_FILE).touch()
+            _ask_to_stop(folder)
 
     def _show_progress(self) -> None:
         for folder, job in self.running.items():
-            try:
-                state = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
-            except (FileNotFoundError, json.JSONDecodeError):
+            state = read_progress(folder)
+            if state is None:
                 continue
             self.display.progress(job.request.label, state)
             if folder not in self.pruned and self.feed.reached(job, state):
                 self.pruned.add(folder)
-                (folder / STOP_FILE).touch()
+                _ask_to_stop(folder)
+
+
+def _ask_to_stop(folder: Path) -> None:
+    """Ask an attempt to end at a checkpoint, also one whose folder somebody has removed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / STOP_FILE).touch()
+    except OSError as error:
+        _log.warning("attempt %s cannot be asked to stop (%s); Ctrl-C once more ends it", folder.name, error.strerror)
 
 
 def _with_trace(error: str | None, folder: Path) -> str | None:
-    """Return what went wrong, and where its trace lies."""
-    trace = folder / LOG_FILE
-    return f"{error}; trace: {trace}" if error is not None and trace.exists() else error
+    """Return what went wrong, and where its trace lies, or else what it printed."""
+    there = (f"; {name}: {folder / file}" for name, file in FOR_PEOPLE.items() if (folder / file).exists())
+    return None if error is None else error + next(there, "")

@@ -11,11 +11,14 @@ from pathlib import Path
 from harness.execution.clock import now
 from harness.execution.tidy import tidy
 from harness.spec.attempt import ENDED_WELL, AttemptResult, State, read_result
+from harness.spec.errors import in_a_line
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
 from harness.store.writer import end_attempt, finish_attempt
 
 _log = logging.getLogger(__name__)
+_UNREADABLE: tuple[type[Exception], ...] = (*REFUSED, RecursionError, MemoryError)
+"""What else a file may bring about that holds brackets within brackets, or numbers without an end."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,30 @@ class Taken:
 
 
 def take_in(
-    store: Store, uid: str, folder: Path, *, without: tuple[State, str], interrupted: State = "interrupted"
+    store: Store,
+    uid: str,
+    folder: Path,
+    *,
+    without: tuple[State, str],
+    kind: str | None = None,
+    interrupted: State = "interrupted",
 ) -> Taken:
     """Store the result in an attempt's folder, or how the attempt ended `without` one: its state and what is said.
 
-    `interrupted` is what an interruption is called. Of an attempt that ended well, what only helped it on is removed
-    (`tidy`). A result that cannot be stored ends the attempt as failed; what lies in the store's way (a full disk, a
-    lock) is raised.
+    `kind` is that of an error without a result, by default its state, and `interrupted` what an interruption is called.
+    Of an attempt that ended well, what only helped it on is removed (`tidy`). A result that cannot be stored ends the
+    attempt as failed; one that cannot be read now leaves it lost, and a later driver takes it in. What lies in the
+    store's way (a full disk, a lock) is raised.
     """
     try:
         result = read_result(folder)
+    except OSError as error:
+        words = f"its result cannot be read: {in_a_line(error)}"
+        end_attempt(store, uid, "lost", type(error).__name__, words, now())
+        return Taken("lost", words)
+    except _UNREADABLE as error:
+        return _refused(store, uid, error)
+    try:
         if result is not None:
             if result.uid != uid:
                 raise ValueError(f"it is that of attempt {result.uid}")
@@ -45,15 +62,19 @@ def take_in(
                 result = replace(result, state=interrupted)
             finish_attempt(store, result)
     except REFUSED as error:
-        _log.debug("attempt %s: its result cannot be stored", uid, exc_info=True)
-        kind = type(error).__name__
-        words = f"its result cannot be stored: {kind}: {' '.join(str(error).split())}"
-        end_attempt(store, uid, "failed", kind, words, now())
-        return Taken("failed", words)
+        return _refused(store, uid, error)
     if result is not None:
         if result.state in ENDED_WELL:
             tidy(store, uid, folder.parent)
         return Taken(result.state, result.error, result)
     state, said = without
-    end_attempt(store, uid, state, state, said, now())
+    end_attempt(store, uid, state, kind or state, said, now())
     return Taken(state, said)
+
+
+def _refused(store: Store, uid: str, error: BaseException) -> Taken:
+    """End an attempt whose result is at fault."""
+    _log.debug("attempt %s: its result cannot be stored", uid, exc_info=error)
+    words = f"its result cannot be stored: {in_a_line(error)}"
+    end_attempt(store, uid, "failed", type(error).__name__, words, now())
+    return Taken("failed", words)

@@ -1,19 +1,22 @@
-"""Ctrl-C and SIGTERM while attempts run: noted, and acted upon between two steps of the driver."""
+"""Ctrl-C and SIGTERM: noted while attempts run, acted upon between two steps of the driver; before that, at once."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 
 @contextmanager
 def interruptions() -> Iterator[list[int]]:
     """Collect Ctrl-C and SIGTERM during the block instead of raising in the middle of a transaction.
 
-    In another thread than the main one there is nothing to collect: Python raises there, and nowhere else.
+    A Ctrl-C that came before, and that a library swallowed, is there from the start. In another thread than the main
+    one there is nothing to collect: Python raises there, and nowhere else.
     """
-    received: list[int] = []
+    received: list[int] = [signal.SIGINT] if was_interrupted() else []
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
@@ -27,3 +30,56 @@ def interruptions() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Raising:
+    """Raises at Ctrl-C as Python does, and knows that it did: an import may swallow it, or fail of it in some way."""
+
+    def __init__(self) -> None:
+        self.raised = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        self.raised = True
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptions_remembered() -> Iterator[None]:
+    """Let `was_interrupted` know, during the block, of every Ctrl-C that was raised."""
+    if not _is_pythons():
+        yield
+        return
+    signal.signal(signal.SIGINT, _Raising())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def was_interrupted() -> bool:
+    """Return whether Ctrl-C was pressed since `interruptions_remembered` began."""
+    handler = signal.getsignal(signal.SIGINT)
+    return isinstance(handler, _Raising) and handler.raised
+
+
+@contextmanager
+def ended_by_ctrl_c(code: int) -> Iterator[None]:
+    """End the process at Ctrl-C during the block, without a trace: for imports, while nothing has begun."""
+    if not _is_pythons():
+        yield
+        return
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        os._exit(code)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_pythons() -> bool:
+    """Return whether Ctrl-C is what Python makes of it: neither ignored, as under nohup, nor somebody else's."""
+    main = threading.current_thread() is threading.main_thread()
+    return main and signal.getsignal(signal.SIGINT) is signal.default_int_handler

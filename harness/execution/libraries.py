@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.spec.plugins import imports_of
 
-LIGHT = ("pebble", "pydantic.types", "ruamel.yaml", "importlib.metadata", "difflib")
+LIGHT = ("pydantic.types", "ruamel.yaml", "importlib.metadata", "difflib")
 WITH_TORCH = (*LIGHT, "torch", "torch._dynamo")  # the last is imported by every optimiser of torch
 _FORKABLE = frozenset({"numpy", "scipy", "sklearn", "torch"})
 _WAKES_TORCH = ("torch", "torchvision", "harness.layers")

@@ -36,8 +36,9 @@ def progress_words(state: dict[str, Any]) -> str:
 
 
 def to_stderr(line: str) -> None:
-    """Print a line on stderr, whatever that is at the moment."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line on stderr, whatever that is at the moment; nowhere where there is none."""
+    if sys.stderr is not None:  # `print` would take stdout for it
+        print(line, file=sys.stderr, flush=True)
 
 
 class Lines:

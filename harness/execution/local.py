@@ -4,35 +4,35 @@ So an attempt runs the code that its digest names, and its peak of memory is its
 server that has imported what others made and nothing of ours: torch, which takes two seconds, once for all of them
 instead of for each; for functions of a person's own no torch, where they do not import it.
 
-A worker that dies takes nothing along but its own attempt. Workers ignore Ctrl-C: it is the driver that asks them, by a
-file in the attempt's folder, to end at a checkpoint. A worker whose driver dies ends within a second.
+A worker that dies takes nothing along but its own attempt and what that has started: `harness.execution.guard`. Workers
+leave Ctrl-C to the driver, which asks them, by a file in the attempt's folder, to end at a checkpoint. A worker whose
+driver dies ends at once.
 """
 
 import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
-from pebble import ProcessExpired, concurrent
-
+from harness.execution.guard import HUGE_PAGES, INTERRUPTIONS, THREADS, Told, guard
 from harness.execution.libraries import WITH_TORCH
-from harness.spec.attempt import State
+from harness.spec.attempt import LOCK_FILE, State
+from harness.spec.filelock import is_held
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of torch: a tenth of a step's time on the CPU where gradients are large
-_PATIENCE_S = 10.0  # a worker that does not end when it is asked to is killed after three seconds
+if TYPE_CHECKING:
+    from harness.execution.guard import Link
+
+_PATIENCE_S = 15.0  # longer than a guard has with processes that do not end
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Ended:
     """An attempt whose worker is through with it. `error` where it left no result: a dead worker, a timeout."""
 
     folder: Path
-    state: State | None = None  # lost, timeout, failed; None where the result is in the folder
+    state: State | None = None  # lost, timeout, oom, failed; None where the result is in the folder
     error: str | None = None
+    kind: str | None = None  # of the error, e.g. CRASHED
 
 
 class Executor(Protocol):
@@ -69,7 +70,7 @@ class LocalExecutor:
         self.slots = slots
         self._threads = threads
         self._context = _context(threads, libraries)
-        self._running: dict[Future[str], Path] = {}
+        self._running: dict[Link, tuple[Path, BaseProcess]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -77,33 +78,64 @@ class LocalExecutor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        names = {_name(folder) for folder in self._running.values()}
         self.kill()
-        for thread in threading.enumerate():  # pebble's, one a worker: it alone may wait for its process
-            if thread.name in names:
-                thread.join(_PATIENCE_S)
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._running and time.monotonic() < deadline:
+            self.wait(0.1)
 
     def start(self, folder: Path, timeout_s: float | None) -> None:
-        """Begin the attempt whose request lies in `folder`, in a process of its own."""
-        start = concurrent.process(name=_name(folder), timeout=timeout_s, context=self._context)  # type: ignore[call-overload]
-        with _interruptions_blocked(), _main_hidden():
-            future = start(_work)(str(folder), self._threads, dict(os.environ))
-        self._running[cancelled_for_good(future)] = folder
+        """Begin the attempt whose request lies in `folder`, in a process of its own.
+
+        Raises OSError if this machine cannot start another process.
+        """
+        try:
+            self._start(self._context, folder, timeout_s)
+        except (EOFError, OSError):  # the server was killed; without it workers take longer to begin
+            self._start(multiprocessing.get_context("spawn"), folder, timeout_s)
+
+    def _start(self, context: BaseContext, folder: Path, timeout_s: float | None) -> None:
+        link, theirs = cast("tuple[Link, Link]", multiprocessing.Pipe())
+        arguments = (str(folder), self._threads, dict(os.environ), timeout_s, theirs)
+        process = cast("BaseProcess", context.Process(target=guard, args=arguments, name=_name(folder), daemon=True))  # type: ignore[attr-defined]
+        try:
+            with _interruptions_blocked(), _main_hidden(), worker_environment(self._threads), theirs:
+                process.start()  # which starts the server, too, if that was killed meanwhile
+        except BaseException:
+            link.close()
+            raise
+        self._running[link] = folder, process
 
     def wait(self, timeout_s: float) -> Sequence[Ended]:
         """Wait until some attempt ends, at most so long, and return those that ended."""
         if not self._running:
             time.sleep(timeout_s)
             return []
-        if not any(future.cancelled() for future in self._running):
-            wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
-        finished = [future for future in self._running if future.done()]
-        return [_ended(future, self._running.pop(future)) for future in finished]
+        ready = connection.wait(list(self._running), timeout_s)
+        return [self._ended(link) for link in list(self._running) if link in ready]
+
+    def _ended(self, link: "Link") -> Ended:
+        folder, process = self._running.pop(link)
+        with link:
+            try:
+                told = Told.from_json(link.recv_bytes())
+            except (EOFError, OSError):
+                told = Told("lost", "the process that guards its worker was killed")
+                _until_free(folder)
+        process.join(_PATIENCE_S)
+        return Ended(folder, told.state, told.error, told.kind)
 
     def kill(self) -> None:
         """End all workers at once; their attempts are lost."""
-        for future in self._running:
-            future.cancel()
+        for link in self._running:
+            with suppress(OSError):  # of a guard that has ended
+                link.send_bytes(b"end")
+
+
+def _until_free(folder: Path) -> None:
+    """Wait until a worker whose guard was killed has ended, which it does by itself."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while is_held(folder / LOCK_FILE) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def in_worker() -> bool:
@@ -112,42 +144,10 @@ def in_worker() -> bool:
 
 
 _NAMED = "attempt "
-_INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 def _name(folder: Path) -> str:
     return f"{_NAMED}{folder.name}"
-
-
-def cancelled_for_good(future: "Future[str]") -> "Future[str]":
-    """Let what is given to a future after it was cancelled be dropped.
-
-    Pebble's thread may hold a result by then, waiting for its process to end; it would fail, with a traceback.
-    """
-
-    def give(how: Callable[[Any], None], what: object) -> None:
-        try:
-            how(what)
-        except InvalidStateError:
-            if not future.cancelled():
-                raise
-
-    for name in ("set_result", "set_exception"):
-        setattr(future, name, partial(give, getattr(future, name)))
-    return future
-
-
-def _ended(future: "Future[str]", folder: Path) -> Ended:
-    if future.cancelled():
-        return Ended(folder, "lost", "its worker was ended at once")
-    error = future.exception()
-    if error is None:
-        return Ended(folder)
-    if isinstance(error, TimeoutError):
-        return Ended(folder, "timeout", f"it took longer than the {error.args[-1]:g} s that it was allowed to")
-    if isinstance(error, ProcessExpired):
-        return Ended(folder, "lost", f"the worker process ended with code {error.exitcode}")
-    return Ended(folder, "failed", " ".join(f"{type(error).__name__}: {error}".split()))
 
 
 _server: tuple[int, bool] | None = None
@@ -178,9 +178,9 @@ def _context(threads: int, libraries: Sequence[str]) -> BaseContext:
 @contextmanager
 def worker_environment(threads: int) -> Iterator[None]:
     """Let a process that is started in the block see so many threads, and torch's large tensors lie on huge pages."""
-    before = {name: os.environ.get(name) for name in (*_THREADS, _HUGE_PAGES)}
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
-    os.environ.setdefault(_HUGE_PAGES, "1")
+    before = {name: os.environ.get(name) for name in (*THREADS, HUGE_PAGES)}
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    os.environ.setdefault(HUGE_PAGES, "1")
     try:
         yield
     finally:
@@ -201,7 +201,7 @@ def _interruptions_blocked() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # the first process that is started starts it, which would end the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
     try:
         yield
     finally:
@@ -220,34 +220,3 @@ def _main_hidden() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-def _prepare_worker(threads: int, environment: Mapping[str, str]) -> None:
-    """Make a fresh worker leave Ctrl-C to the driver, with its environment of now, and fix its threads."""
-    for number in _INTERRUPTIONS:
-        signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTIONS)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
-    os.environ.setdefault(_HUGE_PAGES, "1")
-
-
-def _work(folder: str, threads: int, environment: Mapping[str, str]) -> str:
-    """Make an attempt in this process, a fresh worker, for as long as its driver lives."""
-    threading.Thread(target=_end_with_driver, daemon=True).start()
-    _prepare_worker(threads, environment)
-    from harness.training.attempt import run_attempt
-
-    state = run_attempt(Path(folder))
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the result is written: from here on it may end at once
-    return state
-
-
-def _end_with_driver() -> None:
-    """End this process when its driver has died, from its first moment on."""
-    driver = multiprocessing.parent_process()
-    if driver is not None:
-        connection.wait([driver.sentinel])
-        os._exit(1)

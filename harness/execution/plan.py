@@ -2,26 +2,39 @@
 
 Left: runs without an accepted attempt whose last attempt is none, interrupted, lost or pruned (a search leaves alone
 what it has pruned, a study goes on with it), and evaluations that the accepted attempt lacks while its weights are
-here. Held until named in --retry: failed, oom, timeout (which then goes on from its checkpoint), stale (done with code
-that has changed since and is not shown to give the same bits), weights (an evaluation whose weights are not here).
+here. Held until named in --retry: failed, oom, timeout (which then goes on from its checkpoint), crashed (its worker
+process died twice in a row, the second time no further than the first), stale (done with code that has changed since
+and is not shown to give the same bits), weights (an evaluation whose weights are not here).
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal, get_args
 
-from harness.spec.attempt import WEIGHTS_FILE, EvaluationSpec, has_checkpoint
+from harness.spec.attempt import (
+    CHECKPOINT_FOLDER,
+    CRASHED,
+    CURVE_FILE,
+    REQUEST_FILE,
+    WEIGHTS_FILE,
+    EvaluationSpec,
+    has_checkpoint,
+    read_curve,
+)
 from harness.spec.code import attempt_digest
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
 from harness.store.records import AttemptRecord, Snapshot
 
-Held = Literal["failed", "oom", "timeout", "stale", "weights"]
+Held = Literal["failed", "oom", "timeout", "crashed", "stale", "weights"]
 HELD: tuple[Held, ...] = get_args(Held)
-HELD_FOR_FAILING: frozenset[str] = frozenset({"failed", "oom", "timeout"})
+HELD_STATES: frozenset[str] = frozenset({"failed", "oom", "timeout"})
+"""States of a run's last attempt for which it is held."""
+HELD_FOR_FAILING = HELD_STATES | {"crashed"}
 _LEFT = frozenset({"interrupted", "lost", "pruned"})
 _GONE_ON_WITH = _LEFT | {"timeout"}
 
@@ -116,9 +129,11 @@ def _decide(base: PlannedRun, attempts: Sequence[AttemptRecord], artifacts: Path
     if last is None:
         return _train(base)
     resume = _with_checkpoint(trained, artifacts)
+    if _crashes_again(trained, artifacts):
+        return _held(base, "crashed", retry, resume_from=resume)
     if last.state in _LEFT:
         return _train(base, resume_from=resume)
-    if last.state in HELD_FOR_FAILING:
+    if last.state in HELD_STATES:
         reason: Held = last.state  # type: ignore[assignment]
         return _held(base, reason, retry, resume_from=resume)
     return _train(base)
@@ -140,10 +155,11 @@ def _accepted(
         return replace(base, status="done")
     if (artifacts / accepted.uid / WEIGHTS_FILE).exists():
         todo = replace(base, status="left", kind="evaluate", evaluations=missing, weights_from=accepted.uid)
-        tried = [a.state for a in attempts if a.kind == "evaluate" and a.weights_from == accepted.uid]
-        if not tried or tried[-1] not in HELD_FOR_FAILING:
+        tried = [a for a in attempts if a.kind == "evaluate" and a.weights_from == accepted.uid]
+        again = _crashes_again(tried, artifacts)
+        if not again and (not tried or tried[-1].state not in HELD_STATES):
             return todo
-        failed: Held = tried[-1]  # type: ignore[assignment]
+        failed: Held = "crashed" if again else tried[-1].state  # type: ignore[assignment]
         return replace(todo, status="left" if failed in retry else "held", reason=failed)
     return _resumed_superseding(base, accepted, attempts, artifacts, "weights", retry)
 
@@ -173,6 +189,46 @@ def _with_checkpoint(trained: Sequence[AttemptRecord], artifacts: Path) -> str |
         if has_checkpoint(artifacts / attempt.uid):
             return attempt.uid
     return None
+
+
+_MOST_CRASHES = 5  # in a row, of a run whose checkpoints alone say that it gets further
+
+
+def _crashes_again(attempts: Sequence[AttemptRecord], artifacts: Path) -> bool:
+    """Return whether the last two attempts crashed, the second no further than the first.
+
+    A crash is the death of a worker: one that died with its driver, or was ended by it, is none. How far it came is
+    the last step of its curve; without a curve, a checkpoint of its own shows that it got further.
+    """
+    in_a_row = list(takewhile(lambda a: a.state == "lost" and a.error_kind == CRASHED, reversed(attempts)))
+    if len(in_a_row) < 2:
+        return False
+    later, earlier = (artifacts / attempt.uid for attempt in in_a_row[:2])
+    steps = _last_step(later), _last_step(earlier)
+    if max(steps) >= 0:
+        return steps[0] <= steps[1]
+    return len(in_a_row) >= _MOST_CRASHES or not _wrote_checkpoint(later)
+
+
+def _last_step(folder: Path) -> int:
+    """Return the last step of an attempt's curve; -1 if it has none that can be read."""
+    try:
+        return max((point.step for point in read_curve(folder / CURVE_FILE)), default=-1)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return -1
+
+
+def _wrote_checkpoint(folder: Path) -> bool:
+    """Return whether a function wrote into its checkpoint folder, which it may have taken over from another attempt."""
+    try:
+        begun = (folder / REQUEST_FILE).stat().st_mtime_ns
+        return any(
+            path.stat().st_mtime_ns > begun
+            for path in (folder / CHECKPOINT_FOLDER).iterdir()
+            if not path.name.startswith(".")
+        )
+    except OSError:
+        return False
 
 
 def _held(

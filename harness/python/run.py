@@ -39,7 +39,7 @@ class RunSummary:
     in_all: str  # "2 done, 0 left, 1 held (1 oom)"
     done: int
     left: int
-    held: Mapping[str, int]  # runs by reason: failed, oom, timeout, stale, weights
+    held: Mapping[str, int]  # runs by reason: failed, oom, timeout, crashed, stale, weights
     ended: Mapping[str, int]  # attempts by state: done, nan, failed, …
     failed: bool  # did an attempt fail now, or is a run held for having failed?
     edited: bool = False  # did it stop early, because code was edited that was to run?
@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         device: auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.
         threads: of each worker; by default the study's, or an even share of the cores.
         limit: make at most so many runs.
-        retry: run also what is held for these reasons: failed, oom, timeout, stale, weights.
+        retry: run also what is held for these reasons: failed, oom, timeout, crashed, stale, weights.
         data: the folder of the data; by default $HARNESS_DATA, or ~/.cache/harness/data.
         only: a pattern; only trials whose name matches it.
         overrides: values by dotted path that hold in every trial: {"protocol.epochs": 2}.

@@ -81,8 +81,11 @@ class SearchFeed:
         if not search.prunes or opened.pruned:
             return opened.pruned
         first = job.request.kind == "train" and job.request.seed == search.seeds[0]
-        if first and (search.of_arguments or progress["epoch"] > opened.proposal.reported):
-            points = read_curve(Path(job.request.folder) / CURVE_FILE)
+        if first and (search.of_arguments or progress.get("epoch", 0) > opened.proposal.reported):
+            try:
+                points = read_curve(Path(job.request.folder) / CURVE_FILE)
+            except (OSError, ValueError, TypeError, RecursionError):  # what is no curve ends its attempt, and no other
+                return False
             epochs = epochs_of(search.space.trial(opened.placement), search.objectives[0], points)
             prune = self.proposals.report(opened.proposal, epochs)
             opened.pruned = prune and (search.of_arguments or progress["epoch"] < progress["epochs"])

@@ -16,12 +16,16 @@ from harness.spec.datasets import DatasetDeclaration
 Kind = Literal["train", "evaluate", "timing", "check"]
 State = Literal["running", "done", "nan", "failed", "oom", "timeout", "pruned", "interrupted", "lost"]
 ENDED_WELL: frozenset[State] = frozenset({"done", "nan"})
+CRASHED = "crashed"
+"""The kind of error of an attempt whose worker died by itself: a segfault, `os._exit`, SIGKILL out of nowhere."""
 Flag = Literal["ok", "nan", "inf", "-inf"]
 
 REQUEST_FILE, RESULT_FILE, CURVE_FILE = "request.json", "result.json", "curve.jsonl"
 CHECKPOINT_FILE, WEIGHTS_FILE, LOG_FILE = "checkpoint.pt", "weights.pt", "log.txt"
 CHECKPOINT_FOLDER = "checkpoint"  # of a person's own function, which keeps there what it likes
 LOCK_FILE, STOP_FILE, PROGRESS_FILE = "lock", "stop", "progress.json"
+OUTPUT_FILE = "output.txt"  # all that the attempt and its children print; not there if they print nothing
+FOR_PEOPLE = {"trace": LOG_FILE, "output": OUTPUT_FILE}
 
 
 def flagged(value: float) -> tuple[float | None, Flag]:
@@ -202,6 +206,41 @@ def read_curve(path: Path) -> tuple[Point, ...]:
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1].split(b"\n")
     return tuple(Point(**json.loads(line)) for line in whole if line)
+
+
+_PROGRESS_BYTES = 1 << 16  # far more than a worker ever writes there
+
+
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """Return how far an attempt says that it is; None while it says nothing, or nothing that can be understood.
+
+    The file lies where a person's own function may write, too: it may hold anything.
+    """
+    try:
+        with (folder / PROGRESS_FILE).open("rb") as file:
+            said = json.loads(file.read(_PROGRESS_BYTES))
+        return said if _is_progress(said) else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _is_progress(said: Any) -> bool:
+    """Return whether it has what a display and a search look for: a step with metrics, or epochs."""
+    if not isinstance(said, dict) or not _is_count(said.get("step")):
+        return False
+    if "metrics" in said:
+        metrics = said["metrics"]
+        return isinstance(metrics, dict) and all(map(_is_number, metrics.values()))
+    counts, numbers = ("epoch", "epochs", "steps"), ("loss", "metric", "images_per_s")
+    return all(_is_count(said.get(name)) for name in counts) and all(_is_number(said.get(name)) for name in numbers)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -29,6 +29,26 @@ def in_one_line(what: str) -> Iterator[None]:
         raise HarnessError(f"{what}: {' '.join([f'{type(error).__name__}:', *str(error).split()])}") from error
 
 
+_LONGEST = 2000  # characters of an error that are kept in one line; its trace has them all
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return an error's type and message in one line that can be printed and stored; of a HarnessError its message.
+
+    Nothing that an error holds can get in the way: no message that raises, that is not text, or that has no end.
+    """
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a person's own class
+        message = "(its message cannot be read)"
+    words = " ".join(message[:_LONGEST].split()).encode(errors="backslashreplace").decode()
+    if len(message) > _LONGEST:
+        words += f" … ({len(message):,} characters in all)"
+    if isinstance(error, HarnessError):
+        return words or type(error).__name__
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
 def wants_values(error: Exception) -> bool:
     """Return whether an error may come of tensors without values, which neither torch nor NumPy can read."""
     cause = error.__cause__ if isinstance(error, HarnessError) else error

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from harness.spec.attempt import Artifact
+from harness.spec.attempt import FOR_PEOPLE, Artifact
 from harness.spec.errors import HarnessError
 
 
@@ -22,7 +22,7 @@ def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> byte
     HarnessError where a file is not what its attempt left.
     """
     for source in sources:
-        folder = (source if source.is_dir() else source.resolve().parent) / "artifacts"
+        folder = _beside(source)
         for path in places(folder, uid, artifact):
             if path.is_file():
                 content = path.read_bytes()
@@ -30,3 +30,16 @@ def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> byte
                     raise HarnessError(f"{path} is not what attempt {uid} left: its SHA-256 differs")
                 return content
     return None
+
+
+def for_people(sources: Iterable[Path], uid: str) -> dict[str, str | None]:
+    """Return where an attempt's trace and all that it printed lie; None where they are not here, or never were."""
+    folders = [_beside(source) / uid for source in sources]
+    return {
+        name: next((str(folder / file) for folder in folders if (folder / file).is_file()), None)
+        for name, file in FOR_PEOPLE.items()
+    }
+
+
+def _beside(source: Path) -> Path:
+    return (source if source.is_dir() else source.resolve().parent) / "artifacts"

@@ -6,9 +6,11 @@ Nothing here knows the store, and nothing here wakes torch: a person's own funct
 ends as a state in the result: this is the one place that catches broadly.
 """
 
+import os
 import shutil
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +28,7 @@ from harness.spec.attempt import (
     State,
 )
 from harness.spec.code import attempt_digest
-from harness.spec.errors import HarnessError
+from harness.spec.errors import HarnessError, in_a_line
 from harness.spec.filelock import hold
 from harness.spec.files import atomic_write
 from harness.training.environment import environment
@@ -50,11 +52,14 @@ def _attempt(request: AttemptRequest) -> AttemptResult:
     device = request.execution.device
     digest = attempt_digest(request.config, request.datasets, request.kind, device)  # of the code about to be loaded
     error: BaseException | None = None
+    process = os.getpid()
     try:
         outcome = _made(request)
-    except Exception as caught:  # noqa: BLE001 - the border of an attempt
+    except BaseException as caught:  # noqa: BLE001 - the border of an attempt
         error, outcome = caught, Outcome(state=_failure(caught))
         _write_trace(request, caught)
+    if os.getpid() != process:  # a function that forks, and whose child has come back: the attempt is its parent's
+        os._exit(1)
     return AttemptResult(
         uid=request.uid,
         state=outcome.state,
@@ -65,7 +70,7 @@ def _attempt(request: AttemptRequest) -> AttemptResult:
         code_digest=digest,
         resumed_from=outcome.resumed_from,
         error_kind=type(error).__name__ if error else None,
-        error=_one_line(error) if error else None,
+        error=in_a_line(error) if error else None,
         curve=outcome.curve,
         results=outcome.results,
         measures=outcome.measures,
@@ -85,7 +90,7 @@ def _made(request: AttemptRequest) -> Outcome:
     return network.run(request)
 
 
-def _failure(error: Exception) -> State:
+def _failure(error: BaseException) -> State:
     """Tell running out of memory from every other failure."""
     of_torch = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
     out_of_memory = isinstance(error, MemoryError | of_torch)
@@ -94,13 +99,11 @@ def _failure(error: Exception) -> State:
     return "oom" if out_of_memory else "failed"
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _write_trace(request: AttemptRequest, error: Exception) -> None:
+def _write_trace(request: AttemptRequest, error: BaseException) -> None:
+    """Write the trace of an error, whatever characters are in it; a full disk does not take the error's place."""
     trace = "".join(traceback.format_exception(error))
-    atomic_write(Path(request.folder) / LOG_FILE, trace)
+    with suppress(OSError):
+        atomic_write(Path(request.folder) / LOG_FILE, trace.encode(errors="backslashreplace"))
 
 
 def _now() -> str:

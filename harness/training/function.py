@@ -1,14 +1,15 @@
 """An attempt at a run of `task: function`: a person's own function is called with a context and returns its metrics.
 
-What it prints goes to a file in the attempt's folder. An attempt of kind `timing` calls it once more, alone on the
-device, and keeps the seconds only. Torch is there where the function imports it, or where it is to run on a GPU.
+An attempt of kind `timing` calls it once more, alone on the device, and keeps the seconds only. Torch is there where
+the function imports it, or where it is to run on a GPU.
 """
 
 import math
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from harness.spec.attempt import CURVE_FILE, STOP_FILE, AttemptRequest, Measure,
 from harness.spec.code import attempt_digest
 from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED, load_target, returned_metrics
+from harness.spec.plugins import find_plugin
 from harness.spec.trial import Direction
 from harness.training.context import Context
 from harness.training.environment import device_name, library_versions
 from harness.training.libraries import libraries_ready, seed_loaded
 from harness.training.outcome import Outcome, measure
 
-OUTPUT_FILE = "output.txt"
 _NOT_COMPARED = frozenset({"device", "jobs", "checkpoint_every_s", "session"})
 
 
@@ -58,7 +59,7 @@ def _call(request: AttemptRequest, stop: StopFile) -> Outcome:
     context = Context(request, stop, _compatible(request))
     seed_loaded(request.seed)
     started = time.perf_counter()
-    with _output_kept(Path(request.folder) / OUTPUT_FILE):
+    with _found_by_children(find_plugin(task["target"], request.plugin_paths)[0]):
         returned = target(context, **request.config["arguments"])
     _wait_for(request.execution.device)
     seconds = measure("run_s", time.perf_counter() - started)
@@ -128,7 +129,11 @@ def _peak_memory_bytes(device: str) -> int | None:
 
 
 @contextmanager
-def _output_kept(path: Path) -> Iterator[None]:
-    """Write what is printed into a file, as it comes: the terminal shows the progress of all runs."""
-    with path.open("a", encoding="utf-8", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
+def _found_by_children(root: Path) -> Iterator[None]:
+    """Let processes that the function spawns import its own module, which they look for where this one does."""
+    sys.path.append(str(root))
+    try:
         yield
+    finally:
+        with suppress(ValueError):  # the function may do with sys.path what it likes
+            sys.path.remove(str(root))

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,5 +67,6 @@ class FunctionTeller:
 
 def _write(path: Path, state: Mapping[str, Any]) -> None:
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(state), encoding="utf-8")
-    part.replace(path)
+    with suppress(OSError):  # a full disk, say: what is told must not end what it tells of
+        part.write_text(json.dumps(state), encoding="utf-8")
+        part.replace(path)

@@ -146,6 +146,22 @@ class Lab:
             for key, uid in rows
         }
 
+    def processes(self):
+        """Return the pids of the processes whose current folder is this one: drivers, and all that they started.
+
+        Those that `here` has started for later calls, too, do not count.
+        """
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                ours = f"\nPPid:\t{os.getpid()}\n" in (process / "status").read_text()
+                kept = ours and b"multiprocessing" in (process / "cmdline").read_bytes()
+                if not kept and (process / "cwd").readlink() == self.folder:
+                    found.append(int(process.name))
+            except OSError:  # it has just ended
+                continue
+        return [pid for pid in found if alive(pid)]
+
     def workers(self):
         """Return the pids of the processes that hold the lock of a running attempt."""
         found = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from harness.execution.local import Ended, Executor
-from harness.spec.attempt import LOCK_FILE, REQUEST_FILE, STOP_FILE, AttemptRequest, Execution, read_result
+from harness.spec.attempt import LOCK_FILE, OUTPUT_FILE, REQUEST_FILE, STOP_FILE, AttemptRequest, Execution, read_result
 from harness.spec.filelock import is_held
 from harness.spec.resolve import resolve_trial
 
@@ -42,6 +42,8 @@ class Fate:
             os._exit(3)
         if self.what == "hangs":
             time.sleep(600)
+        if self.what == "ends well":
+            os.write(1, b"from C\n")
         if self.what == "raises":
             raise ValueError("as it should")
         return nn.Identity()
@@ -117,7 +119,7 @@ def check_ends_are_told(executor: Executor, folder: Path) -> None:
     assert by_fate["ends well"].state is by_fate["raises"].state is None
     assert results["ends well"].state == "done"
     assert results["raises"].state == "failed"
-    assert results["raises"].error == "as it should"
+    assert results["raises"].error == "ValueError: as it should"
     assert {fate: end.state for fate, end in by_fate.items() if end.state} == {
         "is killed": "lost",
         "exits": "lost",
@@ -129,6 +131,7 @@ def check_ends_are_told(executor: Executor, folder: Path) -> None:
         assert by_fate[fate].error
         assert "\n" not in by_fate[fate].error
     assert not any(is_held(own / LOCK_FILE) for own in folders.values())
+    assert (folders["ends well"] / OUTPUT_FILE).read_text() == "from C\n"
 
 
 def check_a_dead_worker_takes_nothing_along(executor: Executor, folder: Path) -> None:

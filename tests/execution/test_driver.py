@@ -162,7 +162,7 @@ def trouble(new_lab):
 def test_a_failure_is_told_in_one_line_and_exit_code(trouble):
     _, calls, _ = trouble
     assert calls["fail fast"].code == 1
-    assert "[1/2] trouble: Troubled, seed 0: failed (out of order; trace: " in calls["fail fast"].err
+    assert "[1/2] trouble: Troubled, seed 0: failed (OSError: out of order; trace: " in calls["fail fast"].err
     assert "Sound" not in calls["fail fast"].err  # --fail-fast: nothing after it was begun
     assert "in all 0 done, 1 left, 1 held (1 failed)" in calls["fail fast"].out
 

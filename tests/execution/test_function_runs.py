@@ -144,7 +144,7 @@ def test_edited_failed_and_published(slow, here):
     (slow.folder / "slow.py").write_text(SLOW.replace("return {", "raise OSError('no disk')\n    return {"))
     ended = slow.grid(*fast, "--limit", 1)
     assert (ended.code, slow.states()) == (1, ["done", "done", "failed"])  # other code: another trial
-    assert "failed (no disk; trace: " in ended.err
+    assert "failed (OSError: no disk; trace: " in ended.err
     assert "2 attempts" in here("results", "export", "--out", "out/slow.jsonl")
     assert "2 attempts taken in, 0 known" in here("results", "merge", "out/slow.jsonl", "--db", "other/h.db")
     assert "0 attempts taken in, 2 known" in here("results", "merge", "out/slow.jsonl", "--db", "other/h.db")

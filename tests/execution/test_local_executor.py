@@ -1,12 +1,9 @@
 """The local executor, held to what any executor must do."""
 
-from concurrent.futures import InvalidStateError
-
 import executor_conformance as conformance
 import pytest
-from pebble import ProcessFuture
 
-from harness.execution.local import LocalExecutor, cancelled_for_good
+from harness.execution.local import LocalExecutor
 
 
 def test_ends_are_told_as_what_they_are(tmp_path):
@@ -24,22 +21,6 @@ def test_it_goes_on_after_a_dead_worker_and_stops_in_order(tmp_path):
 def test_kill_leaves_no_worker(tmp_path):
     with LocalExecutor(2, 1) as executor:
         conformance.check_kill_ends_all_at_once(executor, tmp_path)
-
-
-@pytest.mark.parametrize("give", ["set_result", "set_exception"])
-def test_what_comes_after_a_cancellation_is_dropped(give):
-    future = cancelled_for_good(ProcessFuture())
-    future.set_running_or_notify_cancel()
-    future.cancel()
-    getattr(future, give)(KeyError("late"))
-    assert future.cancelled()
-
-
-def test_a_second_result_is_no_cancellation():
-    future = cancelled_for_good(ProcessFuture())
-    future.set_result("done")
-    with pytest.raises(InvalidStateError):
-        future.set_result("again")
 
 
 def test_an_error_of_the_driver_leaves_no_worker(tmp_path):

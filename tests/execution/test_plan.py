@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.execution.plan import HELD, HELD_FOR_FAILING, plan
+from harness.execution.plan import HELD, HELD_STATES, plan
 from harness.spec.attempt import CHECKPOINT_FILE, WEIGHTS_FILE
 from harness.spec.code import attempt_digest
 from harness.spec.study import load_study
@@ -121,7 +121,7 @@ def test_what_was_cut_short_is_left_from_its_checkpoint(history, study, state, f
     assert (run.status, run.resume_from) == ("left", resume)
 
 
-@pytest.mark.parametrize("state", sorted(HELD_FOR_FAILING))
+@pytest.mark.parametrize("state", sorted(HELD_STATES))
 def test_what_failed_is_held_until_it_is_named(history, study, state):
     history.add("a", state, left=[CHECKPOINT_FILE])
     run = decided(history, study)
@@ -220,7 +220,7 @@ def test_an_evaluation_of_superseded_weights_does_not_count(history, study):
     assert (run.status, run.kind, run.weights_from) == ("left", "evaluate", "b")
 
 
-@pytest.mark.parametrize("state", sorted(HELD_FOR_FAILING))
+@pytest.mark.parametrize("state", sorted(HELD_STATES))
 def test_an_evaluation_that_failed_is_held_too(history, study, state):
     history.add("a", "done", evaluated=False, left=[WEIGHTS_FILE]).add("b", state, kind="evaluate", weights_from="a")
     run = decided(history, study)
@@ -295,7 +295,7 @@ def test_whatever_happened_a_run_is_done_left_or_held(study_and_folder, states, 
     (run,) = history.plan([loaded], retry).runs
     if {"done", "nan"} & set(states):
         assert run.status == "done"
-    elif states and states[-1] in HELD_FOR_FAILING - retry:
+    elif states and states[-1] in HELD_STATES - retry:
         assert (run.status, run.reason) == ("held", states[-1])
     else:
         assert (run.status, run.kind) == ("left", "train")

@@ -100,7 +100,7 @@ def test_a_layer_that_fails_in_training_leaves_no_half_result(ask, own_layer):
             "        if self.seen == 3:\n            raise OSError('the disk is gone')\n        return x\n"
         )
     result = ended(ask(**plugin))
-    assert (result.state, result.error) == ("failed", "the disk is gone")
+    assert (result.state, result.error) == ("failed", "OSError: the disk is gone")
     assert result.results == ()
 
 

@@ -65,6 +65,7 @@ def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> No
     harness results show quickstart:Baseline:0
     harness results show quickstart:Baseline:0 --source > changes.patch
     """
+    from harness.store.artifact_files import for_people
     from harness.store.find import find_attempt, metric_words, values
     from harness.store.merge import open_results
     from harness.store.queries import artifacts, installed, snapshot
@@ -78,6 +79,7 @@ def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> No
         files = artifacts(store, attempt.uid)
         everything = installed(store, attempt.environment.get("installed"))
     trial = found.trials[attempt.trial_key]
+    kept = for_people(sources, attempt.uid)
     places = [f"{p.study}: {p.name}" for p in found.study_trials if p.trial_key == attempt.trial_key]
     details = {
         "uid": attempt.uid,
@@ -99,6 +101,8 @@ def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> No
         "execution": dict(attempt.execution),
         "environment": {**attempt.environment, **({"installed": everything} if everything else {})},
         "code_digest": attempt.code_digest,
+        "trace": kept["trace"],
+        "output": kept["output"],
         "artifacts": [{"kind": f.kind, "path": f.path, "bytes": f.bytes, "sha256": f.sha256} for f in files],
     }
     if fmt == "json":
