@@ -1,7 +1,8 @@
 """Taking what an attempt left in its folder into the store: by the driver when it ends, by the next one after a crash.
 
-A result may be anything: it comes from a worker that may have died, and from a person's own function. One that cannot
-be read, or that the tables do not accept, is that attempt's failure, and stops nothing else.
+A result may be anything: it comes from a worker that may have died, and from a person's own function. One that the
+tables do not accept is that attempt's failure; one that is not what was written (a damaged file, or a curve without all
+of its points) is lost, so that the run is made again. Neither stops anything else.
 """
 
 import logging
@@ -11,6 +12,7 @@ from pathlib import Path
 from harness.execution.clock import now
 from harness.execution.tidy import tidy
 from harness.spec.attempt import ENDED_WELL, AttemptResult, State, read_result
+from harness.spec.errors import DamagedError
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
 from harness.store.writer import end_attempt, finish_attempt
@@ -33,8 +35,8 @@ def take_in(
     """Store the result in an attempt's folder, or how the attempt ended `without` one: its state and what is said.
 
     `interrupted` is what an interruption is called. Of an attempt that ended well, what only helped it on is removed
-    (`tidy`). A result that cannot be stored ends the attempt as failed; what lies in the store's way (a full disk, a
-    lock) is raised.
+    (`tidy`). A damaged result ends the attempt as lost, one that cannot be stored ends it as failed; what lies in the
+    store's way (a full disk, a lock) is raised.
     """
     try:
         result = read_result(folder)
@@ -44,6 +46,10 @@ def take_in(
             if result.state == "interrupted":
                 result = replace(result, state=interrupted)
             finish_attempt(store, result)
+    except DamagedError as error:
+        words = f"its result is damaged: {error}"
+        end_attempt(store, uid, "lost", "lost", words, now())
+        return Taken("lost", words)
     except REFUSED as error:
         _log.debug("attempt %s: its result cannot be stored", uid, exc_info=True)
         kind = type(error).__name__

@@ -29,6 +29,7 @@ from pebble import ProcessExpired, concurrent
 
 from harness.execution.libraries import WITH_TORCH
 from harness.spec.attempt import State
+from harness.spec.errors import environment_failure
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of torch: a tenth of a step's time on the CPU where gradients are large
@@ -147,7 +148,8 @@ def _ended(future: "Future[str]", folder: Path) -> Ended:
         return Ended(folder, "timeout", f"it took longer than the {error.args[-1]:g} s that it was allowed to")
     if isinstance(error, ProcessExpired):
         return Ended(folder, "lost", f"the worker process ended with code {error.exitcode}")
-    return Ended(folder, "failed", " ".join(f"{type(error).__name__}: {error}".split()))
+    state: State = "interrupted" if environment_failure(error) else "failed"
+    return Ended(folder, state, " ".join(f"{type(error).__name__}: {error}".split()))
 
 
 _server: tuple[int, bool] | None = None

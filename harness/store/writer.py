@@ -85,10 +85,12 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
     in the store.
     """
     with store.writing() as conn:
-        row = conn.execute("SELECT id, state, device, threads FROM attempt WHERE uid = ?", (result.uid,)).fetchone()
+        row = conn.execute(
+            "SELECT id, state, device, threads, resumed_from FROM attempt WHERE uid = ?", (result.uid,)
+        ).fetchone()
         if row is None:
             raise HarnessError(f"attempt {result.uid} is not in the store; was another --db used to start it?")
-        number, state, device, threads = row
+        number, state, device, threads, asked = row
         if state not in UNSEEN_END:
             return False
         conn.execute(
@@ -98,7 +100,7 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
             WHERE id = ?""",
             (
                 result.state,
-                result.resumed_from,
+                asked if result.error else result.resumed_from,  # one that failed has not said
                 put_environment(conn, result.environment),
                 result.execution.get("device", device),
                 int(result.execution.get("threads", threads)),
