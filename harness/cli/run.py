@@ -57,6 +57,7 @@ def run() -> None:
 @click.option(
     "--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,crashed,stale,weights."
 )
+@click.option("--from-start", is_flag=True, help="Begin each run at its beginning, not at its checkpoint.")
 @set_option
 @click.option("--fail-fast", is_flag=True, help="Stop after the first run that fails.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
@@ -72,6 +73,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     only: str | None,
     limit: int | None,
     retry: str,
+    from_start: bool,
     overrides: tuple[str, ...],
     fail_fast: bool,
     timeout: float | None,
@@ -104,6 +106,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
         threads=threads,
         limit=limit,
         retry=parse_reasons(retry),
+        from_start=from_start,
         fail_fast=fail_fast,
         timeout_s=timeout,
     )
@@ -290,6 +293,9 @@ def _conclude(summary: "Summary", fmt: str) -> None:
     elif planned.held_by_reason():
         reasons = ",".join(planned.held_by_reason())
         click.echo(f"held runs are left alone; --retry {reasons} runs them", err=True)
+    if summary.hindered and not summary.interrupted:
+        what = "1 run was" if summary.hindered == 1 else f"{summary.hindered} runs were"
+        click.echo(f"{what} interrupted by a failure of disk or permissions; the same command resumes them", err=True)
     _exit(summary)
 
 

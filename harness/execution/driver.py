@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.execution.clock import now
-from harness.execution.damaged import can_be_read
 from harness.execution.intake import take_in
 from harness.execution.interruptions import interruptions
 from harness.execution.libraries import libraries_of
@@ -18,6 +17,7 @@ from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import recover, unknown_results
 from harness.execution.register import check_runnable, register, stored
 from harness.execution.repository import repository_of
+from harness.execution.resuming import resumable, say_what_was_otherwise, with_digest_of_weights
 from harness.spec.attempt import (
     FOR_PEOPLE,
     REQUEST_FILE,
@@ -27,7 +27,7 @@ from harness.spec.attempt import (
     Kind,
     read_progress,
 )
-from harness.spec.errors import in_a_line
+from harness.spec.errors import environment_failure, in_a_line
 from harness.spec.files import atomic_write
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
@@ -89,6 +89,7 @@ class Job:
     exclusive: bool = False
     supersedes: str | None = None
     weights_from: str | None = None
+    or_from: tuple[str, ...] = ()  # attempts to resume from instead, where the checkpoint of the first is damaged
 
 
 class Feed(Protocol):
@@ -180,10 +181,7 @@ def make_job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job
     """Return the attempt that a planned run of one of `studies` asks for."""
     study = next(study for study in studies if study.name == run.study)
     more = {"weights_folder": str(options.artifacts / run.weights_from)} if run.weights_from else {}
-    resume_from = run.resume_from
-    if resume_from and not can_be_read(options.artifacts / resume_from):
-        _log.warning("%s: the checkpoint of attempt %s is damaged: it starts afresh", run.label, resume_from[:8])
-        resume_from = None
+    resume_from = None if options.from_start else run.resume_from
     request = make_request(
         run.kind,
         run.trial,
@@ -196,7 +194,7 @@ def make_job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job
         resume_from=resume_from,
         resume_folder=str(options.artifacts / resume_from) if resume_from else None,
     )
-    return Job(request, supersedes=run.supersedes, weights_from=run.weights_from)
+    return Job(request, supersedes=run.supersedes, weights_from=run.weights_from, or_from=run.or_from)
 
 
 def run_feed(feed: Feed, store: Store, executor: Executor, options: Options, display: Display) -> Summary:
@@ -265,18 +263,25 @@ class _Session:
             job = self.feed.take()
             if job is None:
                 return
-            self._start(job)
+            try:
+                self._start(job)
+            except OSError as error:
+                if not environment_failure(error):
+                    self.obstacle = error
+                    return
+                said = "%s cannot begin (%s): nothing else begins, and what runs ends at a checkpoint"
+                _log.warning(said, job.request.label, error)
+                self.summary.hindered += 1
+                self._stop()
 
     def _start(self, job: Job) -> None:
-        repository = repository_of(job.request.plugin_paths)
-        request = replace(self._placed(job.request), repository=repository.facts if repository else {})
+        request = with_digest_of_weights(self._placed(job.request), self.store, job.weights_from)
+        request = resumable(request, job.or_from)
+        repository = repository_of(request.plugin_paths)
+        request = replace(request, repository=repository.facts if repository else {})
         job = replace(job, request=request)
         folder = Path(request.folder)
-        try:
-            atomic_write(folder / REQUEST_FILE, request.to_json())
-        except OSError as error:
-            self.obstacle = error
-            return
+        atomic_write(folder / REQUEST_FILE, request.to_json())
         start_attempt(
             self.store,
             request,
@@ -315,14 +320,16 @@ class _Session:
             interrupted="pruned" if ended.folder in self.pruned else "interrupted",
         )
         state, result = taken.state, taken.result
-        if request.resume_from and result is not None and result.resumed_from is None and state != "failed":
-            _log.warning("%s: the checkpoint is of other code, threads or device: it started afresh", request.label)
+        if result is not None:
+            say_what_was_otherwise(request, result)
         self.summary.count(state)
+        hindered = state in {"interrupted", "pruned"} and taken.error is not None
+        self.summary.hindered += hindered
         self.display.ended(request.label, state, result, _with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
         if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so
             self.summary.edited = True
-        if self.summary.edited or (state in FAILED and self.options.fail_fast):
+        if self.summary.edited or ((hindered or state in FAILED) and self.options.fail_fast):
             self._stop()
 
     def _stop(self) -> None:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from harness.execution.processes import adopt_orphans, descendants, memory_kills
 from harness.spec.attempt import CRASHED, OUTPUT_FILE, State
-from harness.spec.errors import in_a_line
+from harness.spec.errors import environment_failure, in_a_line
 
 if TYPE_CHECKING:
     Link = connection.Connection[bytes, bytes]
@@ -219,7 +219,8 @@ def _work(folder: Path, threads: int, environment: Mapping[str, str], says: int,
         run_attempt(folder)
     except BaseException as error:  # noqa: BLE001 - the last border of an attempt: its request, its result, its files
         traceback.print_exc()
-        told = Told("failed", in_a_line(error), type(error).__name__)
+        state: State = "interrupted" if environment_failure(error) else "failed"
+        told = Told(state, in_a_line(error), type(error).__name__)
     with suppress(OSError):  # of a pipe that the attempt has closed
         os.write(says, told.to_json())
 

@@ -1,7 +1,8 @@
 """Taking what an attempt left in its folder into the store: by the driver when it ends, by the next one after a crash.
 
-A result may be anything: it comes from a worker that may have died, and from a person's own function. One that cannot
-be read, or that the tables do not accept, is that attempt's failure, and stops nothing else.
+A result may be anything: it comes from a worker that may have died, and from a person's own function. One that the
+tables do not accept is that attempt's failure; one that is not what was written (a damaged file, or a curve without all
+of its points) is lost, so that the run is made again. Neither stops anything else.
 """
 
 import logging
@@ -11,7 +12,7 @@ from pathlib import Path
 from harness.execution.clock import now
 from harness.execution.tidy import tidy
 from harness.spec.attempt import ENDED_WELL, AttemptResult, State, read_result
-from harness.spec.errors import in_a_line
+from harness.spec.errors import DamagedError, in_a_line
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
 from harness.store.writer import end_attempt, finish_attempt
@@ -43,14 +44,18 @@ def take_in(
 
     `kind` is that of an error without a result, by default its state, and `interrupted` what an interruption is called.
     Of an attempt that ended well, what only helped it on is removed (`tidy`). A result that cannot be stored ends the
-    attempt as failed; one that cannot be read now leaves it lost, and a later driver takes it in. What lies in the
-    store's way (a full disk, a lock) is raised.
+    attempt as failed; a damaged one, or one that cannot be read now, leaves it lost. What lies in the store's way (a
+    full disk, a lock) is raised.
     """
     try:
         result = read_result(folder)
     except OSError as error:
         words = f"its result cannot be read: {in_a_line(error)}"
         end_attempt(store, uid, "lost", type(error).__name__, words, now())
+        return Taken("lost", words)
+    except DamagedError as error:
+        words = f"its result is damaged: {error}"
+        end_attempt(store, uid, "lost", "lost", words, now())
         return Taken("lost", words)
     except _UNREADABLE as error:
         return _refused(store, uid, error)

@@ -30,6 +30,7 @@ class Options:
     threads: int | None = None
     limit: int | None = None
     retry: frozenset[str] = frozenset()
+    from_start: bool = False  # leave checkpoints alone: every run begins at its beginning
     fail_fast: bool = False
     timeout_s: float | None = None
 
@@ -51,6 +52,7 @@ class Summary:
     ended: dict[str, int] = field(default_factory=dict)  # attempts of this call by state
     interrupted: bool = False
     edited: bool = False  # whether it ended early, because code was edited since it was planned
+    hindered: int = 0  # attempts that a full disk or another failure of the environment has interrupted
 
     def count(self, state: str) -> None:
         """Count an attempt that ended."""
@@ -58,9 +60,13 @@ class Summary:
 
     @property
     def failed(self) -> bool:
-        """Whether something failed now, or is held for having failed before."""
+        """Whether something failed or was hindered now, or is held for having failed before."""
         held = self.plan.held_by_reason()
-        return any(self.ended.get(state) for state in FAILED) or any(held.get(state) for state in HELD_FOR_FAILING)
+        return (
+            self.hindered > 0
+            or any(self.ended.get(state) for state in FAILED)
+            or any(held.get(state) for state in HELD_FOR_FAILING)
+        )
 
 
 class Display(Protocol):

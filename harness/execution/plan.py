@@ -2,7 +2,7 @@
 
 Left: runs without an accepted attempt whose last attempt is none, interrupted, lost or pruned (a search leaves alone
 what it has pruned, a study goes on with it), and evaluations that the accepted attempt lacks while its weights are
-here. Held until named in --retry: failed, oom, timeout (which then goes on from its checkpoint), crashed (its worker
+here. Held until named in --retry: failed, oom, timeout (which then resume from their checkpoint), crashed (its worker
 process died twice in a row, the second time no further than the first), stale (done with code that has changed since
 and is not shown to give the same bits), weights (an evaluation whose weights are not here).
 """
@@ -25,7 +25,7 @@ from harness.spec.attempt import (
     read_curve,
 )
 from harness.spec.code import attempt_digest
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import DamagedError, HarnessError, did_you_mean
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
 from harness.store.records import AttemptRecord, Snapshot
@@ -36,7 +36,8 @@ HELD_STATES: frozenset[str] = frozenset({"failed", "oom", "timeout"})
 """States of a run's last attempt for which it is held."""
 HELD_FOR_FAILING = HELD_STATES | {"crashed"}
 _LEFT = frozenset({"interrupted", "lost", "pruned"})
-_GONE_ON_WITH = _LEFT | {"timeout"}
+_RESUMED = _LEFT | HELD_STATES
+_RESUMED_IF_STALE = _LEFT | {"timeout"}  # what failed on the way to a new result begins anew with it
 
 
 def held_reasons(words: Iterable[str], said: str) -> frozenset[str]:
@@ -59,7 +60,8 @@ class PlannedRun:
     reason: Held | None = None  # why it is held, or was until it was named in --retry
     kind: Literal["train", "evaluate"] = "train"
     evaluations: tuple[EvaluationSpec, ...] = ()
-    resume_from: str | None = None  # the attempt to go on from
+    resume_from: str | None = None  # the attempt to resume from
+    or_from: tuple[str, ...] = ()  # attempts that left older checkpoints, the newest first: for when its is damaged
     supersedes: str | None = None
     weights_from: str | None = None
 
@@ -128,14 +130,14 @@ def _decide(base: PlannedRun, attempts: Sequence[AttemptRecord], artifacts: Path
     last = trained[-1] if trained else None
     if last is None:
         return _train(base)
-    resume = _with_checkpoint(trained, artifacts)
+    resumed = _resuming(base, trained, artifacts, _RESUMED)
     if _crashes_again(trained, artifacts):
-        return _held(base, "crashed", retry, resume_from=resume)
+        return _held(resumed, "crashed", retry)
     if last.state in _LEFT:
-        return _train(base, resume_from=resume)
+        return _train(resumed)
     if last.state in HELD_STATES:
         reason: Held = last.state  # type: ignore[assignment]
-        return _held(base, reason, retry, resume_from=resume)
+        return _held(resumed, reason, retry)
     return _train(base)
 
 
@@ -174,21 +176,8 @@ def _resumed_superseding(
 ) -> PlannedRun:
     """Hold a run, or, named in --retry, train it anew in place of what is accepted."""
     newer = [a for a in attempts if a.kind == "train" and a.supersedes == accepted.uid]
-    resume = _with_checkpoint(newer, artifacts)
-    return _held(base, reason, retry, supersedes=accepted.uid, resume_from=resume)
-
-
-def _with_checkpoint(trained: Sequence[AttemptRecord], artifacts: Path) -> str | None:
-    """Return the attempt to go on from: the newest that left a checkpoint, of those that ended last without an end.
-
-    An attempt that died before it wrote one does not hide the checkpoint of that before it.
-    """
-    for attempt in reversed(trained):
-        if attempt.state not in _GONE_ON_WITH:
-            return None
-        if has_checkpoint(artifacts / attempt.uid):
-            return attempt.uid
-    return None
+    resumed = _resuming(base, newer, artifacts, _RESUMED_IF_STALE if reason == "stale" else _RESUMED)
+    return _held(replace(resumed, supersedes=accepted.uid), reason, retry)
 
 
 _MOST_CRASHES = 5  # in a row, of a run whose checkpoints alone say that it gets further
@@ -214,7 +203,7 @@ def _last_step(folder: Path) -> int:
     """Return the last step of an attempt's curve; -1 if it has none that can be read."""
     try:
         return max((point.step for point in read_curve(folder / CURVE_FILE)), default=-1)
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, DamagedError):
         return -1
 
 
@@ -231,25 +220,28 @@ def _wrote_checkpoint(folder: Path) -> bool:
         return False
 
 
-def _held(
-    base: PlannedRun,
-    reason: Held,
-    retry: Collection[str],
-    *,
-    supersedes: str | None = None,
-    resume_from: str | None = None,
+def _resuming(
+    base: PlannedRun, trained: Sequence[AttemptRecord], artifacts: Path, states: Collection[str]
 ) -> PlannedRun:
+    """Let a run resume from the newest attempt that left a checkpoint, of the last ones that are in some states.
+
+    An attempt that died before it wrote one does not hide the checkpoint of that before it; one that began afresh does.
+    """
+    left: list[str] = []
+    for attempt in takewhile(lambda attempt: attempt.state in states, reversed(trained)):
+        if has_checkpoint(artifacts / attempt.uid):
+            left.append(attempt.uid)
+        if attempt.resumed_from is None:
+            break
+    return replace(base, resume_from=next(iter(left), None), or_from=tuple(left[1:]))
+
+
+def _held(run: PlannedRun, reason: Held, retry: Collection[str]) -> PlannedRun:
+    """Hold a run, unless its reason is named in --retry."""
     if reason in retry:
-        return replace(
-            base,
-            status="left",
-            reason=reason,
-            evaluations=base.trial.evaluations,
-            supersedes=supersedes,
-            resume_from=resume_from,
-        )
-    return replace(base, status="held", reason=reason)
+        return replace(_train(run), reason=reason)
+    return replace(run, status="held", reason=reason, resume_from=None, or_from=(), supersedes=None)
 
 
-def _train(base: PlannedRun, resume_from: str | None = None) -> PlannedRun:
-    return replace(base, status="left", evaluations=base.trial.evaluations, resume_from=resume_from)
+def _train(run: PlannedRun) -> PlannedRun:
+    return replace(run, status="left", evaluations=run.trial.evaluations)

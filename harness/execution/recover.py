@@ -16,6 +16,7 @@ from harness.store.queries import in_state
 from harness.store.writer import UNSEEN_END, finish_attempt, start_attempt
 
 _log = logging.getLogger(__name__)
+_DIED = "its driver or worker died"
 _PATIENCE_S = 30.0  # a worker ends within a second of its driver; a checkpoint under way may take longer
 
 
@@ -31,10 +32,12 @@ def recover(store: Store, artifacts: Path) -> int:
         deadline = time.monotonic() + _PATIENCE_S
         while is_held(folder / LOCK_FILE) and time.monotonic() < deadline:
             time.sleep(0.1)
-        taken = take_in(store, attempt.uid, folder, without=("lost", "its driver or worker died"))
+        taken = take_in(store, attempt.uid, folder, without=("lost", _DIED))
         if taken.result is not None:
             _log.info("took in %s, which ended %s after its driver", attempt.uid, taken.state)
-        elif taken.state == "failed" and attempt.state == "running":
+            for note in taken.result.notes:
+                _log.warning("attempt %s, which ended after its driver: %s", attempt.uid, note)
+        elif taken.error != _DIED and attempt.state == "running":
             _log.warning("attempt %s, which ended after its driver: %s", attempt.uid, taken.error)
     return len(found)
 

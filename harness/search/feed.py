@@ -18,6 +18,7 @@ from harness.search.proposals import Proposal, Proposals
 from harness.search.space import Placement
 from harness.spec.attempt import CURVE_FILE, ENDED_WELL, read_curve
 from harness.spec.checks import FieldError
+from harness.spec.errors import DamagedError
 
 REPEATS = 100
 """A sampler that proposes so many known placements one after another has nothing new to say.
@@ -84,7 +85,7 @@ class SearchFeed:
         if first and (search.of_arguments or progress.get("epoch", 0) > opened.proposal.reported):
             try:
                 points = read_curve(Path(job.request.folder) / CURVE_FILE)
-            except (OSError, ValueError, TypeError, RecursionError):  # what is no curve ends its attempt, and no other
+            except (OSError, DamagedError):  # which is said when the attempt has ended
                 return False
             epochs = epochs_of(search.space.trial(opened.placement), search.objectives[0], points)
             prune = self.proposals.report(opened.proposal, epochs)

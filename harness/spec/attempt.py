@@ -6,12 +6,16 @@ Both are plain data that go through JSON, so that an attempt needs neither the s
 import base64
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
+from zlib import crc32
 
 from harness.spec.datasets import DatasetDeclaration
+from harness.spec.errors import DamagedError
+from harness.spec.sealed import seal, unseal
 
 Kind = Literal["train", "evaluate", "timing", "check"]
 State = Literal["running", "done", "nan", "failed", "oom", "timeout", "pruned", "interrupted", "lost"]
@@ -23,6 +27,7 @@ Flag = Literal["ok", "nan", "inf", "-inf"]
 REQUEST_FILE, RESULT_FILE, CURVE_FILE = "request.json", "result.json", "curve.jsonl"
 CHECKPOINT_FILE, WEIGHTS_FILE, LOG_FILE = "checkpoint.pt", "weights.pt", "log.txt"
 CHECKPOINT_FOLDER = "checkpoint"  # of a person's own function, which keeps there what it likes
+MARK_FILE = "mark.json"  # of such a function: the checksums of what it keeps (harness.spec.checkpoints)
 LOCK_FILE, STOP_FILE, PROGRESS_FILE = "lock", "stop", "progress.json"
 OUTPUT_FILE = "output.txt"  # all that the attempt and its children print; not there if they print nothing
 FOR_PEOPLE = {"trace": LOG_FILE, "output": OUTPUT_FILE}
@@ -181,31 +186,65 @@ class AttemptResult:
     measures: tuple[Measure, ...] = ()
     samples: tuple[Sample, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    notes: tuple[str, ...] = ()  # for people: what was done otherwise than they would expect
 
     def to_json(self) -> str:
-        """Return the result without its curve, which lies beside it, as one JSON text."""
+        """Return the result as one JSON text with a checksum; its curve lies beside it, and is counted."""
         raw = asdict(self)
-        del raw["curve"]
+        raw["curve"] = len(self.curve) if self.error is None else None  # else it may be of any length
         raw["samples"] = [{**s, "packed": base64.b64encode(s["packed"]).decode()} for s in raw["samples"]]
-        return json.dumps(raw, allow_nan=False)
+        return seal(raw)
 
     @classmethod
     def from_json(cls, text: str, curve: tuple[Point, ...] = ()) -> Self:
-        """Invert `to_json`; `curve` is what `read_curve` gave."""
-        raw = json.loads(text)
+        """Invert `to_json`; `curve` is what `read_curve` gave.
+
+        Raises DamagedError where the text, or the number of the points, is not what was written.
+        """
+        raw = unseal(text, required=False)  # results of earlier versions have no checksum
+        counted = raw.pop("curve", len(curve))
+        if counted not in {None, len(curve)}:
+            raise DamagedError(f"its curve has {len(curve)} of {counted} points")
+        raw["notes"] = tuple(raw.get("notes", ()))
         for name, kind in (("results", ResultValue), ("measures", Measure), ("artifacts", Artifact)):
             raw[name] = tuple(kind(**item) for item in raw[name])
         raw["samples"] = tuple(Sample(**{**s, "packed": base64.b64decode(s["packed"])}) for s in raw["samples"])
         return cls(**raw, curve=curve)
 
 
+_WHOLE_LINE = re.compile(rb'"crc32": \d+\}.')  # with something else where the line ends
+
+
+def curve_line(point: Point) -> str:
+    """Return the line of a curve file that holds a point, with the point's checksum."""
+    text = json.dumps(asdict(point), allow_nan=False)
+    return f'{text[:-1]}, "crc32": {crc32(text.encode())}}}\n'
+
+
 def read_curve(path: Path) -> tuple[Point, ...]:
-    """Read a curve file; a last line that was cut off by a crash is left out."""
+    """Read a curve file; a last line that was cut off by a crash is left out.
+
+    Raises DamagedError where another line is not what was written; lines of earlier versions have no checksum.
+    """
     if not path.exists():
         return ()
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1].split(b"\n")
-    return tuple(Point(**json.loads(line)) for line in whole if line)
+    *lines, rest = path.read_bytes().split(b"\n")
+    if _WHOLE_LINE.search(rest):
+        raise DamagedError(f"line {path.name}:{len(lines) + 1} is not what was written: its end differs")
+    return tuple(_point(line, f"{path.name}:{number}") for number, line in enumerate(lines, 1) if line)
+
+
+def _point(line: bytes, where: str) -> Point:
+    try:
+        fields = json.loads(line)
+        checksum = fields.pop("crc32", None)
+        point = Point(**fields)
+        right = crc32(json.dumps(asdict(point), allow_nan=False).encode())
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"line {where} is not a point of a curve") from error
+    if checksum not in {None, right}:
+        raise DamagedError(f"line {where} is not what was written: its checksum differs")
+    return point
 
 
 _PROGRESS_BYTES = 1 << 16  # far more than a worker ever writes there
@@ -244,15 +283,21 @@ def _is_number(value: Any) -> bool:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Return whether an attempt left in its folder what another can go on from."""
+    """Return whether an attempt left in its folder what another can resume from."""
     own = folder / CHECKPOINT_FOLDER
     kept = own.is_dir() and any(not path.name.startswith(".") for path in own.iterdir())
     return kept or (folder / CHECKPOINT_FILE).exists()
 
 
 def read_result(folder: Path) -> AttemptResult | None:
-    """Return the result that lies in an attempt's folder, or None while there is none."""
+    """Return the result that lies in an attempt's folder, or None while there is none.
+
+    Raises DamagedError where it, or the curve beside it, is not what was written.
+    """
     path = folder / RESULT_FILE
     if not path.exists():
         return None
-    return AttemptResult.from_json(path.read_text(encoding="utf-8"), read_curve(folder / CURVE_FILE))
+    try:
+        return AttemptResult.from_json(path.read_text(encoding="utf-8"), read_curve(folder / CURVE_FILE))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedError(f"it is not a result ({type(error).__name__}: {error})") from error

@@ -1,5 +1,7 @@
 """What a person is told when something that she wrote cannot be used: one line with what, where and what to do."""
 
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -16,6 +18,31 @@ class SpecError(HarnessError):
         place = "" if file is None else f"{file}:{line}: " if line is not None else f"{file}: "
         super().__init__(f"{place}{message}")
         self.message = message
+
+
+class DamagedError(HarnessError):
+    """A file that is not what was written: bits flipped, cut off, overwritten."""
+
+
+_OF_THE_ENVIRONMENT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
+_WORDS = tuple(os.strerror(number) for number in sorted(_OF_THE_ENVIRONMENT))
+_HALF_WRITTEN = ("inline_container.cc", "unexpected pos"), ("PytorchStreamWriter", "failed writing")
+"""What torch says, without a number, when it cannot write a file to its end."""
+
+
+def environment_failure(error: BaseException) -> bool:
+    """Return whether a full or read-only disk, a quota, a permission or a failing device is at fault, not the code.
+
+    A library may replace the system's error by its own, or leave out its number.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _OF_THE_ENVIRONMENT
+    if not isinstance(error, OSError | RuntimeError | HarnessError):
+        return False
+    said = "" if isinstance(error, HarnessError) else str(error)
+    if any(all(part in said for part in parts) for parts in _HALF_WRITTEN) or any(word in said for word in _WORDS):
+        return True
+    return error.__cause__ is not None and environment_failure(error.__cause__)
 
 
 @contextmanager

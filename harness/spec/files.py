@@ -5,17 +5,18 @@ Nobody ever reads half of one.
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 
 @contextmanager
-def atomic_open(path: Path) -> Iterator[IO[bytes]]:
+def atomic_open(path: Path, *, before: Callable[[Path], None] | None = None) -> Iterator[IO[bytes]]:
     """Give a binary file that takes the name `path` when the block ends well, and else leaves nothing.
 
-    The folder is made where it is missing. Raises OSError as `open` does, with `path` as its file's name.
+    `before` is called with the written file, which still has its temporary name: to note down what it holds. The folder
+    is made where it is missing. Raises OSError as `open` does, with `path` as its file's name.
     """
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,6 +28,8 @@ def atomic_open(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if before is not None:
+            before(temporary)
         with _named(path, temporary):
             temporary.replace(path)
     except BaseException:

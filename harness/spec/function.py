@@ -13,6 +13,7 @@ code. What it returns is one evaluation, the same of all functions: the harness 
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -140,30 +141,53 @@ def _metrics(metrics: Any) -> dict[str, Direction]:
     if not isinstance(metrics, Mapping) or not metrics:
         raise FieldError(("metrics",), f"'metrics' is written {{NAME: maximize or minimize}}, not {metrics!r}")
     for name, direction in metrics.items():
-        if not isinstance(name, str) or not name.isidentifier():
-            raise FieldError(("metrics",), f"a metric has a name of letters, digits and _, not {name!r}")
+        if not isinstance(name, str) or not name.isprintable() or not name or name != name.strip():
+            raise FieldError(("metrics",), f"a metric has a name in one line without spaces around it, not {name!r}")
         if direction not in get_args(Direction):
             near = did_you_mean(str(direction), get_args(Direction))
             raise FieldError(("metrics", name), f"'{name}' is to maximize or to minimize, not {direction!r}{near}")
     return dict(metrics)
 
 
-def returned_metrics(returned: Any, metrics: Mapping[str, Direction]) -> dict[str, float]:
-    """Return what a function returned as numbers. Raises HarnessError where a declared metric is not among it."""
+def returned_metrics(returned: Any, metrics: Mapping[str, Direction]) -> tuple[dict[str, float], list[str]]:
+    """Return what a function returned as numbers, and what is to be said of those that are none.
+
+    None is NaN. What is neither a number nor a declared metric is left out: a run is not lost for it. Raises
+    HarnessError where a declared metric is missing or is not a number.
+    """
     if not isinstance(returned, Mapping):
         raise HarnessError(f"the function returned {_kind(returned)}, not its metrics: return {{'accuracy': 0.93}}")
     if missing := [name for name in metrics if name not in returned]:
         near = did_you_mean(missing[0], [str(name) for name in returned])
         raise HarnessError(f"the function did not return the metric '{missing[0]}'{near}")
     numbers: dict[str, float] = {}
+    notes: list[str] = []
     for name, value in returned.items():
         try:
-            if isinstance(value, str | bytes):  # which float() would read
-                raise TypeError
-            numbers[str(name)] = float(value)
-        except (TypeError, ValueError):
-            raise HarnessError(f"the function returned {_kind(value)} for '{name}': a number is wanted") from None
-    return numbers
+            numbers[str(name)] = as_number(name, value, "the function returned")
+        except HarnessError as error:
+            if name in metrics:
+                raise
+            notes.append(f"{error}; it is left out")
+            continue
+        if value is None:
+            notes.append(f"the function returned nothing for '{name}': it is stored as NaN")
+    return numbers, notes
+
+
+def as_number(name: str, value: Any, said: str) -> float:
+    """Return what a function gave for a metric as a number, None as NaN.
+
+    Raises HarnessError, which begins with `said`, for anything else.
+    """
+    if value is None:
+        return math.nan
+    try:
+        if isinstance(value, str | bytes):  # which float() would read
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: torch's, of a tensor with several values
+        raise HarnessError(f"{said} {_kind(value)} for '{name}': a number is wanted") from None
 
 
 def _kind(value: object) -> str:

@@ -1,10 +1,9 @@
-"""Whether a store is whole: SQLite's own checks, keys and digests made anew, references, and artifacts on disk.
+"""Whether a store is whole: SQLite's own checks, keys and digests made anew, references, artifacts and checkpoints.
 
 A fault is one line. What lies elsewhere is none: an artifact of another machine's attempt, weights that were cleared
 away, an attempt that is named but was never published.
 """
 
-import hashlib
 import json
 import re
 import sqlite3
@@ -12,8 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.spec.errors import HarnessError, shortened
+from harness.spec.attempt import LOCK_FILE, has_checkpoint
+from harness.spec.checkpoints import UncheckedError, check_checkpoint
+from harness.spec.errors import DamagedError, HarnessError, shortened
+from harness.spec.filelock import is_held
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
+from harness.spec.sealed import sha256_of
 from harness.store.artifact_files import places
 from harness.store.connection import Store, open_memory, open_reader
 from harness.store.merge import files_of, merge_jsonl, open_results
@@ -84,6 +87,8 @@ def _verify_store(store: Store, path: Path, found: Verified) -> None:
     found.trials += _count(conn, "SELECT count(*) FROM trial")
     found.attempts += _count(conn, "SELECT count(*) FROM attempt")
     _verify_artifacts(store, path, found)
+    if path.suffix != ".jsonl":
+        _verify_checkpoints(conn, path, found)
 
 
 _UNREADABLE = (sqlite3.DatabaseError, ValueError, TypeError, AttributeError, RecursionError)
@@ -272,20 +277,29 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
         found.files += bool(here)
         found.elsewhere += not here
         for place in here:
-            if place.stat().st_size != artifact.bytes or _sha(place) != artifact.sha256:
+            if place.stat().st_size != artifact.bytes or sha256_of(place) != artifact.sha256:
                 found.faults.append(f"{place}: is not what attempt {uid} left: its SHA-256 differs")
+
+
+def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
+    """Read what attempts left to resume from; what an earlier version wrote has nothing to be compared with."""
+    for (uid,) in conn.execute("SELECT uid FROM attempt ORDER BY uid"):
+        folder = path.resolve().parent / "artifacts" / uid
+        if not has_checkpoint(folder) or is_held(folder / LOCK_FILE):
+            continue
+        try:
+            check_checkpoint(folder)
+        except UncheckedError:
+            continue
+        except DamagedError as error:
+            found.faults.append(f"{folder}: what attempt {uid} left to resume from is damaged: {error}")
 
 
 def _misnamed(folder: Path) -> Iterator[str]:
     """Yield a line for each published artifact that is not what its name says."""
     for path in sorted(folder.glob("*")):
-        if path.is_file() and _SHA_NAME.fullmatch(path.stem) and _sha(path) != path.stem:
+        if path.is_file() and _SHA_NAME.fullmatch(path.stem) and sha256_of(path) != path.stem:
             yield f"{path}: its SHA-256 is not its name"
-
-
-def _sha(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _count(conn: sqlite3.Connection, query: str) -> int:

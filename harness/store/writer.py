@@ -91,7 +91,7 @@ def start_attempt(
         put_attempt(conn, {**row, "run_id": run, "ordered": ordered})
 
 
-_BEGUN = "SELECT id, state, device, threads, started, ordered FROM attempt WHERE uid = ?"
+_BEGUN = "SELECT id, state, device, threads, started, ordered, resumed_from FROM attempt WHERE uid = ?"
 
 
 def finish_attempt(store: Store, result: AttemptResult) -> bool:
@@ -105,12 +105,12 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
         found = conn.execute(_BEGUN, (result.uid,)).fetchone()
         if found is None:
             raise HarnessError(f"attempt {result.uid} is not in the store; was another --db used to start it?")
-        number, state, device, threads, started, ordered = found
+        number, state, device, threads, started, ordered, asked = found
         if state not in UNSEEN_END:
             return False
         row = {
             "state": result.state,
-            "resumed_from": result.resumed_from,
+            "resumed_from": asked if result.error else result.resumed_from,  # one that failed has not said
             "env_id": put_environment(conn, result.environment),
             "device": result.execution.get("device", device),
             "threads": int(result.execution.get("threads", threads)),

@@ -21,6 +21,7 @@ from harness.spec.attempt import (
     ENDED_WELL,
     LOCK_FILE,
     LOG_FILE,
+    MARK_FILE,
     REQUEST_FILE,
     RESULT_FILE,
     AttemptRequest,
@@ -28,7 +29,7 @@ from harness.spec.attempt import (
     State,
 )
 from harness.spec.code import attempt_digest
-from harness.spec.errors import HarnessError, in_a_line
+from harness.spec.errors import HarnessError, environment_failure, in_a_line
 from harness.spec.filelock import hold
 from harness.spec.files import atomic_write
 from harness.training.environment import environment
@@ -42,7 +43,8 @@ def run_attempt(folder: Path) -> str:
         result = _attempt(request)
         atomic_write(folder / RESULT_FILE, result.to_json())
         if result.state in ENDED_WELL:  # not before: a crash between the two would lose the run
-            (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+            for name in (CHECKPOINT_FILE, MARK_FILE):
+                (folder / name).unlink(missing_ok=True)
             shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
         return result.state
 
@@ -76,6 +78,7 @@ def _attempt(request: AttemptRequest) -> AttemptResult:
         measures=outcome.measures,
         samples=outcome.samples,
         artifacts=outcome.artifacts,
+        notes=outcome.notes,
     )
 
 
@@ -91,7 +94,9 @@ def _made(request: AttemptRequest) -> Outcome:
 
 
 def _failure(error: BaseException) -> State:
-    """Tell running out of memory from every other failure."""
+    """Tell a failure of the environment, which may end by itself, and running out of memory from every other."""
+    if environment_failure(error):
+        return "interrupted"
     of_torch = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
     out_of_memory = isinstance(error, MemoryError | of_torch)
     if isinstance(error, RuntimeError) and not isinstance(error, HarnessError):

@@ -1,4 +1,4 @@
-"""Checkpoints: all that an attempt needs to go on as if it had never stopped, written whole."""
+"""Checkpoints: all that an attempt needs to go on as if it had never stopped, written whole and with a checksum."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from harness.spec.attempt import AttemptRequest, Point
+from harness.spec.checkpoints import check_file, sealed_open
 from harness.spec.code import attempt_digest
-from harness.spec.files import atomic_open
-from harness.training.environment import device_name
+from harness.training.environment import device_name, library_versions
 
 
 @dataclass
@@ -54,12 +54,12 @@ def compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]:
         "compile": execution.compile,
         "capture": execution.capture,
         "deterministic": execution.deterministic,
-        "torch": str(torch.__version__),
+        "libraries": dict(library_versions()),
     }
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically, with its checksum."""
     state = {
         **{field: getattr(checkpoint, field) for field in ("torch_rng", "cuda_rng")},
         "model": dict(checkpoint.model),
@@ -68,15 +68,21 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "curve": [asdict(point) for point in checkpoint.curve],
         "compatible": dict(checkpoint.compatible),
     }
-    with atomic_open(path) as file:
+    with sealed_open(path) as file:
         torch.save(state, file)
 
 
-def load_checkpoint(path: Path) -> Checkpoint | None:
-    """Read a checkpoint onto the CPU, or return None where there is none."""
+def load_checkpoint(path: Path, wanted: Mapping[str, Any] | None = None) -> Checkpoint | None:
+    """Read a checkpoint onto the CPU; None if there is none, or it is not `compatible` with what is wanted.
+
+    Raises DamagedError where it is not what was written.
+    """
     if not path.exists():
         return None
+    check_file(path)
     state = torch.load(path, map_location="cpu", weights_only=True)
+    if wanted is not None and state["compatible"] != wanted:
+        return None
     state["progress"] = Progress(**state["progress"])
     state["curve"] = tuple(Point(**point) for point in state["curve"])
     return Checkpoint(**state)

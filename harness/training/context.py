@@ -4,25 +4,41 @@ Any framework may train inside it: nothing here asks for torch but `generator`.
 """
 
 import json
+import operator
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol, SupportsFloat, SupportsIndex
 
-from harness.spec.attempt import CHECKPOINT_FOLDER, CURVE_FILE, Artifact, AttemptRequest, has_checkpoint, read_curve
-from harness.spec.errors import HarnessError
-from harness.spec.files import atomic_open, atomic_write
+from harness.spec.attempt import (
+    CHECKPOINT_FOLDER,
+    CURVE_FILE,
+    MARK_FILE,
+    Artifact,
+    AttemptRequest,
+    Point,
+    has_checkpoint,
+    read_curve,
+)
+from harness.spec.checkpoints import Mark, Saved, check_folder, take_over
+from harness.spec.errors import DamagedError, HarnessError
+from harness.spec.files import atomic_open
+from harness.spec.function import as_number
+from harness.spec.sealed import copy_hashed, sha256_of
 from harness.training.curve import Curve
 from harness.training.libraries import stream_seed
-from harness.training.outcome import artifact
 from harness.training.tell import FunctionTeller
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-_MARK = ".compatible.json"  # in the checkpoint folder: what must be equal for another attempt to go on with it
+_LAST_STEP = 2**63 - 1  # the largest whole number that the store holds
+_NOT_IN_A_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f\ud800-\udfff]')
 
 
 class Stop(Protocol):
@@ -51,7 +67,7 @@ class Context:
         self.resumed_from: str | None = None
         self._folder = Path(request.folder)
         self._stop, self._compatible = stop, compatible
-        self._saved: dict[str, Artifact] = {}
+        self.notes: list[str] = []
         self._teller = FunctionTeller(self._folder)
         self._curve = self._take_over(request)
 
@@ -71,19 +87,19 @@ class Context:
 
         return stream(self.seed, *purpose)
 
-    def report(self, step: int, *, split: str = "returned", **metrics: float) -> None:
-        """Add points to the run's curves; reported again, after going on from a checkpoint, a step is replaced.
+    def report(self, step: SupportsIndex, *, split: str = "returned", **metrics: SupportsFloat | None) -> None:
+        """Add points to the run's curves; reported again, after it resumed from a checkpoint, a step is replaced.
 
         Args:
-            step: from 0, of whatever the function counts.
+            step: from 0, of whatever the function counts; any whole number, NumPy's and torch's among them.
             split: what the metrics were measured on, e.g. "train".
-            metrics: numbers by name.
+            metrics: numbers by name; None is stored as NaN.
         """
-        if isinstance(step, bool) or not isinstance(step, int) or step < 0:
-            raise HarnessError(f"report takes a step, a whole number from 0, not {step!r}")
-        for name, value in metrics.items():
-            self._curve.add(split, name, step, float(value))
-        self._teller.tell(step, metrics)
+        number = _step(step)
+        values = {name: as_number(name, value, "report was given") for name, value in metrics.items()}
+        for name, value in values.items():
+            self._curve.add(split, name, number, value)
+        self._teller.tell(number, values)
 
     def should_stop(self) -> bool:
         """Return whether to write a checkpoint and return at once, with None: the next call goes on from there."""
@@ -93,71 +109,135 @@ class Context:
     def checkpoints(self) -> Path:
         """The folder for checkpoints, whatever their form. A run that was stopped or killed finds it as it left it."""
         folder = self._folder / CHECKPOINT_FOLDER
-        if not (folder / _MARK).exists():
-            folder.mkdir(exist_ok=True)
-            atomic_write(folder / _MARK, json.dumps(dict(self._compatible), sort_keys=True))
+        folder.mkdir(exist_ok=True)
+        self._mark_curve()
         return folder
 
     @contextmanager
     def checkpoint(self, name: str) -> Iterator[IO[bytes]]:
         """Give a binary file in the folder for checkpoints, which is there under its name whole or not at all.
 
-        Raises HarnessError for a name that leads out of it.
+        Its checksum is written with it: damaged, it is not resumed from. Raises HarnessError for a name that leads out
+        of the folder.
         """
-        if not (self.checkpoints / name).resolve().is_relative_to(self.checkpoints.resolve()):
+        folder = self.checkpoints
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
             raise HarnessError(f"checkpoint takes the name of a file in the folder for checkpoints, not '{name}'")
-        with atomic_open(self.checkpoints / name) as file:
+
+        def note(written: Path) -> None:
+            self._mark_curve().with_file(path.relative_to(folder).as_posix(), sha256_of(written)).write(self._folder)
+
+        with atomic_open(path, before=note) as file:
             yield file
 
     def resume(self) -> Path | None:
         """Return the folder for checkpoints where an earlier attempt at this run left some, else None.
 
-        What was left by other code, on another device or with other threads counts as nothing.
+        What was left by other code, on another device or with other threads counts as nothing, and so does what is not
+        as it was written.
         """
         return self.checkpoints if self.resumed_from else None
 
     def save(self, kind: str, path: str | Path) -> None:
-        """Keep a file with the run, e.g. `context.save("weights", "model.pt")`; one from elsewhere is copied.
+        """Keep a copy of a file with the run, e.g. `context.save("weights", "model.pt")`.
 
-        Raises HarnessError where there is no such file.
+        It is copied at once. Saved again from the same place, it replaces what was saved before; another file of the
+        same kind and name stands beside it. Raises HarnessError where there is no such file.
         """
         source = Path(path)
+        if not isinstance(kind, str) or not kind:
+            raise HarnessError(f"save takes what kind of file it is, a word, not {kind!r}")
         if not source.is_file():
             raise HarnessError(f"there is no file {source} to save as '{kind}'")
-        if not source.resolve().is_relative_to(self._folder.resolve()):
-            copy = self._folder / "files" / source.name
-            with atomic_open(copy) as target, source.open("rb") as content:
-                shutil.copyfileobj(content, target)
-            source = copy
-        found = artifact(kind, source.resolve(), self._folder.resolve())
-        self._saved[found.path] = found
+        origin, known = str(source.resolve()), sha256_of(source)
+        alike = [saved for saved in self._mark().saved if saved.artifact.kind == kind]
+        if any(s.artifact.sha256 == known and Path(s.source).name == source.name for s in alike):
+            return  # as when a run that resumed saves it again
+        before = next((saved.artifact for saved in alike if saved.source == origin), None)
+        place = before.path if before else self._free_place(kind, source.name)
 
-    def finish(self) -> tuple[Curve, tuple[Artifact, ...]]:
-        """Make all that was said durable, and return it."""
+        def note(was: str | None) -> None:
+            kept = Saved(Artifact(kind, place, digest, size), origin, was)
+            self._mark().with_saved(kept).write(self._folder)
+
+        def note_replaced(_: Path) -> None:
+            if before:  # one of the two is there, whenever the machine stops
+                note(before.sha256)
+
+        with source.open("rb") as content, atomic_open(self._folder / place, before=note_replaced) as target:
+            digest, size = copy_hashed(content, target)
+        note(None)
+
+    def finish(self, *, stopped: bool) -> tuple[tuple[Point, ...], tuple[Artifact, ...]]:
+        """Make all that was said durable, and return it; `stopped`: the run is to be resumed from its checkpoints."""
         self._curve.sync()
-        return self._curve, tuple(self._saved.values())
+        if stopped and has_checkpoint(self._folder):
+            self._mark_seen()
+        return read_curve(self._folder / CURVE_FILE), tuple(saved.artifact for saved in self._mark().saved)
 
     def drop_checkpoints(self) -> None:
         """Remove the folder for checkpoints: the run is at its end."""
         shutil.rmtree(self._folder / CHECKPOINT_FOLDER, ignore_errors=True)
 
-    def _take_over(self, request: AttemptRequest) -> Curve:
-        """Take the checkpoints of the attempt that is to be gone on with, if they fit; return its curve, or a new one.
+    def _free_place(self, kind: str, name: str) -> str:
+        """Return where a file may lie in the attempt's folder: `files/KIND/NAME`, or beside others of its name."""
+        taken = {saved.artifact.path for saved in self._mark().saved}
+        folder = Path("files", _NOT_IN_A_NAME.sub("-", kind).strip(". ") or "-")
+        plain = Path(_NOT_IN_A_NAME.sub("-", name))
+        names = (plain.name if n == 1 else f"{plain.stem}-{n}{plain.suffix}" for n in count(1))
+        return next(place for place in ((folder / name).as_posix() for name in names) if place not in taken)
 
-        The curve first: from when the checkpoints are here, this attempt is the one to go on from.
-        """
+    def _mark(self) -> Mark:
+        """Return the mark as it is in the folder: a child process may have written it, too."""
+        return Mark.read(self._folder) or Mark(self._compatible)
+
+    def _mark_curve(self) -> Mark:
+        """Make the curve durable up to here, and note so where that was not done before."""
+        mark, length = self._mark(), self._curve.sync()
+        if mark.curve == length and (self._folder / MARK_FILE).exists():
+            return mark
+        mark = replace(mark, curve=length)
+        mark.write(self._folder)
+        return mark
+
+    def _mark_seen(self) -> None:
+        """Note the checksums of the checkpoints that the function wrote by itself, now that it has ended."""
+        folder, mark = self._folder / CHECKPOINT_FOLDER, self._mark_curve()
+        files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        seen = {name: (sha256_of(path),) for name, path in files.items() if name not in mark.files}
+        replace(mark, files={**mark.files, **seen}, seen=tuple(seen)).write(self._folder)
+
+    def _take_over(self, request: AttemptRequest) -> Curve:
+        """Take the checkpoints of the attempt that is to be resumed, if they fit; return its curve, or a new one."""
         earlier = None if request.resume_folder is None else Path(request.resume_folder)
-        if earlier is None or not self._fits(earlier):
+        mark = None if earlier is None else self._fitting(earlier)
+        if earlier is None or mark is None:
             return Curve(self._folder)
         curve = Curve(self._folder, read_curve(earlier / CURVE_FILE))
-        (earlier / CHECKPOINT_FOLDER).rename(self._folder / CHECKPOINT_FOLDER)
+        take_over(earlier, self._folder, mark)
         self.resumed_from = request.resume_from
         return curve
 
-    def _fits(self, earlier: Path) -> bool:
-        """Return whether an attempt left checkpoints that this one may go on with."""
-        mark = earlier / CHECKPOINT_FOLDER / _MARK
-        if not has_checkpoint(earlier) or not mark.exists():
-            return False
-        left = json.loads(mark.read_text(encoding="utf-8"))
-        return bool(left == json.loads(json.dumps(dict(self._compatible))))
+    def _fitting(self, earlier: Path) -> Mark | None:
+        """Return the mark of the checkpoints that an attempt left, if this one may resume from them."""
+        if not has_checkpoint(earlier):
+            return None
+        try:
+            mark = check_folder(earlier)
+        except DamagedError as error:
+            self.notes.append(f"the checkpoint is damaged ({error}): it started afresh")
+            return None
+        return mark if mark.compatible == json.loads(json.dumps(dict(self._compatible))) else None
+
+
+def _step(step: SupportsIndex) -> int:
+    """Return a step as Python's whole number. Raises HarnessError for what is none, and for what no store holds."""
+    kind = str(getattr(step, "dtype", type(step).__name__))
+    try:
+        number = -1 if kind.endswith("bool") else operator.index(step)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number <= _LAST_STEP:
+        raise HarnessError(f"report takes a step, a whole number from 0 to 2**63 - 1, not {step!r}")
+    return number

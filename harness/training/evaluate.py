@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from harness.spec.attempt import WEIGHTS_FILE, AttemptRequest, EvaluationSpec, ResultValue, Sample, flagged
+from harness.spec.errors import DamagedError
+from harness.spec.sealed import sha256_of
 from harness.tasks.classification import Classification, correct_sample
 from harness.training.outcome import Outcome
 from harness.training.process import StopFlag
@@ -14,9 +16,16 @@ from harness.training.setup import set_up
 
 
 def run(request: AttemptRequest, device: torch.device, _stop: StopFlag) -> Outcome:
-    """Evaluate the weights that lie in the folder `options["weights_folder"]`."""
-    setup = set_up(request, device)
+    """Evaluate the weights in the folder `options["weights_folder"]`, whose SHA-256 is `options["weights_sha256"]`.
+
+    Raises DamagedError where they are not what their attempt left; they are set aside then, as if they were not here.
+    """
     weights = Path(request.options["weights_folder"]) / WEIGHTS_FILE
+    if sha256_of(weights) != request.options["weights_sha256"]:
+        aside = weights.replace(weights.with_name(f"damaged-{WEIGHTS_FILE}"))
+        words = f"its SHA-256 differs; it is {aside.name} now, --retry weights trains anew"
+        raise DamagedError(f"{weights} is not what was written: {words}")
+    setup = set_up(request, device)
     setup.model.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
     results, samples = evaluations(setup.task, setup.model, request.evaluations)
     return Outcome(state="done", results=results, samples=samples)

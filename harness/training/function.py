@@ -87,20 +87,24 @@ def _outcome(
     context: Context, returned: Any, stop: StopFile, metrics: Mapping[str, Direction], seconds: Measure
 ) -> Outcome:
     """Return what a call brought: an interrupted attempt where it returned nothing because it was to stop."""
-    curve, artifacts = context.finish()
+    stopped = returned is None and bool(stop)
+    curve, artifacts = context.finish(stopped=stopped)
     state: State = "interrupted"
     results: tuple[ResultValue, ...] = ()
-    if returned is not None or not stop:
-        values = returned_metrics(returned, metrics)
+    notes = context.notes
+    if not stopped:
+        values, of_values = returned_metrics(returned, metrics)
+        notes = [*notes, *of_values]
         results = tuple(ResultValue(RETURNED.key, name, *flagged(value)) for name, value in values.items())
         state = "nan" if any(math.isnan(values[name]) for name in metrics) else "done"
     return Outcome(
         state=state,
         resumed_from=context.resumed_from,
-        curve=tuple(curve.points),
+        curve=curve,
         results=results,
         measures=() if context.resumed_from else (seconds,),  # of a part of the run alone it would mislead
         artifacts=artifacts,
+        notes=tuple(notes),
     )
 
 

@@ -1,10 +1,10 @@
 """What an attempt of any kind brings back, before it becomes a result file."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.spec.attempt import Artifact, Measure, Point, ResultValue, Sample, State, flagged
+from harness.spec.sealed import sha256_of
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Outcome:
     measures: tuple[Measure, ...] = ()
     samples: tuple[Sample, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def measure(name: str, value: float) -> Measure:
@@ -27,6 +28,4 @@ def measure(name: str, value: float) -> Measure:
 
 def artifact(kind: str, path: Path, folder: Path) -> Artifact:
     """Describe a file of an attempt's folder."""
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    return Artifact(kind, path.relative_to(folder).as_posix(), digest, len(content))
+    return Artifact(kind, path.relative_to(folder).as_posix(), sha256_of(path), path.stat().st_size)

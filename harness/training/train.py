@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from harness.spec.attempt import CHECKPOINT_FILE, WEIGHTS_FILE, Artifact, AttemptRequest
+from harness.spec.errors import DamagedError
 from harness.spec.files import atomic_open
 from harness.training.checkpoint import Checkpoint, Progress, compatible, load_checkpoint, save_checkpoint
 from harness.training.curve import Curve
@@ -26,7 +27,7 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
     folder = Path(request.folder)
     setup = set_up(request, device)
     wanted = compatible(request, device)
-    checkpoint = _usable_checkpoint(request, wanted)
+    checkpoint, notes = _usable_checkpoint(request, wanted)
     progress = Progress() if checkpoint is None else checkpoint.progress
     session = training(setup, request, progress)
     curve = Curve(folder, () if checkpoint is None else checkpoint.curve)
@@ -55,6 +56,7 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
             measure("train_seconds", progress.train_seconds),
             *([measure("images_per_s", images / seconds)] if images else []),
         ),
+        notes=notes,
     )
     return outcome if state == "interrupted" else _finished(outcome, setup, request, folder)
 
@@ -72,11 +74,14 @@ def _finished(outcome: Outcome, setup: Setup, request: AttemptRequest, folder: P
     return replace(outcome, results=results, samples=samples, artifacts=tuple(artifacts))
 
 
-def _usable_checkpoint(request: AttemptRequest, wanted: dict[str, Any]) -> Checkpoint | None:
+def _usable_checkpoint(request: AttemptRequest, wanted: dict[str, Any]) -> tuple[Checkpoint | None, tuple[str, ...]]:
+    """Return the checkpoint to resume from, or None, and what is to be said of one that is damaged."""
     if request.resume_folder is None:
-        return None
-    checkpoint = load_checkpoint(Path(request.resume_folder) / CHECKPOINT_FILE)
-    return checkpoint if checkpoint is not None and checkpoint.compatible == wanted else None
+        return None, ()
+    try:
+        return load_checkpoint(Path(request.resume_folder) / CHECKPOINT_FILE, wanted), ()
+    except DamagedError as error:
+        return None, (f"the checkpoint is damaged ({error}): it started afresh",)
 
 
 def _checkpoint(session: Training, curve: Curve, wanted: dict[str, Any]) -> Checkpoint:

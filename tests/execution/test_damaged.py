@@ -4,8 +4,8 @@ import logging
 from zipfile import ZipFile
 
 import pytest
-
 from harness.execution.damaged import can_be_read
+
 from harness.execution.driver import make_job
 from harness.execution.options import Options
 from harness.execution.plan import PlannedRun

@@ -129,8 +129,7 @@ def test_what_failed_is_held_until_it_is_named(history, study, state):
     for other in set(HELD) - {state}:
         assert decided(history, study, [other]).status == "held"
     run = decided(history, study, [state])
-    resume = "a" if state == "timeout" else None  # what failed would fail again from there
-    assert (run.status, run.kind, run.resume_from, run.supersedes) == ("left", "train", resume, None)
+    assert (run.status, run.kind, run.resume_from, run.supersedes) == ("left", "train", "a", None)
     assert run.evaluations == history.trial.evaluations
 
 
@@ -148,12 +147,29 @@ def test_doing_it_anew_may_take_too_long_and_go_on(history, study):
     assert (run.status, run.supersedes, run.resume_from) == ("left", "a", "b")
 
 
-def test_a_retry_that_was_cut_short_is_gone_on_with_and_never_what_failed_before(history, study):
-    history.add("a", "lost", left=[CHECKPOINT_FILE]).add("b", "failed", left=[CHECKPOINT_FILE])
-    history.add("c", "interrupted")
+def test_a_retry_that_was_cut_short_resumes_and_falls_back_on_older_checkpoints(history, study):
+    history.add("a", "lost", left=[CHECKPOINT_FILE]).add("b", "failed", left=[CHECKPOINT_FILE], resumed_from="a")
+    history.add("c", "interrupted", resumed_from="b")
+    run = decided(history, study)
+    assert (run.resume_from, run.or_from) == ("b", ("a",))
+    history.add("d", "oom", left=[CHECKPOINT_FILE], resumed_from="b")
+    run = decided(history, study, ["oom"])
+    assert (run.resume_from, run.or_from) == ("d", ("b", "a"))
+
+
+def test_what_began_afresh_hides_the_checkpoints_before_it(history, study):
+    """Else a run of --from-start that is killed would come back to what it was to leave alone."""
+    history.add("a", "failed", left=[CHECKPOINT_FILE]).add("b", "lost")
     assert decided(history, study).resume_from is None
-    history.add("d", "interrupted", left=[CHECKPOINT_FILE])
-    assert decided(history, study).resume_from == "d"
+    history.add("c", "interrupted", left=[CHECKPOINT_FILE])
+    run = decided(history, study)
+    assert (run.resume_from, run.or_from) == ("c", ())
+
+
+def test_what_failed_while_stale_results_are_made_anew_begins_afresh(history, study):
+    history.add("a", "done", digest="other").add("b", "failed", supersedes="a", left=[CHECKPOINT_FILE])
+    run = decided(history, study, ["stale"])
+    assert (run.status, run.supersedes, run.resume_from) == ("left", "a", None)
 
 
 def test_an_attempt_that_died_early_does_not_hide_the_checkpoint_before_it(history, study):

@@ -20,12 +20,14 @@ from harness.spec.attempt import (
     Point,
     ResultValue,
     Sample,
+    curve_line,
     flagged,
     read_curve,
     read_result,
     unflagged,
 )
 from harness.spec.datasets import DatasetDeclaration, DatasetSplit
+from harness.spec.errors import DamagedError
 
 TEXT = st.text(max_size=8)
 WHOLE = st.integers(0, 2**53)
@@ -110,7 +112,49 @@ def test_a_request_comes_back_as_it_was(request_):
 @given(RESULTS)
 def test_a_result_comes_back_as_it_was(result):
     assert AttemptResult.from_json(result.to_json(), result.curve) == result
-    assert "curve" not in json.loads(result.to_json())
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """A folder with a result and its curve."""
+    points = tuple(Point("train", "loss", step, 1e-5 * step, "ok") for step in range(5))
+    result = AttemptResult("u", "done", "", "", {}, {}, None, curve=points, results=(ResultValue("e", "acc", 0.625),))
+    (tmp_path / RESULT_FILE).write_text(result.to_json())
+    (tmp_path / CURVE_FILE).write_text("".join(map(curve_line, points)))
+    return tmp_path, result
+
+
+@pytest.mark.parametrize("name", [RESULT_FILE, CURVE_FILE])
+def test_no_flipped_bit_of_a_result_passes_unseen(ended, name):
+    folder, result = ended
+    path = folder / name
+    written = path.read_bytes()
+    for bit in range(8 * len(written)):
+        flipped = bytearray(written)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            read = read_result(folder)
+        except DamagedError:
+            continue
+        assert read == result, flipped  # an e of an exponent, say, may as well be an E
+
+
+def test_a_curve_that_lacks_points_is_known(ended):
+    folder, _ = ended
+    whole = (folder / CURVE_FILE).read_text()
+    for text in (whole[:-1], "".join(whole.splitlines(keepends=True)[:3]), ""):
+        (folder / CURVE_FILE).write_text(text)
+        with pytest.raises(DamagedError, match=r"its curve has \d of 5 points"):
+            read_result(folder)
+
+
+def test_a_result_of_an_earlier_version_has_no_checksum_and_is_read(ended):
+    folder, result = ended
+    raw = {k: v for k, v in json.loads(result.to_json()).items() if k not in {"seal", "curve", "notes"}}
+    (folder / RESULT_FILE).write_text(json.dumps(raw))
+    (folder / CURVE_FILE).write_text("".join(json.dumps(asdict(point)) + "\n" for point in result.curve))
+    assert read_result(folder) == result
 
 
 def test_the_driver_reads_no_nan():

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from harness.data.dataset import load_dataset
-from harness.spec.attempt import REQUEST_FILE, AttemptRequest, Execution
+from harness.spec.attempt import REQUEST_FILE, AttemptRequest, Execution, read_result
 from harness.spec.datasets import DIGITS
 from harness.spec.resolve import resolve_trial
+from harness.training.attempt import run_attempt
 
 WIDTH_75 = {"conv2": {"kind": "width", "stride": 4}}  # 8 channels: the smallest network
 ADAM = {"kind": "adam", "learning_rate": 0.001}
@@ -138,3 +139,44 @@ def stop_at():
 @pytest.fixture(scope="session")
 def optimizers():
     return {"momentum": MOMENTUM, "adam": ADAM}
+
+
+@pytest.fixture
+def ask_function(tmp_path):
+    """Return a function that makes an attempt at the `run` of some code and returns its result."""
+
+    def make(code, *, kind="train", seed=0, resume=None, stop=False, threads=1, **arguments):
+        (tmp_path / "own.py").write_text(code)
+        trial = resolve_trial(
+            task="function",
+            target="own.py:run",
+            arguments=arguments,
+            metrics={"accuracy": "maximize"},
+            plugin_folders=[str(tmp_path)],
+        )
+        uid = uuid4().hex
+        folder = tmp_path / uid
+        folder.mkdir()
+        request = AttemptRequest(
+            uid=uid,
+            kind=kind,
+            trial_key=trial.key,
+            config=trial.config,
+            seed=seed,
+            datasets=(),
+            evaluations=trial.evaluations,
+            execution=Execution(threads=threads),
+            folder=str(folder),
+            data_root=str(tmp_path),
+            plugin_paths=(str(tmp_path),),
+            resume_from=resume,
+            resume_folder=str(tmp_path / resume) if resume else None,
+            options={"metrics": dict(trial.metrics)},
+        )
+        (folder / REQUEST_FILE).write_text(request.to_json())
+        if stop:
+            (folder / "stop").touch()
+        run_attempt(folder)
+        return read_result(folder)
+
+    return make

@@ -4,13 +4,11 @@ import json
 import pickle
 import subprocess
 import sys
-from uuid import uuid4
 
 import pytest
 
-from harness.spec.attempt import CHECKPOINT_FOLDER, REQUEST_FILE, AttemptRequest, Execution, read_result
+from harness.spec.attempt import CHECKPOINT_FOLDER, read_result
 from harness.spec.function import RETURNED
-from harness.spec.resolve import resolve_trial
 from harness.training.attempt import run_attempt
 
 COUNTS = """
@@ -40,44 +38,8 @@ def run(context, *, upto=3, fails_at=None, stops_at=None, metric=0.5):
 
 
 @pytest.fixture
-def ask(tmp_path):
-    """Return a function that makes an attempt at the `run` of some code and returns its result."""
-
-    def make(code, *, kind="train", seed=0, resume=None, stop=False, threads=1, **arguments):
-        (tmp_path / "own.py").write_text(code)
-        trial = resolve_trial(
-            task="function",
-            target="own.py:run",
-            arguments=arguments,
-            metrics={"accuracy": "maximize"},
-            plugin_folders=[str(tmp_path)],
-        )
-        uid = uuid4().hex
-        folder = tmp_path / uid
-        folder.mkdir()
-        request = AttemptRequest(
-            uid=uid,
-            kind=kind,
-            trial_key=trial.key,
-            config=trial.config,
-            seed=seed,
-            datasets=(),
-            evaluations=trial.evaluations,
-            execution=Execution(threads=threads),
-            folder=str(folder),
-            data_root=str(tmp_path),
-            plugin_paths=(str(tmp_path),),
-            resume_from=resume,
-            resume_folder=str(tmp_path / resume) if resume else None,
-            options={"metrics": dict(trial.metrics)},
-        )
-        (folder / REQUEST_FILE).write_text(request.to_json())
-        if stop:
-            (folder / "stop").touch()
-        run_attempt(folder)
-        return read_result(folder)
-
-    return make
+def ask(ask_function):
+    return ask_function
 
 
 def values(result):
@@ -141,7 +103,8 @@ def test_a_checkpoint_stays_in_its_folder(ask, name):
         ("{'acuracy': 1}", "the function did not return the metric 'accuracy'; did you mean 'acuracy'?"),
         ("{'accuracy': 'high'}", "the function returned a str for 'accuracy': a number is wanted"),
         ("{'accuracy': '0.9'}", "the function returned a str for 'accuracy': a number is wanted"),
-        ("{'accuracy': None}", "the function returned nothing for 'accuracy': a number is wanted"),
+        ("{'accuracy': [1, 2]}", "the function returned a list for 'accuracy': a number is wanted"),
+        ("{'accuracy': 10**400}", "the function returned a int for 'accuracy': a number is wanted"),
     ],
 )
 def test_returns_that_are_no_metrics(ask, returned, message):
@@ -193,7 +156,7 @@ def run(context, *, path):
 def test_files_are_kept_with_their_digest(ask, tmp_path):
     result = ask(FILES, path=str(tmp_path / "elsewhere.txt"))
     (kept,) = result.artifacts
-    assert (kept.kind, kept.path, kept.bytes) == ("note", "files/elsewhere.txt", 4)
+    assert (kept.kind, kept.path, kept.bytes) == ("note", "files/note/elsewhere.txt", 4)
     assert (tmp_path / result.uid / kept.path).read_text() == "here"
 
 
@@ -223,10 +186,41 @@ def test_what_its_context_tells(ask, tmp_path):
     assert pickle.loads(out.read_bytes())[5:] == (order, noise)  # noqa: S301
 
 
-@pytest.mark.parametrize("step", ["-1", "1.5", "True", "'a'"])
-def test_a_step_is_a_whole_number(ask, step):
-    result = ask(f"def run(context):\n    context.report({step}, loss=1)\n    return {{'accuracy': 1}}\n")
-    assert result.error.startswith("report takes a step, a whole number from 0")
+REPORTS = "import numpy as np\nimport torch\n\ndef run(context):\n    {}\n    return {{'accuracy': 1}}\n"
+NO_STEPS = ["-1", "1.5", "True", "'a'", "None", "2**63", "np.True_", "np.float64(1)", "torch.tensor(True)"]
+
+
+@pytest.mark.parametrize("step", [*NO_STEPS, "torch.tensor(1.0)", "np.array([1, 2])"])
+def test_a_step_is_a_whole_number_that_the_store_holds(ask, step):
+    result = ask(REPORTS.format(f"context.report({step}, loss=1)"))
+    assert result.error.startswith("report takes a step, a whole number from 0 to 2**63 - 1, not ")
+
+
+@pytest.mark.parametrize("step", ["np.int64(3)", "np.uint8(3)", "np.array(3)", "torch.tensor(3)", "3"])
+def test_a_step_may_be_of_any_library(ask, step):
+    result = ask(REPORTS.format(f"context.report({step}, loss=torch.tensor(0.5), **{{'val/acc': np.float32(1)}})"))
+    assert [(p.name, p.step, p.value) for p in result.curve] == [("loss", 3, 0.5), ("val/acc", 3, 1.0)]
+
+
+@pytest.mark.parametrize("value", ["'high'", "b'1'", "[1, 2]", "torch.ones(2)", "1j"])
+def test_what_is_no_number_is_refused_when_it_is_reported(ask, value):
+    result = ask(REPORTS.format(f"context.report(0, first=1, loss={value})"))
+    assert result.error.startswith("report was given a ")
+    assert result.error.endswith(" for 'loss': a number is wanted")
+    assert result.curve == ()
+
+
+def test_nothing_is_no_number_and_loses_no_run(ask):
+    result = ask(REPORTS.format("context.report(0, loss=None)").replace("1}", "1, 'f1': None, 'note': 'good'}"))
+    assert (result.state, result.error) == ("done", None)
+    assert [(p.value, p.flag) for p in result.curve] == [(None, "nan")]
+    assert {(v.name, v.value, v.flag) for v in result.results} == {("accuracy", 1.0, "ok"), ("f1", None, "nan")}
+    assert result.notes == (
+        "the function returned nothing for 'f1': it is stored as NaN",
+        "the function returned a str for 'note': a number is wanted; it is left out",
+    )
+    declared = ask(returning("{'accuracy': None}"))
+    assert (declared.state, len(declared.notes)) == ("nan", 1)
 
 
 def test_progress_is_told(ask, tmp_path):

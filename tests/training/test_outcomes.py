@@ -135,9 +135,16 @@ def test_an_attempt_is_made_by_one_process_at_a_time(ask):
     assert read_result(Path(request.folder)) is None
 
 
+def weights_of(request):
+    """Return the options of an attempt at evaluating an attempt's weights."""
+    folder = Path(request.folder)
+    (digest,) = (a.sha256 for a in read_result(folder).artifacts if a.path == WEIGHTS_FILE)
+    return {"weights_folder": str(folder), "weights_sha256": digest}
+
+
 def test_weights_are_evaluated_anew_to_the_same_values(ask, done):
     request, first = done
-    again = ended(ask("evaluate", options={"weights_folder": request.folder}))
+    again = ended(ask("evaluate", options=weights_of(request)))
     assert (again.state, again.curve, again.artifacts) == ("done", (), ())
     assert (again.results, again.samples) == (first.results, first.samples)
 
@@ -148,5 +155,17 @@ def test_a_check_repeats_a_training_to_the_bit(ask, done):
 
 
 def test_evaluating_weights_that_are_gone_fails_in_one_line(ask, tmp_path):
-    result = ended(ask("evaluate", options={"weights_folder": str(tmp_path)}))
+    result = ended(ask("evaluate", options={"weights_folder": str(tmp_path), "weights_sha256": "f" * 64}))
     assert (result.state, result.error_kind) == ("failed", "FileNotFoundError")
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_damaged_weights_are_not_evaluated_but_set_aside(ask, done, tmp_path, place):
+    options = weights_of(done[0])
+    content = bytearray((Path(options["weights_folder"]) / WEIGHTS_FILE).read_bytes())
+    content[int(place * len(content))] ^= 1
+    (tmp_path / WEIGHTS_FILE).write_bytes(content)
+    result = ended(ask("evaluate", options={**options, "weights_folder": str(tmp_path)}))
+    assert (result.state, result.error_kind, result.results) == ("failed", "DamagedError", ())
+    assert "weights.pt is not what was written: its SHA-256 differs" in result.error
+    assert [path.name for path in tmp_path.glob("*.pt")] == ["damaged-weights.pt"]
