@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import stdev
+from typing import Any
 
 from harness.data.locations import require
 from harness.execution.device import choose_device
@@ -30,7 +31,7 @@ from harness.spec.study import ExecutionOptions, Study
 from harness.store.circumstances import Pairs, changed, circumstances, may_change_bits, of_attempt
 from harness.store.connection import Store
 from harness.store.find import metric_words
-from harness.store.queries import artifacts, curve, samples
+from harness.store.queries import artifacts, curve, installed, samples
 from harness.store.records import AttemptRecord, Snapshot
 
 TOO_FAR = 4.0
@@ -127,14 +128,28 @@ def repeat(store: Store, found: Snapshot, drawn: Drawn, data_root: Path) -> Repe
         return Repeated(drawn, result.state, result.error)
     here = circumstances(result.environment, result.execution, result.code_digest)
     pairs = changed(of_attempt(drawn.attempt), here)
+    lists = installed(store, drawn.attempt.environment.get("installed")), result.environment.get("installed", {})
+    explaining = {name for name, pair in pairs.items() if can_explain(name, pair, lists)}
     return Repeated(
         drawn,
         result.state,
         differing=_differing(store, drawn.attempt, result),
-        changed={name: pair for name, pair in pairs.items() if may_change_bits(name)},
-        beside={name: pair for name, pair in pairs.items() if not may_change_bits(name)},
+        changed={name: pair for name, pair in pairs.items() if name in explaining},
+        beside={name: pair for name, pair in pairs.items() if name not in explaining},
         metrics=_metrics(found, drawn.attempt, result),
     )
+
+
+def can_explain(name: str, pair: tuple[Any, Any], lists: Sequence[Mapping[str, str]]) -> bool:
+    """Return whether a fact that changed can explain other bits. `lists`: what was installed on each side.
+
+    That a library was imported on one side only does not: workers that are forked for several runs have loaded what
+    some of them need. That it was installed on one side only does.
+    """
+    if None in pair and name.startswith("packages."):
+        one, other = (versions.get(name.removeprefix("packages.")) for versions in lists)
+        return all(lists) and one != other
+    return may_change_bits(name) and not (None in pair and name.startswith(("blas.", "threads_in_use.")))
 
 
 def _make(drawn: Drawn, options: Options) -> AttemptResult | str:

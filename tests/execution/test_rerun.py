@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.execution.rerun import Compared, Repeated, draw
+from harness.execution.rerun import Compared, Repeated, can_explain, draw
 from harness.spec.study import load_study
 from harness.store.connection import open_reader, open_store
 from harness.store.merge import open_results
@@ -95,6 +95,27 @@ def metric(here, seeds=3):
 )
 def test_what_is_a_fault(drawn, well, fields):
     assert Repeated(drawn, **{"state": "done", **fields}).well is well
+
+
+HERE, OTHER = {"numpy": "2.1", "torch": "2.13"}, {"numpy": "2.1"}
+
+
+@pytest.mark.parametrize(
+    ("explains", "name", "pair", "lists"),
+    [
+        (True, "packages.numpy", ("2.1", "2.2"), (HERE, HERE)),
+        (True, "blas.numpy", ("openblas 0.3", "mkl"), (HERE, HERE)),
+        (False, "packages.torch", ("2.13", None), (HERE, HERE)),  # the server of workers had loaded it
+        (False, "packages.torch", ("2.13", None), ({}, HERE)),  # a published run, whose list is not known
+        (True, "packages.torch", ("2.13", None), (HERE, OTHER)),
+        (False, "blas.torch", (None, "mkl"), (HERE, HERE)),
+        (False, "threads_in_use.torch", (1, None), (HERE, HERE)),
+        (False, "study.commit", ("a", "b"), (HERE, HERE)),
+        (False, "packages.harness", ("0.1", "0.2"), (HERE, HERE)),
+    ],
+)
+def test_which_facts_explain_other_bits(explains, name, pair, lists):
+    assert can_explain(name, pair, lists) is explains
 
 
 def test_a_stored_run_comes_out_again_and_a_false_one_does_not(lab):

@@ -109,3 +109,20 @@ def test_a_store_of_the_first_version_gets_the_second_ones_view(path):
         assert "min(a.uid)" not in view
         assert store.db.conn.execute("SELECT * FROM v_run").fetchall() == []
     assert path.with_name("harness.db.before-m002_the_newest_counts").is_file()
+
+
+def test_a_store_from_before_environments_were_full_keeps_its_own(path):
+    path.parent.mkdir()
+    row = ("e" * 64, '{"packages":{"numpy":"2.1"}}')
+    with closing(sqlite3.connect(path)) as conn:
+        MIGRATIONS.apply(Database(conn), stop_before="m004_what_attempts_ran_with")
+        conn.execute("INSERT INTO trial (key, key_scheme, config_json) VALUES ('k', 1, '{}')")
+        conn.execute("INSERT INTO env (sha, packages_json) VALUES (?, ?)", row)
+        conn.commit()
+    with open_store(path) as store:
+        assert store.db.conn.execute("SELECT sha, packages_json FROM env").fetchall() == [row]
+        assert [store.db.conn.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("installed", "source")] == [  # noqa: S608
+            (0,),
+            (0,),
+        ]
+    assert path.with_name("harness.db.before-m004_what_attempts_ran_with").is_file()
