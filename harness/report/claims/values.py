@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
+from harness.report.stats import gap
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
 from harness.report.tables.timings import Composition, Place, clean_timings, place_of
@@ -245,8 +246,8 @@ def _ends(claim: Claim, name: str, timings: Sequence[AttemptRecord]) -> tuple[fl
 
 def _gap(claim: Claim, a: float, b: float) -> float:
     if claim.scale == "difference":
-        return a - b
-    return math.log(a) - math.log(b) if a > 0 and b > 0 else math.nan
+        return gap(a, b)
+    return gap(math.log(a), math.log(b)) if a > 0 and b > 0 else math.nan
 
 
 def _evaluated(family: Family, quantity: Quantity) -> tuple[Evaluated, str]:
