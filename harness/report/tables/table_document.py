@@ -190,10 +190,23 @@ def _notes(
     columns = tuple(f"{column.label}: {column.note}" for column in table.columns if column.note)
     if columns:
         yield Note("Columns:", columns)
+    uncounted = _uncounted(table, found)
+    if uncounted:
+        yield Note(
+            f"Not counted, as no trial of such a network is stored and only torch can count it: {uncounted}."
+            " `harness cost FILE` counts the networks of a study."
+        )
     if table.notes:
         beside = any(row.paper for row in table.rows)
         head = "On the paper's values, which are kept as printed:" if beside else "Notes:"
         yield Note(head, tuple(note.text for note in table.notes))
+
+
+def _uncounted(table: Table, found: Sequence[Found]) -> str:
+    """Return the rows of a table by configuration whose counts are missing."""
+    if table.match != "by configuration":
+        return ""
+    return "; ".join(dict.fromkeys(f.row.label for f in found if f.column.source == "cost" and f.cell.ours is None))
 
 
 def _protocol(candidate: Candidate) -> str:
