@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
+from harness.report.stats import gap
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
@@ -297,8 +298,8 @@ def _gaps(claim: Claim, one: Values, other: Values | None = None) -> tuple[float
 
 def _gap(claim: Claim, a: float, b: float) -> float:
     if claim.scale == "difference":
-        return a - b
-    return math.log(a) - math.log(b) if a > 0 and b > 0 else math.nan
+        return gap(a, b)
+    return gap(math.log(a), math.log(b)) if a > 0 and b > 0 else math.nan
 
 
 def _evaluated(family: Family, quantity: Quantity) -> tuple[Evaluated, str]:
