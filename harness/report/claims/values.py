@@ -18,6 +18,7 @@ from harness.report.tables.table import CLEAN, Evaluated
 from harness.report.tables.table_file import paper_tables
 from harness.report.tables.timings import Composition, Place, Session, composition, place_of, sessions
 from harness.spec.attempt import Point, unflagged
+from harness.spec.keys import canonical_json
 from harness.store.records import AttemptRecord, Snapshot
 
 if TYPE_CHECKING:
@@ -138,8 +139,15 @@ class Stored:
         costs = {} if key is None else self.snapshot.trials[key].costs
         if quantity.name not in costs:
             config = _of_the_tables().get((study, name)) if key is None else self.snapshot.trials[key].config
-            costs = {} if config is None else self.counts(config)
+            costs = {} if config is None else self._counted(config)
         return {0: costs[quantity.name]} if quantity.name in costs else {}
+
+    def _counted(self, config: Mapping[str, Any]) -> Mapping[str, float]:
+        """Return what a network costs, counted once for all claims on it, whatever trains it."""
+        network = canonical_json([config["model"], config["compressors"]])
+        if network not in self._costs:
+            self._costs[network] = self.counts(config)
+        return self._costs[network]
 
     def _measured_alike(self, claim: Claim, keys: Keys, name: str) -> list[Values]:
         """Return what was measured of each trial's runs, at the seeds at which all of them ran on one device, by as
@@ -175,6 +183,10 @@ class Stored:
                 elsewhere = tuple((p, _gaps(claim, *sides[p])) for p in by_place if p != chosen)
                 return Timed(chosen, tuple(s.started for s in by_place[chosen]), elsewhere), sides[chosen]
         return None, [{} for _ in claim.trials]
+
+    @cached_property
+    def _costs(self) -> dict[str, Mapping[str, float]]:
+        return {}
 
     @cached_property
     def _sessions(self) -> Mapping[Composition, Sequence[Session]]:

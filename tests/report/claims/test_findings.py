@@ -363,6 +363,8 @@ def test_counts_need_no_run():
     counted = [f for f in found if f.test == "arithmetic" and f.section == "4.1 (B)" and f.verdict != "withdrawn"]
     assert len(counted) == 16
     assert {f.verdict for f in counted} <= {"supported", "contradicted"}
+    networks = [str((config["model"], config["compressors"])) for config in asked]
+    assert len(set(networks)) == len(networks), "each is counted once, whatever trains it"
     assert all(config["model"]["kind"] in {"vgg16", "mnist_cnn"} for config in asked)
     waiting = [f for f in found if f.test == "arithmetic" and f.verdict == "not run"]
     assert {f.table for f in waiting} == {5}, "a denoiser's configuration is not known yet"

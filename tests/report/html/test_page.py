@@ -139,7 +139,7 @@ def test_what_was_decided_is_in_sight_and_the_rest_is_counted_and_folded():
         ("undecided", ["1"]),
         ("not run", ["5"]),
     ]
-    assert b.counts == {"supported": 1, "too small": 0, "contradicted": 1, "undecided": 1, "not run": 1}
+    assert b.counts == {"supported": 1, "too small": 0, "contradicted": 1, "undecided": 1, "not run": 1, "withdrawn": 0}
     assert (a.name, [f.title for f in a.shown], a.folded, a.counts) == ("a", ["2"], (), {})
     assert verdicts([b, a]) == ["supported", "contradicted", "undecided", "not run"]
 
