@@ -94,7 +94,7 @@ def _written(choice: Choice, value: Any) -> Any:
 
 
 def _holds(choice: Choice, value: Any) -> bool:
-    """Return whether a value is one of a choice."""
+    """Return whether a value is one of a choice: of a range, what it proposes, since 1 and 1.0 are two trials."""
     if isinstance(choice, Range):
-        return type(value) in {int, float} and choice.holds(value)
+        return type(value) is (int if choice.whole else float) and choice.holds(value)
     return any(canonical_json(value) == canonical_json(one) for one in choice)

@@ -165,7 +165,14 @@ _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 def _same(default: Any, value: Any) -> bool:
-    return default is not inspect.Parameter.empty and type(default) is type(value) and bool(default == value)
+    """Return whether a value is the default, of the same types throughout: `[true]`, `[1]` and `[1.0]` are three."""
+    if default is inspect.Parameter.empty or type(default) is not type(value):
+        return False
+    if isinstance(value, list):
+        return len(default) == len(value) and all(map(_same, default, value))
+    if isinstance(value, dict):
+        return default.keys() == value.keys() and all(_same(default[key], value[key]) for key in value)
+    return bool(default == value)
 
 
 def _import(name: str, root: Path, digest: str) -> ModuleType:

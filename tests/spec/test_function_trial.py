@@ -57,6 +57,19 @@ def test_the_key_is_of_code_and_arguments(load):
     assert not set(keys(load(STUDY.replace("task: function", "task: {kind: function, precision: bf16}")))) & set(before)
 
 
+DEFAULTS = ["1", "[1]", "[[1], 2]", "{'a': 1}", "[{'a': [1]}]"]
+
+
+@pytest.mark.parametrize("default", DEFAULTS)
+def test_types_are_told_apart_from_a_default_at_every_depth(load, default):
+    code = CODE.replace("width", f"width={default}")
+    written = [default.replace("'", ""), *(default.replace("'", "").replace("1", one) for one in ("true", "1.0"))]
+    grid = f"[{', '.join(written)}]"
+    trials = load(STUDY.replace("[4, 8]", grid), code).trials
+    assert [item.trial.config["arguments"] for item in trials][0] == {}
+    assert len({item.trial.key for item in trials}) == 3
+
+
 def test_what_it_imports_from_its_folder_counts(load, tmp_path):
     (tmp_path / "layers_of_mine.py").write_text("a = 1\n")
     code = CODE.replace("raise", "import layers_of_mine\nraise")
