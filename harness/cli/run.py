@@ -16,6 +16,7 @@ from harness.cli.common import (
     load_studies,
     only_option,
     parse_reasons,
+    plugins_option,
     print_json,
     print_table,
     set_option,
@@ -56,6 +57,7 @@ def run() -> None:
 @limit_option
 @click.option("--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,stale,weights.")
 @set_option
+@plugins_option
 @click.option("--fail-fast", is_flag=True, help="Stop after the first run that fails.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
 @format_option("text", "json")
@@ -120,6 +122,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
 @only_option
 @limit_option
 @set_option
+@plugins_option
 @click.option("--again", is_flag=True, help="Time also what was timed before.")
 @click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Epochs to time.")
 @click.option(
