@@ -76,7 +76,7 @@ class LazyGroup(click.Group):
         except _to_mend() as error:
             if ctx.params.get("verbose") or getattr(error, "errno", None) == errno.EPIPE:  # a closed pipe is click's
                 raise
-            raise OneLineError(_in_a_line(error)) from error
+            raise OneLineError(_cut(_in_a_line(error))) from error
 
 
 def _to_mend() -> tuple[type[Exception], ...]:
@@ -84,6 +84,12 @@ def _to_mend() -> tuple[type[Exception], ...]:
     from harness.store.errors import DatabaseError
 
     return HarnessError, OSError, DatabaseError
+
+
+def _cut(message: str) -> str:
+    """Return a message of a length that a person reads: one that quotes a long value loses its middle."""
+    most = 2000
+    return message if len(message) <= most else f"{message[: most // 2]} … {message[-most // 2 :]}"
 
 
 def _in_a_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """`harness run`: grids and timings."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,9 +213,13 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     macs = {key: counts["macs"] for key, counts in costs.items() if counts}
     estimator = Estimator(found, macs, calibrate, options.device)
     can_tell = {study.name: attainable(study.name, [item.seeds for item in study.trials]) for study in studies}
+    runs_of = defaultdict(list)
+    for run in planned.runs:
+        runs_of[run.trial.key].append(run)
     rows = []
     for study, item in items:
-        runs = [run for run in planned.runs if run.trial.key == item.trial.key and run.seed in item.seeds]
+        seeds = frozenset(item.seeds)
+        runs = [run for run in runs_of[item.trial.key] if run.seed in seeds]
         estimate = estimator.total((run for run in runs if run.status == "left"), options.jobs)
         rows.append(
             {

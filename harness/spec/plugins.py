@@ -98,6 +98,7 @@ def find_plugin(kind: str, folders: Sequence[str]) -> tuple[Path, str, str]:
     name, _, object_name = kind.rpartition(":")
     if not name or not object_name:
         raise FieldError(("kind",), f"'{kind}' is not of the form module:object")
+    root: Path | None
     if name.endswith(".py"):
         root, name = _file(PurePosixPath(name), kind, folders), module_name(PurePosixPath(name).name)
     else:
@@ -142,7 +143,7 @@ def code_of(kind: str, folders: Sequence[str]) -> tuple[str, ast.Module]:
     try:
         file = cast("Path", find_module(name, root))
         return plugin_digest(name, root), ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
         raise _not_imported(name, error) from error
 
 
