@@ -94,7 +94,7 @@ class LazyGroup(click.Group):
             closed_pipe = getattr(error, "errno", None) == errno.EPIPE  # which is click's
             if closed_pipe or ctx.params.get("verbose") or not isinstance(error, _to_mend()):
                 raise
-            raise OneLineError(_in_a_line(error)) from error
+            raise OneLineError(_cut(_in_a_line(error))) from error
 
 
 def _end_interrupted(ctx: click.Context) -> NoReturn:
@@ -107,6 +107,12 @@ def _to_mend() -> tuple[type[Exception], ...]:
     from harness.store.errors import DatabaseError
 
     return HarnessError, OSError, DatabaseError
+
+
+def _cut(message: str) -> str:
+    """Return a message of a length that a person reads: one that quotes a long value loses its middle."""
+    most = 2000
+    return message if len(message) <= most else f"{message[: most // 2]} … {message[-most // 2 :]}"
 
 
 def _in_a_line(error: Exception) -> str:

@@ -51,6 +51,24 @@ set_option = click.option(
 only_option = click.option("--only", metavar="GLOB", help="Only trials whose name matches, e.g. '*top-k*'.")
 
 
+def _refuse_plugins(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from harness.spec.plugin_origin import without_plugins
+
+        ctx.with_resource(without_plugins())
+
+
+plugins_option = click.option(
+    "--no-plugins",
+    is_flag=True,
+    expose_value=False,
+    callback=_refuse_plugins,
+    envvar="HARNESS_NO_PLUGINS",
+    show_envvar=True,
+    help="Refuse files that name plug-ins: these are code, which even a dry run imports.",
+)
+
+
 def format_option(*names: str) -> Callable[[Any], Any]:
     """Return a --format option; the first name is the default."""
     return click.option(

@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import amount, format_option, load_studies, only_option, print_json, print_table, set_option
+from harness.cli.common import (
+    amount,
+    format_option,
+    load_studies,
+    only_option,
+    plugins_option,
+    print_json,
+    print_table,
+    set_option,
+)
 from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -17,6 +26,7 @@ _COUNTS = ("parameters", "variables", "weights", "macs", "paper_flops")
 @click.argument("files", nargs=-1, required=True, metavar="STUDY...")
 @only_option
 @set_option
+@plugins_option
 @click.option(
     "--narrow",
     type=click.Choice(["parameters", "macs"]),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import amount, format_option, print_json, print_table
+from harness.cli.common import amount, format_option, plugins_option, print_json, print_table
 from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def import_data(name: str, source: Path) -> None:
 
 @data.command()
 @click.argument("names", nargs=-1, metavar="[DATASET|STUDY]...")
+@plugins_option
 def verify(names: tuple[str, ...]) -> None:
     """Read datasets and compare their contents with the fingerprints that the harness knows (default: all here).
 

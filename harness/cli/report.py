@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import format_option, network_costs, sources_option
+from harness.cli.common import format_option, network_costs, plugins_option, sources_option
 from harness.cli.report_figures import figures
 from harness.cli.report_html import html
 from harness.cli.report_include import include
@@ -55,6 +55,7 @@ report.add_command(include)
     "--format", "formats", type=click.Choice(list(_ENDINGS)), multiple=True, help="md (default), latex, csv, json."
 )
 @click.option("--select", type=click.Choice(["best", "mean", "median"]), help="Instead of the table's own selection.")
+@plugins_option
 @sources_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write files there instead of printing.")
 def tables(

@@ -1,6 +1,7 @@
 """`harness run`: grids and timings."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from harness.cli.common import (
     load_studies,
     only_option,
     parse_reasons,
+    plugins_option,
     print_json,
     print_table,
     set_option,
@@ -59,6 +61,7 @@ def run() -> None:
 )
 @click.option("--from-start", is_flag=True, help="Begin each run at its beginning, not at its checkpoint.")
 @set_option
+@plugins_option
 @click.option("--fail-fast", is_flag=True, help="Stop after the first run that fails.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
 @format_option("text", "json")
@@ -125,6 +128,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
 @only_option
 @limit_option
 @set_option
+@plugins_option
 @click.option("--again", is_flag=True, help="Time also what was timed before.")
 @click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Epochs to time per trial.")
 @click.option(
@@ -224,9 +228,13 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     macs = {key: counts["macs"] for key, counts in costs.items() if counts}
     estimator = Estimator(found, macs, calibrate, options.device)
     can_tell = {study.name: attainable(study.name, [item.seeds for item in study.trials]) for study in studies}
+    runs_of = defaultdict(list)
+    for run in planned.runs:
+        runs_of[run.trial.key].append(run)
     rows = []
     for study, item in items:
-        runs = [run for run in planned.runs if run.trial.key == item.trial.key and run.seed in item.seeds]
+        seeds = frozenset(item.seeds)
+        runs = [run for run in runs_of[item.trial.key] if run.seed in seeds]
         estimate = estimator.total((run for run in runs if run.status == "left"), options.jobs)
         rows.append(
             {

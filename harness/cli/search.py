@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import INTERRUPTED, amount, db_option, format_option, parse_reasons, print_json, set_option
+from harness.cli.common import (
+    INTERRUPTED,
+    amount,
+    db_option,
+    format_option,
+    parse_reasons,
+    plugins_option,
+    print_json,
+    set_option,
+)
 from harness.cli.run import device_option, threads_option
 from harness.spec.errors import HarnessError
 
@@ -62,6 +71,7 @@ _OPTIONS = (
         help="Folder for the front.  [default: that of FILE]",
     ),
     set_option,
+    plugins_option,
     format_option("text", "json"),
     db_option,
 )

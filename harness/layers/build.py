@@ -7,7 +7,7 @@ from typing import Any, cast
 from harness.layers.compressor import Compressor
 from harness.spec.compressors import COMPRESSORS
 from harness.spec.errors import HarnessError, did_you_mean
-from harness.spec.plugins import is_plugin, load_object
+from harness.spec.plugins import is_plugin, load_object, load_ours
 
 _QUESTIONS = ("stride", "commutes_with", "conv_channels", "out_channels", "layer")
 
@@ -25,8 +25,10 @@ def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Pa
     """
     arguments = dict(options)
     kind = arguments.pop("kind", None)
-    digest = arguments.pop("code", None) if is_plugin(kind) else None
-    make = load_object(_code_of(kind), plugin_paths, digest=digest)
+    if isinstance(kind, str) and is_plugin(kind):
+        make = load_object(kind, plugin_paths, digest=arguments.pop("code", None))
+    else:
+        make = load_ours(_code_of(kind))
     try:
         compressor = make(**arguments)
     except (TypeError, ValueError) as error:
@@ -37,8 +39,6 @@ def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Pa
 
 
 def _code_of(kind: object) -> str:
-    if isinstance(kind, str) and is_plugin(kind):
-        return kind
     if not isinstance(kind, str) or kind not in COMPRESSORS:
         raise HarnessError(f"unknown compressor '{kind}'{did_you_mean(kind, COMPRESSORS)}")
     return COMPRESSORS[kind].code

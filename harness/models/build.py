@@ -10,7 +10,7 @@ from torch import nn
 from harness.layers.build import build_compressor
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.models import MODELS, ModelDeclaration
-from harness.spec.plugins import is_plugin, load_object
+from harness.spec.plugins import is_plugin, load_object, load_ours
 
 
 def build_model(
@@ -35,8 +35,10 @@ def build_model(
         from harness.models.foreign import build_foreign
 
         return build_foreign(config, plugin_paths, files)
-    digest = arguments.pop("code", None) if is_plugin(kind) else None
-    network = load_object(_code_of(kind), plugin_paths, digest=digest)
+    if isinstance(kind, str) and is_plugin(kind):
+        network = load_object(kind, plugin_paths, digest=arguments.pop("code", None))
+    else:
+        network = load_ours(_code_of(kind))
     declaration = getattr(network, "declaration", None)
     if not isinstance(declaration, ModelDeclaration):
         raise HarnessError(f"model '{kind}' has no 'declaration' (harness.spec.models.ModelDeclaration)")
@@ -49,8 +51,6 @@ def build_model(
 
 
 def _code_of(kind: object) -> str:
-    if isinstance(kind, str) and is_plugin(kind):
-        return kind
     if not isinstance(kind, str) or kind not in MODELS:
         raise HarnessError(f"unknown model '{kind}'{did_you_mean(kind, MODELS)}")
     return MODELS[kind].code

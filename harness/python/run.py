@@ -1,7 +1,7 @@
 """`harness.run`: a study from Python, as `harness run grid` runs one."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from harness.execution.options import Options, Summary
 from harness.execution.plan import held_reasons
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.grid import Override
+from harness.spec.plugin_origin import without_plugins
 from harness.spec.study import Study, load_study
 from harness.store.place import default_db
 
@@ -92,6 +93,7 @@ def run(  # noqa: PLR0913 - what the command has as options
     overrides: Mapping[str, Any] | None = None,
     fail_fast: bool = False,
     timeout: float | None = None,
+    plugins: bool = True,
     progress: bool = True,
 ) -> RunSummary:
     """Run what is left of a study, and return how it went. A second call goes on where the first ended.
@@ -111,6 +113,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         overrides: values by dotted path that hold in every trial: {"protocol.epochs": 2}.
         fail_fast: stop after the first run that fails.
         timeout: end longer runs, in seconds.
+        plugins: False refuses a study that names plug-ins, which are code, before any of it is imported.
         progress: print a line an epoch on stderr.
 
     Raises:
@@ -118,7 +121,7 @@ def run(  # noqa: PLR0913 - what the command has as options
     """
     if in_worker() or _reading.get():
         raise HarnessError(_GUARD)
-    with _being_read():
+    with _being_read(), nullcontext() if plugins else without_plugins():
         loaded = load_study(study, [Override(path, value) for path, value in (overrides or {}).items()])
     loaded = _matching(loaded, only)
     options = Options(

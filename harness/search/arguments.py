@@ -1,6 +1,7 @@
 """The points among which a search of a function's arguments chooses: a value for each argument that is searched."""
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,7 +37,7 @@ class ArgumentSpace:
         return self.trial(self.placement({name: _first(choice) for name, choice in self.choices.items()}))
 
     def placement(self, chosen: Mapping[str, Any]) -> Placement:
-        """Return the point of a choice an argument; numbers of a range are written with four digits."""
+        """Return the point of a choice an argument; numbers of a range are written with few digits (`_written`)."""
         return tuple((name, _written(choice, chosen[name])) for name, choice in self.choices.items())
 
     def chosen(self, placement: Placement) -> dict[str, Any]:
@@ -85,16 +86,21 @@ def _first(choice: Choice) -> Any:
 
 
 def _written(choice: Choice, value: Any) -> Any:
-    """Return a value that was proposed as it is to be written: no more digits than a person would."""
+    """Return a value that was proposed as it is to be written: no more digits than a person would.
+
+    Four of its own, for a range over magnitudes, or of the width of the range, for a narrow one: whichever tells more.
+    """
     if not isinstance(choice, Range) or isinstance(value, int):
         return value
     if choice.step is not None:
         return round(value, 12)
-    return min(max(float(f"{value:.{_DIGITS}g}"), choice.low), choice.high)
+    width = min(choice.high - choice.low, sys.float_info.max)
+    places = max(_DIGITS - 1 - math.floor(math.log10(size)) for size in (width, abs(value) or width))
+    return min(max(round(value, places), choice.low), choice.high)
 
 
 def _holds(choice: Choice, value: Any) -> bool:
-    """Return whether a value is one of a choice."""
+    """Return whether a value is one of a choice: of a range, what it proposes, since 1 and 1.0 are two trials."""
     if isinstance(choice, Range):
-        return type(value) in {int, float} and choice.holds(value)
+        return type(value) is (int if choice.whole else float) and choice.holds(value)
     return any(canonical_json(value) == canonical_json(one) for one in choice)

@@ -30,6 +30,7 @@ from harness.spec.foreign import declared_model
 from harness.spec.grid import Override
 from harness.spec.resolve import named, resolve_trial
 from harness.spec.source import Source, YamlPath, read_source
+from harness.spec.study import MOST_POINTS
 from harness.spec.study_file import ExecutionOptions
 from harness.spec.trial import Direction
 
@@ -95,7 +96,7 @@ def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
             space = _space(cast("PlacementFile", file), data, folders)
             objectives = tuple(cast("PlacementFile", file).objectives)
             directions = _PLACED[: len(objectives)]
-        _check(file, objectives)
+        _check(file, objectives, space.size)
     except FieldError as error:
         raise _placed(source, error, overrides) from error.__cause__
     return Search(
@@ -156,8 +157,12 @@ def _space(file: PlacementFile, data: Mapping[str, Any], folders: Sequence[str])
     return space
 
 
-def _check(file: SearchFile, objectives: Sequence[str]) -> None:
-    """Raise FieldError for keys that do not go together."""
+def _check(file: SearchFile, objectives: Sequence[str], size: float) -> None:
+    """Raise FieldError for keys that do not go together, and for more points than brute force can try."""
+    if file.sampler == "brute" and size > MOST_POINTS:
+        raise FieldError(
+            ("sampler",), f"brute force tries at most {MOST_POINTS:,} points, not {size:,.0f}: narrow the space, or tpe"
+        )
     if file.pruner is not None and len(objectives) > 1:
         raise FieldError(
             ("pruner",), f"a pruner needs one objective: write objectives: [{objectives[0]}], or no pruner"

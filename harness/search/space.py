@@ -35,7 +35,8 @@ class Range:
     def size(self) -> float:
         """How many numbers there are; infinite where they are not whole and there is no step."""
         step = 1 if self.whole and self.step is None else self.step
-        return math.inf if step is None else math.floor((self.high - self.low) / step + 1e-9) + 1
+        steps = math.inf if step is None else (self.high - self.low) / step
+        return steps if math.isinf(steps) else math.floor(steps + 1e-9) + 1
 
     def holds(self, value: float) -> bool:
         """Return whether a number is one of them."""

@@ -20,9 +20,11 @@ from functools import lru_cache
 from pathlib import Path
 from unicodedata import ucd_3_2_0
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent.parent
 DIGITS = 16
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
+DOT = "%2E"
+"""A dot in the name of a file, where it is a module's name."""
+INSTALLED = frozenset({"site-packages", "dist-packages"})
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 Finder = Callable[[str], Path | None]
@@ -75,11 +77,11 @@ def _with_parents(module: str) -> list[str]:
 def _within(module: str, root: Path) -> Finder:
     """Return how to find what belongs to a plug-in: nothing of ours, and nothing that is merely installed beside it."""
     top = module.partition(".")[0]
-    alone = "." in module or not root.joinpath(f"{top}.py").is_file() or root.name in _INSTALLED
+    alone = "." in module or not _file(top, root).is_file() or root.name in INSTALLED
 
     def find(name: str) -> Path | None:
         own = name.partition(".")[0]
-        if own == _PACKAGE.name or (alone and own != top):
+        if own == PACKAGE.name or (alone and own != top):
             return None
         return find_module(name, root)
 
@@ -88,11 +90,21 @@ def _within(module: str, root: Path) -> Finder:
 
 def find_module(name: str, root: Path) -> Path | None:
     """Return the file of module `name` below the folder `root`, without importing anything."""
-    base = root.joinpath(*name.split("."))
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+    file = _file(name, root)
+    for candidate in (file, file.with_suffix("") / "__init__.py"):
         if candidate.is_file():
             return candidate
     return None
+
+
+def module_name(file: str) -> str:
+    """Return what the module of a file `NAME.py` is called; a dot in the name (train.v2.py) leads into no package."""
+    return file.removesuffix(".py").replace(".", DOT)
+
+
+def _file(name: str, root: Path) -> Path:
+    *packages, last = (part.replace(DOT, ".") for part in name.split("."))
+    return root.joinpath(*packages, f"{last}.py")
 
 
 _WITHOUT_EFFECT = frozenset(
@@ -110,7 +122,7 @@ _WITHOUT_EFFECT = frozenset(
 def _find_ours(name: str) -> Path | None:
     if not name.startswith("harness.") or name in _WITHOUT_EFFECT or f"{name}.".startswith("harness.spec."):
         return None
-    return find_module(name, _PACKAGE.parent)
+    return find_module(name, PACKAGE.parent)
 
 
 @dataclass(frozen=True)

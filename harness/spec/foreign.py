@@ -21,6 +21,7 @@ from harness.spec.plugins import (
     entry_points,
     is_plugin,
     load_object,
+    load_ours,
     load_plugin,
     outside_of,
     plugin_options,
@@ -67,8 +68,9 @@ def resolve_model(options: Mapping[str, Any], dataset: DatasetDeclaration, folde
         declaration = getattr(target, "declaration", None)
         if isinstance(declaration, ModelDeclaration):
             return _declared(kind, declaration, given, dataset, {"code": code})
-        if not callable(target):
-            raise FieldError(("kind",), f"'{kind}' is no network: a class or function that returns one is wanted")
+        if not callable(target) or (isinstance(target, type) and not _is_network(target)):
+            wanted = "a subclass of torch.nn.Module, or a function that returns one, is wanted"
+            raise FieldError(("kind",), f"'{kind}' is no network: {wanted}")
         kept, files = plugin_options(without(target, {"num_classes", "classes"} - {*given}), given), {}
     try:
         canonical_json(kept)
@@ -87,6 +89,11 @@ def resolve_model(options: Mapping[str, Any], dataset: DatasetDeclaration, folde
         raise FieldError(("kind",), f"'{kind}': {error}") from error
 
 
+def _is_network(cls: type) -> bool:
+    """Return whether a class is a torch.nn.Module, without waking torch for those that are none."""
+    return any((base.__module__, base.__qualname__) == ("torch.nn.modules.module", "Module") for base in cls.__mro__)
+
+
 def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDeclaration:
     """Return what is declared of a resolved network, its sites with its options; a foreign one's are looked for."""
     kind = config["kind"]
@@ -100,7 +107,7 @@ def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDe
     bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
     with in_one_line("it cannot be made"):
         imports = _imports([kind], folders)
-        rows = found("sites", bare, lambda: load_object(f"{_FOREIGN}:describe")(bare, folders), imports)
+        rows = found("sites", bare, lambda: load_ours(f"{_FOREIGN}:describe")(bare, folders), imports)
     channels, height, width = config["input_shape"]
     sites = {path: Site(path, count, narrowable) for path, count, narrowable in rows}
     return ModelDeclaration(kind, (channels, height, width), config["classes"], sites, f"{_FOREIGN}:build_foreign")
@@ -117,7 +124,7 @@ def refused_site(config: Mapping[str, Any], path: str, folders: Sequence[str]) -
     if "input_shape" not in config:
         return None
     bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
-    why: str | None = load_object(f"{_REFUSED}:reason")(bare, path, folders)
+    why: str | None = load_ours(f"{_REFUSED}:reason")(bare, path, folders)
     return why
 
 
@@ -131,7 +138,7 @@ def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None
     imports = _imports(kinds, folders)
     try:
         with in_one_line("it cannot be made with them"):
-            refusal = found("standing", parts, lambda: load_object(f"{_FOREIGN}:refusal")(parts, folders), imports)
+            refusal = found("standing", parts, lambda: load_ours(f"{_FOREIGN}:refusal")(parts, folders), imports)
     except HarnessError as error:
         refusal = str(error)
     if refusal is not None:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from harness.spec.errors import SpecError
-from harness.spec.source import Source, YamlPath
+from harness.spec.source import LARGEST, Source, YamlPath
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def _plain(value: Any, path: YamlPath, lines: dict[YamlPath, int], name: str) ->
     """Return a value as dicts, lists and scalars, noting each path."""
     if len(path) > _DEEPEST:
         raise _error(name, path[:2], "things stand too deep within each other, or within themselves")
+    if len(lines) > LARGEST:
+        raise _error(name, path[:2], f"it holds more than {LARGEST:,} things")
     lines[path] = 0
     if isinstance(value, Mapping):
         for key in value:

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,18 @@ def points(grid: Mapping[str, list[Any]], zipped: Mapping[str, list[Any]] | None
         for values in itertools.product(*grid.values()):
             point = dict(zip(paths, (*step, *values), strict=True))
             yield {path: point[path] for path in by_depth}
+
+
+def count(grid: Mapping[str, list[Any]], zipped: Mapping[str, list[Any]] | None = None) -> int:
+    """Return how many points `points` yields, without making them."""
+    steps = max(map(len, zipped.values())) if zipped else 1
+    return steps * math.prod(map(len, grid.values()))
+
+
+def size(value: Any) -> int:
+    """Return of how many things a value is made."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return 1 + sum(map(size, inner))
 
 
 def _check_zip(grid: Mapping[str, list[Any]], zipped: Mapping[str, list[Any]]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from harness.spec.checks import FieldError
 from harness.spec.grid import steps
 
+_LONGEST = 500  # characters
+
 
 def render_name(template: str, parts: Mapping[str, Any]) -> str:
     """Fill in `{compressor.stride}`, `{at}` (the sites) or `{reduction}` (1 − 1/stride as "50%") from a trial's parts.
@@ -19,7 +21,12 @@ def render_name(template: str, parts: Mapping[str, Any]) -> str:
         raise FieldError(("name",), f"the name '{template}' is no template: {error}") from None
     if any(form or conversion for _, _, form, conversion in pieces):
         raise FieldError(("name",), f"the name '{template}' holds a format: write words in braces, as {{reduction}}")
-    return "".join(text + (_value(word, parts) if word is not None else "") for text, word, _, _ in pieces)
+    name = ""
+    for text, word, _, _ in pieces:
+        name += text + (_value(word, parts) if word is not None else "")
+        if len(name) > _LONGEST:
+            raise FieldError(("name",), f"the name '{name[:20]}…' has more than {_LONGEST} characters")
+    return name
 
 
 def _value(word: str, parts: Mapping[str, Any]) -> str:

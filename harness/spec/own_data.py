@@ -22,7 +22,7 @@ from harness.spec.checks import FieldError, validate
 from harness.spec.datasets import DATASETS, DatasetDeclaration
 from harness.spec.errors import did_you_mean
 from harness.spec.keys import canonical_json
-from harness.spec.plugins import entry_points, is_plugin, load_object, load_plugin, plugin_options
+from harness.spec.plugins import entry_points, is_plugin, load_ours, load_plugin, plugin_options
 
 _DECLARE = "harness.data.own.declare:declare"  # by name: data are none of this package's business
 _DATA_ROOT = "harness.data.locations:data_root"
@@ -98,7 +98,7 @@ def resolve_dataset(value: Any, folders: Sequence[str]) -> DatasetDeclaration:
     known = canonical_json([name, source])
     if seen is not None and known in seen:
         return seen[known]
-    declared: DatasetDeclaration = load_object(_DECLARE)(name, source)
+    declared: DatasetDeclaration = load_ours(_DECLARE)(name, source)
     if seen is not None:
         seen[known] = declared
     return declared
@@ -135,7 +135,7 @@ def _place(path: str, folders: Sequence[str]) -> str:
 
     Where nothing is, from the first.
     """
-    bases = [*(folders or ["."]), load_object(_DATA_ROOT)()]
+    bases = [*(folders or ["."]), load_ours(_DATA_ROOT)()]
     places = [os.path.abspath(Path(folder) / Path(path).expanduser()) for folder in bases]  # noqa: PTH100
     return next((place for place in places if os.path.exists(place)), places[0])  # noqa: PTH110
 

@@ -3,11 +3,12 @@ path begins beside the study, or by the name that an installed package gives one
 
 The object is a class (a frozen dataclass, say) that takes the options as keyword arguments and answers the questions of
 `harness.layers.compressor.Compressor`. Its code is part of the trial's key: edit the layer and its trials run again,
-edit a comment and they do not.
+edit a comment and they do not. Whose code may be one: `harness.spec.plugin_origin`.
 """
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +20,9 @@ from types import ModuleType
 from typing import Any, cast
 
 from harness.spec.checks import FieldError
-from harness.spec.digests import find_module, plugin_digest, plugin_imports, plugin_modules
+from harness.spec.digests import DOT, find_module, module_name, plugin_digest, plugin_imports, plugin_modules
 from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.plugin_origin import check_module, check_target, check_wanted
 
 _loaded: dict[str, tuple[Path, str]] = {}
 """What this process imported for plug-ins: folder and digest by module, and by "module:" of it with what it imports."""
@@ -48,14 +50,17 @@ def entry_points(group: str) -> Mapping[str, str]:
     return found
 
 
-def load_object(reference: str, folders: Sequence[str | Path] = (), *, digest: str | None = None) -> Any:
-    """Return what `module:object` names, ours or a plug-in's.
+def load_ours(reference: str) -> Any:
+    """Return what `module:object` names among our own modules; `reference` is never what a study says."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
 
-    Raises HarnessError in one line where it is not there, or where a plug-in's code has not the `digest` asked for.
+
+def load_object(reference: str, folders: Sequence[str | Path] = (), *, digest: str | None = None) -> Any:
+    """Return what a plug-in's `module:object` names.
+
+    Raises HarnessError in one line where it is not there, or where its code has not the `digest` asked for.
     """
-    if reference.startswith("harness."):
-        module, _, name = reference.partition(":")
-        return getattr(importlib.import_module(module), name)
     target, found = load_plugin(reference, [str(folder) for folder in folders])
     if digest not in (None, found):
         raise HarnessError(f"the code of '{reference}' was edited since this was planned; run the study again")
@@ -65,36 +70,60 @@ def load_object(reference: str, folders: Sequence[str | Path] = (), *, digest: s
 def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
     """Return a plug-in's object and its digest, from the first of `folders` or of sys.path that has its module.
 
-    Raises FieldError in one line where there is none, or where it cannot be imported.
+    Raises FieldError in one line where there is none, where it cannot be imported, or where it is not a plug-in's own.
     """
-    root, module_name, object_name = find_plugin(kind, folders)
+    root, name, object_name = find_plugin(kind, folders)
     try:
-        digest = plugin_digest(module_name, root)
-        module = _import(module_name, root, digest)
+        digest = plugin_digest(name, root)
+        module = _import(name, root, digest)
     except (Exception, SystemExit) as error:  # a script that ends itself when it is imported must not end us
-        raise _not_imported(module_name, error) from error
+        raise _not_imported(name, error) from error
     if not hasattr(module, object_name):
-        names = [name for name in vars(module) if not name.startswith("_")]
-        raise FieldError(("kind",), f"'{module_name}' has no '{object_name}'{did_you_mean(object_name, names)}")
-    return getattr(module, object_name), digest
+        names = [known for known in vars(module) if not known.startswith("_")]
+        raise FieldError(("kind",), f"'{_said(name)}' has no '{object_name}'{did_you_mean(object_name, names)}")
+    target = getattr(module, object_name)
+    if callable(target):
+        with _of_the_kind():
+            check_target(kind, target)
+    return target, digest
 
 
 def find_plugin(kind: str, folders: Sequence[str]) -> tuple[Path, str, str]:
     """Return a plug-in's folder (the first of `folders` or of sys.path that has its module), module and object.
 
-    Nothing is imported. Raises FieldError where there is no such module.
+    Nothing is imported. Raises FieldError where there is no such module, or none that may be a plug-in.
     """
-    module_name, _, object_name = kind.rpartition(":")
-    if not module_name or not object_name:
+    with _of_the_kind():
+        check_wanted(kind)
+    name, _, object_name = kind.rpartition(":")
+    if not name or not object_name:
         raise FieldError(("kind",), f"'{kind}' is not of the form module:object")
-    if module_name.endswith(".py"):
-        return _file(PurePosixPath(module_name), kind, folders), PurePosixPath(module_name).stem, object_name
-    places = [Path(folder) for folder in [*folders, *sys.path] if folder]
-    root = next((place for place in places if find_module(module_name, place)), None)
+    root: Path | None
+    if name.endswith(".py"):
+        root, name = _file(PurePosixPath(name), kind, folders), module_name(PurePosixPath(name).name)
+    else:
+        places = [Path(folder) for folder in [*folders, *sys.path] if folder]
+        root = next((place for place in places if find_module(name, place)), None)
+    with _of_the_kind():
+        check_module(kind, _said(name), None if root is None else find_module(name, root))
     if root is None:
         looked = ", ".join([*folders, "sys.path"])
-        raise FieldError(("kind",), f"cannot import '{module_name}' of '{kind}': there is no such module in {looked}")
-    return root, module_name, object_name
+        raise FieldError(("kind",), f"cannot import '{name}' of '{kind}': there is no such module in {looked}")
+    return root, name, object_name
+
+
+@contextmanager
+def _of_the_kind() -> Iterator[None]:
+    """Give an error about whose code a plug-in is the place where that is named."""
+    try:
+        yield
+    except HarnessError as error:
+        raise FieldError(("kind",), str(error)) from None
+
+
+def _said(name: str) -> str:
+    """Return a module's name as a person writes it."""
+    return name.replace(DOT, ".")
 
 
 def _file(path: PurePosixPath, kind: str, folders: Sequence[str]) -> Path:
@@ -110,30 +139,30 @@ def code_of(kind: str, folders: Sequence[str]) -> tuple[str, ast.Module]:
 
     Raises FieldError where there is no such module, or where it cannot be read.
     """
-    root, module_name, _ = find_plugin(kind, folders)
+    root, name, _ = find_plugin(kind, folders)
     try:
-        file = cast("Path", find_module(module_name, root))
-        return plugin_digest(module_name, root), ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _not_imported(module_name, error) from error
+        file = cast("Path", find_module(name, root))
+        return plugin_digest(name, root), ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
+        raise _not_imported(name, error) from error
 
 
 def imports_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
     """Return every name that a plug-in's code imports, or may, without importing it."""
-    root, module_name, _ = find_plugin(kind, folders)
-    return plugin_imports(module_name, root)
+    root, name, _ = find_plugin(kind, folders)
+    return plugin_imports(name, root)
 
 
 def outside_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
     """Return what a plug-in's code imports, or may, that is none of its own modules, and so not in its digest."""
-    root, module_name, _ = find_plugin(kind, folders)
-    own = {name.partition(".")[0] for name in plugin_modules(module_name, root)}
-    return frozenset(n for n in plugin_imports(module_name, root) if n.partition(".")[0] not in own)
+    root, name, _ = find_plugin(kind, folders)
+    own = {module.partition(".")[0] for module in plugin_modules(name, root)}
+    return frozenset(n for n in plugin_imports(name, root) if n.partition(".")[0] not in own)
 
 
-def _not_imported(module: str, error: BaseException) -> FieldError:
+def _not_imported(name: str, error: BaseException) -> FieldError:
     reason = " ".join(str(error).split()) or "no reason given"
-    return FieldError(("kind",), f"cannot import '{module}': {type(error).__name__}: {reason}")
+    return FieldError(("kind",), f"cannot import '{_said(name)}': {type(error).__name__}: {reason}")
 
 
 def plugin_options(
@@ -165,7 +194,14 @@ _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 def _same(default: Any, value: Any) -> bool:
-    return default is not inspect.Parameter.empty and type(default) is type(value) and bool(default == value)
+    """Return whether a value is the default, of the same types throughout: `[true]`, `[1]` and `[1.0]` are three."""
+    if default is inspect.Parameter.empty or type(default) is not type(value):
+        return False
+    if isinstance(value, list):
+        return len(default) == len(value) and all(map(_same, default, value))
+    if isinstance(value, dict):
+        return default.keys() == value.keys() and all(_same(default[key], value[key]) for key in value)
+    return bool(default == value)
 
 
 def _import(name: str, root: Path, digest: str) -> ModuleType:
@@ -188,8 +224,24 @@ def _import(name: str, root: Path, digest: str) -> ModuleType:
             raise ImportError(f"'{part}' is the name of another module; give the file another name")
     importlib.invalidate_caches()
     with _on_path(root):
-        module = importlib.import_module(name)
+        module = importlib.import_module(name) if DOT not in name else _import_file(name, find_module(name, root))
     _loaded.update(state)
+    return module
+
+
+def _import_file(name: str, file: Path | None) -> ModuleType:
+    """Import a file whose name has a dot, which Python would take for that of a package."""
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no file of Python")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 

@@ -5,6 +5,8 @@ can never build a Python object, and so are keys that occur twice. Aliases (`*x`
 (`<<`) are refused, because what they bring has no line of its own.
 """
 
+import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,19 @@ from typing import Any
 from ruamel.yaml import YAML, MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node
+from ruamel.yaml.scanner import Scanner
 
 from harness.spec.errors import SpecError
 
 YamlPath = tuple[str | int, ...]
 
 _PLAIN = "tag:yaml.org,2002:"
-_LARGEST = 100_000  # keys and items; aliases of aliases could otherwise fill the memory
+LARGEST = 100_000
+"""Keys and items of a file, each alias counted as what it names: aliases of aliases could otherwise fill the memory."""
+_DEEPEST = 50  # brackets within each other
+_MOST_BYTES = 500_000  # the reader takes about 20 s for so many
+_MOST_CHARACTERS = 1_000_000  # of all values, each alias counted again
+_OPEN_PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 _SHOWN = 20  # characters of a value that cannot be read
 _KINDS = {"int": "whole number", "float": "number", "bool": "true or false"}
 _SCALARS = {f"{_PLAIN}{name}" for name in ("str", "int", "float", "bool", "null")}
@@ -51,27 +59,41 @@ class Source:
 
 def read_source(path: Path | str) -> Source:
     """Read a YAML file. Raises SpecError, with file and line, for what is no plain YAML mapping."""
-    return parse_source(read_text(path), str(path))
+    return parse_source(read_text(path, pipes=str(path).startswith(_OPEN_PIPES)), str(path))
 
 
-def read_text(path: Path | str) -> str:
-    """Return the text of a file. Raises SpecError, which names it, where it cannot be read."""
+def read_text(path: Path | str, *, pipes: bool = False) -> str:
+    """Return the text of a file, and with `pipes` that of a pipe. Raises SpecError, which names it, if it cannot.
+
+    A named pipe could keep us waiting, a device has no end, and a file may be larger than the memory.
+    """
     file = str(path)
     try:
-        return Path(path).read_text(encoding="utf-8")
+        with os.fdopen(os.open(path, os.O_RDONLY | (0 if pipes else os.O_NONBLOCK)), "rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            if not stat.S_ISREG(mode) and not (pipes and stat.S_ISFIFO(mode)):
+                raise SpecError("is no file but a folder, a pipe or a device", file=file)
+            read = opened.read(_MOST_BYTES + 1)
+        if len(read) > _MOST_BYTES:
+            raise SpecError(f"is larger than {_MOST_BYTES:,} bytes, which no file of this kind needs", file=file)
+        return read.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise SpecError("there is no such file", file=file) from None
     except UnicodeDecodeError:
         raise SpecError("is no text in UTF-8", file=file) from None
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", file=file) from None
+    except ValueError as error:  # of a name that no file can have
+        raise SpecError(f"cannot be read: {error}", file=file) from None
 
 
 def parse_source(text: str, file: str) -> Source:
     """Parse YAML text that came from `file`."""
     lines: dict[YamlPath, int] = {}
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Scanner = _Scanner
+        node = yaml.compose(text)
         data = None if node is None else _Reader(file, YAML(typ="safe", pure=True)).plain(node, (), lines)
     except RecursionError:
         raise SpecError("things stand too deep within each other, or within themselves", file=file) from None
@@ -89,6 +111,16 @@ def parse_source(text: str, file: str) -> Source:
     return Source(file=file, data=data, text=text, lines=lines)
 
 
+class _Scanner(Scanner):
+    """ruamel's, which looks at each open bracket again and again: hundreds of them take it ten seconds."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803 - as it is called there
+        """Begin a list or mapping in brackets. Raises RecursionError for one that stands too deep within others."""
+        if self.flow_level >= _DEEPEST:
+            raise RecursionError
+        super().fetch_flow_collection_start(TokenClass, to_push)
+
+
 def parse_value(text: str, what: str) -> Any:
     """Parse one YAML value, as given on a command line; `what` names it in errors."""
     try:
@@ -100,19 +132,20 @@ def parse_value(text: str, what: str) -> Any:
     return data["value"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Reader:
     """Turns the nodes of one file into plain values; `yaml` reads the scalars, and is made once: that takes time."""
 
     file: str
     yaml: YAML
+    characters: int = 0  # of the scalars so far
 
     def plain(self, node: Node, path: YamlPath, lines: dict[YamlPath, int]) -> Any:
         """Turn a node into dicts, lists and scalars, noting the line of each path."""
         line = node.start_mark.line + 1
         lines.setdefault(path, line)
-        if len(lines) > _LARGEST:
-            raise SpecError(f"the file holds more than {_LARGEST:,} things, counting aliases", file=self.file)
+        if len(lines) > LARGEST:
+            raise SpecError(f"the file holds more than {LARGEST:,} things, counting aliases", file=self.file)
         if isinstance(node, MappingNode):
             if node.tag != f"{_PLAIN}map":
                 raise _tag_refused(node, self.file, line)
@@ -139,6 +172,11 @@ class _Reader:
         return result
 
     def _scalar(self, node: ScalarNode, line: int) -> Any:
+        self.characters += len(node.value)
+        if self.characters > _MOST_CHARACTERS:
+            raise SpecError(
+                f"the file holds more than {_MOST_CHARACTERS:,} characters, counting aliases", file=self.file
+            )
         try:
             return self.yaml.constructor.construct_object(node)
         except (ValueError, KeyError):  # of a word under a tag of numbers, or of more digits than Python reads

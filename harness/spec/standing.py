@@ -39,6 +39,8 @@ def resolve_compressor(site: Site, options: Any, folders: Sequence[str]) -> dict
 def _plugin(site: Site, kind: str, given: Mapping[str, Any], folders: Sequence[str]) -> dict[str, Any]:
     """Return the canonical options of a plug-in at a site: its code's digest among them."""
     target, digest = load_plugin(kind, folders)
+    if not isinstance(target, type) or not all(callable(getattr(target, name, None)) for name in _ANSWERS):
+        raise FieldError(("kind",), f"'{kind}' is no compressor: a class with {', '.join(_ANSWERS)} is wanted")
     if "code" in given:
         raise FieldError(("code",), "'code' is where the digest of a plug-in's code stands, no option")
     kept = plugin_options(target, given)
@@ -55,6 +57,10 @@ def _plugin(site: Site, kind: str, given: Mapping[str, Any], folders: Sequence[s
         raise FieldError(("stride",), f"'{kind}' has stride {stride!r}: a whole number from 1 is wanted")
     _check_stride(site, stride)
     return {"kind": kind, **kept, "code": digest}
+
+
+_ANSWERS = ("conv_channels", "out_channels", "layer")
+"""The methods of `harness.layers.compressor.Compressor`."""
 
 
 def _check_stride(site: Site, stride: int) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 from harness.spec.checks import FieldError
 from harness.spec.errors import SpecError
 from harness.spec.exclude import View, left
-from harness.spec.grid import Override, Point, apply, normalise, points, taken
+from harness.spec.grid import Override, Point, apply, count, normalise, points, size, taken
 from harness.spec.include import Said, WrittenEntry, WrittenStudy, read_study
 from harness.spec.names import render_name
 from harness.spec.own_data import looking_once
@@ -98,7 +98,9 @@ def _expand(written: WrittenStudy, overrides: Sequence[Override]) -> Iterator[tu
 
     Raises SpecError for an override that no trial takes.
     """
+    _check_size(written)
     used: set[str] = set()
+    runs = 0
     for entry in written.entries:
         parts = entry.parts(written.defaults)
         base = normalise({key: said.value for key, said in parts.items()})
@@ -107,10 +109,34 @@ def _expand(written: WrittenStudy, overrides: Sequence[Override]) -> Iterator[tu
                 own = taken(overrides, base, point)
                 trial = _trial(entry.data["name"], base, point, own, written.folders)
             used |= {override.path for override in own}
+            runs += len(trial.seeds)
+            if runs > _MOST_RUNS:
+                raise entry.error((), f"the study has more than {_MOST_RUNS:,} runs: {_SMALLER}")
             yield entry, trial
     for override in overrides:
         if override.path not in used:
             raise SpecError("no trial of the study has a compressor", file=f"--set {override.path}")
+
+
+MOST_POINTS = 10_000  # a thousand are resolved in a second
+_MOST_RUNS = 100_000
+_MOST_THINGS = 2_000_000  # that are copied into the points of a study
+_SMALLER = "split it into several studies"
+
+
+def _check_size(written: WrittenStudy) -> None:
+    """Refuse, before any is made, more points than a study can have. Raises SpecError."""
+    total = things = 0
+    for entry in written.entries:
+        grid, zipped = entry.data.get("grid") or {}, entry.data.get("zip") or {}
+        total += (here := count(grid, zipped))
+        if total > MOST_POINTS:
+            where = next((key for key in ("grid", "zip") if key in entry.data), "name")
+            raise entry.error((where,), f"{total:,} points are more than the {MOST_POINTS:,} of a study: {_SMALLER}")
+        said = sum(size(part.value) for part in entry.parts(written.defaults).values())
+        things += here * (said + sum(max(map(size, values)) for values in (*grid.values(), *zipped.values())))
+        if things > _MOST_THINGS:
+            raise entry.error((), f"{here:,} points with such long values are more than a study can hold: {_SMALLER}")
 
 
 def _points(entry: WrittenEntry, parts: Mapping[str, Said], base: Mapping[str, Any]) -> Sequence[Point]:

@@ -11,8 +11,10 @@ from command import start_command, until
 from in_this_process import InThisProcess
 
 from harness.execution.options import Options
+from harness.search.arguments import ArgumentSpace
 from harness.search.file import load_search
 from harness.search.run import run_search
+from harness.search.space import Range
 from harness.spec.errors import SpecError
 from harness.spec.grid import Override
 from harness.spec.study import load_study
@@ -136,6 +138,26 @@ def _arguments(own):
         return [trial.config["arguments"] for trial in snapshot(store).trials.values()]
 
 
+NARROW = [(0.9995, 0.99999), (0.123456, 0.123459), (-1e-7, 1e-7), (1000.0, 1000.001), (1e-300, 2e-300)]
+WIDE = [(0.0, 1.0), (0.1, 100.0), (-5.0, 5.0), (1e-5, 1e-1), (0.0, 1e6)]
+
+
+@pytest.mark.parametrize(("low", "high"), [*NARROW, *WIDE, (-1e308, 1e308)])
+def test_a_range_is_told_apart_by_four_digits_of_its_width(low, high):
+    space = ArgumentSpace({}, {}, {"x": Range(low, high)})
+    thousandths = [low + part / 1000 * high - part / 1000 * low for part in range(1001)]
+    written = [space.placement({"x": value})[0][1] for value in thousandths]
+    assert len(set(written)) == 1001
+    assert all(low <= value <= high for value in written)
+    assert [space.placement({"x": value})[0][1] for value in written] == written  # what is stored is found again
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.000123456, "0.0001235"), (57.123456, "57.12"), (0.5, "0.5")])
+def test_numbers_are_written_as_a_person_would(value, text):
+    space = ArgumentSpace({}, {}, {"x": Range(1e-5, 100.0, log=True)})
+    assert space.words(space.placement({"x": value})) == f"x={text}"
+
+
 def test_what_diverged_is_a_result_and_never_the_best(own):
     result = own.run("space={arguments.width: [13, 30]}", "seeds=[0]")
     assert result.counts == {"nan": 1, "value": 1}
@@ -212,6 +234,7 @@ BAD = {
     "a logarithm of nothing": ("low: 10, high: 22, step: 4", "low: 0, high: 22, log: true", 9, "must be above 0"),
     "steps of a logarithm": ("step: 4", "step: 4, log: true", 9, "does not go with"),
     "brute force over numbers": ("low: 10, high: 22, step: 4", "low: 0.5, high: 22", 9, "brute force needs"),
+    "brute force over too much": ("low: 10, high: 22, step: 4", "low: 0, high: 10000000", 7, "at most 10,000 points"),
     "a value twice": ("[a, b]", "[a, a]", 10, "a list of different numbers or words"),
     "neither": ("[a, b]", "a", 10, "write {low: …, high: …} or a list"),
     "no metric": ("sampler: brute", "objectives: [los]", 7, "'los' is none of the metrics; did you mean 'loss'?"),

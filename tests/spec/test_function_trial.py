@@ -1,8 +1,11 @@
 """Trials of a person's own function: what stands in their key, and what is refused before anything runs."""
 
+import re
+
 import pytest
 
 from harness.spec.errors import HarnessError
+from harness.spec.function import load_target
 from harness.spec.study import load_study
 
 STUDY = """\
@@ -55,6 +58,36 @@ def test_the_key_is_of_code_and_arguments(load):
     assert not set(keys(load(code=CODE.replace("1}", "2}")))) & set(before)
     assert not set(keys(load(STUDY.replace("epochs: 3", "epochs: 4")))) & set(before)
     assert not set(keys(load(STUDY.replace("task: function", "task: {kind: function, precision: bf16}")))) & set(before)
+
+
+DEFAULTS = ["1", "[1]", "[[1], 2]", "{'a': 1}", "[{'a': [1]}]"]
+
+
+@pytest.mark.parametrize("default", DEFAULTS)
+def test_types_are_told_apart_from_a_default_at_every_depth(load, default):
+    code = CODE.replace("width", f"width={default}")
+    written = [default.replace("'", ""), *(default.replace("'", "").replace("1", one) for one in ("true", "1.0"))]
+    grid = f"[{', '.join(written)}]"
+    trials = load(STUDY.replace("[4, 8]", grid), code).trials
+    assert trials[0].trial.config["arguments"] == {}
+    assert len({item.trial.key for item in trials}) == 3
+
+
+@pytest.mark.parametrize("file", ["train.v2.py", "train.py.old.py", ".train.py"])
+def test_a_file_with_dots_in_its_name_is_one_like_others(load, tmp_path, file):
+    (tmp_path / file).write_text("from parts import a\nfrom train import b\n" + CODE.split("\n\n")[1])
+    (tmp_path / "parts.py").write_text("a = 1\n")
+    text = STUDY.replace("train.py:", f"{file}:")
+    before = keys(load(text, "b = 1\n"))
+    folders = [str(tmp_path)]
+    assert load_target(f"{file}:run", folders)[0](None, width=1) == {"accuracy": 1}
+    (tmp_path / "parts.py").write_text("a = 2\n")
+    assert not set(keys(load(text, "b = 1\n"))) & set(before)
+    (tmp_path / file).write_text("def run(context, *, width, epochs=3):\n    return {'accuracy': width}\n")
+    assert load_target(f"{file}:run", folders)[0](None, width=7) == {"accuracy": 7}  # imported anew
+    (tmp_path / file).write_text("1 / 0\n")
+    with pytest.raises(HarnessError, match=f"cannot import '{re.escape(file[:-3])}': ZeroDivisionError"):
+        load_target(f"{file}:run", folders)
 
 
 def test_what_it_imports_from_its_folder_counts(load, tmp_path):

@@ -160,6 +160,7 @@ def test_the_command_line_reaches_what_is_included(load, write):
 
 def test_plug_ins_are_looked_for_beside_the_study_and_then_beside_what_it_includes(load, write, tmp_path):
     layer = "class Mine:\n    def __init__(self, stride, alpha=0.5):\n        self.stride = stride\n"
+    layer += "    def layer(self, channels): ...\n    conv_channels = out_channels = layer\n"
     entry = "trials: [{name: A, at: conv2, compressor: {kind: 'included_layer:Mine', stride: 2}}]\n"
     write(**{"sub/part": entry + "include: ../deep/base.yml\n", "deep/base": BASE, "other/part": "seeds: [1]\n"})
     (tmp_path / "sub" / "included_layer.py").write_text(layer, encoding="utf-8")

@@ -19,7 +19,18 @@ class Mine:
     stride: int
     alpha: float = 0.5
     mode: str = "soft"
+
+    def layer(self, channels): ...
+
+    conv_channels = out_channels = layer
 """
+MADE = """\
+class Mine:
+    def layer(self, channels): ...
+    conv_channels = out_channels = layer
+    def __init__(self, stride):
+"""
+NO_COMPRESSOR = "'mine_layer:Mine' is no compressor: a class with conv_channels, out_channels, layer is wanted"
 TRIALS = """\
 trials:
   - name: A
@@ -132,13 +143,13 @@ def test_wrong_options_are_said_in_one_line(refusal, tmp_path, head, old, new, l
         ("import mine_no\n", "cannot import 'mine_layer': ModuleNotFoundError: No module named 'mine_no'"),
         ("1 / 0\n", "cannot import 'mine_layer': ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(0)\n", "cannot import 'mine_layer': SystemExit: 0"),
-        ("import sys\ndef Mine(stride):\n    sys.exit(0)\n", "'mine_layer:Mine' refuses its options: 0"),
+        (f"import sys\n{MADE}        sys.exit(0)\n", "'mine_layer:Mine' refuses its options: 0"),
         ("raise ValueError('one\\n  two')\n", "cannot import 'mine_layer': ValueError: one two"),
-        ("def Mine(stride):\n    raise ValueError('a,\\nb')\n", "'mine_layer:Mine' refuses its options: a, b"),
-        (
-            "def Mine(stride):\n    return stride\n",
-            "'mine_layer:Mine' refuses its options: 'int' object has no attribute 'stride'",
-        ),
+        (f"{MADE}        raise ValueError('a,\\nb')\n", "'mine_layer:Mine' refuses its options: a, b"),
+        (f"{MADE}        pass\n", "'mine_layer:Mine' refuses its options: 'Mine' object has no attribute 'stride'"),
+        ("def Mine(stride):\n    raise SystemError('called')\n", NO_COMPRESSOR),
+        ("class Mine:\n    def __init__(self, stride):\n        raise SystemError('called')\n", NO_COMPRESSOR),
+        ("import os as Mine\n", NO_COMPRESSOR),
     ],
 )
 def test_wrong_code_is_said_in_one_line(refusal, tmp_path, head, layer, message):
@@ -233,12 +244,6 @@ def test_no_bytecode_is_left_beside_a_study(tmp_path, monkeypatch):
     load_plugin("mine_layer:Mine", [str(tmp_path)])
     assert sys.dont_write_bytecode is False
     assert not (tmp_path / "__pycache__").exists()
-
-
-def test_ours_by_the_same_way():
-    from harness.spec.keys import trial_key
-
-    assert load_object("harness.spec.keys:trial_key") is trial_key
 
 
 def test_what_is_a_plug_in():

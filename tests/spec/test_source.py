@@ -103,7 +103,7 @@ def test_byte_order_mark_and_line_ends_of_windows(tmp_path):
 
 
 def test_nothing_endless(monkeypatch):
-    monkeypatch.setattr("harness.spec.source._LARGEST", 1_000)
+    monkeypatch.setattr("harness.spec.source.LARGEST", 1_000)
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 12)]
     assert refused("\n".join(levels)) == "f.yml: the file holds more than 1,000 things, counting aliases"

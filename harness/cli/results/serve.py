@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import sources_option
+from harness.cli.common import plugins_option, sources_option
 from harness.spec.errors import HarnessError
 
 
@@ -16,6 +16,7 @@ from harness.spec.errors import HarnessError
 @click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="The port; 0: any.")
 @click.option("--open", "opens", is_flag=True, help="Open a browser.")
 @click.option("--get", "path", metavar="PATH", help="Print what stands at PATH and end, without a server.")
+@plugins_option
 @sources_option
 def serve(
     search_file: str | None, host: str, port: int, opens: bool, path: str | None, sources: tuple[Path, ...]

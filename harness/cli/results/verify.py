@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import duration, format_option, load_studies, print_json, sources_option
+from harness.cli.common import duration, format_option, load_studies, plugins_option, print_json, sources_option
 from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _NAMED = 5  # facts that changed
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
 @click.option("--device", help="Where to repeat runs: cpu, cuda or cuda:N  [default: where each was made]")
 @click.option("--study", "files", metavar="FILE", multiple=True, help="Where plug-ins and own data of runs are named.")
+@plugins_option
 @format_option("text", "json")
 @sources_option
 def verify(
