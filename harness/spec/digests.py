@@ -199,7 +199,7 @@ class _OurImports(ast.NodeTransformer):
     def visit_Import(self, node: ast.Import) -> ast.Import | None:
         """Keep what `import harness.a as b` brings; other modules imported by the same line stay."""
         ours = [alias for alias in node.names if _is_ours(alias.name)]
-        self.brought += [(alias.name, "", alias.asname or _PACKAGE.name) for alias in ours]
+        self.brought += [(alias.name, "", alias.asname or PACKAGE.name) for alias in ours]
         node.names = [alias for alias in node.names if not _is_ours(alias.name)]
         return node if node.names else None
 
@@ -210,13 +210,13 @@ class _OurImports(ast.NodeTransformer):
             return node
         for alias in node.names:
             module, here = f"{origin}.{alias.name}", alias.asname or alias.name
-            is_module = find_module(module, _PACKAGE.parent) is not None
+            is_module = find_module(module, PACKAGE.parent) is not None
             self.brought.append((module, "", here) if is_module else (origin, alias.name, here))
         return None
 
 
 def _is_ours(name: str) -> bool:
-    return name.partition(".")[0] == _PACKAGE.name
+    return name.partition(".")[0] == PACKAGE.name
 
 
 def _hash(modules: Mapping[str, str]) -> str:

@@ -297,7 +297,7 @@ def own_digest(tmp_path, monkeypatch):
             path = root / f"{name}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        monkeypatch.setattr(digests, "_PACKAGE", root)
+        monkeypatch.setattr(digests, "PACKAGE", root)
         return code_digest([f"harness.{module}"])
 
     return made
@@ -311,8 +311,8 @@ def test_a_real_module_may_be_renamed(tmp_path, monkeypatch):
     """As a refactoring does it: the file, and every import of it."""
     before = code_digest(["harness.training.train"])
     root = tmp_path / "harness"
-    shutil.copytree(digests._PACKAGE, root, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(digests, "_PACKAGE", root)
+    shutil.copytree(digests.PACKAGE, root, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(digests, "PACKAGE", root)
     assert code_digest(["harness.training.train"]) == before
     renamed = {
         "harness.training.outcome": "harness.training.a_new_name",

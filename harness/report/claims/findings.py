@@ -38,6 +38,7 @@ from harness.report.tables.expected import expected_configs
 from harness.report.tables.printed_gains import PrintedGain, printed_gains
 from harness.report.tables.table_file import paper_tables
 from harness.report.tables.timings import Place
+from harness.spec.counts import counts_of
 from harness.store.records import Snapshot
 
 Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run", "withdrawn"]
@@ -97,14 +98,14 @@ def findings(
     claims: Claims,
     curves: Curves | None = None,
     maps: MapsOf | None = None,
-    counts: Counts | None = None,
+    counts: Counts = counts_of,
 ) -> list[Finding]:
     """Return a finding for each claim, in order.
 
     Those on curves need `curves` (`store.queries.curve` of a uid), those on maps `maps` (of an attempt, as
     `figures.results.Results.maps`); `counts` gives the costs of a network that is not stored.
     """
-    stored = Stored(snapshot, curves or (lambda _: ()), maps or (lambda _: None), counts or (lambda _: {}))
+    stored = Stored(snapshot, curves or (lambda _: ()), maps or (lambda _: None), counts)
     return [finding for family in claims.families for finding in _family(stored, family)]
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Curves = Callable[[str], Sequence[Point]]  # an attempt's uid -> its curve
 MapsOf = Callable[[AttemptRecord], "Maps | None"]
-Counts = Callable[[Mapping[str, Any]], Mapping[str, float]]  # a configuration -> what its network costs, by name
+Counts = Callable[[Mapping[str, Any]], Mapping[str, float] | None]  # a configuration -> what its network costs, by name
 Keys = Mapping[str, str | None]  # a family's name of a trial -> the trial's key, None where it is not stored
 Values = dict[int, float]  # by seed; counts and times as those of seed 0
 
@@ -146,7 +146,7 @@ class Stored:
         """Return what a network costs, counted once for all claims on it, whatever trains it."""
         network = canonical_json([config["model"], config["compressors"]])
         if network not in self._costs:
-            self._costs[network] = self.counts(config)
+            self._costs[network] = self.counts(config) or {}
         return self._costs[network]
 
     def _measured_alike(self, claim: Claim, keys: Keys, name: str) -> list[Values]:
