@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from harness.execution.clock import now
 from harness.execution.damaged import can_be_read
-from harness.execution.intake import take_in
+from harness.execution.intake import take_in, with_trace
 from harness.execution.interruptions import interruptions
 from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
@@ -17,15 +17,7 @@ from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import recover
 from harness.execution.register import check_runnable, register, stored
-from harness.spec.attempt import (
-    FOR_PEOPLE,
-    REQUEST_FILE,
-    STOP_FILE,
-    AttemptRequest,
-    Execution,
-    Kind,
-    read_progress,
-)
+from harness.spec.attempt import REQUEST_FILE, STOP_FILE, AttemptRequest, Execution, Kind, read_progress
 from harness.spec.errors import in_a_line
 from harness.spec.files import atomic_write
 from harness.spec.resolve import Trial
@@ -291,7 +283,7 @@ class _Session:
         if request.resume_from and result is not None and result.resumed_from is None and state != "failed":
             _log.warning("%s: the checkpoint is of other code, threads or device: it started afresh", request.label)
         self.summary.count(state)
-        self.display.ended(request.label, state, result, _with_trace(taken.error, ended.folder))
+        self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
         if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so
             self.summary.edited = True
@@ -321,9 +313,3 @@ def _ask_to_stop(folder: Path) -> None:
         (folder / STOP_FILE).touch()
     except OSError as error:
         _log.warning("attempt %s cannot be asked to stop (%s); Ctrl-C once more ends it", folder.name, error.strerror)
-
-
-def _with_trace(error: str | None, folder: Path) -> str | None:
-    """Return what went wrong, and where its trace lies, or else what it printed."""
-    there = (f"; {name}: {folder / file}" for name, file in FOR_PEOPLE.items() if (folder / file).exists())
-    return None if error is None else error + next(there, "")
