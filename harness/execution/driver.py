@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.execution.clock import now
-from harness.execution.intake import take_in
+from harness.execution.intake import take_in, with_trace
 from harness.execution.interruptions import interruptions
 from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
@@ -18,15 +18,7 @@ from harness.execution.recover import recover, unknown_results
 from harness.execution.register import check_runnable, register, stored
 from harness.execution.repository import repository_of
 from harness.execution.resuming import resumable, say_what_was_otherwise, with_digest_of_weights
-from harness.spec.attempt import (
-    FOR_PEOPLE,
-    REQUEST_FILE,
-    STOP_FILE,
-    AttemptRequest,
-    Execution,
-    Kind,
-    read_progress,
-)
+from harness.spec.attempt import REQUEST_FILE, STOP_FILE, AttemptRequest, Execution, Kind, read_progress
 from harness.spec.errors import environment_failure, in_a_line
 from harness.spec.files import atomic_write
 from harness.spec.resolve import Trial
@@ -325,7 +317,7 @@ class _Session:
         self.summary.count(state)
         hindered = state in {"interrupted", "pruned"} and taken.error is not None
         self.summary.hindered += hindered
-        self.display.ended(request.label, state, result, _with_trace(taken.error, ended.folder))
+        self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
         if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so
             self.summary.edited = True
@@ -355,9 +347,3 @@ def _ask_to_stop(folder: Path) -> None:
         (folder / STOP_FILE).touch()
     except OSError as error:
         _log.warning("attempt %s cannot be asked to stop (%s); Ctrl-C once more ends it", folder.name, error.strerror)
-
-
-def _with_trace(error: str | None, folder: Path) -> str | None:
-    """Return what went wrong, and where its trace lies, or else what it printed."""
-    there = (f"; {name}: {folder / file}" for name, file in FOR_PEOPLE.items() if (folder / file).exists())
-    return None if error is None else error + next(there, "")

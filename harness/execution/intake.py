@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.execution.clock import now
 from harness.execution.tidy import tidy
-from harness.spec.attempt import ENDED_WELL, AttemptResult, State, read_result
+from harness.spec.attempt import ENDED_WELL, FOR_PEOPLE, AttemptResult, State, read_result
 from harness.spec.errors import DamagedError, in_a_line
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
@@ -83,3 +83,9 @@ def _refused(store: Store, uid: str, error: BaseException) -> Taken:
     words = f"its result cannot be stored: {in_a_line(error)}"
     end_attempt(store, uid, "failed", type(error).__name__, words, now())
     return Taken("failed", words)
+
+
+def with_trace(error: str | None, folder: Path) -> str | None:
+    """Return what went wrong, and where its trace lies, or else what it printed."""
+    there = (f"; {name}: {folder / file}" for name, file in FOR_PEOPLE.items() if (folder / file).exists())
+    return None if error is None else error + next(there, "")

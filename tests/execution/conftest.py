@@ -67,11 +67,11 @@ class Lab:
     def artifacts(self):
         return self.folder / "results" / "artifacts"
 
-    def start(self, *arguments):
-        """Start a command in a process group of its own."""
+    def start(self, *arguments, streams=""):
+        """Start a command in a process group of its own, with `streams` as a shell redirects them."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
         return subprocess.Popen(
-            [sys.executable, "-c", MAIN, *map(str, arguments)],
+            ["sh", "-c", f'exec "$0" "$@" {streams}', sys.executable, "-c", MAIN, *map(str, arguments)],
             cwd=self.folder,
             env={**environment, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **self.environment},
             stdout=subprocess.PIPE,

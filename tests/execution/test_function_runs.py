@@ -145,6 +145,10 @@ def test_edited_failed_and_published(slow, here):
     ended = slow.grid(*fast, "--limit", 1)
     assert (ended.code, slow.states()) == (1, ["done", "done", "failed"])  # other code: another trial
     assert "failed (OSError: no disk; trace: " in ended.err
+    (failed,) = slow.query("SELECT uid FROM attempt WHERE state = 'failed'")[0]
+    shown = here("results", "show", failed)
+    assert "error: OSError: no disk" in shown
+    assert f"trace: {slow.artifacts / failed / 'log.txt'}" in shown
     assert "2 attempts" in here("results", "export", "--out", "out/slow.jsonl")
     assert "2 attempts taken in, 0 known" in here("results", "merge", "out/slow.jsonl", "--db", "other/h.db")
     assert "0 attempts taken in, 2 known" in here("results", "merge", "out/slow.jsonl", "--db", "other/h.db")

@@ -1,5 +1,6 @@
 """What is done, left and held, as a table of histories; no torch, no processes."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -320,3 +321,76 @@ def test_whatever_happened_a_run_is_done_left_or_held(study_and_folder, states, 
 @pytest.fixture(scope="module")
 def study_and_folder(study, tmp_path_factory):
     return study(), Path(tmp_path_factory.mktemp("artifacts"))
+
+
+CRASHED = {"state": "lost", "error_kind": "crashed"}
+
+
+def point(step):
+    return f'{{"split": "train", "name": "loss", "step": {step}, "value": 1.0, "flag": "ok"}}\n'
+
+
+@pytest.mark.parametrize(
+    ("steps", "held"),
+    [
+        ((None, None), True),
+        ((7, 7), True),
+        ((7, 3), True),
+        ((7, 8), False),
+        ((None, 0), False),
+        ((1, 9, 9), True),
+        ((9, 9, 10), False),
+        ((9,), False),
+    ],
+)
+def test_a_run_that_crashed_twice_in_a_row_is_held_unless_it_got_further(history, study, steps, held):
+    for number, step in enumerate(steps):
+        history.add(f"{number}", **CRASHED, left=[CHECKPOINT_FILE])
+        if step is not None:
+            text = "".join(map(point, range(step + 1)))
+            (history.artifacts / f"{number}" / "curve.jsonl").write_text(text)
+    run = decided(history, study)
+    assert (run.status, run.reason) == (("held", "crashed") if held else ("left", None))
+    run = decided(history, study, ["crashed"])
+    assert (run.status, run.resume_from) == ("left", f"{len(steps) - 1}")
+
+
+@pytest.mark.parametrize("between", ["lost", "interrupted", "timeout", "failed"])
+def test_what_ended_otherwise_between_two_crashes_makes_them_none_in_a_row(history, study, between):
+    history.add("a", **CRASHED).add("b", between).add("c", **CRASHED)
+    assert decided(history, study).status == "left"
+
+
+def test_a_driver_that_died_is_no_crash(history, study):
+    history.add("a", "lost", error_kind="lost").add("b", "lost", error_kind="lost")
+    assert decided(history, study).status == "left"
+
+
+def test_a_curve_that_cannot_be_read_says_nothing(history, study):
+    for uid in "ab":
+        history.add(uid, **CRASHED)
+        (history.artifacts / uid / "curve.jsonl").write_text("[]\n")
+    assert decided(history, study).reason == "crashed"
+
+
+@pytest.mark.parametrize(("written", "crashes", "held"), [(1, 2, False), (-1, 2, True), (1, 5, True)])
+def test_without_a_curve_a_checkpoint_of_its_own_shows_that_a_function_got_further(
+    history, study, written, crashes, held
+):
+    for number in range(crashes):
+        history.add(f"{number}", **CRASHED, left=["request.json"])
+        folder = history.artifacts / f"{number}"
+        (folder / "checkpoint").mkdir()
+        (folder / "checkpoint" / "state.pt").touch()
+        os.utime(folder / "checkpoint" / "state.pt", (1000 + written, 1000 + written))
+        os.utime(folder / "request.json", (1000, 1000))
+    assert decided(history, study).status == ("held" if held else "left")
+
+
+def test_an_evaluation_that_crashes_twice_is_held(history, study):
+    history.add("a", "done", evaluated=False, left=[WEIGHTS_FILE])
+    evaluates = {"kind": "evaluate", "weights_from": "a", **CRASHED}
+    assert decided(history.add("b", **evaluates), study).status == "left"
+    run = decided(history.add("c", **evaluates), study)
+    assert (run.status, run.reason) == ("held", "crashed")
+    assert decided(history, study, ["crashed"]).kind == "evaluate"

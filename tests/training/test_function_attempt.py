@@ -284,3 +284,34 @@ def test_seeds_and_the_devices_name_are_the_same_with_torch_and_without(ask_fres
     purposes = [("order", 3), ("noise",), ()]
     assert [libraries.stream_seed(7, *p) for p in purposes] == [streams.stream_seed(7, *p) for p in purposes]
     assert ask_fresh(WITHOUT_TORCH).environment == ask_fresh("import torch\n" + WITHOUT_TORCH).environment
+
+
+@pytest.mark.parametrize(
+    ("raising", "kind", "error"),
+    [
+        ("raise KeyError('lr')", "KeyError", "KeyError: 'lr'"),
+        ("raise SystemExit(3)", "SystemExit", "SystemExit: 3"),
+        ("sys.exit()", "SystemExit", "SystemExit"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise asyncio.CancelledError('gone')", "CancelledError", "CancelledError: gone"),
+        ("raise Mute", "Mute", "Mute: (its message cannot be read)"),
+        ("open(b'/nowhere/\\xff')", "FileNotFoundError", "FileNotFoundError: [Errno 2] No such file or directory: b"),
+        ("raise ValueError(os.fsdecode(b'a\\xff'))", "ValueError", "ValueError: a\\udcff"),
+        ("raise ValueError('x' * 10**6)", "ValueError", "ValueError: xxx"),
+    ],
+)
+def test_whatever_it_raises_the_error_and_its_trace_are_kept(ask, tmp_path, raising, kind, error):
+    code = "import asyncio, os, sys\n\nclass Mute(BaseException):\n    def __str__(self):\n        raise TypeError\n\n"
+    result = ask(f"{code}def run(context):\n    {raising}\n")
+    assert (result.state, result.error_kind) == ("failed", kind)
+    assert result.error.startswith(error)
+    assert len(result.error) < 3000
+    result.error.encode()  # as the store does
+    trace = (tmp_path / result.uid / "log.txt").read_text()
+    assert "Traceback" in trace
+    assert kind in trace
+
+
+def test_a_trace_that_cannot_be_written_does_not_take_the_errors_place(ask, tmp_path):
+    code = "def run(context):\n    (context.checkpoints.parent / 'log.txt').mkdir()\n    raise KeyError('lr')\n"
+    assert ask(code).error == "KeyError: 'lr'"

@@ -16,7 +16,7 @@ from harness.report.stats import ALPHA, holm, one_sided
 from harness.report.tables.cells import Found
 from harness.report.tables.compare import rows_alike, values_by_seed
 from harness.report.tables.statistics_table import p_text, seeds_text, signed
-from harness.report.tables.table import Column, Table
+from harness.report.tables.table import Column, NumberFormat, Table
 from harness.store.records import Snapshot
 
 
@@ -110,7 +110,7 @@ def gain_lines(gains: Sequence[PrintedGain], tests: int | None = None) -> list[s
         f" the printed gain; in brackets after Holm's correction over the {len(gains)} rows."
     )
     rows = [
-        f"{g.row}: printed {signed(g.printed, g.digits)}, ours {_span(g.least, g.most, g.digits)}, reached by"
+        f"{g.row}: printed {_signed(g.printed, g.digits)}, ours {_span(g.least, g.most, g.digits)}, reached by"
         f" {g.reaching} of {g.choices}; p {p_text(g.p)} ({p_text(g.p_holm)})."
         for g in gains
     ]
@@ -134,4 +134,8 @@ def _conclusion(excluded: Sequence[PrintedGain], of: str, smallest: str = "") ->
 
 
 def _span(low: float, high: float, digits: int) -> str:
-    return f"{signed(low, digits)} to {signed(high, digits)}"
+    return f"{_signed(low, digits)} to {_signed(high, digits)}"
+
+
+def _signed(value: float, digits: int) -> str:
+    return signed(value, NumberFormat(digits=digits))
