@@ -25,7 +25,7 @@ Flag = Literal["ok", "nan", "inf", "-inf"]
 REQUEST_FILE, RESULT_FILE, CURVE_FILE = "request.json", "result.json", "curve.jsonl"
 CHECKPOINT_FILE, WEIGHTS_FILE, LOG_FILE = "checkpoint.pt", "weights.pt", "log.txt"
 CHECKPOINT_FOLDER = "checkpoint"  # of a person's own function, which keeps there what it likes
-MARK_FILE = "mark.json"  # of such a function: the checksums of what it keeps (harness.spec.checkpoints)
+MARK_FILE, MARK_LOCK = "mark.json", "mark.lock"  # the checksums of what such a function keeps
 LOCK_FILE, STOP_FILE, PROGRESS_FILE = "lock", "stop", "progress.json"
 
 

@@ -252,3 +252,26 @@ def run(context):
 """
     result = ask_function(code)
     assert (result.error, len(result.curve)) == (None, 1)
+
+
+def test_several_threads_write_checkpoints_and_save_at_the_same_time(ask_function):
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+def run(context):
+    def write(number):
+        for step in range(3):
+            context.report(step, **{f"m{number}": step})
+            with context.checkpoint(f"rank{number}") as file:
+                file.write(bytes([number, step]))
+        context.save(f"kind{number}", context.checkpoints / f"rank{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    return None if context.should_stop() else {"accuracy": 1}
+"""
+    first = ask_function(code, stop=True)
+    assert (first.state, len(first.curve), len(first.artifacts)) == ("interrupted", 12, 4)
+    second = ask_function(code, resume=first.uid)
+    assert (second.state, second.resumed_from, second.notes) == ("done", first.uid, ())
