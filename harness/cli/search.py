@@ -1,5 +1,6 @@
 """`harness search`: where compressors stand, and a function's arguments."""
 
+import csv
 import math
 import sys
 from collections.abc import Callable
@@ -55,7 +56,9 @@ _OPTIONS = (
     ),
     click.option("--sampler", type=click.Choice(("tpe", "nsga2", "brute")), help="Instead of the file's."),
     click.option(
-        "--objectives", metavar="NAMES", help="accuracy,parameters; a function's metrics. Instead of the file's."
+        "--objectives",
+        metavar="NAMES",
+        help="accuracy,parameters; a function's metrics, one with a comma in quotes. Instead of the file's.",
     ),
     click.option("--confirm", metavar="SEEDS", default="", help="Run the front again with fresh seeds: 10,11,12."),
     click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs side by side."),
@@ -172,8 +175,13 @@ def _load(file: str, overrides: tuple[str, ...], sampler: str | None, objectives
     if sampler is not None:
         given.append(Override("sampler", sampler))
     if objectives is not None:
-        given.append(Override("objectives", [name.strip() for name in objectives.split(",")]))
+        given.append(Override("objectives", _words(objectives)))
     return load_search(file, given)
+
+
+def _words(text: str) -> list[str]:
+    """Return words with commas between them; one that has a comma itself is in quotes."""
+    return [word.strip() for word in next(csv.reader([text], skipinitialspace=True), [])]
 
 
 def _seeds(text: str) -> list[int]:

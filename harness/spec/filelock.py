@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.spec.errors import HarnessError
 
-_PATIENCE_S = 0.5  # how long `hold` tries, so that a glance by `is_held` never makes it fail
+_PATIENCE_S = 0.5  # how long `hold` tries unasked, so that a glance by `is_held` never makes it fail
 
 if sys.platform == "win32":
     import msvcrt
@@ -45,15 +45,15 @@ def holder_words(pid: int | None) -> str:
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` (made, with its folder, where missing) during the block.
+def hold(path: Path, *, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+    """Hold the lock file `path` (made, with its folder, where missing) during the block, waiting for it so long.
 
     Raises LockHeldError where another holds it, HarnessError where the file system knows no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _acquire(path, descriptor)
+        _acquire(path, descriptor, patience_s)
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -85,9 +85,9 @@ def holder(path: Path) -> int | None:
         return None
 
 
-def _acquire(path: Path, descriptor: int) -> None:
-    """Take the lock within `_PATIENCE_S` seconds."""
-    deadline = time.monotonic() + _PATIENCE_S
+def _acquire(path: Path, descriptor: int, patience_s: float) -> None:
+    """Take the lock within `patience_s` seconds."""
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             _lock(descriptor)

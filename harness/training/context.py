@@ -7,7 +7,7 @@ import json
 import operator
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -18,6 +18,7 @@ from harness.spec.attempt import (
     CHECKPOINT_FOLDER,
     CURVE_FILE,
     MARK_FILE,
+    MARK_LOCK,
     Artifact,
     AttemptRequest,
     Point,
@@ -26,6 +27,7 @@ from harness.spec.attempt import (
 )
 from harness.spec.checkpoints import Mark, Saved, check_folder, take_over
 from harness.spec.errors import DamagedError, HarnessError
+from harness.spec.filelock import hold
 from harness.spec.files import atomic_open
 from harness.spec.function import as_number
 from harness.spec.sealed import copy_hashed, sha256_of
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+_PATIENCE_S = 60.0  # while another thread or child process writes the mark
 _LAST_STEP = 2**63 - 1  # the largest whole number that the store holds
 _NOT_IN_A_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f\ud800-\udfff]')
 
@@ -110,7 +113,7 @@ class Context:
         """The folder for checkpoints, whatever their form. A run that was stopped or killed finds it as it left it."""
         folder = self._folder / CHECKPOINT_FOLDER
         folder.mkdir(exist_ok=True)
-        self._mark_curve()
+        self._note(lambda mark: mark)
         return folder
 
     @contextmanager
@@ -126,7 +129,8 @@ class Context:
             raise HarnessError(f"checkpoint takes the name of a file in the folder for checkpoints, not '{name}'")
 
         def note(written: Path) -> None:
-            self._mark_curve().with_file(path.relative_to(folder).as_posix(), sha256_of(written)).write(self._folder)
+            digest = sha256_of(written)
+            self._note(lambda mark: mark.with_file(path.relative_to(folder).as_posix(), digest))
 
         with atomic_open(path, before=note) as file:
             yield file
@@ -159,7 +163,7 @@ class Context:
 
         def note(was: str | None) -> None:
             kept = Saved(Artifact(kind, place, digest, size), origin, was)
-            self._mark().with_saved(kept).write(self._folder)
+            self._note(lambda mark: mark.with_saved(kept))
 
         def note_replaced(_: Path) -> None:
             if before:  # one of the two is there, whenever the machine stops
@@ -173,7 +177,7 @@ class Context:
         """Make all that was said durable, and return it; `stopped`: the run is to be resumed from its checkpoints."""
         self._curve.sync()
         if stopped and has_checkpoint(self._folder):
-            self._mark_seen()
+            self._note_seen()
         return read_curve(self._folder / CURVE_FILE), tuple(saved.artifact for saved in self._mark().saved)
 
     def drop_checkpoints(self) -> None:
@@ -192,21 +196,23 @@ class Context:
         """Return the mark as it is in the folder: a child process may have written it, too."""
         return Mark.read(self._folder) or Mark(self._compatible)
 
-    def _mark_curve(self) -> Mark:
-        """Make the curve durable up to here, and note so where that was not done before."""
-        mark, length = self._mark(), self._curve.sync()
-        if mark.curve == length and (self._folder / MARK_FILE).exists():
-            return mark
-        mark = replace(mark, curve=length)
-        mark.write(self._folder)
-        return mark
+    def _note(self, change: Callable[[Mark], Mark]) -> None:
+        """Change the mark, which also notes how far the curve is: it is made durable before.
 
-    def _mark_seen(self) -> None:
+        Threads and child processes may do so at the same time.
+        """
+        with hold(self._folder / MARK_LOCK, patience_s=_PATIENCE_S):
+            mark = self._mark()
+            changed = change(replace(mark, curve=self._curve.sync()))
+            if changed != mark or not (self._folder / MARK_FILE).exists():
+                changed.write(self._folder)
+
+    def _note_seen(self) -> None:
         """Note the checksums of the checkpoints that the function wrote by itself, now that it has ended."""
-        folder, mark = self._folder / CHECKPOINT_FOLDER, self._mark_curve()
-        files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-        seen = {name: (sha256_of(path),) for name, path in files.items() if name not in mark.files}
-        replace(mark, files={**mark.files, **seen}, seen=tuple(seen)).write(self._folder)
+        folder, known = self._folder / CHECKPOINT_FOLDER, self._mark().files
+        paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        seen = {name: (sha256_of(path),) for name, path in paths.items() if name not in known}
+        self._note(lambda mark: replace(mark, files={**mark.files, **seen}, seen=tuple(seen)))
 
     def _take_over(self, request: AttemptRequest) -> Curve:
         """Take the checkpoints of the attempt that is to be resumed, if they fit; return its curve, or a new one."""

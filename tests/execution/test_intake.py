@@ -11,6 +11,7 @@ from harness.execution import intake
 from harness.execution.intake import take_in
 from harness.execution.recover import recover
 from harness.spec.filelock import hold
+from harness.spec.sealed import seal, unseal
 from harness.store.connection import open_store
 
 CODE = """\
@@ -36,15 +37,15 @@ def write(lab, *trials):
 
 
 def test_what_the_tables_refuse_fails_alone_and_blocks_nothing(lab):
-    write(lab, ("nameless", {"split": ""}), ("far", {"step": 2**63}), ("sound", {}))
+    write(lab, ("nameless", {"split": ""}), ("nameless too", {"split": "", "step": 2}), ("sound", {}))
     first = lab.grid()
     assert first.code == 1
     assert "nameless, seed 0: failed (its result cannot be stored: IntegrityError: NOT NULL" in first.err
-    assert "far, seed 0: failed (its result cannot be stored: OverflowError: " in first.err
+    assert "nameless too, seed 0: failed (its result cannot be stored: IntegrityError: NOT NULL" in first.err
     assert "in all 1 done, 0 left, 2 held (2 failed)" in first.out
     assert lab.query("SELECT error_kind FROM attempt WHERE state = 'failed'") == [
         ("IntegrityError",),
-        ("OverflowError",),
+        ("IntegrityError",),
     ]
     assert lab.query("SELECT count(*) FROM metric") == [(1,)], "nothing of what was refused is left"
     with closing(sqlite3.connect(lab.db)) as connection, connection:  # as if the driver had died before it took them in
@@ -76,36 +77,50 @@ def left(once, lab):
 
 
 def changed(**fields):
+    """Return a function that writes a result anew, with other fields and their checksum."""
+
     def change(path):
-        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+        path.write_text(seal({**unseal(path.read_text()), **fields}))
 
     return change
 
 
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
-    ("file", "damage", "words"),
+    ("file", "damage", "state", "words"),
     [
-        ("curve.jsonl", lambda path: path.write_text("{]\n"), "JSONDecodeError: "),
-        ("curve.jsonl", lambda path: path.write_text('{"step": 1}\n'), "TypeError: "),
-        ("curve.jsonl", lambda path: path.write_bytes(b"\xff\n"), "UnicodeDecodeError: "),
-        ("result.json", lambda path: path.write_text(""), "JSONDecodeError: "),
-        ("result.json", lambda path: path.write_text("[]"), "TypeError: "),
-        ("result.json", lambda path: path.write_text("{}"), "KeyError: 'results'"),
-        ("result.json", changed(state="well"), "IntegrityError: CHECK"),
-        ("result.json", changed(execution=[]), "AttributeError: "),
-        ("result.json", changed(started={}), "Error binding parameter"),
-        ("result.json", changed(uid="another"), "ValueError: it is that of attempt another"),
+        ("curve.jsonl", flipped, "lost", "its result is damaged: line curve.jsonl:1 is not "),
+        ("curve.jsonl", lambda path: path.write_text("{]\n"), "lost", "line curve.jsonl:1 is not a point"),
+        ("curve.jsonl", lambda path: path.write_text('{"step": 1}\n'), "lost", "line curve.jsonl:1 is not a point"),
+        ("curve.jsonl", lambda path: path.write_bytes(b"\xff\n"), "lost", "line curve.jsonl:1 is not a point"),
+        ("curve.jsonl", lambda path: path.write_text(""), "lost", "its curve has 0 of 1 points"),
+        ("curve.jsonl", lambda path: path.unlink(), "lost", "its curve has 0 of 1 points"),
+        ("result.json", flipped, "lost", "its result is damaged: it"),
+        ("result.json", lambda path: path.write_text(""), "lost", "it is not JSON"),
+        ("result.json", lambda path: path.write_bytes(b"\xff"), "lost", "UnicodeDecodeError: "),
+        ("result.json", lambda path: path.write_text("[" * 10**5), "lost", "it is not JSON"),
+        ("result.json", lambda path: path.write_text("[]"), "lost", "it is not a JSON object"),
+        ("result.json", lambda path: path.write_text("{}"), "lost", "KeyError: 'results'"),
+        ("result.json", changed(state="well"), "failed", "cannot be stored: IntegrityError: CHECK"),
+        ("result.json", changed(execution=[]), "failed", "cannot be stored: AttributeError: "),
+        ("result.json", changed(started={}), "failed", "Error binding parameter"),
+        ("result.json", changed(uid="another"), "failed", "ValueError: it is that of attempt another"),
     ],
 )
-def test_a_damaged_result_is_a_failure(left, file, damage, words):
+def test_a_damaged_result_is_lost_and_one_that_cannot_be_stored_is_a_failure(left, file, damage, state, words):
     lab, uid = left
     damage(lab.artifacts / uid / file)
     with open_store(lab.db) as store:
         assert recover(store, lab.artifacts) == 1
-    ((state, error),) = lab.query("SELECT state, error FROM attempt")
-    assert state == "failed"
-    assert error.startswith("its result cannot be stored: ")
-    assert words in error
+    ((ended, error),) = lab.query("SELECT state, error FROM attempt")
+    assert (ended, words in error) == (state, True), error
+    assert error.startswith("its result ")
+    assert "\n" not in error
     assert lab.query("SELECT count(*) FROM metric") == [(0,)]
 
 

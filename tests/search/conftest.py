@@ -4,7 +4,6 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
@@ -22,7 +21,9 @@ from harness.spec.attempt import (
     AttemptRequest,
     AttemptResult,
     ResultValue,
+    read_curve,
 )
+from harness.spec.checkpoints import sealed_open
 from harness.spec.code import attempt_digest
 from harness.spec.grid import Override
 from harness.store.connection import open_reader
@@ -93,7 +94,7 @@ class FakeExecutor:
 
     def look(self, folder):
         request, done = self.running[folder]
-        with ZipFile(folder / CHECKPOINT_FILE, "w"):
+        with sealed_open(folder / CHECKPOINT_FILE):
             pass
         fate = self.fate(request)
         epochs = request.config["protocol"]["epochs"]
@@ -127,6 +128,7 @@ class FakeExecutor:
             environment={},
             code_digest=attempt_digest(request.config, request.datasets),
             resumed_from=request.resume_from,
+            curve=read_curve(folder / CURVE_FILE),
             results=() if accuracy is None else (ResultValue(evaluation, "accuracy", accuracy),),
         )
         (folder / RESULT_FILE).write_text(result.to_json())

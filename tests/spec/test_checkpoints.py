@@ -182,6 +182,15 @@ def test_a_file_that_the_function_wrote_by_itself_is_checked_by_its_crcs(functio
             check_checkpoint(function)
 
 
+def test_a_file_that_torch_wrote_without_crcs_is_not_judged_by_them(function):
+    torch.serialization.set_crc32_options(compute_crc32=False)
+    try:
+        torch.save({"weight": torch.arange(100.0)}, function / CHECKPOINT_FOLDER / "own.pt")
+    finally:
+        torch.serialization.set_crc32_options(compute_crc32=True)
+    check_checkpoint(function)
+
+
 def test_what_is_no_zip_and_was_written_by_the_function_is_for_it_to_judge(function):
     (function / CHECKPOINT_FOLDER / "own.pkl").write_bytes(pickle.dumps([1])[:-3])
     check_checkpoint(function)
