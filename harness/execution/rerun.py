@@ -5,13 +5,14 @@ threads, memory format and device. What cannot be made here (data that are not h
 passed over, and said. Where the bits differ, the difference stands beside the spread over the trial's seeds.
 """
 
+import math
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import stdev
-from typing import Any
+from typing import Any, Literal
 
 from harness.data.locations import require
 from harness.execution.device import choose_device
@@ -35,7 +36,12 @@ from harness.store.queries import artifacts, curve, installed, samples
 from harness.store.records import AttemptRecord, Snapshot
 
 TOO_FAR = 4.0
-"""Standard deviations over the seeds from which on a difference is a fault, where the seeds are three or more."""
+"""Standard deviations over the seeds from which on a difference is a fault."""
+
+ENOUGH_SEEDS = 3
+"""With fewer seeds their standard deviation says too little: a difference is undecided."""
+
+Verdict = Literal["ok", "undecided", "BAD"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Compared:
-    """A metric as it is stored and as it came out here; `spread`: the standard deviation over so many seeds."""
+    """A metric as it is stored and as it came out here; `spread`: the standard deviation over so many seeds with it."""
 
     metric: str
     stored: float
@@ -60,9 +66,15 @@ class Compared:
     seeds: int
 
     @property
-    def too_far(self) -> bool:
-        """Whether the difference is no matter of chance."""
-        return self.seeds >= 3 and self.spread is not None and not abs(self.here - self.stored) <= TOO_FAR * self.spread
+    def verdict(self) -> Verdict:
+        """Whether the difference is no larger than chance makes it; undecided if too few seeds tell that."""
+        if repr(self.here) == repr(self.stored):  # nan is equal to nan
+            return "ok"
+        if not (math.isfinite(self.here) and math.isfinite(self.stored)):
+            return "BAD"
+        if self.seeds < ENOUGH_SEEDS or self.spread is None:
+            return "undecided"
+        return "ok" if abs(self.here - self.stored) <= TOO_FAR * self.spread else "BAD"
 
 
 @dataclass(frozen=True)
@@ -78,12 +90,16 @@ class Repeated:
     metrics: tuple[Compared, ...] = ()
 
     @property
-    def well(self) -> bool:
-        """Whether it ended as it did, with the same bits or good reasons for others."""
+    def verdict(self) -> Verdict:
+        """Whether it ended as it did, with the same bits, or others that are explained and lie within the spread."""
         if self.state != self.drawn.attempt.state:
-            return False
-        explained = bool(self.changed) or not self.drawn.execution.deterministic
-        return not self.differing or (explained and not any(metric.too_far for metric in self.metrics))
+            return "BAD"
+        if not self.differing:
+            return "ok"
+        if not self.changed and self.drawn.execution.deterministic:
+            return "BAD"  # nothing explains other bits
+        found = {metric.verdict for metric in self.metrics}
+        return "BAD" if "BAD" in found else "undecided" if "undecided" in found else "ok"
 
 
 @dataclass(frozen=True)
@@ -251,7 +267,7 @@ def _metrics(found: Snapshot, run: AttemptRecord, result: AttemptResult) -> tupl
     siblings = found.runs(run.trial_key).values()
     compared = []
     for place, stored in run.results.items():
-        over_seeds = [each.results[place] for each in siblings if place in each.results]
+        over_seeds = [v for each in siblings if math.isfinite(v := each.results.get(place, math.nan))]
         spread = stdev(over_seeds) if len(over_seeds) > 1 else None
         value = here.get(place, float("nan"))
         compared.append(Compared(metric_words(found, place), stored, value, spread, len(over_seeds)))

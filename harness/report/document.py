@@ -40,6 +40,7 @@ class DocRow:
 
     label: str
     cells: tuple[DocCell, ...]
+    protocol: str = ""  # by which its runs were trained, with all that was overridden
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ is printed.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Literal
 
@@ -105,12 +105,3 @@ def difference(ours: float, paper: str, column: Column) -> str:
     if column.format.style == "scientific":
         return f"{sign}{abs(gap).normalize():.{column.format.digits}e}".replace("e+", "e") + suffix
     return f"{sign}{abs(gap):f}{suffix}"
-
-
-def in_words(value: object) -> str:
-    """Return a setting's value in words: {kind: sgd, learning_rate: 0.05} as "sgd, learning_rate 0.05"."""
-    if isinstance(value, Mapping):
-        return ", ".join(in_words(v) if k == "kind" else f"{k} {in_words(v)}" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return " ".join(in_words(item) for item in value)
-    return str(value)

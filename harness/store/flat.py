@@ -99,13 +99,16 @@ def _rows_of(
         for name, value in attempt.measures.items():
             yield attempt.kind, _device(attempt), attempt.threads, name, value
     else:
+        from harness.spec.overrides import protocol_in_words
+
         trial = found.trials[attempt.trial_key]
         config = trial.config
         begun, ended = (datetime.fromisoformat(time) for time in (attempt.started, str(attempt.ended)))
         yield (
-            attempt.state, trial.key, config["task"]["kind"], config.get("model", {}).get("kind"), place.protocol_name,
-            _device(attempt), attempt.threads, attempt.started, attempt.ended, (ended - begun).total_seconds(),
-            attempt.resumed_from is not None, attempt.code_digest, canonical_json(config), canonical_json(trial.costs),
+            attempt.state, trial.key, config["task"]["kind"], config.get("model", {}).get("kind"),
+            protocol_in_words(place.protocol_name, config), _device(attempt), attempt.threads, attempt.started,
+            attempt.ended, (ended - begun).total_seconds(), attempt.resumed_from is not None, attempt.code_digest,
+            canonical_json(config), canonical_json(trial.costs),
         )  # fmt: skip
 
 

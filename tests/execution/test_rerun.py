@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.cli.results.verify import _json, _print_repeated
 from harness.execution.rerun import Compared, Repeated, can_explain, draw
 from harness.spec.study import load_study
 from harness.store.connection import open_reader, open_store
@@ -77,24 +78,44 @@ def drawn(published, with_data, tmp_path):
     return run
 
 
-def metric(here, seeds=3):
-    return Compared("mnist/test accuracy", 0.98, here, 0.001, seeds)
+def metric(here, seeds=3, stored=0.98):
+    return Compared("mnist/test accuracy", stored, here, None if seeds < 2 else 0.001, seeds)
+
+
+CHANGED = {"differing": ("curve",), "changed": {"torch": ("2.12", "2.13")}}
 
 
 @pytest.mark.parametrize(
-    ("well", "fields"),
+    ("verdict", "fields"),
     [
-        (True, {}),
-        (False, {"state": "nan"}),
-        (False, {"differing": ("curve",)}),  # though nothing has changed
-        (True, {"differing": ("curve",), "changed": {"torch": ("2.12", "2.13")}, "metrics": (metric(0.9765),)}),
-        (False, {"differing": ("curve",), "changed": {"torch": ("2.12", "2.13")}, "metrics": (metric(0.9755),)}),
-        (True, {"differing": ("curve",), "changed": {"code": ("a", "b")}, "metrics": (metric(0.5, seeds=2),)}),
-        (False, {"differing": ("metrics",), "changed": {"code": ("a", "b")}, "metrics": (metric(math.nan),)}),
+        ("ok", {}),
+        ("BAD", {"state": "nan"}),
+        ("BAD", {"differing": ("curve",)}),  # though nothing has changed
+        ("ok", {**CHANGED, "metrics": (metric(0.9765),)}),
+        ("BAD", {**CHANGED, "metrics": (metric(0.9755),)}),
+        ("undecided", {**CHANGED, "metrics": (metric(0.5, seeds=2),)}),
+        ("undecided", {**CHANGED, "metrics": (metric(0.98), metric(0.5, seeds=1))}),
+        ("BAD", {**CHANGED, "metrics": (metric(0.5, seeds=1), metric(0.9755))}),
+        ("ok", {**CHANGED, "metrics": (metric(0.98, seeds=1),)}),  # the metric is the same: only the curve differs
+        ("ok", {**CHANGED, "metrics": (metric(math.nan, stored=math.nan),)}),
+        ("BAD", {**CHANGED, "metrics": (metric(math.nan),)}),
+        ("BAD", {**CHANGED, "metrics": (metric(math.nan, seeds=1),)}),
     ],
 )
-def test_what_is_a_fault(drawn, well, fields):
-    assert Repeated(drawn, **{"state": "done", **fields}).well is well
+def test_what_is_a_fault_and_what_cannot_be_told(drawn, verdict, fields):
+    assert Repeated(drawn, **{"state": "done", **fields}).verdict == verdict
+
+
+def test_what_cannot_be_told_is_said_in_place_of_ok(drawn, capsys):
+    changed = {"code": ("a", "b")}
+    undecided = Repeated(drawn, "done", None, ("metrics",), changed, metrics=(metric(0.9775, seeds=2),))
+    _print_repeated(undecided)
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == f"undecided  {drawn.label}: metrics differ; code a → b"
+    assert second.strip() == "undecided: fewer than 3 seeds are stored, too few to tell how far chance would take it"
+    assert third.strip().endswith("0.98 stored, 0.9775 here, -0.0025; spread 0.001 over 2 seeds")
+    assert (_json(undecided)["verdict"], _json(undecided)["well"]) == ("undecided", None)
+    assert _json(Repeated(drawn, "done"))["well"] is True
 
 
 HERE, OTHER = {"numpy": "2.1", "torch": "2.13"}, {"numpy": "2.1"}

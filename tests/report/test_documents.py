@@ -69,6 +69,10 @@ def test_json_is_the_list_of_cells():
             "dataset",
             "device",
             "note",
+            "overrides",
+            "assumed",
+            "text",
+            "bold",
             "statistics",
         ]
     )

@@ -11,7 +11,7 @@ from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.store.connection import Store
-    from harness.store.records import AttemptRecord, Snapshot
+    from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord
 
 
 @click.command("list")
@@ -38,9 +38,9 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
         print_json(rows)
         return
     print_table(
-        ["attempt", "study", "trial", "seed", "kind", "state", "results or error", "ended"],
+        ["attempt", "study", "trial", "seed", "kind", "state", "results or error", "ended", "protocol"],
         [[r["uid"][:8], r["study"], _trial(r), r["seed"], r["kind"], r["state"] + ("" if r["accepted"] else " *"),
-          _found(r), (r["ended"] or "")[:16]]
+          _found(r), (r["ended"] or "")[:16], r["protocol"]]
          for r in rows],
     )  # fmt: skip
     if not all(r["stands"] for r in rows):
@@ -80,14 +80,15 @@ def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> No
         everything = installed(store, attempt.environment.get("installed"))
     trial = found.trials[attempt.trial_key]
     kept = for_people(sources, attempt.uid)
-    places = [f"{p.study}: {p.name}" for p in found.study_trials if p.trial_key == attempt.trial_key]
+    places = [place for place in found.study_trials if place.trial_key == attempt.trial_key]
     details = {
         "uid": attempt.uid,
         "kind": attempt.kind,
         "state": attempt.state,
         "accepted": attempt.accepted,
-        "trials": places,
+        "trials": [f"{place.study}: {place.name}" for place in places],
         "seed": attempt.seed,
+        "protocol": list(dict.fromkeys(_protocol(place, found) for place in places)),
         "key": attempt.trial_key,
         "started": attempt.started,
         "ended": attempt.ended,
@@ -160,6 +161,7 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
             "study": places[attempt.trial_key].study,
             "trial": places[attempt.trial_key].name,
             "stands": places[attempt.trial_key].stands,
+            "protocol": _protocol(places[attempt.trial_key], found),
             "seed": attempt.seed,
             "kind": attempt.kind,
             "state": attempt.state,
@@ -169,6 +171,13 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
             "started": attempt.started,
             "ended": attempt.ended,
         }
+
+
+def _protocol(place: "StudyTrialRecord", found: "Snapshot") -> str:
+    """Return the protocol by which a trial is trained, with what its study or `--set` overrides."""
+    from harness.spec.overrides import protocol_in_words
+
+    return protocol_in_words(place.protocol_name, found.trials[place.trial_key].config)
 
 
 def _trial(row: dict[str, Any]) -> str:

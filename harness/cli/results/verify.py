@@ -36,7 +36,7 @@ def verify(
     --rerun K then repeats K runs as they were made: the same bits, or the differences beside the spread over the
     trial's seeds. A line a fault, and exit code 1 where there is one: a run that ends otherwise, whose bits differ
     although code, device and versions are the same, or whose metric is more than 4 standard deviations over at least
-    3 seeds away.
+    3 seeds away. With fewer seeds a metric that differs is undecided, which is no fault.
 
     \b
     harness results verify
@@ -68,7 +68,7 @@ def verify(
                 "passed_over": passed_over,
             }
         )
-    if found.faults or not all(each.well for each in repeated):
+    if found.faults or any(each.verdict == "BAD" for each in repeated):
         sys.exit(1)
     if rerun is not None and not repeated:
         raise HarnessError("none of the stored runs can be repeated here")
@@ -128,7 +128,9 @@ def _took(run: "Drawn") -> str:
 
 
 def _print_repeated(run: "Repeated") -> None:
-    label, word = run.drawn.label, "ok " if run.well else "BAD"
+    from harness.execution.rerun import ENOUGH_SEEDS
+
+    label, word = run.drawn.label, f"{run.verdict:3}"
     if run.state != run.drawn.attempt.state:
         reason = f": {run.error}" if run.error else ""
         click.echo(f"{word}  {label}: ended {run.state}, was {run.drawn.attempt.state}{reason}")
@@ -139,6 +141,10 @@ def _print_repeated(run: "Repeated") -> None:
     changed = _first(run.changed) or "nothing that was recorded and may change bits has changed"
     beside = f" (but {_first(run.beside)})" if run.beside and not run.changed else ""
     click.echo(f"{word}  {label}: {', '.join(run.differing)} differ; {changed}{beside}")
+    if run.verdict == "undecided":
+        click.echo(
+            f"     undecided: fewer than {ENOUGH_SEEDS} seeds are stored, too few to tell how far chance would take it"
+        )
     for metric in run.metrics:
         spread = "one seed, no spread" if metric.spread is None else f"{metric.spread:.3g} over {metric.seeds} seeds"
         values = f"{metric.stored:.6g} stored, {metric.here:.6g} here, {metric.here - metric.stored:+.3g}"
@@ -158,7 +164,8 @@ def _json(run: "Repeated") -> dict[str, Any]:
     return {
         "attempt": run.drawn.attempt.uid,
         "run": run.drawn.label,
-        "well": run.well,
+        "verdict": run.verdict,
+        "well": None if run.verdict == "undecided" else run.verdict == "ok",
         "state": run.state,
         "error": run.error,
         "equal_bits": run.state == run.drawn.attempt.state and not run.differing,

@@ -7,6 +7,7 @@ from typing import Any
 from harness.report.figures.groups import Group
 from harness.report.tables.provenance import short
 from harness.spec.errors import HarnessError
+from harness.spec.overrides import Override, in_words, overrides
 from harness.spec.protocol import resolve_protocol
 from harness.store.records import Snapshot
 
@@ -38,21 +39,27 @@ def settings_of(snapshot: Snapshot, group: Group) -> list[SettingView]:
 
 
 def _protocol(group: Group) -> Iterator[SettingView]:
-    """Yield the protocol's fields: from where its file says, "set" where the study changed them."""
+    """Yield the protocol's fields: from where its file says, "set" if the study overrides them, or a part of them."""
     ours = dict(group.trial.config.get("protocol", {}))
+    changed = {override.setting.split(".")[0]: override for override in overrides(group.protocol, group.trial.config)}
     try:
         named = resolve_protocol({"kind": group.protocol})
     except HarnessError:
         yield from (SettingView("protocol", n, _plain(v), "set", "") for n, v in ours.items())
         return
-    values = named.canonical()
     order = [name for name in named.fields if name in ours]
     for name in [*order, *sorted(set(ours) - set(order))]:
         field = named.fields.get(name)
-        if field is not None and values.get(name) == ours[name]:
+        if field is not None and name not in changed:
             yield SettingView("protocol", name, _plain(ours[name]), field.source, field.where)
         else:
-            yield SettingView("protocol", name, _plain(ours[name]), "set", f"by the study, beside {group.protocol}")
+            yield SettingView("protocol", name, _plain(ours[name]), "set", _said(changed.get(name), group.protocol))
+
+
+def _said(override: Override | None, protocol: str) -> str:
+    if override is None:
+        return f"by the study, beside {protocol}"
+    return f"by the study: {override.setting} is {in_words(override.named)} in {protocol}"
 
 
 def _data(snapshot: Snapshot, split: str, fingerprint: str) -> SettingView:

@@ -11,6 +11,7 @@ from harness.report.html.settings import SettingView, settings_of
 from harness.report.html.tables import TableView, study_table
 from harness.report.printing import fixed
 from harness.report.tables.table_file import load_our_table, load_paper_table, our_tables, paper_tables
+from harness.spec.overrides import overrides, protocol_in_words
 
 _COSTS = {"parameters": "parameters", "macs": "MACs"}
 
@@ -70,6 +71,8 @@ def _trial(results: Results, study: str, group: Group, scores: Mapping[str, Scor
     if group.label in scores:
         found = scores[group.label]
         summary.append(f"accuracy {fixed(found.mean, 4)} ({found.words})")
+    if overrides(group.protocol, group.trial.config):
+        summary.append(protocol_in_words(group.protocol, group.trial.config))
     costs = group.trial.costs
     summary += [f"{round(costs[name]):,} {words}" for name, words in _COSTS.items() if name in costs]
     whole = not elsewhere

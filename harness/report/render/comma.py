@@ -11,7 +11,7 @@ from harness.report.tables.statistics import Statistics
 
 def to_csv(document: Document) -> str:
     """Return one line a row (RFC 4180 quoting, line feeds): of each column the paper's value, ours,
-    difference and match; behind these, of each column of results its statistics.
+    difference and match; behind these, of each column of results its statistics, and last the row's protocol.
 
     What is not stored is empty. Without values of a paper, and for cells that are no numbers, ours alone as
     it is printed.
@@ -24,14 +24,14 @@ def to_csv(document: Document) -> str:
         parts = ("paper", "ours", "difference", "match") if document.compares else ()
         heads += [f"{name} {part}" for part in parts] or [name]
     heads += [f"{small.name} {part}" for small in document.statistics for part in _parts(None)]
-    writer.writerow(heads)
+    writer.writerow([*heads, "protocol"])
     for i, row in enumerate(document.rows):
         fields = [row.label]
         for cell in row.cells:
             fields += _compared(cell) if document.compares else [cell.ours]
         for small in document.statistics:
             fields += ["" if part is None else str(part) for part in _parts(small.data[i]).values()]
-        writer.writerow(fields)
+        writer.writerow([*fields, row.protocol])
     return out.getvalue()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.printing import as_printed, in_unit
+from harness.report.printing import NOTHING, as_printed, in_unit
 from harness.report.tables.by_trial import of_trial
 from harness.report.tables.match import Candidate, Match, candidates, count_candidates, device_of, same_device, worst
 from harness.report.tables.selection import Values, aggregate, pick, values
@@ -15,6 +15,7 @@ from harness.report.tables.statistics import Statistics
 from harness.report.tables.table import Column, Row, Select, Table
 from harness.report.tables.timings import clean_timings, composition, newest, place_of, shown_timings
 from harness.spec.errors import HarnessError
+from harness.spec.overrides import Override, Unstated, overrides, unstated
 from harness.store.records import AttemptRecord, Snapshot
 
 OURS = "a reconstruction, not compared with the paper's configuration; protocol"
@@ -39,6 +40,10 @@ class Cell:
     dataset: str | None
     device: str | None
     note: str | None
+    overrides: tuple[Override, ...] = ()  # of the named protocol, which `protocol` has in words
+    assumed: tuple[Unstated, ...] = ()  # settings of the protocol that the paper does not state; of a count none
+    text: str = NOTHING  # `ours` as the table prints it
+    bold: bool = False
     statistics: Statistics | None = None  # of a result in a table's document: over the seeds, and compared
 
 
@@ -263,7 +268,7 @@ def _remarks(candidate: Candidate, table: Table) -> list[str]:
     """Say in what a configuration differs from what the table expects."""
     said = {
         "other-precision": f"other-precision: {candidate.trial.config.get('protocol', {}).get('precision')}",
-        "other-recipe": f"other-recipe: {OURS if table.match == 'by trial' else 'protocol'} {candidate.protocol}",
+        "other-recipe": f"other-recipe: {OURS if table.match == 'by trial' else 'protocol'} {candidate.recipe}",
         "stand-in": f"stand-in: trained on {candidate.dataset}, not {table.expect.dataset}",
     }
     return [text for difference, text in said.items() if difference in candidate.differences]
@@ -279,9 +284,11 @@ def _cell(table: Table, row: Row, column: Column, candidate: Candidate, **shown:
         column=column.key,
         paper=None if printed is None else printed.value,
         unit=column.unit,
-        protocol=candidate.protocol,
+        protocol=candidate.recipe,
         dataset=candidate.dataset,
         note=note,
+        overrides=overrides(candidate.protocol, candidate.trial.config),
+        assumed=() if column.source == "cost" else unstated(candidate.protocol, candidate.trial.config),
         **shown,
     )
 

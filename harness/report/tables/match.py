@@ -13,6 +13,7 @@ from typing import Any, Literal
 from harness.report.tables.table import Row
 from harness.spec.counts import counts_of
 from harness.spec.keys import KEY_SCHEME, trial_key
+from harness.spec.overrides import protocol_in_words
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 
 Match = Literal["exact", "other-device", "other-precision", "other-recipe", "stand-in"]
@@ -29,6 +30,11 @@ class Candidate:
     protocol: str  # by name, as a study called it
     dataset: str  # what it was trained on, by name
     named: bool  # does the row's study call it by the row's name?
+
+    @property
+    def recipe(self) -> str:
+        """The protocol with all that the trial overrides."""
+        return protocol_in_words(self.protocol, self.trial.config)
 
     @property
     def match(self) -> Match:
@@ -91,12 +97,15 @@ def count_candidates(
 ) -> list[Candidate]:
     """Return trials of the same task, model and compressors: what a count of parameters follows from.
 
-    The stored ones come first, then the expected one, counted now, unless only torch can count its network.
+    Their counts are those of the expected trial, whatever their protocols. The stored ones come first, then the
+    expected one, counted now, unless only torch can count its network.
     """
-    stored = [t for _, t in sorted(snapshot.trials.items()) if differences(t.config, expected) is not None]
-    costs = counts_of(expected)
-    counted = [] if costs is None else [TrialRecord(trial_key(expected), KEY_SCHEME, expected, costs)]
-    return [Candidate(trial, frozenset(), protocol, dataset, named=False) for trial in (*stored, *counted)]
+    stored = [t.costs for _, t in sorted(snapshot.trials.items()) if differences(t.config, expected) is not None]
+    key = trial_key(expected)
+    return [
+        Candidate(TrialRecord(key, KEY_SCHEME, expected, costs), frozenset(), protocol, dataset, named=False)
+        for costs in (*stored, counts_of(expected) or {})
+    ]
 
 
 def _dataset_name(snapshot: Snapshot, trial: TrialRecord) -> str:

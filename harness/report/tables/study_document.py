@@ -19,6 +19,7 @@ from harness.report.tables.table import CLEAN, Better, NumberFormat
 from harness.report.tables.uncertainty import accuracy_note, images_of
 from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED
+from harness.spec.overrides import overrides, protocol_in_words, unstated
 from harness.store.find import values as found_values
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
 
@@ -75,10 +76,10 @@ def study_document(
             known = _known(snapshot, metric, runs, entry.seeds)
             shown = _doc_cell(known, metric, form, marks)
             line.append(replace(shown, bold=metric.declared and _mean(known) == top))
-            cells.append(_cell(entry, metric, known, runs))
+            cells.append(_cell(entry, trial, metric, known, runs, line[-1]))
         line += [_count(trial, name) for name in counts]
         cells += [_count_cell(entry, trial, name) for name in counts]
-        rows.append(DocRow(entry.name, tuple(line)))
+        rows.append(DocRow(entry.name, tuple(line), _recipe(snapshot, entry)))
     labels = ["Runs", *(metric.label for metric in metrics), *(_COUNTS[name] for name in counts)]
     code = (Footnote("code", text) for text in code_remarks(behind))
     return Document(
@@ -169,11 +170,18 @@ def _doc_cell(known: Mapping[int, float | None], metric: _Metric, form: NumberFo
     return DocCell(f"{number(mean(stored), form)}{spread} (n = {len(stored)}{top})", marks=noted)
 
 
+def _recipe(snapshot: Snapshot, entry: StudyTrialRecord) -> str:
+    """Return a trial's protocol with all that the study, or `--set`, overrides."""
+    return protocol_in_words(entry.protocol_name, snapshot.trials[entry.trial_key].config)
+
+
 def _cell(
     entry: StudyTrialRecord,
+    trial: TrialRecord,
     metric: _Metric,
     known: Mapping[int, float | None],
     runs: Mapping[int, AttemptRecord],
+    shown: DocCell,
 ) -> Cell:
     stored = [value for value in known.values() if value is not None]
     missing = len(known) - len(stored)
@@ -190,10 +198,14 @@ def _cell(
         runs=len(stored),
         select="mean",
         values=tuple(known.values()),
-        protocol=entry.protocol_name,
+        protocol=protocol_in_words(entry.protocol_name, trial.config),
         dataset=None if metric.evaluation.key == RETURNED.key else metric.evaluation.dataset,
         device=", ".join(sorted({device_of(run) for run in runs.values()})) or None,
         note="; ".join(notes) or None,
+        text=shown.ours,
+        bold=shown.bold,
+        overrides=overrides(entry.protocol_name, trial.config),
+        assumed=unstated(entry.protocol_name, trial.config),
     )
 
 
@@ -214,10 +226,12 @@ def _count_cell(entry: StudyTrialRecord, trial: TrialRecord, name: str) -> Cell:
         runs=0,
         select=None,
         values=() if value is None else (value,),
-        protocol=entry.protocol_name,
+        protocol=protocol_in_words(entry.protocol_name, trial.config),
         dataset=None,
         device=None,
         note=None,
+        text=_count(trial, name).ours,
+        overrides=overrides(entry.protocol_name, trial.config),
     )
 
 
@@ -235,15 +249,27 @@ def _notes(
     evaluated = [metric.evaluation.dataset for metric in metrics if metric.evaluation.key != RETURNED.key]
     names = list(dict.fromkeys([*data.values(), *evaluated]))
     described = [f"{name} (a stand-in for {stand_ins[name]})" if stand_ins.get(name) else name for name in names]
-    protocols = list(dict.fromkeys(p.protocol_name for p in planned))
     seeds = list(dict.fromkeys(seed for p in planned for seed in p.seeds))
-    protocol, numbers = ", ".join(protocols), ", ".join(map(str, seeds))
+    protocol, lines = _protocols(snapshot, planned)
     what = f"Data: {', '.join(described)}. Protocol: {protocol}" if described else f"Function: {protocol}"
-    notes = [Note(f"{what}. Seeds: {numbers}.")]
+    notes = [Note(f"{what}. Seeds: {', '.join(map(str, seeds))}.", lines)]
     if runs:
         devices = ", ".join(sorted({device_of(run) for run in runs}))
         notes.append(Note(f"{'Trained' if described else 'Run'} on {devices}, {threads_of(runs)}."))
     return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs)), *_left_out(snapshot, planned[0].study)]
+
+
+def _protocols(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> tuple[str, tuple[str, ...]]:
+    """Return the protocols of a study's trials, and if some are overridden in part of them, a line with the trials of
+    each.
+    """
+    by: dict[str, list[str]] = {}
+    for entry in planned:
+        by.setdefault(_recipe(snapshot, entry), []).append(entry.name)
+    names = dict.fromkeys(entry.protocol_name for entry in planned)
+    if len(by) == len(names):
+        return ", ".join(by), ()
+    return ", ".join(names), tuple(f"{recipe}: {'; '.join(trials)}" for recipe, trials in by.items())
 
 
 def _left_out(snapshot: Snapshot, study: str) -> Iterable[Note]:

@@ -16,19 +16,18 @@ from harness.report.document import (
     Note,
     StatisticsTable,
 )
-from harness.report.printing import NOTHING, difference, fitted, in_words, printed
+from harness.report.printing import NOTHING, difference, fitted, printed
 from harness.report.stats import gap, mean
 from harness.report.tables.cells import Expected, Found, find
 from harness.report.tables.compare import Samples, with_statistics
-from harness.report.tables.match import Candidate, device_of
+from harness.report.tables.match import device_of
 from harness.report.tables.printed_gains import PrintedGain, gain_lines, printed_gains
 from harness.report.tables.provenance import code_remarks, short, threads_of
 from harness.report.tables.statistics_table import statistics_tables
 from harness.report.tables.table import Select, Table
 from harness.report.tables.uncertainty import accuracy_notes, choosing_notes
-from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED
-from harness.spec.protocol import resolve_protocol
+from harness.spec.overrides import in_words
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 
 _SHOWN = {
@@ -76,11 +75,13 @@ def table_document(
         DocRow(
             row.label,
             tuple(_cell(by_place[row.label, column.key], bold, marks) for column in table.columns),
+            "; ".join(_recipes(by_place[row.label, column.key] for column in table.columns)),
         )
         for row in table.rows
     )
     name = f"Table {table.table}" if isinstance(table.table, int) else table.table
     behind = _behind(found)
+    shown = [cell for row in rows for cell in row.cells]
     return Document(
         title=name,
         caption=table.caption,
@@ -88,7 +89,7 @@ def table_document(
         rows=rows,
         footnotes=(*marks.footnotes(), *(Footnote("code", text) for text in code_remarks(behind))),
         notes=tuple(_notes(snapshot, table, found, expected, settings, how)),
-        cells=tuple(f.cell for f in found),
+        cells=tuple(replace(f.cell, text=cell.ours, bold=cell.bold) for f, cell in zip(found, shown, strict=True)),
         compares=any(row.paper for row in table.rows),
         statistics=_with_gains(statistics_tables(table, found, how), printed_gains(snapshot, table, found)),
         behind=behind,
@@ -179,7 +180,7 @@ def _notes(
     sizes = [f"{snapshot.datasets[f].images:,} images" for f in trained if f in snapshot.datasets]
     about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})" if trained else ""
     stated = table.expect.protocol
-    used = sorted({_protocol(f.candidate) for f in found if f.candidate is not None and f.attempts})
+    used = sorted(_recipes(found))
     protocol = in_words(stated) if stated else "; ".join(used) or NOTHING
     of_functions = table.expect.dataset == RETURNED.dataset
     if of_functions:
@@ -225,15 +226,9 @@ def _uncounted(table: Table, found: Sequence[Found]) -> str:
     return "; ".join(dict.fromkeys(f.row.label for f in found if f.column.source == "cost" and f.cell.ours is None))
 
 
-def _protocol(candidate: Candidate) -> str:
-    """Return a trial's protocol with what was changed of it: "cifar-fast (epochs 6)"."""
-    ours = candidate.trial.config.get("protocol", {})
-    try:
-        named = resolve_protocol({"kind": candidate.protocol}).canonical()
-    except HarnessError:
-        return candidate.protocol
-    changed = [f"{field} {in_words(value)}" for field, value in sorted(ours.items()) if named.get(field) != value]
-    return f"{candidate.protocol} ({', '.join(changed)})" if changed else candidate.protocol
+def _recipes(found: Iterable[Found]) -> list[str]:
+    """Return the protocols of the runs behind some cells, each once, with what was overridden."""
+    return list(dict.fromkeys(f.candidate.recipe for f in found if f.candidate is not None and f.attempts))
 
 
 def _machines(table: Table, found: Sequence[Found]) -> Iterable[Note]:

@@ -130,7 +130,10 @@ def test_rows_of_two_recipes_are_not_compared(mine):
 def test_what_was_changed_of_a_protocol_is_said(mine):
     shorter = changed(CONFIGS["Baseline"], epochs=2, precision="bf16")
     stored = snapshot([entry("Baseline", shorter)], [train("a", shorter, 0, 0.91)])
-    assert "Protocol: mnist-paper (epochs 2, precision bf16)." in document(mine, stored).notes[0].text
+    assert (
+        "Protocol: mnist-paper (epochs 2 instead of 5, precision bf16 instead of fp32)."
+        in document(mine, stored).notes[0].text
+    )
 
 
 @pytest.mark.parametrize("name", our_tables())
