@@ -8,6 +8,7 @@ import click
 
 import harness
 from harness.cli.common import INTERRUPTED
+from harness.cli.terminal import guarded
 from harness.spec.errors import HarnessError
 from harness.store.quick import import_quickly
 
@@ -62,6 +63,11 @@ class LazyGroup(click.Group):
         """List the groups without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, _, text) in self.lazy.items()])
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line, with terminals guarded against what names and errors may hold."""
+        with guarded():
+            return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what a person must mend becomes one line, unless --verbose asks for the trace.
