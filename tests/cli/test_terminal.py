@@ -71,15 +71,9 @@ def test_what_runs_is_named_on_stderr_without_escape_sequences(evil):
     "words",
     [
         ["results", "list", "--all"],
-        ["results", "list", "--all", "--format", "json"],
-        ["results", "show", f"evil:{EVIL}:0"],
         ["results", "show", f"evil:no{EVIL}:0"],
-        ["results", "query", "SELECT name FROM study_trial"],
         ["results", "query", "SELECT name FROM study_trial", "--format", "csv"],
-        ["report", "tables", "--study", "evil"],
-        ["run", "grid", "study.yml", "--dry-run"],
         ["run", "grid", "study.yml", "--only", "fails*", "--retry", "failed"],
-        [EVIL],
     ],
 )
 def test_nothing_reaches_a_terminal_but_what_can_be_read(evil, words):
