@@ -10,6 +10,7 @@ import click
 import harness
 from harness.cli.common import INTERRUPTED
 from harness.cli.streams import open_missing_streams
+from harness.cli.terminal import guarded
 from harness.execution.interruptions import interruptions_remembered, was_interrupted
 from harness.spec.errors import HarnessError
 from harness.store.quick import import_quickly
@@ -67,9 +68,12 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, _, text) in self.lazy.items()])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command, whatever streams there are; a Ctrl-C that a library swallowed still has its exit code."""
+        """Run a command, whatever streams there are; a Ctrl-C that a library swallowed still has its exit code.
+
+        Terminals are guarded against what names and errors may hold.
+        """
         open_missing_streams()
-        with interruptions_remembered():
+        with guarded(), interruptions_remembered():
             try:
                 return super().main(*args, **kwargs)
             except SystemExit:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.spreadsheet import csv_cell
 from harness.store.place import DEFAULT_DB
 
 INTERRUPTED = 130
@@ -107,7 +108,11 @@ def parse_reasons(text: str) -> frozenset[str]:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout; numbers that JSON does not have as `json_number` writes them."""
-    click.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
+    click.echo(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+_C1 = re.compile("[\x7f-\x9f]")  # control characters that JSON lets stand, and a terminal obeys
 
 
 def _jsonable(value: Any) -> Any:
@@ -117,10 +122,10 @@ def _jsonable(value: Any) -> Any:
 
 
 def print_csv(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows as CSV on stdout."""
+    """Print rows as CSV on stdout; texts that a spreadsheet would compute come after an apostrophe."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(headers)
-    writer.writerows(rows)
+    writer.writerow(map(csv_cell, headers))
+    writer.writerows(map(csv_cell, row) for row in rows)
 
 
 def json_number(value: Any) -> Any:

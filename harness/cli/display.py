@@ -4,9 +4,11 @@ import sys
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from harness.cli.terminal import behind
 from harness.execution.lines import Lines, progress_words, summary_line
 from harness.execution.options import Display
 from harness.spec.attempt import AttemptResult
+from harness.spec.errors import printable
 
 
 class ShownDisplay(Display, Protocol):
@@ -37,7 +39,7 @@ class Bars:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[words]}", markup=False),
-            console=Console(stderr=True),
+            console=Console(file=behind(sys.stderr)),
         )
         self._all = self._progress.add_task("all", total=None, words="")
         self._tasks: dict[str, Any] = {}
@@ -58,15 +60,16 @@ class Bars:
     def started(self, label: str, *, resumed: bool) -> None:
         """Add a bar."""
         words = "goes on" if resumed else "begins"
-        self._tasks[label] = self._progress.add_task(label, total=None, words=words)
+        self._tasks[label] = self._progress.add_task(printable(label), total=None, words=words)
 
     def progress(self, label: str, state: dict[str, Any]) -> None:
         """Move a bar."""
-        words = progress_words(state)
+        words = printable(progress_words(state))
         self._progress.update(self._tasks[label], completed=state["step"], total=state.get("steps"), words=words)
 
     def ended(self, label: str, state: str, result: AttemptResult | None, error: str | None) -> None:
         """Replace a bar by a line."""
         self._progress.remove_task(self._tasks.pop(label))
         self._progress.advance(self._all)
-        self._progress.console.print(summary_line(label, state, result, error), highlight=False, markup=False)
+        line = printable(summary_line(label, state, result, error))
+        self._progress.console.print(line, highlight=False, markup=False)

@@ -14,7 +14,7 @@ from harness.execution.libraries import libraries_of
 from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
-from harness.execution.recover import recover, unknown_results
+from harness.execution.recover import offer_recovery, recover
 from harness.execution.register import check_runnable, register, stored
 from harness.execution.repository import repository_of
 from harness.execution.resuming import resumable, say_what_was_otherwise, with_digest_of_weights
@@ -26,7 +26,6 @@ from harness.spec.study import Study
 from harness.store.connection import GaveUpWaitingError, Store, open_store
 from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
-from harness.store.records import Snapshot
 from harness.store.writer import start_attempt
 
 _log = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         recover(store, options.artifacts)
         found = snapshot(store)
         planned = plan(studies, found, options.artifacts, options.retry)
-        _offer_recovery(planned, found, options)
+        offer_recovery(planned, found, options)
         check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
         jobs = [make_job(run, studies, options) for run in planned.of("left")[: options.limit]]
         summary = Summary(planned)
@@ -60,17 +59,6 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
                 _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)
     return summary
-
-
-def _offer_recovery(planned: Plan, found: Snapshot, options: Options) -> None:
-    """Say if results of runs that are to be made lie in the artifacts already, and the store does not know them."""
-    left = {(run.trial.key, run.seed) for run in planned.of("left")}
-    unknown = unknown_results(options.artifacts, {a.uid for a in found.attempts})
-    count = sum((each.request.trial_key, each.request.seed) in left for each in unknown)
-    if count:
-        words = "%s holds %d results of these runs that %s does not know (was it replaced?); "
-        words += "`harness results recover --db %s` takes them in, so that they are not made again"
-        _log.warning(words, options.artifacts, count, options.db, options.db)
 
 
 @dataclass(frozen=True)
@@ -219,7 +207,12 @@ class _Session:
         """
         self.display.total(self.feed.expected)
         with interruptions() as interrupted:
-            self.store = self.store.asking(lambda: self._while_locked(interrupted))
+
+            def while_locked() -> None:
+                if self._heed(interrupted):
+                    raise GaveUpWaitingError("the store is still locked: the next call takes in what ended meanwhile")
+
+            self.store = self.store.asking(while_locked)
             try:
                 self._run(interrupted)
             except GaveUpWaitingError as error:  # the results are in the attempts' folders: the next call takes them in
@@ -232,9 +225,7 @@ class _Session:
     def _run(self, interrupted: Sequence[int]) -> None:
         self._fill(interrupted)
         while self.running:
-            if interrupted and not self.stopping:
-                self._stop()
-            if len(interrupted) > 1:
+            if self._heed(interrupted):
                 self.executor.kill()
             ended = self.executor.wait(_POLL_S)
             self._show_progress()  # also of those that ended between two looks, so that no last epoch is skipped
@@ -242,12 +233,11 @@ class _Session:
                 self._take_in(attempt)
             self._fill(interrupted)
 
-    def _while_locked(self, interrupted: Sequence[int]) -> None:
-        """Hear Ctrl-C while the store is locked: the first ends what runs at a checkpoint, the second the waiting."""
+    def _heed(self, interrupted: Sequence[int]) -> bool:
+        """End what runs at a checkpoint after Ctrl-C; return whether there was a second one, to end it at once."""
         if interrupted and not self.stopping:
             self._stop()
-        if len(interrupted) > 1:
-            raise GaveUpWaitingError("the store is still locked: the next call takes in what ended meanwhile")
+        return len(interrupted) > 1
 
     def _fill(self, interrupted: Sequence[int]) -> None:
         """Begin attempts while there is room for them."""

@@ -6,12 +6,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.spec.attempt import AttemptResult, unflagged
+from harness.spec.errors import printable, shortened
 
 
 def summary_line(label: str, state: str, result: AttemptResult | None, error: str | None) -> str:
     """Return one line on how an attempt ended."""
     if error is not None:
-        return f"{label}: {state} ({error})"
+        return f"{label}: {state} ({shortened(error, 1000)})"
     values = {} if result is None else {v.name: unflagged(v.value, v.flag) for v in result.results}
     measures = {} if result is None else {m.name: m.value for m in result.measures}
     parts = [f"{name} {value:.4f}" for name, value in values.items()]
@@ -38,7 +39,7 @@ def progress_words(state: dict[str, Any]) -> str:
 def to_stderr(line: str) -> None:
     """Print a line on stderr, whatever that is at the moment; nowhere where there is none."""
     if sys.stderr is not None:  # `print` would take stdout for it
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 class Lines:

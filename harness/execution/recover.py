@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.execution.intake import take_in
+from harness.execution.options import Options
+from harness.execution.plan import Plan
 from harness.spec.attempt import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, read_result
 from harness.spec.filelock import is_held
 from harness.spec.keys import trial_key
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
 from harness.store.queries import in_state
+from harness.store.records import Snapshot
 from harness.store.writer import UNSEEN_END, finish_attempt, start_attempt
 
 _log = logging.getLogger(__name__)
@@ -66,6 +69,17 @@ def unknown_results(artifacts: Path, known: Collection[str]) -> list[Unknown]:
         if request.uid == folder.name:
             found.append(Unknown(request, folder))
     return found
+
+
+def offer_recovery(planned: Plan, found: Snapshot, options: Options) -> None:
+    """Say if results of runs that are to be made lie in the artifacts already, and the store does not know them."""
+    left = {(run.trial.key, run.seed) for run in planned.of("left")}
+    unknown = unknown_results(options.artifacts, {a.uid for a in found.attempts})
+    count = sum((each.request.trial_key, each.request.seed) in left for each in unknown)
+    if count:
+        words = "%s holds %d results of these runs that %s does not know (was it replaced?); "
+        words += "`harness results recover --db %s` takes them in, so that they are not made again"
+        _log.warning(words, options.artifacts, count, options.db, options.db)
 
 
 def recover_unknown(store: Store, unknown: Unknown) -> str | None:

@@ -12,7 +12,7 @@ from harness.store.connection import Store
 from harness.store.queries import all_artifacts
 
 
-def publish_artifacts(lines: Iterable[str], sources: Sequence[Path], target: Path, *, kinds: Collection[str]) -> int:
+def publish_artifacts(lines: Iterable[bytes], sources: Sequence[Path], target: Path, *, kinds: Collection[str]) -> int:
     """Copy the artifacts of published lines from beside `sources` to `target`/SHA-256.ending.
 
     Those that are there already, and those whose attempt was made elsewhere, are left out. Returns how many of them are

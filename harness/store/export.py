@@ -20,7 +20,7 @@ from harness.spec.files import atomic_open
 from harness.spec.keys import canonical_json
 from harness.store.connection import Store
 from harness.store.published import FORMAT, without_private
-from harness.store.queries import artifacts, curve, installed, samples, snapshot, source
+from harness.store.queries import artifacts, curve_rows, installed, samples, snapshot, source
 from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord, TrialRecord
 
 # The folders of an absolute path within a text: all of it but its last name. Not part of a URL.
@@ -141,7 +141,7 @@ def _line(
         "execution": without_private(attempt.execution),
         "environment": environment,
         "error": None if attempt.error is None else _FOLDERS.sub("", attempt.error),
-        "curve": [[p.split, p.name, p.step, p.value, p.flag] for p in curve(store, attempt.uid)],
+        "curve": list(curve_rows(store, attempt.uid)),
         "results": [[*key, *flagged(value)] for key, value in sorted(attempt.results.items())],
         "measures": [[name, *flagged(value)] for name, value in sorted(attempt.measures.items())],
         "samples": [{**asdict(s), "packed": base64.b64encode(s.packed).decode()} for s in values],

@@ -16,6 +16,7 @@ from harness.spec.attempt import unflagged
 from harness.spec.errors import HarnessError
 from harness.spec.files import atomic_open
 from harness.spec.keys import canonical_json
+from harness.spec.spreadsheet import csv_cell
 from harness.store.connection import Store
 from harness.store.find import values
 from harness.store.queries import curve, snapshot
@@ -48,14 +49,17 @@ def rows(store: Store, what: Rows, *, studies: Sequence[str] | None) -> Iterator
 
 
 def write_csv(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> int:
-    """Write rows as CSV with a header, all or nothing; nan and inf are written so. Return how many there were."""
+    """Write rows as CSV with a header, all or nothing; nan and inf are written so, and no text as a formula.
+
+    Return how many there were.
+    """
     count = 0
     with atomic_open(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS[what])
         for row in table:
-            writer.writerow(row)
+            writer.writerow(map(csv_cell, row))
             count += 1
         text.detach()
     return count

@@ -7,7 +7,7 @@ that many rows share is parsed once. So a plan over thousands of runs takes a fr
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -93,12 +93,16 @@ def gone_on_from(store: Store, uid: str) -> list[str]:
 
 def curve(store: Store, uid: str) -> tuple[Point, ...]:
     """Return an attempt's curve, ordered by split, name and step; empty where there is none."""
-    rows = store.db.conn.execute(
+    return tuple(Point(*row) for row in curve_rows(store, uid))
+
+
+def curve_rows(store: Store, uid: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the same as rows: split, name, step, value, flag."""
+    yield from store.db.conn.execute(
         """SELECT m.split, m.name, m.step, m.value, m.flag FROM metric m JOIN attempt a ON a.id = m.attempt_id
         WHERE a.uid = ? ORDER BY m.split, m.name, m.step""",
         (uid,),
     )
-    return tuple(Point(*row) for row in rows)
 
 
 def samples(store: Store, uid: str) -> tuple[Sample, ...]:

@@ -123,3 +123,29 @@ def test_all_artifacts_are_those_of_all_attempts(made, tmp_path):
         assert [(uid, artifact.path) for uid, artifact in all_artifacts(store)] == [
             ("a1", "files/weights.pt"), ("a1", "maps.npz")
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("db", ["all.db", "new/folder/all.db"])
+def test_a_merge_that_fails_leaves_nothing_behind(made, tmp_path, monkeypatch, db):
+    """No folder, no empty store, no lock; also if an earlier file could be merged."""
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
+    call("export", "--db", made, "--out", good)
+    bad.write_text(good.read_text().replace('"format":1', '"format":9'))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    done = call("merge", good, bad, "--db", db)
+    assert (done.exit_code, "bad.jsonl:1: format 9" in done.stderr, done.stdout) == (2, True, "")
+    assert list((tmp_path / "empty").rglob("*")) == []
+    assert call("merge", good, "--db", db).exit_code == 0
+    assert {path.name for path in (tmp_path / "empty" / db).parent.iterdir()} >= {"all.db", "all.db.lock", "artifacts"}
+    assert list((tmp_path / "empty").glob(".*")) == []
+
+
+def test_a_merge_that_fails_leaves_a_store_as_it_was(made, target, tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    call("export", "--db", made, "--out", bad)
+    call("merge", bad, "--db", target)
+    before = files(target.parent)
+    bad.write_text(bad.read_text().replace('"format":1', '"format":9'))
+    assert call("merge", bad, "--db", target).exit_code == 2
+    assert files(target.parent) == before

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -513,3 +514,22 @@ def test_a_text_that_was_altered_is_found(sourced, path):
         conn.execute("""UPDATE installed SET packages_json = '{"numpy":"2.2"}'""")
     faults = verify([path]).faults
     assert len([fault for fault in faults if "its SHA-256 differs" in fault]) == 2
+
+
+def test_a_file_is_read_line_by_line(file, tmp_path):
+    """What is in memory at once is a line, not the file."""
+    line = next(line for line in lines(file) if line["uid"] == "b4")
+    path = tmp_path / "large.jsonl"
+    with path.open("w") as large:
+        for number in range(60):
+            curve_of_one = [["train", "loss", step, step / 7 + number, "ok"] for step in range(1_000)]
+            large.write(canonical_json({**line, "uid": f"u{number}", "seed": number, "curve": curve_of_one}) + "\n")
+    with open_store(tmp_path / "large.db") as store:
+        merge_jsonl(store, file)  # imports what it needs
+        tracemalloc.start()
+        try:
+            assert merge_jsonl(store, path).added == 60
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < path.stat().st_size

@@ -179,3 +179,14 @@ def test_a_writer_killed_within_a_transaction_loses_nothing_and_leaves_nothing(l
     assert curve(lab.store, "u2") == ()
     assert finish_attempt(lab.store, lab.result("u2"))
     assert lab.store.db.conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_of_an_error_of_megabytes_a_person_gets_the_beginning(lab):
+    """All of it is in the attempt's trace."""
+    lab.start("u1")
+    assert finish_attempt(lab.store, replace(lab.result("u1", "failed"), error="x" * 50_000_000))
+    lab.start("u2", seed=1)
+    assert end_attempt(lab.store, "u2", "failed", "E", "y" * 50_000_000, "2026-01-02T00:30:00.000+00:00")
+    errors = [str(a.error) for a in snapshot(lab.store).attempts]
+    assert [error[0] for error in errors] == ["x", "y"]
+    assert all(len(error) < 2_100 and "50,000,000 characters" in error for error in errors)

@@ -9,7 +9,7 @@ from harness.cli.common import db_option, sources_option
 from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from harness.store.flat import Rows
 
@@ -68,17 +68,18 @@ def export(
             return
         if rows is not None:
             raise HarnessError("--rows goes with a file *.csv or *.parquet: JSON lines hold all of an attempt")
-        lines = list(published_lines(store, studies=studies or None, with_source=with_source))
+        lines = published_lines(store, studies=studies or None, with_source=with_source)
         _publish(lines, out, sources, {"maps"} if maps else set())
 
 
-def _publish(lines: "Sequence[str]", out: Path, sources: "Sequence[Path]", kinds: "Collection[str]") -> None:
+def _publish(lines: "Iterable[str]", out: Path, sources: "Sequence[Path]", kinds: "Collection[str]") -> None:
     """Write JSON lines, with artifacts of some kinds beside."""
     from harness.store.artifacts import publish_artifacts
     from harness.store.export import write_jsonl
 
     count = write_jsonl(lines, out)
-    copied = publish_artifacts(lines, sources, out.parent / "artifacts", kinds=kinds)
+    with out.open("rb") as written:
+        copied = publish_artifacts(written, sources, out.parent / "artifacts", kinds=kinds)
     click.echo(f"{out}: {count} attempts; {copied} artifacts beside it")
 
 
@@ -90,8 +91,9 @@ def _publish(lines: "Sequence[str]", out: Path, sources: "Sequence[Path]", kinds
 def merge(files: tuple[Path, ...], artifacts: bool, db: Path) -> None:
     """Take the attempts that count of published lines (*.jsonl), or of other databases, into the store.
 
-    Twice is the same as once. What failed, was interrupted or superseded stays where it was made. Files that attempts
-    left, where they lie beside what is merged, are copied beside the store.
+    A file is taken in whole or not at all, and a new store is made only if all of them can be. Twice is the same as
+    once. What failed, was interrupted or superseded stays where it was made. Files that attempts left, where they lie
+    beside what is merged, are copied beside the store.
 
     \b
     harness results merge results/published/mnist.jsonl
@@ -99,13 +101,14 @@ def merge(files: tuple[Path, ...], artifacts: bool, db: Path) -> None:
     """
     from harness.store.artifacts import take_artifacts
     from harness.store.connection import open_store
-    from harness.store.lock import driver_lock
+    from harness.store.lock import driver_lock, to_write_or_make
     from harness.store.merge import files_of, merge_file
 
     paths = files_of(files)
+    with to_write_or_make(db) as store:
+        taken = {path: merge_file(store, path) for path in paths}
     with driver_lock(db), open_store(db) as store:
-        for path in paths:
-            done = merge_file(store, path)
+        for path, done in taken.items():
             copied = take_artifacts(store, path, db.resolve().parent / "artifacts") if artifacts else 0
             files_too = f"; {copied} files of theirs copied" if copied else ""
             click.echo(f"{path}: {done.added} attempts taken in, {done.known} known{files_too}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.common import plugins_option, sources_option
+from harness.cli.terminal import unguarded
 from harness.spec.errors import HarnessError
 
 
@@ -45,7 +46,8 @@ def serve(
             click.echo(_page(database, metadata, path))
             return
         where = ["--host", host, "--port", str(port), *(["--open"] if opens else [])]
-        datasette.main(["serve", str(database), "--metadata", str(metadata), *where], standalone_mode=False)
+        with unguarded():
+            datasette.main(["serve", str(database), "--metadata", str(metadata), *where], standalone_mode=False)
 
 
 def _page(database: Path, metadata: Path, path: str) -> str:

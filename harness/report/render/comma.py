@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from harness.report.document import DocCell, Document
 from harness.report.stats import gap
 from harness.report.tables.statistics import Statistics
+from harness.spec.spreadsheet import csv_cell
 
 
 def to_csv(document: Document) -> str:
@@ -14,7 +15,7 @@ def to_csv(document: Document) -> str:
     difference and match; behind these, of each column of results its statistics, and last the row's protocol.
 
     What is not stored is empty. Without values of a paper, and for cells that are no numbers, ours alone as
-    it is printed.
+    it is printed. A text that a spreadsheet would take for a formula comes after an apostrophe.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -24,14 +25,14 @@ def to_csv(document: Document) -> str:
         parts = ("paper", "ours", "difference", "match") if document.compares else ()
         heads += [f"{name} {part}" for part in parts] or [name]
     heads += [f"{small.name} {part}" for small in document.statistics for part in _parts(None)]
-    writer.writerow([*heads, "protocol"])
+    writer.writerow(map(csv_cell, [*heads, "protocol"]))
     for i, row in enumerate(document.rows):
         fields = [row.label]
         for cell in row.cells:
             fields += _compared(cell) if document.compares else [cell.ours]
         for small in document.statistics:
             fields += ["" if part is None else str(part) for part in _parts(small.data[i]).values()]
-        writer.writerow([*fields, row.protocol])
+        writer.writerow(map(csv_cell, [*fields, row.protocol]))
     return out.getvalue()
 
 
