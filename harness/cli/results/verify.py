@@ -119,9 +119,8 @@ def _print_repeated(run: "Repeated") -> None:
     changed = ", ".join(f"{name} {one} → {other}" for name, (one, other) in run.changed.items())
     click.echo(f"{word}  {label}: {', '.join(run.differing)} differ; {changed or 'nothing that was recorded changed'}")
     if run.verdict == "undecided":
-        click.echo(
-            f"     undecided: fewer than {ENOUGH_SEEDS} seeds are stored, too few to tell how far chance would take it"
-        )
+        few = f"fewer than {ENOUGH_SEEDS} seeds are stored"
+        click.echo(f"     undecided: {few}, too few to tell how far chance would take it")
     for metric in run.metrics:
         spread = "one seed, no spread" if metric.spread is None else f"{metric.spread:.3g} over {metric.seeds} seeds"
         values = f"{metric.stored:.6g} stored, {metric.here:.6g} here, {metric.here - metric.stored:+.3g}"
