@@ -67,7 +67,7 @@ class Compared:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the difference is no larger than chance makes it; undecided if too few seeds tell that."""
+        """Whether the difference is no larger than chance makes it; undecided if there are too few seeds to tell."""
         if repr(self.here) == repr(self.stored):  # nan is equal to nan
             return "ok"
         if not (math.isfinite(self.here) and math.isfinite(self.stored)):

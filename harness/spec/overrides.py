@@ -6,7 +6,7 @@ A name such as `mnist-paper` says how a trial was trained only with all that dif
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from harness.spec.checks import FieldError, validate
 from harness.spec.protocol import Protocol, ResolvedProtocol, protocol_names, resolve_protocol
@@ -46,12 +46,12 @@ def overrides(name: str, config: Mapping[str, Any]) -> tuple[Override, ...]:
     in_file, theirs = named.canonical(), named.settings.model_dump(mode="json")
     found: list[Override] = []
     for field in dict.fromkeys((*theirs, *ours)):
-        one: Any = ours.get(field)
-        other: Any = theirs.get(field)
-        if _of_one_kind(one, other):
+        one, other = cast("tuple[Any, Any]", (ours.get(field), theirs.get(field)))
+        both = isinstance(one, Mapping) and isinstance(other, Mapping)
+        if both and one.get("kind") == other.get("kind") and one.keys() == other.keys():
             keys = (key for key in other if one[key] != other[key])
             found += (Override(f"{field}.{key}", one[key], other[key]) for key in keys)
-        elif one != other:  # without what is at its default
+        elif one != other:  # as a whole, without what is at its default
             found.append(Override(field, written.get(field, one), in_file.get(field, other)))
     return tuple(found)
 
@@ -96,9 +96,3 @@ def _settings(canonical: Mapping[str, Any]) -> dict[str, Any]:
     except FieldError:
         return dict(canonical)
     return settings
-
-
-def _of_one_kind(one: Any, other: Any) -> bool:
-    """Return whether two settings are mappings with the same keys, so that they differ in single values."""
-    both = isinstance(one, Mapping) and isinstance(other, Mapping)
-    return both and one.get("kind") == other.get("kind") and one.keys() == other.keys()

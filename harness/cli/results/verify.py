@@ -142,9 +142,8 @@ def _print_repeated(run: "Repeated") -> None:
     beside = f" (but {_first(run.beside)})" if run.beside and not run.changed else ""
     click.echo(f"{word}  {label}: {', '.join(run.differing)} differ; {changed}{beside}")
     if run.verdict == "undecided":
-        click.echo(
-            f"     undecided: fewer than {ENOUGH_SEEDS} seeds are stored, too few to tell how far chance would take it"
-        )
+        few = f"fewer than {ENOUGH_SEEDS} seeds are stored"
+        click.echo(f"     undecided: {few}, too few to tell how far chance would take it")
     for metric in run.metrics:
         spread = "one seed, no spread" if metric.spread is None else f"{metric.spread:.3g} over {metric.seeds} seeds"
         values = f"{metric.stored:.6g} stored, {metric.here:.6g} here, {metric.here - metric.stored:+.3g}"

@@ -1,6 +1,6 @@
 """A trial's configuration, setting by setting, each with where it is from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,9 @@ def settings_of(snapshot: Snapshot, group: Group) -> list[SettingView]:
 def _protocol(group: Group) -> Iterator[SettingView]:
     """Yield the protocol's fields: from where its file says, "set" if the study overrides them, or a part of them."""
     ours = dict(group.trial.config.get("protocol", {}))
-    changed = {override.setting.split(".")[0]: override for override in overrides(group.protocol, group.trial.config)}
+    changed: dict[str, list[Override]] = {}
+    for override in overrides(group.protocol, group.trial.config):
+        changed.setdefault(override.setting.split(".")[0], []).append(override)
     try:
         named = resolve_protocol({"kind": group.protocol})
     except HarnessError:
@@ -53,13 +55,12 @@ def _protocol(group: Group) -> Iterator[SettingView]:
         if field is not None and name not in changed:
             yield SettingView("protocol", name, _plain(ours[name]), field.source, field.where)
         else:
-            yield SettingView("protocol", name, _plain(ours[name]), "set", _said(changed.get(name), group.protocol))
+            yield SettingView("protocol", name, _plain(ours[name]), "set", _said(changed.get(name, []), group.protocol))
 
 
-def _said(override: Override | None, protocol: str) -> str:
-    if override is None:
-        return f"by the study, beside {protocol}"
-    return f"by the study: {override.setting} is {in_words(override.named)} in {protocol}"
+def _said(changed: Sequence[Override], protocol: str) -> str:
+    named = ", ".join(f"{override.setting} is {in_words(override.named)}" for override in changed)
+    return f"by the study: {named} in {protocol}" if named else f"by the study, beside {protocol}"
 
 
 def _data(snapshot: Snapshot, split: str, fingerprint: str) -> SettingView:
