@@ -87,13 +87,6 @@ def parse_reasons(text: str) -> frozenset[str]:
     return held_reasons(text.split(","), "--retry")
 
 
-def network_costs(config: Mapping[str, Any]) -> Mapping[str, float]:
-    """Return what a trial's network costs, by name: for reports, of networks that are not stored."""
-    from harness.cost.count import count_config
-
-    return count_config(config)
-
-
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout; numbers that JSON does not have as `json_number` writes them."""
     click.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import format_option, network_costs, sources_option
+from harness.cli.common import format_option, sources_option
 from harness.cli.report_figures import figures
 from harness.cli.report_html import html
 from harness.cli.report_include import include
@@ -124,7 +124,7 @@ def findings(sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:
     claims = load_claims()
     with open_results(sources) as store:
         results = Results(store, sources)
-        found = found_of(results.snapshot, claims, partial(curve, store), results.maps, network_costs)
+        found = found_of(results.snapshot, claims, partial(curve, store), results.maps)
         printed = gains(results.snapshot)
     text = (findings_json if fmt == "json" else findings_markdown)(found, load_misprints(), claims.untested, printed)
     if out is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import network_costs, sources_option
+from harness.cli.common import sources_option
 
 
 @click.command()
@@ -37,7 +37,7 @@ def html(sources: tuple[Path, ...], out: Path) -> None:
 
     with open_results(sources) as store:
         results = Results(store, sources)
-        decided = findings(results.snapshot, load_claims(), partial(curve, store), results.maps, network_costs)
+        decided = findings(results.snapshot, load_claims(), partial(curve, store), results.maps)
         page = render_page(results, on_the_page(decided, load_misprints(), gains(results.snapshot)))
     atomic_write(out, page)
     click.echo(f"{out} ({len(page.encode()) / 1e6:.2f} MB)")

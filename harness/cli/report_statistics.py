@@ -28,13 +28,15 @@ def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
 
     sd: sample standard deviation. t and bootstrap: 95% intervals of the mean, of the difference where they stand behind
     one. Best of two: what the better of two such runs is expected to be. p: sign flips (paired by seed) and
-    Mann-Whitney (unpaired), two-sided and exact, without a correction.
+    Mann-Whitney (unpaired), two-sided, without a correction; exact, or by random draws of very many runs, with the
+    number of draws and the error of p.
 
     \b
     harness report statistics 1 --from results/published
     harness report statistics cifar-small --from results/published --format json
     """
     from harness.report.tables.row_statistics import row_statistics
+    from harness.report.tables.statistics_table import seeds_text
     from harness.report.tables.table_file import find_table
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
@@ -60,9 +62,9 @@ def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
         if compared:
             click.echo()
             print_table(
-                ["", "against", "difference", "t", "bootstrap", "sign flips", "Mann-Whitney"],
-                [[r.row, r.against, f"{c.difference:+.4g}", _interval(c.student_95), _interval(c.bootstrap_95),
-                  _test(c.sign_flip), _test(c.mann_whitney)] for r, c in compared],
+                ["", "against", "difference", "over seeds", "t", "bootstrap", "sign flips", "Mann-Whitney"],
+                [[r.row, r.against, f"{c.difference:+.4g}", seeds_text(c.shared) or "unpaired", _interval(c.student_95),
+                  _interval(c.bootstrap_95), _test(c.sign_flip), _test(c.mann_whitney)] for r, c in compared],
             )  # fmt: skip
         click.echo()
 
@@ -175,13 +177,8 @@ def _print_methods(compared: Mapping[str, "Methods"], names: Sequence[str], fmt:
             ["", "seeds", "mean", "sd", "t", "bootstrap", "best", "best of two"],
             [[side, len(s.seeds), *_spread_texts(s)] for side, s in (("A", found.a), ("B", found.b))],
         )
-        pairs = (
-            f"paired by seed, {len(found.shared)} pairs"
-            if found.shared
-            else "not paired: other seeds, protocol or data"
-        )
         click.echo(f"B − A: {found.difference:+.4g}, 95% {_interval(found.student_95)} (t),"
-                   f" {_interval(found.bootstrap_95)} (bootstrap); {pairs}")  # fmt: skip
+                   f" {_interval(found.bootstrap_95)} (bootstrap); {found.over}")  # fmt: skip
         click.echo(f"sign flips, paired: {_test(found.sign_flip)}")
         click.echo(f"Mann-Whitney, unpaired: {_test(found.mann_whitney)}")
 
@@ -211,7 +208,7 @@ def _row_json(row: "RowStatistics") -> dict[str, Any]:
 
 def _methods_json(found: "Methods") -> dict[str, Any]:
     tests = {
-        name: None if test is None else {"p": test.p, "smallest_p": test.smallest_p, "can_tell": test.can_tell}
+        name: None if test is None else {**asdict(test), "error": test.error, "can_tell": test.can_tell}
         for name, test in (("sign_flip", found.sign_flip), ("mann_whitney", found.mann_whitney))
     }
     return {**asdict(found), "a": _spread_json(found.a), "b": _spread_json(found.b), **tests}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.report.claims.load import load_claims
-from harness.report.stats import ALPHA, smallest_p
+from harness.report.stats import ALPHA, draws, smallest_p
 from harness.report.tables.statistics_table import p_text
 
 
@@ -25,7 +25,12 @@ class Attainable:
     @property
     def p(self) -> float:
         """Of one test."""
-        return 2.0**-self.seeds if self.sides == 1 else smallest_p(self.seeds)
+        return self._p(self.seeds)
+
+    @property
+    def draws(self) -> int | None:
+        """How many choices of signs each test draws; None where it counts all."""
+        return draws(self.seeds, self.tests, self.alpha)
 
     @property
     def p_holm(self) -> float:
@@ -36,9 +41,12 @@ class Attainable:
     def enough(self) -> int:
         """The number of seeds from which some outcome is significant after the correction."""
         seeds = 1
-        while self.tests * self.sides * 2.0**-seeds >= self.alpha:
+        while self.tests * self._p(seeds) >= self.alpha:
             seeds += 1
         return seeds
+
+    def _p(self, seeds: int) -> float:
+        return smallest_p(seeds, self.sides, self.tests, self.alpha)
 
 
 def attainable(study: str, seeds: Sequence[Sequence[int]]) -> list[Attainable]:
@@ -62,6 +70,8 @@ def in_a_line(found: Sequence[Attainable]) -> str:
     two_sided = "two-sided " if first.sides == 2 else ""
     each = ", over ".join(f"{a.tests} {a.of} {p_text(a.p_holm)}" for a in found)
     line = f"{count}: the smallest {two_sided}p that paired sign-flips can give is {p_text(first.p)}"
+    drawn = max((a.draws for a in found if a.draws is not None), default=None)
+    line += "" if drawn is None else f" by {drawn:,} draws of the signs"
     line += f", after Holm over {each}"
     short = [a for a in found if a.p_holm >= a.alpha]
     if not short:
@@ -77,4 +87,5 @@ def as_fields(found: Sequence[Attainable]) -> Mapping[str, float | int | None]:
         "smallest_p": None if worst is None else worst.p,
         "smallest_p_holm": None if worst is None else worst.p_holm,
         "tests": None if worst is None else worst.tests,
+        "draws": None if worst is None else worst.draws,
     }

@@ -1,6 +1,6 @@
 """Two methods over their seeds, or two networks over the images of one test set: never one in place of the other.
 
-Methods: means with Student's and bootstrap intervals, the exact sign-flip test where runs are paired by seed, the exact
+Methods: means with Student's and bootstrap intervals, the sign-flip test where runs are paired by seed, the
 Mann-Whitney test where they need not be. Networks: McNemar's exact test and a paired bootstrap over images. `stats` has
 the tests, docs/statistics.md what each assumes.
 """
@@ -17,9 +17,11 @@ from harness.report.stats import (
     binomial_error,
     bootstrap,
     deviation,
+    gap,
     interval,
     mann_whitney,
     mcnemar,
+    mean,
     paired,
     paired_bootstrap,
 )
@@ -65,6 +67,21 @@ class Methods:
     shared: tuple[int, ...]  # seeds by which runs are paired; none where protocol or data differ
     sign_flip: Test | None
     mann_whitney: Test
+    paired_means: tuple[float, float] | None = None  # A's and B's over the shared seeds, where these are not all
+
+    @property
+    def over(self) -> str:
+        """On which runs the difference rests, and what the means rest on where that is not the same."""
+        if not self.shared:
+            return "not paired: other seeds, protocol or data"
+        pairs = f"paired by seed, {len(self.shared)} pair{'' if len(self.shared) == 1 else 's'}"
+        if self.paired_means is None:
+            return pairs
+        a, b = self.paired_means
+        return (
+            f"{pairs} (seeds {', '.join(map(str, self.shared))}; over these alone A {a:.5g}, B {b:.5g}: the means above"
+            " are over all seeds)"
+        )
 
 
 @dataclass(frozen=True)
@@ -101,17 +118,19 @@ def methods(a: Mapping[int, float], b: Mapping[int, float], *, alike: bool, bett
     Only then are runs of one seed a pair: they saw the same batches.
     """
     shared = tuple(seed for seed in a if seed in b) if alike else ()
-    gaps = [b[seed] - a[seed] for seed in shared]
-    means = fmean(b.values()) - fmean(a.values())
+    gaps = [gap(b[seed], a[seed]) for seed in shared]
+    apart = gap(mean(list(b.values())), mean(list(a.values())))
+    partly = gaps and not (a.keys() == b.keys() == set(shared))
     return Methods(
         a=spread(a, better),
         b=spread(b, better),
-        difference=fmean(gaps) if gaps else means,
+        difference=mean(gaps) if gaps else apart,
         student_95=interval(gaps),
         bootstrap_95=bootstrap(gaps),
         shared=shared,
         sign_flip=paired(gaps) if gaps else None,
         mann_whitney=mann_whitney(list(a.values()), list(b.values())),
+        paired_means=(mean([a[s] for s in shared]), mean([b[s] for s in shared])) if partly else None,
     )
 
 

@@ -6,10 +6,12 @@ is printed.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from typing import Literal
 
-from harness.report.tables.table import Column
+from harness.report.stats import tidy
+from harness.report.tables.table import Column, NumberFormat
 
 _PER_UNIT = {
     "fraction": Decimal(1),
@@ -19,6 +21,8 @@ _PER_UNIT = {
     "count": Decimal(1),
     "M": Decimal(2**20),
 }
+_MOST_DIGITS = 7
+_LEAST_MANTISSA = 2
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
 
@@ -28,31 +32,60 @@ def in_unit(value: float, column: Column) -> float:
     return float(Decimal(repr(value)) / _PER_UNIT[column.unit]) if math.isfinite(value) else value
 
 
+def fitted(form: NumberFormat, values: Iterable[float]) -> NumberFormat:
+    """Return how to print these values so that the first digit of their spread shows: as `form` says, if that does.
+
+    Values that are all the same have no spread, so that their own first digit shows. If that takes more than
+    `_MOST_DIGITS` digits behind the point, powers of ten are written.
+    """
+    numbers = [value for value in values if math.isfinite(value)]
+    largest = max(map(abs, numbers), default=0.0)
+    if not largest:
+        return form
+    spread = tidy(max(numbers) - min(numbers), largest) or largest
+    last = math.floor(math.log10(spread))  # the power of ten of the last digit that is needed
+    significant = math.floor(math.log10(largest)) - last
+    digits = significant if form.style == "scientific" else -last
+    if digits <= form.digits:
+        return form
+    if form.style == "fixed" and digits > _MOST_DIGITS:
+        return form.model_copy(update={"style": "scientific", "digits": max(significant, _LEAST_MANTISSA)})
+    return form.model_copy(update={"digits": digits})
+
+
 def printed(value: float, column: Column) -> str:
     """Return a value (in the column's unit) as the column prints it, suffix included: 12.25996 ->
     "12.260M".
     """
+    return f"{number(value, column.format, column.rounding)}{column.format.suffix if math.isfinite(value) else ''}"
+
+
+def number(value: float, form: NumberFormat, rounding: Literal["round", "truncate"] = "round") -> str:
+    """Return a number in a format, without the suffix; nan and infinities as they are.
+
+    What would print as zero and is none has a power of ten: 3.1e-9 with four digits is "3.10e-9".
+    """
     if not math.isfinite(value):
         return str(value)
-    form = column.format
-    number = Decimal(repr(value))
-    mode = ROUND_DOWN if column.rounding == "truncate" else ROUND_HALF_UP
-    step = Decimal(1).scaleb(-form.digits)
-    if form.style == "fixed":
-        return f"{number.quantize(step, mode):f}{form.suffix}"
-    exponent = number.adjusted() if number else 0
-    mantissa = number.scaleb(-exponent).quantize(step, mode)
+    exact, mode = Decimal(repr(value)), ROUND_DOWN if rounding == "truncate" else ROUND_HALF_UP
+    if form.style == "scientific":
+        return _scientific(exact, form.digits, mode)
+    shown = exact.quantize(Decimal(1).scaleb(-form.digits), mode)
+    return f"{shown:f}" if shown or not exact else _scientific(exact, _LEAST_MANTISSA, mode)
+
+
+def _scientific(exact: Decimal, digits: int, mode: str) -> str:
+    exponent, step = exact.adjusted() if exact else 0, Decimal(1).scaleb(-digits)
+    mantissa = exact.scaleb(-exponent).quantize(step, mode)
     if abs(mantissa) >= 10:  # 9.9996 was rounded up
         exponent += 1
-        mantissa = number.scaleb(-exponent).quantize(step, mode)
-    return f"{mantissa:f}e{exponent}{form.suffix}"
+        mantissa = exact.scaleb(-exponent).quantize(step, mode)
+    return f"{mantissa:f}e{exponent}"
 
 
 def fixed(value: float, digits: int) -> str:
-    """Return a number with so many digits behind the point, half rounded up; nan as it is."""
-    if not math.isfinite(value):
-        return str(value)
-    return f"{Decimal(repr(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
+    """Return a number with so many digits behind the point, half rounded up; as `number` else."""
+    return number(value, NumberFormat(digits=digits))
 
 
 def as_printed(value: float, column: Column) -> float:

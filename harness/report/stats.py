@@ -2,7 +2,8 @@
 
 "These two methods differ" is about seeds: `sign_flip`, `mann_whitney`, `interval`, `bootstrap`. "These two networks
 differ" is about the images of one test set: `mcnemar`, `paired_bootstrap`, `binomial_error`. None of the one stands for
-the other. What is exact is counted (`exact`), scipy does the rest. `tables.compare` applies them to a table's rows.
+the other. Tests by permutation are in `permutation`, scipy does the rest. `tables.compare` applies them to a table's
+rows. What counts as equal follows from the data: a metric of 1e-12 is treated like one of 1.
 """
 
 import math
@@ -10,22 +11,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from harness.report.exact import rank_sum_p, signs_at_least
+from harness.report.permutation import COUNTED_FLIPS, counts_ranks, flips, rank_sum
 
 LEVEL = 0.95
 ALPHA = 0.05
-DIGITS = 9  # differences are taken as equal where they agree to so many decimals: far below one image of any test set
+DIGITS = 14  # significant digits of the largest value; beyond them a float holds little but its own rounding
 RESAMPLES = 9_999
+DRAWS = 9_999  # of a permutation test that is not counted, at least
+_DRAWS_PER_TEST = 20  # times the number of tests over alpha: the smallest p, corrected, is a twentieth of alpha
 _AT_ONCE = 4_000_000  # values of all resamples that are held at once
 
 
 @dataclass(frozen=True)
 class Test:
-    """The outcome of an exact test, with what it could have told at most."""
+    """The outcome of a permutation test, with what it could have told at most."""
 
     p: float
     smallest_p: float  # that so many runs can give, whatever they show
     alpha: float = ALPHA
+    draws: int | None = None  # at random, of all permutations; None: all were counted
+
+    @property
+    def error(self) -> float | None:
+        """The Monte-Carlo standard error of p; None of one that was counted."""
+        return draw_error(self.p, self.draws)
 
     @property
     def can_tell(self) -> bool:
@@ -36,7 +45,9 @@ class Test:
         """Return p, or "too few runs to tell" with the smallest p that was attainable."""
         if not self.can_tell:
             return f"too few runs to tell (smallest attainable p {self.smallest_p:.2g})"
-        return f"p {self.p:.2g} (smallest attainable {self.smallest_p:.2g})"
+        error = "" if self.error is None else f" ± {self.error:.1g}"
+        drawn = "" if self.draws is None else f"; {self.draws:,} draws"
+        return f"p {self.p:.2g}{error} (smallest attainable {self.smallest_p:.2g}{drawn})"
 
 
 @dataclass(frozen=True)
@@ -54,16 +65,30 @@ class BestOf:
         return self.expected_best - self.mean
 
 
+def tidy(value: float, scale: float) -> float:
+    """Return a number without the rounding of floats: to `DIGITS` significant digits of `scale`, the largest value
+    that it was made of; nan and infinities as they are.
+    """
+    if not math.isfinite(value) or not math.isfinite(scale) or scale == 0:
+        return value
+    return round(value, DIGITS - 1 - math.floor(math.log10(abs(scale)))) + 0.0  # -0.0 is 0
+
+
+def gap(one: float, other: float) -> float:
+    """Return one value minus another: 0.0004 of 0.9787 and 0.9783, and 0 of 0.1 + 0.2 and 0.3."""
+    return tidy(one - other, max(abs(one), abs(other)))
+
+
 def mean(values: Sequence[float]) -> float:
-    """Return the mean, rounded to `DIGITS` decimals; nan where a value is nan."""
-    return round(fmean(values), DIGITS)
+    """Return the mean, `tidy`; nan where a value is nan."""
+    return tidy(fmean(values), _scale(values))
 
 
 def deviation(values: Sequence[float]) -> float | None:
     """Return the sample standard deviation (n - 1), None of fewer than two values, nan where one is nan."""
     if len(values) < 2:
         return None
-    return round(stdev(values), DIGITS) if all(map(math.isfinite, values)) else math.nan
+    return tidy(stdev(values), _scale(values)) if all(map(math.isfinite, values)) else math.nan
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -77,29 +102,60 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
         return math.nan, math.nan
     from scipy.special import stdtrit
 
-    middle, n = fmean(values), len(values)
+    middle, n, scale = fmean(values), len(values), _scale(values)
     reach = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * stdev(values) / math.sqrt(n)
-    return round(middle - reach, DIGITS), round(middle + reach, DIGITS)
+    return tidy(middle - reach, scale), tidy(middle + reach, scale)
 
 
-def sign_flip(differences: Sequence[float]) -> float:
-    """Return the two-sided p of the exact sign-flip test: no difference means that each could as well be its negative.
+def _scale(values: Sequence[float]) -> float:
+    return max(map(abs, values), default=0.0)
+
+
+def draws(n: int, tests: int = 1, alpha: float = ALPHA) -> int | None:
+    """Return how many choices of signs a sign-flip test of n differences draws, in a family of so many tests.
+
+    None where it counts all of them. It is enough for the smallest p to be far below `alpha` after Holm's correction.
+    """
+    return None if n <= COUNTED_FLIPS else _enough_draws(tests, alpha)
+
+
+def _enough_draws(tests: int, alpha: float) -> int:
+    return max(DRAWS, math.ceil(_DRAWS_PER_TEST * tests / alpha))
+
+
+def draw_error(p: float, draws: int | None) -> float | None:
+    """Return the Monte-Carlo standard error of a p that so many draws gave; None where all was counted."""
+    return None if draws is None else math.sqrt(p * (1 - p) / (draws + 1))
+
+
+def sign_flip(differences: Sequence[float], tests: int = 1, alpha: float = ALPHA) -> float:
+    """Return the two-sided p of the sign-flip test: no difference means that each could as well be its negative.
 
     The share of all 2^n choices of signs whose sum is at least as far from zero as that of the differences as they
-    are. Exact: all choices are counted, none drawn, in whole numbers of 10^-9, where n of these are no difference.
-    nan where a difference is nan.
+    are. `tests` is the number of tests in its family, which `draws` depends on. nan where a difference is nan.
     """
+    return _flipped(differences, 2, tests, alpha)
+
+
+def one_sided(differences: Sequence[float], tests: int = 1, alpha: float = ALPHA) -> float:
+    """Return the share of all 2^n sign flips whose sum is at least that of the differences; as `sign_flip` else."""
+    return _flipped(differences, 1, tests, alpha)
+
+
+def _flipped(differences: Sequence[float], sides: int, tests: int, alpha: float) -> float:
     if not all(map(math.isfinite, differences)):
         return math.nan
-    whole = [round(value * 10**DIGITS) for value in differences]
-    seen = abs(sum(whole)) - len(whole)
-    as_far = 2 * signs_at_least(whole, seen) if seen > 0 else 2 ** len(whole)
-    return as_far / int(2 ** len(whole))
+    return flips(differences, sides, draws(len(differences), tests, alpha))
 
 
-def smallest_p(n: int) -> float:
-    """Return the smallest two-sided p that a sign-flip test of n differences can give: 2 of 2^n choices, at most 1."""
-    return min(1.0, 2.0 ** (1 - n))
+def smallest_p(n: int, sides: int = 2, tests: int = 1, alpha: float = ALPHA) -> float:
+    """Return the smallest p that a sign-flip test of n differences can give, in a family of so many tests.
+
+    Of two sides 2 of 2^n choices, at most 1, of one side 1; of a test that draws, no draw but the differences as they
+    are.
+    """
+    drawn = draws(n, tests, alpha)
+    return min(1.0, sides * 2.0**-n) if drawn is None else 1 / (drawn + 1)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -181,36 +237,21 @@ def bootstrap(
 
 
 def paired(differences: Sequence[float], alpha: float = ALPHA) -> Test:
-    """Return the two-sided exact sign-flip test of paired differences over seeds."""
-    return Test(sign_flip(differences), smallest_p(len(differences)), alpha)
-
-
-def paired_above(differences: Sequence[float], bound: float = 0.0, alpha: float = ALPHA) -> Test:
-    """Return the one-sided exact sign-flip test that differences lie above `bound`; p no smaller than 2^-n."""
-    above = [value - bound for value in differences]
-    p = one_sided(above)
-    return Test(p, 2.0 ** -len(above), alpha)
-
-
-def one_sided(differences: Sequence[float]) -> float:
-    """Return the share of all 2^n sign flips whose sum is at least that of the differences; nan where one is nan.
-
-    Exact and whole, as of `sign_flip`: a sum that differs by less than n billionths is the same.
-    """
-    if not all(map(math.isfinite, differences)):
-        return math.nan
-    whole = [round(value * 10**DIGITS) for value in differences]
-    return signs_at_least(whole, sum(whole) - len(whole)) / 2.0 ** len(whole)
+    """Return the two-sided sign-flip test of paired differences over seeds, by itself."""
+    n = len(differences)
+    return Test(sign_flip(differences, alpha=alpha), smallest_p(n, alpha=alpha), alpha, draws(n, alpha=alpha))
 
 
 def mann_whitney(one: Sequence[float], other: Sequence[float], alpha: float = ALPHA) -> Test:
-    """Return the two-sided exact Mann-Whitney test of runs that share no seeds, ties included.
+    """Return the two-sided Mann-Whitney test of runs that share no seeds, ties included.
 
-    All ways to share the values out are counted. No p is below 2 / C(n + m, n).
+    All ways to share the values out are counted, of too many some drawn. No p is below 2 / C(n + m, n).
     """
     ways = math.comb(len(one) + len(other), len(one))
+    drawn = None if counts_ranks(len(one), len(other)) else _enough_draws(1, alpha)
     whole = all(map(math.isfinite, [*one, *other]))
-    return Test(rank_sum_p(one, other) if whole else math.nan, min(1.0, 2 / ways), alpha)
+    least = 2 / ways if drawn is None else 2 / (drawn + 1)
+    return Test(rank_sum(one, other, drawn) if whole else math.nan, min(1.0, least), alpha, drawn)
 
 
 def binomial_error(accuracy: float, images: int) -> float:

@@ -5,10 +5,12 @@ no result. Changing one means raising `keys.KEY_SCHEME`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from harness.spec.models import AtSite, Layer
 
 Stride = Annotated[int, Field(ge=2, strict=True)]
 
@@ -46,6 +48,13 @@ class CompressorDeclaration:
     options: type[CompressorOptions]
     code: str  # module:class, a frozen dataclass with the fields of `options`
     narrows: bool = False  # the convolution before the site makes fewer maps
+    layers: tuple[Layer, ...] = ()  # of its own, from 1 channel to 1 at one place: `at` gives them their sizes
+
+    def at(self, stride: int, channels: int, places: int) -> AtSite:
+        """Return what it makes of a site of so many channels and places (height × width)."""
+        kept = channels // stride
+        own = tuple(replace(layer, inputs=channels, outputs=kept, places=places) for layer in self.layers)
+        return AtSite(kept if self.narrows else channels, kept, own)
 
 
 COMPRESSORS: Mapping[str, CompressorDeclaration] = {
@@ -53,8 +62,13 @@ COMPRESSORS: Mapping[str, CompressorDeclaration] = {
     for c in (
         CompressorDeclaration("spatial", SpatialOptions, "harness.layers.spatial:Spatial"),
         CompressorDeclaration("topk", TopkOptions, "harness.layers.topk:TopK"),
-        CompressorDeclaration("conv1x1", CompressorOptions, "harness.layers.conv1x1:Conv1x1"),
-        CompressorDeclaration("conv1x1_bn_relu", CompressorOptions, "harness.layers.conv1x1:Conv1x1BnRelu"),
+        CompressorDeclaration("conv1x1", CompressorOptions, "harness.layers.conv1x1:Conv1x1", layers=(Layer(1, 1),)),
+        CompressorDeclaration(
+            "conv1x1_bn_relu",
+            CompressorOptions,
+            "harness.layers.conv1x1:Conv1x1BnRelu",
+            layers=(Layer(1, 1, bias=False, norm=True),),
+        ),
         CompressorDeclaration("average", CompressorOptions, "harness.layers.average:Average"),
         CompressorDeclaration("random", RandomOptions, "harness.layers.random_channel:RandomChannel"),
         CompressorDeclaration("maxout", CompressorOptions, "harness.layers.maxout:Maxout"),

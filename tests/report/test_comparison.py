@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import struct
 from pathlib import Path
 
@@ -44,6 +45,25 @@ def test_methods_are_paired_only_where_they_are_alike():
     assert apart.difference == pytest.approx(1.46 / 3 - 0.2)
     expected = scipy.stats.mannwhitneyu([0.1, 0.2, 0.3], [0.25, 0.31, 0.9], method="exact").pvalue
     assert apart.mann_whitney.p == paired.mann_whitney.p == pytest.approx(expected)
+
+
+def test_a_difference_over_fewer_seeds_than_the_means_says_so():
+    partly = methods({0: 0.1, 1: 0.2, 2: 0.3}, {1: 0.25, 2: 0.31, 3: 0.9}, alike=True)
+    assert partly.paired_means == (0.25, 0.28)
+    assert partly.over == (
+        "paired by seed, 2 pairs (seeds 1, 2; over these alone A 0.25, B 0.28: the means above are over all seeds)"
+    )
+    wholly = methods({0: 0.1, 1: 0.2}, {0: 0.2, 1: 0.3}, alike=True)
+    assert (wholly.paired_means, wholly.over) == (None, "paired by seed, 2 pairs")
+    assert methods({0: 0.1}, {1: 0.2}, alike=True).over == "not paired: other seeds, protocol or data"
+
+
+def test_very_many_seeds_say_how_many_draws_their_p_rests_on():
+    a = {seed: 0.5 + seed % 7 / 100 for seed in range(60)}
+    b = {seed: value + (-1) ** (seed % 3) * 0.003 for seed, value in a.items()}
+    found = methods(a, b, alike=True)
+    assert found.sign_flip.draws == 9_999
+    assert re.fullmatch(r"p 0\.0\d+ ± 0\.00\d+ \(smallest attainable 0\.0001; 9,999 draws\)", str(found.sign_flip))
 
 
 def test_networks_are_compared_image_by_image():

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import time
 from statistics import fmean
 
 import numpy as np
@@ -145,10 +146,83 @@ def test_one_sided_is_the_enumeration(gaps):
     assert stats.one_sided(gaps) == sum(total >= sum(gaps) - 1e-9 for total in sums) / len(sums)
 
 
-def test_above_a_bound():
-    assert stats.paired_above([0.002] * 8, 0.001).p == 2**-8
-    assert stats.paired_above([0.002] * 8, 0.003).p == 1
-    assert math.isnan(stats.paired_above([math.nan, 1.0]).p)
+def test_one_sided_around_a_bound():
+    assert stats.one_sided([0.002 - 0.001] * 8) == 2**-8
+    assert stats.one_sided([0.002 - 0.003] * 8) == 1
+    assert math.isnan(stats.one_sided([math.nan, 1.0]))
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-15, 1e-9, 1.0, 1e12])
+def test_the_unit_of_a_metric_changes_nothing_but_the_unit(unit):
+    """Whatever is equal follows from the data: a metric of 1e-9 is as good as one of 1."""
+    values = [1.0, 1.1, 1.25, 1.05, 1.4, 1.3, 1.2, 1.15]
+    assert stats.sign_flip([v * unit for v in values]) == stats.smallest_p(8) == 2 / 2**8
+    assert stats.one_sided([v * unit for v in values]) == 2**-8
+    mixed = [v - 1.1913 for v in values]
+    assert stats.sign_flip([v * unit for v in mixed]) == _enumerated(mixed)
+    for of in (stats.mean, stats.deviation, stats.interval):
+        found, expected = (np.asarray(of([v * by for v in values])) for by in (unit, 1.0))
+        assert found == pytest.approx(expected * unit, rel=1e-12)
+    low, high = stats.interval([v * unit for v in values])
+    assert low < stats.mean([v * unit for v in values]) < high
+
+
+def test_the_rounding_of_floats_is_no_difference():
+    assert stats.gap(0.9787, 0.9783) == 0.0004
+    assert stats.gap(0.3, 0.1 + 0.2) == 0
+    assert math.copysign(1, stats.gap(0.3, 0.1 + 0.2)) == 1
+    assert stats.gap(3.1e-9, 3e-9) == 1e-10
+    assert stats.deviation([0.3, 0.1 + 0.2]) == 0
+
+
+def test_what_is_too_much_to_count_is_drawn_in_the_same_way_each_time():
+    draw = random.Random(1)  # noqa: S311
+    values = [draw.gauss(0.25, 1) for _ in range(40)]
+    counted = stats.sign_flip(values)
+    many = [*values, 1e-6]  # one more, of no weight: the same test, but for the draws
+    drawn = stats.sign_flip(many)
+    assert stats.sign_flip(many) == drawn != counted
+    assert abs(drawn - counted) < 4 * stats.draw_error(counted, stats.draws(41))
+    assert abs(stats.one_sided(many) - stats.one_sided(values)) < 4 * stats.draw_error(counted, stats.draws(41))
+
+
+@pytest.mark.parametrize(
+    ("n", "tests", "expected"), [(40, 500, None), (41, 1, 9_999), (300, 22, 9_999), (41, 50, 20_000)]
+)
+def test_how_many_choices_of_signs_are_drawn(n, tests, expected):
+    assert stats.draws(n, tests) == expected
+
+
+@pytest.mark.parametrize("sides", [1, 2])
+def test_the_smallest_p_of_many_is_what_the_test_gives(sides):
+    """(b + 1)/(B + 1) with no draw as extreme: far below alpha after Holm, so that draws never hide an effect."""
+    test = stats.one_sided if sides == 1 else stats.sign_flip
+    for tests in (1, 22, 200):
+        least = stats.smallest_p(60, sides, tests)
+        assert test([1 + i / 7 for i in range(60)], tests) == least == 1 / (stats.draws(60, tests) + 1)
+        assert least * tests <= stats.ALPHA / 20
+    assert test([-1.0] * 30 + [1.0] * 30) > 0.5
+
+
+def test_a_thousand_seeds_take_no_time():
+    draw = random.Random(2)  # noqa: S311
+    started = time.process_time()
+    one, other = ([draw.gauss(shift, 1) for _ in range(1000)] for shift in (0.2, 0.0))
+    found = stats.mann_whitney(one, other)
+    assert (found.draws, found.p) == (9_999, found.smallest_p)
+    assert stats.paired(one).p == stats.paired(one).smallest_p == 1e-4
+    assert stats.paired(one).error == pytest.approx(1e-4, rel=0.01)
+    assert str(stats.paired(one)) == "p 0.0001 ± 0.0001 (smallest attainable 0.0001; 9,999 draws)"
+    assert time.process_time() - started < 30
+
+
+@pytest.mark.parametrize("sizes", [(50, 50), (8, 300)])
+def test_rank_sums_are_counted_as_scipy_counts_them(sizes):
+    draw = random.Random(3)  # noqa: S311
+    one, other = ([draw.gauss(shift, 1) for _ in range(n)] for n, shift in zip(sizes, (0.0, 0.3), strict=True))
+    expected = scipy.stats.mannwhitneyu(one, other, method="exact").pvalue
+    assert stats.mann_whitney(one, other).p == pytest.approx(expected)
+    assert stats.mann_whitney(other, one).p == pytest.approx(expected)
 
 
 def test_mann_whitney_by_enumeration_with_ties():

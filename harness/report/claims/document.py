@@ -215,6 +215,9 @@ def evidence(finding: Finding) -> str:
     if finding.p is not None and finding.p_against is not None:
         both = f"p that it holds {p_text(finding.p)}, that it fails {p_text(finding.p_against)}"
         parts.append(f"{both}, each one-sided after Holm, over {len(finding.seeds)} seeds")
+    if finding.draws is not None and finding.error is not None:
+        by = f"by {finding.draws:,} choices of signs drawn at random"
+        parts.append(f"{by}: before Holm each p is uncertain by up to {finding.error:.1g} (standard error)")
     if finding.smallest_p is not None:
         parts.append(f"smallest attainable p {p_text(finding.smallest_p)}")
     if finding.sensitivity is not None:

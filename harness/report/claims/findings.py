@@ -12,7 +12,7 @@ What a family marked exploratory gives was written after the results: it is show
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal, get_args
 
@@ -32,12 +32,13 @@ from harness.report.claims.gap_tests import (
 )
 from harness.report.claims.sensitivity import Sensitivity, sensitivity
 from harness.report.claims.values import Counts, Curves, MapsOf, Measured, Stored
-from harness.report.stats import holm, interval
+from harness.report.stats import draw_error, draws, holm, interval, smallest_p
 from harness.report.tables.cells import find
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.printed_gains import PrintedGain, printed_gains
 from harness.report.tables.table_file import paper_tables
 from harness.report.tables.timings import Place
+from harness.spec.counts import counts_of
 from harness.store.records import Snapshot
 
 Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run", "withdrawn"]
@@ -75,6 +76,8 @@ class Finding:
     p_against: float | None  # the same, that it fails
     smallest_p: float | None  # that so many seeds can give either, the other tests of its family as they are
     why: str
+    draws: int | None = None  # choices of signs that were drawn for either p; None: all were counted
+    error: float | None = None  # the larger Monte-Carlo standard error of the two p, before Holm's correction
     beside: str = ""  # the effect on another quantity, which decides nothing
     awaits: str = ""  # what this version cannot do yet, so that it cannot be run
     changed: str = ""  # what of its family was settled after it was entered
@@ -95,14 +98,14 @@ def findings(
     claims: Claims,
     curves: Curves | None = None,
     maps: MapsOf | None = None,
-    counts: Counts | None = None,
+    counts: Counts = counts_of,
 ) -> list[Finding]:
     """Return a finding for each claim, in order.
 
     Those on curves need `curves` (`store.queries.curve` of a uid), those on maps `maps` (of an attempt, as
     `figures.results.Results.maps`); `counts` gives the costs of a network that is not stored.
     """
-    stored = Stored(snapshot, curves or (lambda _: ()), maps or (lambda _: None), counts or (lambda _: {}))
+    stored = Stored(snapshot, curves or (lambda _: ()), maps or (lambda _: None), counts)
     return [finding for family in claims.families for finding in _family(stored, family)]
 
 
@@ -119,17 +122,20 @@ def gains(snapshot: Snapshot) -> list[PrintedGain]:
 def _family(stored: Stored, family: Family) -> list[Finding]:
     measured = [stored.measure(family, claim) for claim in family.claims]
     tested = {m.claim.id: m for m in measured if m.claim.test == "sign_flip"}
-    holds = {name: p_holds(m.claim, m.gaps) for name, m in tested.items()}
-    fails = {name: p_fails(m.claim, m.gaps) for name, m in tested.items()}
+    holds = {name: p_holds(m.claim, m.gaps, family.tests, family.alpha) for name, m in tested.items()}
+    fails = {name: p_fails(m.claim, m.gaps, family.tests, family.alpha) for name, m in tested.items()}
     corrected = _corrected(holds), _corrected(fails)
     found = []
     for m in measured:
         if not m.gaps:
             outcome = _Outcome("not run", _lacking(family, m))
         elif m.claim.test == "sign_flip":
-            holding = corrected[0][m.claim.id], _least(holds, m)
-            failing = corrected[1][m.claim.id], _least(fails, m)
+            holding = corrected[0][m.claim.id], _least(family, holds, m)
+            failing = corrected[1][m.claim.id], _least(family, fails, m)
             outcome = _tested(family, m, holding, failing)
+            drawn = draws(len(m.gaps), family.tests, family.alpha)
+            errors = (draw_error(each[m.claim.id], drawn) for each in (holds, fails))
+            outcome = replace(outcome, draws=drawn, error=max((e for e in errors if e is not None), default=None))
         else:
             outcome = _counts(m) if m.timed is None else _times(m)
         depends, beside = sensitivity(stored, family, m.claim), _beside(stored, family, m.claim)
@@ -144,6 +150,8 @@ class _Outcome:
     p: float | None = None
     p_against: float | None = None
     smallest_p: float | None = None
+    draws: int | None = None
+    error: float | None = None
 
 
 def _corrected(ps: Mapping[str, float]) -> dict[str, float]:
@@ -151,9 +159,10 @@ def _corrected(ps: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(ps, holm(list(ps.values())), strict=True))
 
 
-def _least(ps: Mapping[str, float], m: Measured) -> float:
+def _least(family: Family, ps: Mapping[str, float], m: Measured) -> float:
     """Return the smallest corrected p that a claim's seeds could give, the family's other tests being what they are."""
-    return _corrected({**ps, m.claim.id: 2.0 ** -len(m.gaps)})[m.claim.id]
+    least = smallest_p(len(m.gaps), 1, family.tests, family.alpha)
+    return _corrected({**ps, m.claim.id: least})[m.claim.id]
 
 
 def _tested(family: Family, m: Measured, holding: tuple[float, float], failing: tuple[float, float]) -> _Outcome:
@@ -236,7 +245,7 @@ def _finding(family: Family, m: Measured, outcome: _Outcome, depends: Sensitivit
         reading=claim.reading,
         quantity=f"{claim.quantity} [{quantity.unit}]: {quantity.of}",
         test=claim.test,
-        rule=rule(claim, family.alpha),
+        rule=rule(claim, family.alpha, outcome.draws),
         entered=claim.entered,
         known=claim.known,
         verdict="withdrawn" if claim.withdrawn else outcome.verdict,
@@ -250,6 +259,8 @@ def _finding(family: Family, m: Measured, outcome: _Outcome, depends: Sensitivit
         p=outcome.p,
         p_against=outcome.p_against,
         smallest_p=outcome.smallest_p,
+        draws=outcome.draws,
+        error=outcome.error,
         why=outcome.why,
         beside=beside,
         awaits=family.awaits,

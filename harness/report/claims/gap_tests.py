@@ -1,6 +1,6 @@
 """The tests of a claim on its gaps: what rejects its null, what its opposite's, and which way the mean points.
 
-`paper/claims.yml` says what superiority, non-inferiority and equivalence are; all are exact one-sided sign flips.
+`paper/claims.yml` says what superiority, non-inferiority and equivalence are; all are one-sided sign flips.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from harness.report.claims.claim import Claim
-from harness.report.stats import one_sided
+from harness.report.stats import ALPHA, one_sided
 
 SESSIONS = 5
 """Sessions that must agree before a claim on time has a verdict."""
@@ -19,8 +19,8 @@ def margin(claim: Claim) -> float:
     return abs(math.log(claim.effect)) if claim.scale == "ratio" else claim.effect
 
 
-def p_holds(claim: Claim, gaps: Sequence[float]) -> float:
-    """Return the one-sided p that the claim holds; 1 for no gaps and for nan.
+def p_holds(claim: Claim, gaps: Sequence[float], tests: int = 1, alpha: float = ALPHA) -> float:
+    """Return the one-sided p that a claim holds, of a family of so many tests; 1 for no gaps and for nan.
 
     A claim that is not run so counts among the tests of its family: what it will give is not known.
     """
@@ -28,20 +28,22 @@ def p_holds(claim: Claim, gaps: Sequence[float]) -> float:
         return 1.0
     m = margin(claim)
     if claim.hypothesis == "equivalence":
-        return max(one_sided([m - gap for gap in gaps]), one_sided([m + gap for gap in gaps]))
+        below, above = ([m + sign * gap for gap in gaps] for sign in (-1, 1))
+        return max(one_sided(below, tests, alpha), one_sided(above, tests, alpha))
     least = {"non_inferiority": -m, "superiority_by_margin": m}.get(claim.hypothesis, 0.0)
-    return one_sided([gap - least for gap in _forward(claim, gaps)])
+    return one_sided([gap - least for gap in _forward(claim, gaps)], tests, alpha)
 
 
-def p_fails(claim: Claim, gaps: Sequence[float]) -> float:
+def p_fails(claim: Claim, gaps: Sequence[float], tests: int = 1, alpha: float = ALPHA) -> float:
     """Return the one-sided p that the claim's bound is not reached; of equivalence, that the gap lies beyond it."""
     if not _known(gaps):
         return 1.0
     m = margin(claim)
     if claim.hypothesis == "equivalence":
-        return min(1.0, 2 * min(one_sided([gap - m for gap in gaps]), one_sided([-gap - m for gap in gaps])))
+        above, below = ([sign * gap - m for gap in gaps] for sign in (1, -1))
+        return min(1.0, 2 * min(one_sided(above, tests, alpha), one_sided(below, tests, alpha)))
     bound = -m if claim.hypothesis == "non_inferiority" else m
-    return one_sided([bound - gap for gap in _forward(claim, gaps)])
+    return one_sided([bound - gap for gap in _forward(claim, gaps)], tests, alpha)
 
 
 def mean_gap(gaps: Sequence[float]) -> float:
@@ -97,8 +99,8 @@ def bound_of(claim: Claim) -> str:
     return f"at {'most' if less else 'least'} {effect if ratio or not less else f'-{effect}'}"
 
 
-def rule(claim: Claim, alpha: float) -> str:
-    """Return what decides a claim, in a sentence."""
+def rule(claim: Claim, alpha: float, drawn: int | None = None) -> str:
+    """Return what decides a claim, in a sentence; `drawn` choices of signs where not all are counted."""
     effect = f"{claim.effect:.4g}"
     if claim.test != "sign_flip":
         if claim.test == "arithmetic":
@@ -110,7 +112,8 @@ def rule(claim: Claim, alpha: float) -> str:
     kind = {"superiority": "above no difference, and a mean of at least", "superiority_by_margin": "above",
             "non_inferiority": "not worse by", "equivalence": "within, either way,"}  # fmt: skip
     return (
-        f"one-sided exact sign flips of {'log ratios' if claim.scale == 'ratio' else 'differences'} paired by seed:"
+        f"one-sided {'exact ' if drawn is None else ''}sign flips of"
+        f" {'log ratios' if claim.scale == 'ratio' else 'differences'} paired by seed:"
         f" {kind[claim.hypothesis]} {effect}; p < {alpha:g} after Holm over the family"
     )
 

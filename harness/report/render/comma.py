@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 
 from harness.report.document import DocCell, Document
+from harness.report.stats import gap
 from harness.report.tables.statistics import Statistics
 
 
@@ -35,10 +36,10 @@ def to_csv(document: Document) -> str:
 
 
 def _compared(cell: DocCell) -> list[str]:
-    gap = None
+    between = None
     if cell.paper_value is not None and cell.ours_value is not None:
-        gap = round(cell.ours_value - cell.paper_value, 12)
-    return ["" if part is None else str(part) for part in (cell.paper_value, cell.ours_value, gap, cell.match)]
+        between = gap(cell.ours_value, cell.paper_value)
+    return ["" if part is None else str(part) for part in (cell.paper_value, cell.ours_value, between, cell.match)]
 
 
 def _parts(statistics: Statistics | None) -> Mapping[str, float | str | None]:
@@ -56,6 +57,8 @@ def _parts(statistics: Statistics | None) -> Mapping[str, float | str | None]:
         "high 95": None if difference is None else difference.high_95,
         "sign-flip p": None if difference is None else difference.p,
         "Holm p": None if difference is None else difference.p_holm,
+        "draws": None if difference is None else difference.draws,
+        "sign-flip p error": None if difference is None else difference.error,
         "McNemar seed": None if pair is None else pair.seed,
         "McNemar against seed": None if pair is None else pair.against_seed,
         "McNemar b": None if pair is None else pair.only_this,

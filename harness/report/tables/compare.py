@@ -11,7 +11,7 @@ from functools import cache
 
 from harness.report.comparison import alike
 from harness.report.printing import in_unit
-from harness.report.stats import DIGITS, deviation, holm, interval, mcnemar, mean, sign_flip, smallest_p
+from harness.report.stats import deviation, draw_error, draws, gap, holm, interval, mcnemar, mean, sign_flip, smallest_p
 from harness.report.tables.cells import Found
 from harness.report.tables.selection import evaluation_keys, values
 from harness.report.tables.statistics import Difference, McNemar, Statistics
@@ -37,7 +37,8 @@ def with_statistics(
     done: dict[tuple[str, str], Statistics] = {}
     for column in (c for c in table.columns if c.source == "result"):
         rows = {f.row.label: f for f in found if f.column.key == column.key}
-        mine = {label: _statistics(snapshot, table, rows, f, networks) for label, f in rows.items()}
+        tests = sum(table.against(f.row) is not None for f in rows.values())  # at most
+        mine = {label: _statistics(snapshot, table, rows, f, networks, tests) for label, f in rows.items()}
         for label, statistics in _corrected(mine).items():
             done[label, column.key] = statistics
     return [replace(f, cell=replace(f.cell, statistics=done.get((f.row.label, f.column.key)))) for f in found]
@@ -58,9 +59,9 @@ def _corrected(rows: Mapping[str, Statistics | None]) -> dict[str, Statistics]:
 
 
 def _statistics(
-    snapshot: Snapshot, table: Table, rows: Mapping[str, Found], found: Found, networks: "_Networks"
+    snapshot: Snapshot, table: Table, rows: Mapping[str, Found], found: Found, networks: "_Networks", tests: int
 ) -> Statistics | None:
-    """Return a row's statistics, without Holm's correction; None where nothing is stored of it."""
+    """Return a row's statistics, without Holm's correction over `tests` rows; None where nothing is stored of it."""
     mine = values_by_seed(snapshot, found)
     if not mine:
         return None
@@ -83,7 +84,9 @@ def _statistics(
     compared = replace(bare, mcnemar=shown, mcnemar_by_seed=by_seed)
     if not seeds:
         return replace(compared, note=_NO_SEED)
-    return replace(compared, difference=_difference(seeds, [mine[s] - theirs[s] for s in seeds]))
+    means = mean([mine[s] for s in seeds]), mean([theirs[s] for s in seeds])
+    difference = _difference(seeds, [gap(mine[s], theirs[s]) for s in seeds], tests)
+    return replace(compared, difference=difference, paired_means=None if mine.keys() == theirs.keys() else means)
 
 
 def values_by_seed(snapshot: Snapshot, found: Found) -> dict[int, float]:
@@ -103,12 +106,12 @@ def rows_alike(one: Found, other: Found) -> bool:
     return alike(one.candidate.trial.config, other.candidate.trial.config)
 
 
-def _difference(seeds: tuple[int, ...], gaps: Sequence[float]) -> Difference:
+def _difference(seeds: tuple[int, ...], gaps: Sequence[float], tests: int) -> Difference:
     """Return a paired comparison; `p_holm` is that of a single test, until it is corrected."""
-    exact = [round(gap, DIGITS) for gap in gaps]
-    low, high = interval(exact) or (None, None)
-    p = sign_flip(exact)
-    return Difference(seeds, mean(exact), deviation(exact), low, high, p, smallest_p(len(exact)), p, 1)
+    low, high = interval(gaps) or (None, None)
+    p, drawn = sign_flip(gaps, tests), draws(len(gaps), tests)
+    least = smallest_p(len(gaps), tests=tests)
+    return Difference(seeds, mean(gaps), deviation(gaps), low, high, p, least, p, 1, drawn, draw_error(p, drawn))
 
 
 class _Networks:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.report.tables.table import Row
+from harness.spec.counts import counts_of
+from harness.spec.keys import KEY_SCHEME, trial_key
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 
 Match = Literal["exact", "other-device", "other-precision", "other-recipe", "stand-in"]
@@ -87,14 +89,14 @@ def candidates(
 def count_candidates(
     snapshot: Snapshot, expected: Mapping[str, Any], *, protocol: str, dataset: str
 ) -> list[Candidate]:
-    """Return the stored trials of the same task, model and compressors: what a count of parameters follows
-    from.
+    """Return trials of the same task, model and compressors: what a count of parameters follows from.
+
+    The stored ones come first, then the expected one, counted now, unless only torch can count its network.
     """
-    return [
-        Candidate(trial, frozenset(), protocol, dataset, named=False)
-        for _, trial in sorted(snapshot.trials.items())
-        if differences(trial.config, expected) is not None
-    ]
+    stored = [t for _, t in sorted(snapshot.trials.items()) if differences(t.config, expected) is not None]
+    costs = counts_of(expected)
+    counted = [] if costs is None else [TrialRecord(trial_key(expected), KEY_SCHEME, expected, costs)]
+    return [Candidate(trial, frozenset(), protocol, dataset, named=False) for trial in (*stored, *counted)]
 
 
 def _dataset_name(snapshot: Snapshot, trial: TrialRecord) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from harness.report.stats import ALPHA, holm, one_sided
+from harness.report.stats import ALPHA, gap, holm, one_sided
 from harness.report.tables.cells import Found
 from harness.report.tables.compare import rows_alike, values_by_seed
 from harness.report.tables.statistics_table import p_text, seeds_text, signed
-from harness.report.tables.table import Column, Table
+from harness.report.tables.table import Column, NumberFormat, Table
 from harness.store.records import Snapshot
 
 
@@ -71,12 +71,12 @@ def _gain(
     seeds = tuple(seed for seed in mine if seed in theirs)
     if 2.0 ** -len(seeds) >= ALPHA or not all(math.isfinite(by[seed]) for by in (mine, theirs) for seed in seeds):
         return None
-    printed = sign * (row.cell.paper - other.cell.paper)
+    printed = sign * gap(row.cell.paper, other.cell.paper)
     gains = [
-        max(sign * mine[seed] for seed in chosen) - max(sign * theirs[seed] for seed in chosen)
+        gap(max(sign * mine[seed] for seed in chosen), max(sign * theirs[seed] for seed in chosen))
         for chosen in combinations(seeds, k)
     ]
-    p = one_sided([printed - sign * (mine[seed] - theirs[seed]) for seed in seeds])
+    p = one_sided([gap(printed, sign * gap(mine[seed], theirs[seed])) for seed in seeds])
     return PrintedGain(
         table=table.table,
         row=row.row.label,
@@ -110,8 +110,9 @@ def gain_lines(gains: Sequence[PrintedGain], tests: int | None = None) -> list[s
         f" the printed gain; in brackets after Holm's correction over the {len(gains)} rows."
     )
     rows = [
-        f"{g.row}: printed {signed(g.printed, g.digits)}, ours {_span(g.least, g.most, g.digits)}, reached by"
-        f" {g.reaching} of {g.choices}; p {p_text(g.p)} ({p_text(g.p_holm)})."
+        f"{g.row}: printed {signed(g.printed, NumberFormat(digits=g.digits))}, ours"
+        f" {_span(g.least, g.most, g.digits)}, reached by {g.reaching} of {g.choices};"
+        f" p {p_text(g.p)} ({p_text(g.p_holm)})."
         for g in gains
     ]
     lines = [head, *rows, _conclusion([g for g in gains if g.excluded], f"of the {len(gains)} rows")]
@@ -134,4 +135,5 @@ def _conclusion(excluded: Sequence[PrintedGain], of: str, smallest: str = "") ->
 
 
 def _span(low: float, high: float, digits: int) -> str:
-    return f"{signed(low, digits)} to {signed(high, digits)}"
+    form = NumberFormat(digits=digits)
+    return f"{signed(low, form)} to {signed(high, form)}"

@@ -19,10 +19,12 @@ class Difference:
     sd: float | None  # the sample standard deviation of the differences; None of one
     low_95: float | None  # the two-sided 95 % confidence interval of the mean by Student's t; None of one
     high_95: float | None
-    p: float  # two-sided exact sign-flip test
+    p: float  # two-sided sign-flip test
     smallest_p: float  # that so many seeds could ever give
     p_holm: float  # after Holm's correction
     tests: int  # over which Holm's correction is
+    draws: int | None = None  # choices of signs that were drawn at random; None: all were counted
+    error: float | None = None  # the Monte-Carlo standard error of p, if they were drawn
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Statistics:
     sd: float | None  # sample standard deviation; None of one run
     against: str | None  # the row that this one is compared with; None for the row that has none
     difference: Difference | None = None
+    paired_means: tuple[float, float] | None = None  # over the seeds of the difference, where these are not all seeds
     mcnemar: McNemar | None = None  # of the pair that the table shows
     mcnemar_by_seed: tuple[McNemar, ...] = ()
     note: str | None = None  # why something is missing

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 
 from harness.report.document import StatisticsTable
-from harness.report.printing import MINUS, NOTHING, fixed
-from harness.report.stats import ALPHA, smallest_p
+from harness.report.printing import MINUS, NOTHING, number
+from harness.report.stats import ALPHA, draw_error, smallest_p
 from harness.report.tables.cells import Found
 from harness.report.tables.statistics import Difference, McNemar, Statistics
-from harness.report.tables.table import Column, Select, Table
+from harness.report.tables.table import Column, NumberFormat, Select, Table
 
 
 def statistics_tables(table: Table, found: Sequence[Found], how: Select) -> tuple[StatisticsTable, ...]:
@@ -47,19 +47,19 @@ def _label(label: str, statistics: Statistics | None, *, several: bool) -> str:
     return f"{label} (against {against})" if several and against is not None else label
 
 
-def _fields(statistics: Statistics | None, column: Column, number: int) -> list[str]:
+def _fields(statistics: Statistics | None, column: Column, fields: int) -> list[str]:
     """Return a row's fields: what does not apply or is not stored is a dash."""
     if statistics is None:
-        return [NOTHING] * number
-    digits, d = column.format.digits, statistics.difference
-    spread = fixed(statistics.mean, digits)
+        return [NOTHING] * fields
+    form, d = column.format, statistics.difference
+    spread = number(statistics.mean, form)
     if statistics.sd is not None and not math.isnan(statistics.sd):
-        spread += f" ± {fixed(statistics.sd, digits)}"
+        spread += f" ± {number(statistics.sd, form)}"
     return [
         seeds_text(statistics.seeds),
         spread,
-        NOTHING if d is None else _difference(d, digits),
-        NOTHING if d is None or math.isnan(d.p) else f"{p_text(d.p)} ({p_text(d.p_holm)})",
+        NOTHING if d is None else _difference(d, form),
+        NOTHING if d is None or math.isnan(d.p) else f"{p_text(d.p, d.draws)} ({p_text(d.p_holm)})",
         NOTHING if statistics.mcnemar is None else _mcnemar(statistics.mcnemar),
     ]
 
@@ -75,29 +75,30 @@ def seeds_text(seeds: Sequence[int]) -> str:
     return ", ".join(f"{row[0]}–{row[-1]}" if len(row) > 3 else ", ".join(map(str, row)) for row in rows)
 
 
-def _difference(d: Difference, digits: int) -> str:
+def _difference(d: Difference, form: NumberFormat) -> str:
     """Return "+0.0013 [−0.0051, +0.0077]"; of one pair without the interval."""
-    middle = signed(d.mean, digits)
+    middle = signed(d.mean, form)
     if d.low_95 is None or d.high_95 is None or math.isnan(d.low_95):
         return middle
-    return f"{middle} [{signed(d.low_95, digits)}, {signed(d.high_95, digits)}]"
+    return f"{middle} [{signed(d.low_95, form)}, {signed(d.high_95, form)}]"
 
 
 def _mcnemar(pair: McNemar) -> str:
     return f"{p_text(pair.p)} ({pair.only_this}/{pair.only_against}; {pair.seed}, {pair.against_seed})"
 
 
-def signed(value: float, digits: int) -> str:
+def signed(value: float, form: NumberFormat) -> str:
     """Return a difference with its sign; zero without one, nan as it is."""
-    text = fixed(abs(value), digits)
+    text = number(abs(value), form)
     if math.isnan(value) or not float(text):
         return text
     return f"{'+' if value > 0 else MINUS}{text}"
 
 
-def p_text(p: float) -> str:
-    """Return a p with two significant digits, as "< 0.0001" where it is smaller."""
-    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+def p_text(p: float, drawn: int | None = None) -> str:
+    """Return a p with two significant digits, "< 0.0001" if it is smaller; with its error, if it is from draws."""
+    error = draw_error(p, drawn)
+    return ("< 0.0001" if p < 0.0001 else f"{p:.2g}") + ("" if error is None else f" ± {error:.1g}")
 
 
 def _notes(rows: Sequence[tuple[str, Statistics | None]], other: str, how: Select) -> Iterable[str]:
@@ -108,9 +109,10 @@ def _notes(rows: Sequence[tuple[str, Statistics | None]], other: str, how: Selec
     if compared:
         yield (
             f"sd: sample standard deviation. Difference: row {MINUS} {other}, paired by seed, with its 95% interval"
-            " (Student's t). p: exact two-sided sign-flip test; in brackets after Holm's correction over the"
+            f" (Student's t). p: {_flips(compared)}; in brackets after Holm's correction over the"
             f" {_rows(tests)} compared. Intervals{' and McNemar tests' if networks else ''} are each row's alone."
         )
+        yield from _partly_shared(rows, other)
     if networks:
         yield _about_mcnemar(other, how)
     if compared:
@@ -136,9 +138,37 @@ def _about_mcnemar(other: str, how: Select) -> str:
     )
 
 
+def _flips(compared: Sequence[Difference]) -> str:
+    """Name the test, and say how p was estimated if choices of signs were drawn."""
+    drawn = {d.draws for d in compared if d.draws is not None}
+    if not drawn:
+        return "exact two-sided sign-flip test"
+    counted = "" if all(d.draws for d in compared) else " (of few seeds exact)"
+    return (
+        f"two-sided sign-flip test{counted} by {' or '.join(f'{n:,}' for n in sorted(drawn))} choices of signs drawn at"
+        " random from a fixed seed, as (b + 1)/(B + 1), ± its Monte-Carlo standard error"
+    )
+
+
+def _partly_shared(rows: Sequence[tuple[str, Statistics | None]], other: str) -> Iterable[str]:
+    """Say of which rows the difference is over fewer seeds than the means beside it."""
+    for label, s in rows:
+        if s is not None and s.difference is not None and s.paired_means is not None:
+            against = other if s.against is None else s.against
+            yield (
+                f"{label}: the difference is over {_seeds(s.difference.seeds)}, which {against} has too; each mean is"
+                " over all seeds of its row."
+            )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'' if len(seeds) == 1 else 's'} {seeds_text(seeds)}"
+
+
 def can_tell(seeds: int, tests: int) -> str:
     """Return a sentence on what a sign-flip test of so many seeds, in so many tests, can and cannot tell."""
-    least, corrected = smallest_p(seeds), min(1.0, tests * smallest_p(seeds))
+    least = smallest_p(seeds, tests=tests)
+    corrected = min(1.0, tests * least)
     if seeds == 1:
         return "1 seed cannot tell: there is no spread to hold a difference against."
     if least >= ALPHA:

@@ -6,17 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import stdev
 
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
-from harness.report.printing import NOTHING, fixed
-from harness.report.stats import mean
+from harness.report.printing import NOTHING, fitted, number
+from harness.report.stats import deviation, mean
 from harness.report.tables.cells import Cell
 from harness.report.tables.declared import better_of, declared_metrics
 from harness.report.tables.match import device_of
 from harness.report.tables.provenance import code_remarks, short, threads_of
 from harness.report.tables.selection import pick
-from harness.report.tables.table import CLEAN, Better
+from harness.report.tables.table import CLEAN, Better, NumberFormat
 from harness.report.tables.uncertainty import accuracy_note, images_of
 from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED
@@ -24,7 +23,7 @@ from harness.store.find import values as found_values
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
 
 _COUNTS = {"parameters": "Parameters", "macs": "MACs"}
-_DIGITS = 4
+_FORM = NumberFormat(digits=4)
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,7 @@ def study_document(
     metrics = _metrics(snapshot, planned)
     counts = [name for name in _COUNTS if any(name in snapshot.trials[p.trial_key].costs for p in planned)]
     best = [_best(snapshot, metric, planned) for metric in metrics]
+    forms = [_form(snapshot, metric, planned) for metric in metrics]
     marks = Marks()
     rows, cells, behind = [], [], []
     for entry in planned:
@@ -71,10 +71,10 @@ def study_document(
         runs = _runs(snapshot, entry)
         behind += [(trial, run) for run in runs.values()]
         line = [DocCell(f"{len(runs)} of {len(entry.seeds)}")]
-        for metric, top in zip(metrics, best, strict=True):
+        for metric, top, form in zip(metrics, best, forms, strict=True):
             known = _known(snapshot, metric, runs, entry.seeds)
-            bold = metric.declared and _mean(known) == top
-            line.append(replace(_doc_cell(known, metric, marks, len(entry.seeds)), bold=bold))
+            shown = _doc_cell(known, metric, form, marks)
+            line.append(replace(shown, bold=metric.declared and _mean(known) == top))
             cells.append(_cell(entry, metric, known, runs))
         line += [_count(trial, name) for name in counts]
         cells += [_count_cell(entry, trial, name) for name in counts]
@@ -146,10 +146,16 @@ def _best(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecor
     return choose(numbers) if len(numbers) > 1 else None
 
 
-def _doc_cell(known: Mapping[int, float | None], metric: _Metric, marks: Marks, stated: int) -> DocCell:
+def _form(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord]) -> NumberFormat:
+    """Return how a column is printed: with as many digits as show its runs apart."""
+    known = (_known(snapshot, metric, _runs(snapshot, entry), entry.seeds) for entry in planned)
+    return fitted(_FORM, [value for row in known for value in row.values() if value is not None])
+
+
+def _doc_cell(known: Mapping[int, float | None], metric: _Metric, form: NumberFormat, marks: Marks) -> DocCell:
     """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
     stored = [value for value in known.values() if value is not None]
-    remarks = [] if len(stored) == stated else [f"{len(stored)} of {stated} runs"]
+    remarks = [] if len(stored) == len(known) else [f"{len(stored)} of {len(known)} runs"]
     broken = Counter(str(value) for value in stored if not math.isfinite(value))
     remarks += [f"{count} of {len(stored)} runs gave {word}" for word, count in sorted(broken.items())]
     noted = marks(tuple(remarks))
@@ -157,9 +163,10 @@ def _doc_cell(known: Mapping[int, float | None], metric: _Metric, marks: Marks, 
         return DocCell(NOTHING, marks=noted)
     seed = pick(known, metric.better)
     best = None if seed is None else known[seed]
-    spread = f" ± {fixed(stdev(stored), _DIGITS)}" if len(stored) > 1 and not broken else ""
-    top = "" if best is None or len(stored) == 1 else f", best {fixed(best, _DIGITS)}"
-    return DocCell(f"{fixed(mean(stored), _DIGITS)}{spread} (n = {len(stored)}{top})", marks=noted)
+    sd = None if broken else deviation(stored)
+    spread = "" if sd is None else f" ± {number(sd, form)}"
+    top = "" if best is None or len(stored) == 1 else f", best {number(best, form)}"
+    return DocCell(f"{number(mean(stored), form)}{spread} (n = {len(stored)}{top})", marks=noted)
 
 
 def _cell(

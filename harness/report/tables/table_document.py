@@ -16,8 +16,8 @@ from harness.report.document import (
     Note,
     StatisticsTable,
 )
-from harness.report.printing import NOTHING, difference, in_words, printed
-from harness.report.stats import mean
+from harness.report.printing import NOTHING, difference, fitted, in_words, printed
+from harness.report.stats import gap, mean
 from harness.report.tables.cells import Expected, Found, find
 from harness.report.tables.compare import Samples, with_statistics
 from harness.report.tables.match import Candidate, device_of
@@ -67,7 +67,8 @@ def table_document(
     by image, from its uid, which networks are compared by. Raises HarnessError for a row without a configuration.
     """
     how = select or table.select
-    found = with_statistics(snapshot, table, find(snapshot, table, expected, select=how, device=device), samples)
+    table, cells = _fitted(table, find(snapshot, table, expected, select=how, device=device))
+    found = with_statistics(snapshot, table, cells, samples)
     by_place = {(f.row.label, f.column.key): f for f in found}
     bold = _best(table, found)
     marks = Marks()
@@ -94,17 +95,35 @@ def table_document(
     )
 
 
+def _fitted(table: Table, found: Sequence[Found]) -> tuple[Table, list[Found]]:
+    """Give columns without a value of the paper as many digits as show their runs apart; the paper's are as it prints.
+
+    Counts are whole, and printed as the table's file says.
+    """
+    fitting = {}
+    for column in table.columns:
+        mine = [f.cell for f in found if f.column.key == column.key]
+        if column.source != "cost" and not any(column.key in row.paper for row in table.rows):
+            shown = [value for cell in mine for value in (cell.ours, *cell.values) if value is not None]
+            fitting[column.key] = column.model_copy(update={"format": fitted(column.format, shown)})
+    columns = tuple(fitting.get(column.key, column) for column in table.columns)
+    return (
+        table.model_copy(update={"columns": columns}),
+        [replace(f, column=fitting.get(f.column.key, f.column)) for f in found],
+    )
+
+
 def _cell(found: Found, bold: frozenset[tuple[str, str]], marks: Marks) -> DocCell:
     cell, column = found.cell, found.column
     paper = None if cell.paper is None else found.row.paper[column.key]
     notes = () if paper is None or paper.note is None else (f"paper: {paper.note}",)
-    gap = None
+    between = None
     if paper is not None and cell.ours is not None:
-        gap = difference(cell.ours, paper.text, column)
+        between = difference(cell.ours, paper.text, column)
     return DocCell(
         ours=NOTHING if cell.ours is None else printed(cell.ours, column),
         paper=None if paper is None else paper.text,
-        difference=gap,
+        difference=between,
         bold=(cell.row, cell.column) in bold,
         paper_bold=paper is not None and paper.bold,
         marks=marks((*found.remarks, *notes)),
@@ -117,7 +136,8 @@ def _cell(found: Found, bold: frozenset[tuple[str, str]], marks: Marks) -> DocCe
 def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
     """Return the places of our best values, of the columns where the paper sets its best in bold.
 
-    What prints the same as the best is as bold as that. A stand-in does not compete.
+    What prints the same as the best is as bold as that in a column of the paper's, which has its digits; in another
+    one only what is the same. A stand-in does not compete.
     """
     best: set[tuple[str, str]] = set()
     for column in table.columns:
@@ -130,8 +150,13 @@ def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
         }
         numbers = [value for value in shown.values() if math.isfinite(value)]
         if numbers:
-            top = printed(max(numbers) if column.better == "higher" else min(numbers), column)
-            best |= {place for place, value in shown.items() if printed(value, column) == top}
+            top = max(numbers) if column.better == "higher" else min(numbers)
+            of_paper = any(column.key in row.paper for row in table.rows)
+            best |= {
+                place
+                for place, value in shown.items()
+                if (printed(value, column) == printed(top, column) if of_paper else gap(value, top) == 0)
+            }
     return frozenset(best)
 
 
@@ -175,6 +200,12 @@ def _notes(
     columns = tuple(f"{column.label}: {column.note}" for column in table.columns if column.note)
     if columns:
         yield Note("Columns:", columns)
+    uncounted = _uncounted(table, found)
+    if uncounted:
+        yield Note(
+            f"Not counted, as no trial of such a network is stored and only torch can count it: {uncounted}."
+            " `harness cost FILE` counts the networks of a study."
+        )
     if table.notes:
         beside = any(row.paper for row in table.rows)
         head = "On the paper's values, which are kept as printed:" if beside else "Notes:"
@@ -185,6 +216,13 @@ def _with_gains(tables: Sequence[StatisticsTable], gains: Sequence[PrintedGain])
     """Return the small tables, each with the printed gains of its column beside ours."""
     by = {table.name: [g for g in gains if table.name.startswith(f"{g.column} [")] for table in tables}
     return tuple(replace(table, notes=(*table.notes, *gain_lines(by[table.name]))) for table in tables)
+
+
+def _uncounted(table: Table, found: Sequence[Found]) -> str:
+    """Return the rows of a table by configuration whose counts are missing."""
+    if table.match != "by configuration":
+        return ""
+    return "; ".join(dict.fromkeys(f.row.label for f in found if f.column.source == "cost" and f.cell.ours is None))
 
 
 def _protocol(candidate: Candidate) -> str:

@@ -78,6 +78,11 @@ def test_only_seeds_that_both_have_are_paired():
     assert (found.seeds, found.difference.seeds, found.difference.mean) == ((0, 1), (1,), 0.003)
     assert (found.difference.low_95, found.difference.p) == (None, 1.0)
     assert "1 seed cannot tell" in notes(one)
+    said = f"{SPATIAL}: the difference is over seed 1, which Baseline has too; each mean is over all seeds of its row."
+    assert said in notes(one)
+    assert found.paired_means == (0.983, 0.98)
+    assert statistics(known).paired_means is None
+    assert "each mean is over all seeds" not in notes(known)
     none = replace(known, attempts=(known.attempts[0], known.attempts[3]))
     assert statistics(none).difference is None
     assert f"Not compared, as it has no seed in common with the row that it stands against: {SPATIAL}." in notes(none)

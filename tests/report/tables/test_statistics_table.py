@@ -5,6 +5,7 @@ import math
 import pytest
 
 from harness.report.tables.statistics_table import can_tell, p_text, signed
+from harness.report.tables.table import NumberFormat
 
 
 @pytest.mark.parametrize(
@@ -27,5 +28,7 @@ def test_what_so_many_seeds_can_tell(seeds, tests, words):
 
 def test_texts():
     assert [p_text(p) for p in (1.0, 0.5, 0.03125, 0.00012, 0.00001)] == ["1", "0.5", "0.031", "0.00012", "< 0.0001"]
-    assert [signed(v, 2) for v in (0.126, -0.5, 0.0, -0.001)] == ["+0.13", "−0.50", "0.00", "0.00"]
-    assert signed(math.nan, 2) == "nan"
+    two = NumberFormat(digits=2)
+    assert [signed(v, two) for v in (0.126, -0.5, 0.0, -0.001)] == ["+0.13", "−0.50", "0.00", "−1.00e-3"]
+    assert signed(math.nan, two) == "nan"
+    assert p_text(0.0123, 9_999) == "0.012 ± 0.001"

@@ -1,10 +1,18 @@
 """Tables 2 and 3: all that the paper prints, and the counts that its configurations give."""
 
+from pathlib import Path
+
 import pytest
 
+from harness.report import render, table_document
 from harness.report.printing import in_unit, printed
+from harness.report.tables.cells import table_cells
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.table_file import load_paper_table
+from harness.store.merge import open_results
+from harness.store.queries import snapshot
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "published"
 
 PRINTED = {  # the paper's lines: row, blocks with a mark, accuracy, parameters, FLOPs
     2: """\
@@ -103,3 +111,29 @@ def test_rows_resolve_to_the_papers_recipe(number):
 @pytest.mark.parametrize("number", [2, 3])
 def test_the_disagreements_are_noted(number):
     assert [note.misprint for note in load_paper_table(number).notes] == [13, 14, 15, 19]
+
+
+@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("stored", [True, False])
+def test_all_counts_are_there_whatever_is_stored(number, stored):
+    """They are counts of a network: no run is needed, and what is published need not hold any."""
+    table = load_paper_table(number)
+    with open_results([PUBLISHED / ("cifar.jsonl" if stored else "mnist.jsonl")]) as store:
+        found = snapshot(store)
+    cells = [c for c in table_cells(found, table, expected_configs(table)) if c.column in ("parameters", "flops")]
+    assert len(cells) == 20
+    for cell, (blocks, key) in zip(cells, ((b, k) for _, b, _ in lines(number) for k in (0, 1)), strict=True):
+        column = table.column(cell.column)
+        assert printed(cell.ours, column) == printed(in_unit(counts(blocks, STRIDE[number])[key], column), column)
+        assert (cell.match, cell.runs, cell.device) == ("exact", 0, None)
+
+
+def test_what_only_torch_can_count_is_said():
+    table = load_paper_table(2)
+    configs = expected_configs(table)
+    foreign = {**configs["Baseline+FP1"], "model": {"kind": "torchvision:resnet18"}}
+    with open_results([PUBLISHED / "mnist.jsonl"]) as store:
+        found = snapshot(store)
+    text = render(table_document(found, table, {**configs, "Baseline+FP1": foreign}), "md")
+    assert "Not counted, as no trial of such a network is stored and only torch can count it: Baseline+FP1." in text
+    assert "Not counted" not in render(table_document(found, table, configs), "md")
