@@ -6,18 +6,18 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
 from harness.report.stats import gap
-from harness.report.tables.expected import expected_configs
+from harness.report.tables.expected import configs_of_the_paper
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
-from harness.report.tables.table_file import paper_tables
 from harness.report.tables.timings import Composition, Place, Session, composition, place_of, sessions
 from harness.spec.attempt import Point, unflagged
+from harness.spec.counts import counts_of
 from harness.spec.keys import canonical_json
 from harness.store.records import AttemptRecord, Snapshot
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Curves = Callable[[str], Sequence[Point]]  # an attempt's uid -> its curve
 MapsOf = Callable[[AttemptRecord], "Maps | None"]
-Counts = Callable[[Mapping[str, Any]], Mapping[str, float] | None]  # a configuration -> what its network costs, by name
+Counts = Callable[[Mapping[str, Any]], Mapping[str, float] | None]  # a configuration -> what its network costs
 Keys = Mapping[str, str | None]  # a family's name of a trial -> the trial's key, None where it is not stored
 Values = dict[int, float]  # by seed; counts and times as those of seed 0
 
@@ -62,7 +62,7 @@ class Stored:
     snapshot: Snapshot
     curves: Curves
     maps: MapsOf
-    counts: Counts = lambda _: {}
+    counts: Counts = counts_of
 
     @cached_property
     def _keys(self) -> Mapping[tuple[str, str], str]:
@@ -138,7 +138,7 @@ class Stored:
         """Return a count: as stored, else of the network that the trial, or a table of the paper, says it is."""
         costs = {} if key is None else self.snapshot.trials[key].costs
         if quantity.name not in costs:
-            config = _of_the_tables().get((study, name)) if key is None else self.snapshot.trials[key].config
+            config = configs_of_the_paper().get((study, name)) if key is None else self.snapshot.trials[key].config
             costs = {} if config is None else self._counted(config)
         return {0: costs[quantity.name]} if quantity.name in costs else {}
 
@@ -234,17 +234,6 @@ def _others(word: str, seeds: Sequence[int], *, own: bool) -> dict[int, int]:
     if word.endswith("the baseline") and not own:
         return {seed: seed for seed in seeds}
     return dict(zip(seeds, [*seeds[1:], *seeds[:1]], strict=True)) if len(seeds) > 1 else {}
-
-
-@cache
-def _of_the_tables() -> Mapping[tuple[str, str], Mapping[str, Any]]:
-    """Return what the paper's tables say that their rows are, by study and name of a trial."""
-    tables = [table for table in map(paper_table, paper_tables()) if table.match == "by configuration"]
-    return {
-        (row.trial.study, row.trial.name): config
-        for table in tables
-        for row, config in zip(table.rows, expected_configs(table).values(), strict=True)
-    }
 
 
 def filled(name: str, quantity: Quantity) -> str:

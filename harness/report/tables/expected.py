@@ -3,11 +3,13 @@ are from.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from harness.report.tables.by_name import by_name
 from harness.report.tables.table import Row, Table
 from harness.report.tables.table_document import Setting
+from harness.report.tables.table_file import load_paper_table, paper_tables
 from harness.spec.errors import HarnessError
 from harness.spec.resolve import Trial, resolve_trial
 from harness.store.records import Snapshot
@@ -32,6 +34,17 @@ def expected_configs(table: Table) -> dict[str, Mapping[str, Any]]:
     resolved.
     """
     return {row.label: _resolve(table, row).config for row in table.rows}
+
+
+@cache
+def configs_of_the_paper() -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    """Return the resolved configuration of each row of the paper's tables, by the study and the name of its trial."""
+    tables = [table for table in map(load_paper_table, paper_tables()) if table.match == "by configuration"]
+    return {
+        (row.trial.study, row.trial.name): config
+        for table in tables
+        for row, config in zip(table.rows, expected_configs(table).values(), strict=True)
+    }
 
 
 def expected_settings(table: Table) -> list[Setting]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from harness.report.stats import ALPHA, holm, one_sided
+from harness.report.stats import ALPHA, gap, holm, one_sided
 from harness.report.tables.cells import Found
 from harness.report.tables.compare import rows_alike, values_by_seed
 from harness.report.tables.statistics_table import p_text, seeds_text, signed
@@ -71,12 +71,12 @@ def _gain(
     seeds = tuple(seed for seed in mine if seed in theirs)
     if 2.0 ** -len(seeds) >= ALPHA or not all(math.isfinite(by[seed]) for by in (mine, theirs) for seed in seeds):
         return None
-    printed = sign * (row.cell.paper - other.cell.paper)
+    printed = sign * gap(row.cell.paper, other.cell.paper)
     gains = [
-        max(sign * mine[seed] for seed in chosen) - max(sign * theirs[seed] for seed in chosen)
+        gap(max(sign * mine[seed] for seed in chosen), max(sign * theirs[seed] for seed in chosen))
         for chosen in combinations(seeds, k)
     ]
-    p = one_sided([printed - sign * (mine[seed] - theirs[seed]) for seed in seeds])
+    p = one_sided([gap(printed, sign * gap(mine[seed], theirs[seed])) for seed in seeds])
     return PrintedGain(
         table=table.table,
         row=row.row.label,
