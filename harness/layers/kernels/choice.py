@@ -5,7 +5,8 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+
+from harness.layers.transforms import differentiated
 
 KERNELS = ("auto", "torch")
 """auto: a kernel wherever one fits; torch: plain torch."""
@@ -39,24 +40,11 @@ def selected_kernels() -> str:
 
 
 def wanted(x: Tensor) -> bool:
-    """Return whether the maps `x` go to a kernel."""
+    """Return whether the maps `x` go to a kernel: not under derivatives that custom operators cannot join."""
     if _state["selected"] == "torch":
         return False
     device = x.device.type
-    return bool(_state.get(device)) and x.dtype in _DTYPES[device] and not _differentiated(x)
-
-
-def _differentiated(x: Tensor) -> bool:
-    """Return whether `torch.func.grad` and its like or forward mode are at work, which custom operators cannot join."""
-    if forward_ad._current_level >= 0:  # noqa: SLF001
-        return True
-    if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is None:  # noqa: SLF001
-        return False
-    while torch._C._functorch.is_functorch_wrapped_tensor(x):  # noqa: SLF001
-        if torch._C._functorch.is_gradtrackingtensor(x):  # noqa: SLF001
-            return True
-        x = torch._C._functorch.get_unwrapped(x)  # noqa: SLF001
-    return False
+    return bool(_state.get(device)) and x.dtype in _DTYPES[device] and not differentiated()
 
 
 def give_up(device: str, reason: Exception) -> None:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.layers.kernels import ops
+from harness.layers.transforms import transformed
 
-_PLAIN = frozenset({Tensor, nn.Parameter})
+PLAIN = frozenset({Tensor, nn.Parameter})
 
 
 def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
@@ -37,16 +38,16 @@ def unwatched(x: Tensor) -> bool:
     """Return whether nothing watches or rewrites operators on `x`: a plain tensor, no compiler, tracer or mode."""
     return (
         not torch.compiler.is_compiling()
-        and type(x) in _PLAIN
+        and type(x) in PLAIN
         and torch._C._get_tracing_state() is None  # noqa: SLF001
         and torch._C._len_torch_dispatch_stack() == 0  # noqa: SLF001
-        and torch._C._functorch.maybe_current_level() is None  # noqa: SLF001
+        and not transformed(x)
     )
 
 
-def _gradient(operator: Any, name: str, g: Tensor, taken: Tensor, number: int) -> Tensor:
+def _gradient(watched: Any, name: str, g: Tensor, taken: Tensor, number: int) -> Tensor:
     kernel = None if torch.is_grad_enabled() or not unwatched(g) else ops.kernel(name, g)
-    result: Tensor = (operator if kernel is None else kernel)(g, taken, number)
+    result: Tensor = (watched if kernel is None else kernel)(g, taken, number)
     return result
 
 
@@ -61,8 +62,7 @@ class _FeaturePool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         (taken,) = ctx.saved_tensors
-        back = torch.ops.harness.feature_pool_backward
-        return _gradient(back, "spatial_backward", g, taken, ctx.stride), None, None, None
+        return _gradient(ops.feature_pool_gradient, "spatial_backward", g, taken, ctx.stride), None, None, None
 
 
 class _TopKPool(torch.autograd.Function):
@@ -76,5 +76,4 @@ class _TopKPool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
         (taken,) = ctx.saved_tensors
-        back = torch.ops.harness.topk_pool_backward
-        return _gradient(back, "topk_backward", g, taken, ctx.channels), None, None, None
+        return _gradient(ops.topk_pool_gradient, "topk_backward", g, taken, ctx.channels), None, None, None

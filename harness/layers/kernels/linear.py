@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
-from harness.layers.kernels.eager import unwatched
+from harness.layers.kernels.eager import PLAIN, unwatched
 from harness.spec.processor import processor_facts
 
 _LARGE = 2_000_000  # weights
@@ -50,6 +50,7 @@ class OneDNNLinear(nn.Linear):
             and x.numel() > 0
             and not torch.is_autocast_enabled("cpu")
             and unwatched(x)
+            and type(self.weight) in PLAIN
         )
 
 
@@ -60,13 +61,14 @@ class _Product(torch.autograd.Function):
         return _product(x, weight, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        # Second derivatives, batched gradients: what torch can differentiate and batch again.
+        product = F.linear if torch.is_grad_enabled() or not unwatched(g) else _product
         return (
-            _product(g, weight.t()) if needs_x else None,
-            _product(g.t(), x.t()) if needs_weight else None,
+            product(g, weight.t()) if needs_x else None,
+            product(g.t(), x.t()) if needs_weight else None,
             g.sum(0) if needs_bias else None,
         )
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from harness.layers.kernels import reference
 from harness.layers.kernels.choice import give_up, wanted
 from harness.layers.memory_format import is_channels_last
+from harness.layers.transforms import batched, differentiated
 
 _LIBRARY = torch.library.Library("harness", "DEF")
 for _schema in (
@@ -108,20 +109,37 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
     ctx.stride_or_k, ctx.channels = inputs[1], inputs[0].shape[1]
 
 
-def _feature_pool_gradient(ctx: Any, g: Tensor | None, _: Any) -> tuple[Any, ...]:
+def feature_pool_gradient(g: Tensor, taken: Tensor, stride: int) -> Tensor:
+    """Return harness::feature_pool_backward's answer, by plain torch under transforms that the operator cannot join."""
+    back = reference.feature_pool_backward if _needs_plain(g) else torch.ops.harness.feature_pool_backward
+    return back(g, taken, stride)
+
+
+def topk_pool_gradient(g: Tensor, taken: Tensor, channels: int) -> Tensor:
+    """Return harness::topk_pool_backward's answer, by plain torch under transforms that the operator cannot join."""
+    back = reference.topk_pool_backward if _needs_plain(g) else torch.ops.harness.topk_pool_backward
+    return back(g, taken, channels)
+
+
+def _needs_plain(g: Tensor) -> bool:
+    """Return whether a gradient is differentiated or batched by what was not there when its values were computed."""
+    return differentiated() or batched(g)
+
+
+def _feature_pool_backward(ctx: Any, g: Tensor | None, _: Any) -> tuple[Any, ...]:
     if g is None:
         return None, None, None
-    return torch.ops.harness.feature_pool_backward(g, ctx.saved_tensors[0], ctx.stride_or_k), None, None
+    return feature_pool_gradient(g, ctx.saved_tensors[0], ctx.stride_or_k), None, None
 
 
-def _topk_pool_gradient(ctx: Any, g: Tensor | None, _: Any) -> tuple[Any, ...]:
+def _topk_pool_backward(ctx: Any, g: Tensor | None, _: Any) -> tuple[Any, ...]:
     if g is None:
         return None, None, None
-    return torch.ops.harness.topk_pool_backward(g, ctx.saved_tensors[0], ctx.channels), None, None
+    return topk_pool_gradient(g, ctx.saved_tensors[0], ctx.channels), None, None
 
 
-torch.library.register_autograd("harness::feature_pool", _feature_pool_gradient, setup_context=_keep, lib=_LIBRARY)
-torch.library.register_autograd("harness::topk_pool", _topk_pool_gradient, setup_context=_keep, lib=_LIBRARY)
+torch.library.register_autograd("harness::feature_pool", _feature_pool_backward, setup_context=_keep, lib=_LIBRARY)
+torch.library.register_autograd("harness::topk_pool", _topk_pool_backward, setup_context=_keep, lib=_LIBRARY)
 
 
 def _keep_taken(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
@@ -151,10 +169,11 @@ def _batched(operator: Any, tensors: int) -> Any:
         for tensor, dim in zip(arguments[:tensors], in_dims, strict=False):
             front = tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
             folded.append(front.flatten(0, 1))
+        sizes = front.shape[:2]  # (B, N), of any of them; either may be 0
         out = operator(*folded, *arguments[tensors:])
         if isinstance(out, Tensor):
-            return out.unflatten(0, (info.batch_size, -1)), 0
-        return tuple(o.unflatten(0, (info.batch_size, -1)) for o in out), (0,) * len(out)
+            return out.unflatten(0, sizes), 0
+        return tuple(o.unflatten(0, sizes) for o in out), (0,) * len(out)
 
     return rule
 

@@ -6,7 +6,7 @@ The operators' answer where no kernel can be used after all, and what their test
 import torch
 from torch import Tensor
 
-from harness.layers.memory_format import is_channels_last, like_input
+from harness.layers.memory_format import like_input
 
 
 def position_dtype(channels: int) -> torch.dtype:
@@ -35,10 +35,8 @@ def _positions(taken: Tensor) -> Tensor:
 def feature_pool_backward(g: Tensor, taken: Tensor, stride: int) -> Tensor:
     """Return the gradient (N, C, H, W): g at the positions that were taken, else zero."""
     n, groups, h, w = g.shape
-    last = is_channels_last(taken)
     out = g.new_zeros((n, groups, stride, h, w)).scatter(2, _positions(taken).unsqueeze(2), g.unsqueeze(2))
-    form = torch.channels_last if last else torch.contiguous_format
-    return out.reshape(n, groups * stride, h, w).contiguous(memory_format=form)
+    return like_input(out.reshape(n, groups * stride, h, w), taken)
 
 
 def topk_pool_backward(g: Tensor, taken: Tensor, channels: int) -> Tensor:
