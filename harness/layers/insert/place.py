@@ -54,6 +54,8 @@ def insert_after(
     """
     if weights not in get_args(Weights):
         raise HarnessError(f"weights are 'slice', 'fold' or 'fresh', not {weights!r}")
+    if not isinstance(model, nn.Module):
+        raise HarnessError(f"a compressor is put into a torch.nn.Module, not into a {type(model).__name__}")
     try:
         path = _own_path(model, path)
         network = Network.of(model, input_shape)

@@ -7,7 +7,7 @@ was made within: only those who read the former see what stands behind the modul
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, is_dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -140,13 +140,26 @@ def record(model: nn.Module, input_shape: Sequence[int], *, training: bool) -> T
     x = torch.empty((BATCH, *input_shape), device="meta", dtype=dtype)
     recorder = _Recorder()
     try:
-        with quick_norms(model), recorder.on(model), torch.no_grad(), torch.device("meta"), recorder:
+        with (
+            quick_norms(model),
+            recorder.on(model),
+            _uncompiled(model),
+            torch.no_grad(),
+            torch.device("meta"),
+            recorder,
+        ):
             recorder.know(x)
             result = model(x)
     except _FAILURES as error:
         raise RefusalError(f"in '{recorder.inside or 'forward'}': {first_line(error)}") from error
     outputs = tuple(recorder.values_in(result))
     return Trace(tuple(recorder.steps), outputs, frozenset(recorder.asked))
+
+
+def _uncompiled(model: nn.Module) -> AbstractContextManager[None]:
+    """Let what `torch.compile` made, the model or modules of it, run as it was: hooks see no compiled code's steps."""
+    compiled = any(isinstance(getattr(module, "_orig_mod", None), nn.Module) for module in model.modules())
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 class _Recorder(TorchFunctionMode):
