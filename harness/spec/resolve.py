@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from harness.spec.checks import FieldError
+from harness.spec.checks import FieldError, MisfitError
 from harness.spec.datasets import DATASETS, DatasetDeclaration
 from harness.spec.errors import did_you_mean
 from harness.spec.evaluations import resolve_evaluations
@@ -161,8 +161,8 @@ def _site(network: ResolvedModel, name: str, folders: Sequence[str]) -> Site:
     if name not in sites:
         why = refused_site(network.config, name, folders)
         if why is not None:
-            raise FieldError((), f"no compressor can stand at '{name}' of '{network.declaration.name}': {why}")
-        raise FieldError((), f"unknown site '{name}' of '{network.declaration.name}'{did_you_mean(name, sites)}")
+            raise MisfitError((), f"no compressor can stand at '{name}' of '{network.declaration.name}': {why}")
+        raise MisfitError((), f"unknown site '{name}' of '{network.declaration.name}'{did_you_mean(name, sites)}")
     return sites[name]
 
 
@@ -212,4 +212,4 @@ def _under(path: str | tuple[str, ...], function: Any) -> Any:
     try:
         return function()
     except FieldError as error:
-        raise FieldError((*prefix, *error.path), error.message) from error.__cause__
+        raise type(error)((*prefix, *error.path), error.message) from error.__cause__
