@@ -189,7 +189,9 @@ def _trial(
     if len(set(seeds)) != len(seeds):
         raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
     rendered = render_name(name, parts)
-    known = {key: parts.get(key) for key in ("task", "dataset", "model", "compressors", "protocol", *OF_A_FUNCTION)}
+    known = {
+        key: parts.get(key) for key in ("task", "dataset", "model", "compressors", "protocol", "inputs", *OF_A_FUNCTION)
+    }
     try:
         trial = resolve_trial(**known, evaluate=evaluate, plugin_folders=folders)
     except MisfitError as error:
