@@ -52,6 +52,11 @@ set_option = click.option(
 only_option = click.option("--only", metavar="GLOB", help="Only trials whose name matches, e.g. '*top-k*'.")
 
 
+skip_option = click.option(
+    "--skip-invalid", is_flag=True, help="Skip trials whose compressors cannot be at their sites, and say which."
+)
+
+
 def _refuse_plugins(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         from harness.spec.plugin_origin import without_plugins
@@ -77,15 +82,17 @@ def format_option(*names: str) -> Callable[[Any], Any]:
     )
 
 
-def load_studies(files: Sequence[str], overrides: Sequence[str], only: str | None) -> list[Any]:
-    """Load study files with --set and --only. Raises HarnessError where nothing is left of them."""
+def load_studies(
+    files: Sequence[str], overrides: Sequence[str], only: str | None, *, skip_invalid: bool = False
+) -> list[Any]:
+    """Load study files with --set, --only and --skip-invalid. Raises HarnessError where nothing is left of them."""
     from dataclasses import replace
 
     from harness.spec.grid import Override
     from harness.spec.study import load_study
 
     parsed = [Override.parse(text) for text in overrides]
-    studies = [load_study(file, parsed) for file in files]
+    studies = [load_study(file, parsed, skip_invalid=skip_invalid) for file in files]
     names = [study.name for study in studies]
     for name in names:
         if names.count(name) > 1:

@@ -13,6 +13,7 @@ from harness.cli.common import (
     print_json,
     print_table,
     set_option,
+    skip_option,
 )
 from harness.spec.errors import HarnessError
 
@@ -26,6 +27,7 @@ _COUNTS = ("parameters", "variables", "weights", "macs", "paper_flops")
 @click.argument("files", nargs=-1, required=True, metavar="STUDY...")
 @only_option
 @set_option
+@skip_option
 @plugins_option
 @click.option(
     "--narrow",
@@ -33,7 +35,14 @@ _COUNTS = ("parameters", "variables", "weights", "macs", "paper_flops")
     help="Add the width at which the whole network, uniformly narrowed, costs as much without its compressors.",
 )
 @format_option("text", "json")
-def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], narrow: "By | None", fmt: str) -> None:
+def cost(
+    files: tuple[str, ...],
+    only: str | None,
+    overrides: tuple[str, ...],
+    skip_invalid: bool,
+    narrow: "By | None",
+    fmt: str,
+) -> None:
     """Count what the networks of STUDY files cost, without data and without training.
 
     parameters: trainable; variables: with the moving statistics of batch normalisation; weights: of convolutions and
@@ -47,7 +56,7 @@ def cost(files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], n
     from harness.execution.register import trial_costs
 
     rows = []
-    for study in load_studies(files, overrides, only):
+    for study in load_studies(files, overrides, only, skip_invalid=skip_invalid):
         for item in study.chosen:
             if item.trial.is_function:
                 raise HarnessError(f"'{study.name}: {item.name}' is a function: there is no network to count")

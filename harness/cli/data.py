@@ -139,7 +139,7 @@ def _known(name: str) -> None:
 def _verify_study(file: str, root: Path) -> None:
     from harness.spec.study import load_study
 
-    data = [declared for item in load_study(file).trials for declared in item.trial.data]
+    data = [declared for item in load_study(file, skip_invalid=True).trials for declared in item.trial.data]
     for name in dict.fromkeys(declared.name for declared in data):
         for declared in _different(declared for declared in data if declared.name == name):
             if declared.source is None:

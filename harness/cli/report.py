@@ -192,7 +192,7 @@ def _asked(
         if path.suffix in {".yml", ".yaml"} or path.is_file():
             from harness.spec.study import load_study
 
-            loaded = load_study(path)
+            loaded = load_study(path, skip_invalid=True)
             return [(loaded.name, _StudyTable(loaded.name, loaded.spec_sha))]
         return [(study, _StudyTable(study, None))]
     if table_file is not None:

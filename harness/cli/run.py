@@ -21,6 +21,7 @@ from harness.cli.common import (
     print_json,
     print_table,
     set_option,
+    skip_option,
 )
 from harness.spec.errors import HarnessError
 
@@ -61,6 +62,7 @@ def run() -> None:
 )
 @click.option("--from-start", is_flag=True, help="Begin each run at its beginning, not at its checkpoint.")
 @set_option
+@skip_option
 @plugins_option
 @click.option("--fail-fast", is_flag=True, help="Stop after the first run that fails.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
@@ -78,6 +80,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     retry: str,
     from_start: bool,
     overrides: tuple[str, ...],
+    skip_invalid: bool,
     fail_fast: bool,
     timeout: float | None,
     fmt: str,
@@ -98,7 +101,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     from harness.execution.driver import run_grid
     from harness.execution.options import Options
 
-    studies = load_studies(files, overrides, only)
+    studies = load_studies(files, overrides, only, skip_invalid=skip_invalid)
     where, gpus, side_by_side = _placement(device, jobs, per_device)
     options = Options(
         db=db,
@@ -116,6 +119,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     if dry_run:
         _dry_run(studies, options, fmt)
         return
+    _tell_skipped(studies)
     with display() as shown:
         summary = run_grid(studies, options, shown)
     _conclude(summary, fmt)
@@ -128,6 +132,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
 @only_option
 @limit_option
 @set_option
+@skip_option
 @plugins_option
 @click.option("--again", is_flag=True, help="Time also what was timed before.")
 @click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Epochs to time per trial.")
@@ -145,6 +150,7 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
     only: str | None,
     limit: int | None,
     overrides: tuple[str, ...],
+    skip_invalid: bool,
     again: bool,
     epochs: int,
     kernels: str | None,
@@ -168,7 +174,9 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
     from harness.execution.options import Options
     from harness.execution.timing import Repeats, composed, load_per_core, run_timing
 
-    studies = [composed(study, kernels) for study in load_studies(files, overrides, only)]
+    loaded = load_studies(files, overrides, only, skip_invalid=skip_invalid)
+    _tell_skipped(loaded)
+    studies = [composed(study, kernels) for study in loaded]
     load = load_per_core()
     if load is not None and load > 0.25:
         click.echo(f"this machine is not idle (load {load:.2f} a core): the times will be too long", err=True)
@@ -249,7 +257,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
             }
         )
     if fmt == "json":
-        print_json(rows)
+        print_json([*rows, *_skipped_rows(studies)])
         return
     print_table(
         ["study", "trial", "parameters", "MACs", "done", "left", "held", "time left"],
@@ -259,6 +267,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
             for r in rows
         ],
     )  # fmt: skip
+    _tell_skipped(studies)
     estimate = estimator.total(planned.of("left"), options.jobs)
     known = estimate.seconds is not None
     basis = f" on {options.device}, roughly, from steps timed just now" if estimate.rough and known else ""
@@ -273,6 +282,21 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     for name, told in can_tell.items():
         if told:
             click.echo(f"{name}: {in_a_line(told)}" if len(studies) > 1 else in_a_line(told))
+
+
+def _skipped_rows(studies: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the trials that --skip-invalid skips, each with the reason."""
+    nothing = {"key": None, "done": 0, "left": 0, "held": 0}
+    return [
+        {"study": study.name, "trial": name, **nothing, "skipped": reason}
+        for study in studies
+        for name, reason in study.skipped.items()
+    ]
+
+
+def _tell_skipped(studies: Sequence[Any]) -> None:
+    for row in _skipped_rows(studies):
+        click.echo(f"skipped: {row['study']}: {row['trial']}: {row['skipped']}", err=True)
 
 
 def _whole(number: float | None) -> int | None:

@@ -1,5 +1,6 @@
 """`harness.run`: a study from Python, as `harness run grid` runs one."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -94,6 +95,7 @@ def run(  # noqa: PLR0913 - what the command has as options
     fail_fast: bool = False,
     timeout: float | None = None,
     plugins: bool = True,
+    skip_invalid: bool = False,
     progress: bool = True,
 ) -> RunSummary:
     """Run what is left of a study, and return how it went. A second call goes on where the first ended.
@@ -114,6 +116,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         fail_fast: stop after the first run that fails.
         timeout: end longer runs, in seconds.
         plugins: False refuses a study that names plug-ins, which are code, before any of it is imported.
+        skip_invalid: skip trials whose compressors cannot be at their sites; a line on stderr says which.
         progress: print a line an epoch on stderr.
 
     Raises:
@@ -122,7 +125,10 @@ def run(  # noqa: PLR0913 - what the command has as options
     if in_worker() or _reading.get():
         raise HarnessError(_GUARD)
     with _being_read(), nullcontext() if plugins else without_plugins():
-        loaded = load_study(study, [Override(path, value) for path, value in (overrides or {}).items()])
+        given = [Override(path, value) for path, value in (overrides or {}).items()]
+        loaded = load_study(study, given, skip_invalid=skip_invalid)
+    for name, reason in loaded.skipped.items():
+        print(f"skipped: {loaded.name}: {name}: {reason}", file=sys.stderr)
     loaded = _matching(loaded, only)
     options = Options(
         db=default_db() if db is None else Path(db).expanduser(),

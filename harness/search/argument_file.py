@@ -31,7 +31,7 @@ def argument_space(file: ArgumentFile, folders: Sequence[str]) -> ArgumentSpace:
     for name in choices:
         if name in fixed:
             raise FieldError(("arguments", name), f"'{name}' is searched for in 'space': leave it out here")
-    parts = {"task": file.task, "target": file.target, "metrics": file.metrics}
+    parts = {"task": file.task, "target": file.target, "metrics": file.metrics, "inputs": file.inputs}
     space = ArgumentSpace(parts, fixed, choices, tuple(folders))
     try:
         sample = space.sample

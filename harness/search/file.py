@@ -126,7 +126,7 @@ def _form(data: Mapping[str, Any]) -> type[SearchFile]:
 
 def _space(file: PlacementFile, data: Mapping[str, Any], folders: Sequence[str]) -> Space:
     """Return the file's space with every stride at every site checked. Raises FieldError."""
-    parts = {name: data.get(name) for name in ("task", "dataset", "model", "protocol")}
+    parts = {name: data.get(name) for name in ("task", "dataset", "model", "protocol", "inputs")}
     base = resolve_trial(**parts, compressors={}, plugin_folders=folders)
     if base.trains_on_all:
         raise FieldError(

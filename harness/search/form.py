@@ -39,6 +39,7 @@ class SearchFile(BaseModel):
     description: str = ""
     task: Part | None = None
     seeds: Seeds
+    inputs: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     sampler: SamplerName = "tpe"
     sampler_seed: Seed = 0
     pruner: Literal["median"] | None = None

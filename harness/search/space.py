@@ -134,7 +134,7 @@ class Space:
 
     def final_parts(self) -> dict[str, Any]:
         """Return the parts of the study that is written at the end: it trains on all, to meet the test set."""
-        parts = {name: named(value) for name, value in self.parts.items()}
+        parts = {name: named(value) for name, value in self.parts.items() if value is not None}
         return {**parts, "protocol": {**parts["protocol"], "train_on": "all"}}
 
     def compressors(self, placement: Placement) -> dict[str, dict[str, Any]]:

@@ -19,6 +19,13 @@ class FieldError(HarnessError):
         self.message = message
 
 
+class MisfitError(FieldError):
+    """A trial whose parts are all right by themselves: its compressors cannot be at their sites in its network.
+
+    Of a grid over networks, sites and compressors some points may be such; `--skip-invalid` skips them.
+    """
+
+
 def validate(model: type[_Model], value: Any, path: YamlPath = ()) -> _Model:
     """Return `value` as a `model`. Raises FieldError for the first thing that is wrong."""
     if not isinstance(value, dict):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.spec.checks import FieldError, validate
+from harness.spec.checks import FieldError, MisfitError, validate
 from harness.spec.datasets import DatasetDeclaration
 from harness.spec.errors import HarnessError, did_you_mean, in_one_line
 from harness.spec.found import found
@@ -142,7 +142,7 @@ def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None
     except HarnessError as error:
         refusal = str(error)
     if refusal is not None:
-        raise FieldError(("compressors",), f"'{model['kind']}': {refusal}")
+        raise MisfitError(("compressors",), f"'{model['kind']}': {refusal}")
 
 
 def _imports(kinds: Iterable[str], folders: Sequence[str]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from harness.spec.source import parse_value
 Point = Mapping[str, Any]
 _PARTS = ("task", "dataset", "model", "protocol", "compressor")
 _BRINGS = ("at", "compressor", "compressors")
-ROOTS = (*_PARTS, "compressors", "at", "seeds", "target", "arguments")
+ROOTS = (*_PARTS, "compressors", "at", "seeds", "target", "arguments", "inputs")
 """What a dotted path can begin with."""
 
 

@@ -10,11 +10,11 @@ their contents alone: where they lie, how they are named and whose function gave
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -66,17 +66,29 @@ class Arrays(_Files):
 
 FORMS: Mapping[str, type[_Files]] = {"folder": Folder, "arrays": Arrays}
 
-_seen: ContextVar[dict[str, DatasetDeclaration] | None] = ContextVar("seen", default=None)
+_Found = TypeVar("_Found")
+_seen: ContextVar[dict[str, Any] | None] = ContextVar("seen", default=None)
 
 
 @contextmanager
 def looking_once() -> Iterator[None]:
-    """Within this, own data that occur several times are looked at once: a study has many trials on the same."""
+    """Within this, files that occur several times are looked at once: a study has many trials on the same."""
     token = _seen.set({})
     try:
         yield
     finally:
         _seen.reset(token)
+
+
+def once(what: str, look: Callable[[], _Found]) -> _Found:
+    """Return what `look` finds, or what it found before about the same, within `looking_once`."""
+    seen = _seen.get()
+    if seen is None:
+        return look()
+    if what not in seen:
+        seen[what] = look()
+    found: _Found = seen[what]
+    return found
 
 
 def resolve_dataset(value: Any, folders: Sequence[str]) -> DatasetDeclaration:
@@ -94,13 +106,7 @@ def resolve_dataset(value: Any, folders: Sequence[str]) -> DatasetDeclaration:
             raise FieldError((key,), f"unknown key '{key}': the dataset '{kind}' has no options")
         return DATASETS[kind]
     name, source = _named_source(kind, options, folders)
-    seen = _seen.get()
-    known = canonical_json([name, source])
-    if seen is not None and known in seen:
-        return seen[known]
-    declared: DatasetDeclaration = load_ours(_DECLARE)(name, source)
-    if seen is not None:
-        seen[known] = declared
+    declared: DatasetDeclaration = once(canonical_json([name, source]), lambda: load_ours(_DECLARE)(name, source))
     return declared
 
 
@@ -118,7 +124,7 @@ def _named_source(kind: Any, options: Mapping[str, Any], folders: Sequence[str])
 
 
 def _files(kind: str, options: _Files, folders: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    path = _place(options.path, folders)
+    path = place_of(options.path, folders)
     source = {"kind": kind, **options.model_dump(mode="json", exclude_defaults=True), "path": path}
     given = source.pop("name", None)
     words = [Path(path).name or path]
@@ -130,7 +136,7 @@ def _files(kind: str, options: _Files, folders: Sequence[str]) -> tuple[str, dic
     return _name(given, " ".join(words)), source
 
 
-def _place(path: str, folders: Sequence[str]) -> str:
+def place_of(path: str, folders: Sequence[str]) -> str:
     """Return where a path leads: from the first of the folders, last the data root, where something is there.
 
     Where nothing is, from the first.

@@ -5,12 +5,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from harness.spec.checks import FieldError
+from harness.spec.checks import FieldError, MisfitError
 from harness.spec.datasets import DATASETS, DatasetDeclaration
 from harness.spec.errors import did_you_mean
 from harness.spec.evaluations import resolve_evaluations
 from harness.spec.foreign import ResolvedModel, check_compressors, refused_site, resolve_model
 from harness.spec.function import resolve_function
+from harness.spec.inputs import file_key, resolve_inputs
 from harness.spec.models import Site
 from harness.spec.own_data import resolve_dataset
 from harness.spec.plugins import entry_point, entry_points
@@ -36,13 +37,15 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
     target: Any = None,
     arguments: Any = None,
     metrics: Any = None,
+    inputs: Any = None,
     plugin_folders: Sequence[str] = (),
 ) -> Trial:
     """Resolve the parts of a trial, each a name or `{kind: NAME, option: …}`, compressors by site.
 
     `evaluate` is what its runs are tested on, by default the test split of its dataset, or the validation split where
     that is kept out of training: a trial that chooses something never meets the test set. `target`, `arguments` and
-    `metrics` are those of a person's own function (`harness.spec.function`), in place of all else.
+    `metrics` are those of a person's own function (`harness.spec.function`), in place of all else. `inputs` are files
+    and folders that any of its code reads (`harness.spec.inputs`).
 
     Raises FieldError with the path of what is wrong: an unknown word, an option out of range, a stride that does not
     divide the channels, data that do not fit the model, `width` where nothing can be narrowed.
@@ -55,9 +58,19 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
             if target is not None:
                 raise FieldError(("target",), f"the task '{task['kind']}' is a function already: leave 'target' out")
             target = entry_point("harness.tasks", task["kind"])
-        return resolve_function(task=task, target=target, arguments=arguments, metrics=metrics, folders=plugin_folders)
-    _only("function", dict(zip(OF_A_FUNCTION, (target, arguments, metrics), strict=True)))
-    return _classification(dataset, model, compressors, protocol, evaluate, plugin_folders)
+        trial = resolve_function(task=task, target=target, arguments=arguments, metrics=metrics, folders=plugin_folders)
+    else:
+        _only("function", dict(zip(OF_A_FUNCTION, (target, arguments, metrics), strict=True)))
+        trial = _classification(dataset, model, compressors, protocol, evaluate, plugin_folders)
+    return trial if inputs is None else _with_inputs(trial, inputs, plugin_folders)
+
+
+def _with_inputs(trial: Trial, inputs: Any, folders: Sequence[str]) -> Trial:
+    """Return a trial with the digests of what it reads in its configuration."""
+    found = resolve_inputs(inputs, folders)
+    digests = {one.path: one.digest for one in found}
+    files = {file_key(one.path): one.place for one in found}
+    return replace(trial, config={**trial.config, "inputs": digests}, files={**trial.files, **files})
 
 
 def _task(task: Any) -> Mapping[str, Any]:
@@ -161,8 +174,8 @@ def _site(network: ResolvedModel, name: str, folders: Sequence[str]) -> Site:
     if name not in sites:
         why = refused_site(network.config, name, folders)
         if why is not None:
-            raise FieldError((), f"no compressor can stand at '{name}' of '{network.declaration.name}': {why}")
-        raise FieldError((), f"unknown site '{name}' of '{network.declaration.name}'{did_you_mean(name, sites)}")
+            raise MisfitError((), f"no compressor can stand at '{name}' of '{network.declaration.name}': {why}")
+        raise MisfitError((), f"unknown site '{name}' of '{network.declaration.name}'{did_you_mean(name, sites)}")
     return sites[name]
 
 
@@ -212,4 +225,4 @@ def _under(path: str | tuple[str, ...], function: Any) -> Any:
     try:
         return function()
     except FieldError as error:
-        raise FieldError((*prefix, *error.path), error.message) from error.__cause__
+        raise type(error)((*prefix, *error.path), error.message) from error.__cause__

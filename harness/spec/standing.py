@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.spec.checks import FieldError, validate
+from harness.spec.checks import FieldError, MisfitError, validate
 from harness.spec.compressors import COMPRESSORS
 from harness.spec.errors import did_you_mean
 from harness.spec.keys import canonical_json
@@ -32,7 +32,7 @@ def resolve_compressor(site: Site, options: Any, folders: Sequence[str]) -> dict
     checked = validate(declaration.options, given)
     _check_stride(site, checked.stride)
     if declaration.narrows and not site.narrowable:
-        raise FieldError(("kind",), f"'{kind}' cannot stand at '{site.name}': nothing before it can be narrowed alone")
+        raise MisfitError(("kind",), f"'{kind}' cannot stand at '{site.name}': nothing before it can be narrowed alone")
     return {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True)}
 
 
@@ -66,7 +66,7 @@ _ANSWERS = ("conv_channels", "out_channels", "layer")
 def _check_stride(site: Site, stride: int) -> None:
     if site.channels % stride:
         divisors = [str(n) for n in range(2, site.channels + 1) if site.channels % n == 0]
-        raise FieldError(
+        raise MisfitError(
             ("stride",),
             f"stride {stride} does not divide the {site.channels} channels at '{site.name}'; "
             f"possible: {', '.join(divisors)}",

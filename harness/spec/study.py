@@ -18,12 +18,12 @@ and for each the product of its grid, the last path fastest, without what it exc
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from harness.spec.checks import FieldError
+from harness.spec.checks import FieldError, MisfitError
 from harness.spec.errors import SpecError
 from harness.spec.exclude import View, left
 from harness.spec.grid import Override, Point, apply, count, normalise, points, size, taken
@@ -62,6 +62,7 @@ class Study:
     file: str
     plugin_folders: tuple[str, ...]
     only: str = "*"  # a pattern: what of it is asked for now; the study itself stays whole
+    skipped: Mapping[str, str] = field(default_factory=dict)  # by name: trials that cannot be built, and why
 
     @property
     def chosen(self) -> tuple[StudyTrial, ...]:
@@ -74,14 +75,21 @@ class Study:
         return hashlib.sha256(self.spec_yaml.encode()).hexdigest()
 
 
-def load_study(path: Path | str | Mapping[str, Any], overrides: Sequence[Override] = ()) -> Study:
+def load_study(
+    path: Path | str | Mapping[str, Any], overrides: Sequence[Override] = (), *, skip_invalid: bool = False
+) -> Study:
     """Read, check and expand a study file, or a mapping of the same form.
 
-    Raises SpecError with file and line for the first thing that is wrong.
+    With `skip_invalid` the study is left without the trials whose compressors cannot be at their sites, if any others
+    are left. Raises SpecError with file and line for the first thing that is wrong.
     """
     written = read_study(path)
+    skipped: dict[str, str] = {}
     with looking_once():
-        trials = tuple(_unique(_expand(written, overrides)))
+        trials = tuple(_unique(_expand(written, overrides, skipped if skip_invalid else None)))
+    if not trials:
+        name, reason = next(iter(skipped.items()))
+        raise SpecError(f"--skip-invalid leaves no trial: '{name}': {reason}", file=written.source.file)
     return Study(
         name=written.source.data["study"],
         description=written.source.data.get("description", ""),
@@ -90,13 +98,17 @@ def load_study(path: Path | str | Mapping[str, Any], overrides: Sequence[Overrid
         spec_yaml=written.text,
         file=written.source.file,
         plugin_folders=written.folders,
+        skipped=skipped,
     )
 
 
-def _expand(written: WrittenStudy, overrides: Sequence[Override]) -> Iterator[tuple[WrittenEntry, StudyTrial]]:
+def _expand(
+    written: WrittenStudy, overrides: Sequence[Override], skipped: dict[str, str] | None
+) -> Iterator[tuple[WrittenEntry, StudyTrial]]:
     """Yield each point of each entry that is not excluded, resolved, with the entry.
 
-    Raises SpecError for an override that no trial takes.
+    A trial that cannot be built goes into `skipped`, if that is not None. Raises SpecError for an override that no
+    trial takes.
     """
     _check_size(written)
     used: set[str] = set()
@@ -107,8 +119,10 @@ def _expand(written: WrittenStudy, overrides: Sequence[Override]) -> Iterator[tu
         for point in _points(entry, parts, base):
             with placing(entry, parts, point, overrides):
                 own = taken(overrides, base, point)
-                trial = _trial(entry.data["name"], base, point, own, written.folders)
-            used |= {override.path for override in own}
+                used |= {override.path for override in own}
+                trial = _trial(entry.data["name"], base, point, own, written.folders, skipped)
+            if trial is None:
+                continue
             runs += len(trial.seeds)
             if runs > _MOST_RUNS:
                 raise entry.error((), f"the study has more than {_MOST_RUNS:,} runs: {_SMALLER}")
@@ -155,8 +169,17 @@ def _points(entry: WrittenEntry, parts: Mapping[str, Said], base: Mapping[str, A
 
 
 def _trial(
-    name: str, base: Mapping[str, Any], point: Point, overrides: Sequence[Override], folders: Sequence[str]
-) -> StudyTrial:
+    name: str,
+    base: Mapping[str, Any],
+    point: Point,
+    overrides: Sequence[Override],
+    folders: Sequence[str],
+    skipped: dict[str, str] | None,
+) -> StudyTrial | None:
+    """Return the trial of a point, None for one that is put into `skipped`.
+
+    Raises FieldError, which names the trial where its compressors are to blame and it is one of several.
+    """
     parts = apply(base, point, {override.path: override.value for override in overrides})
     seeds, evaluate = parts.pop("seeds", None), parts.pop("evaluate", None)
     if seeds is None:
@@ -166,8 +189,19 @@ def _trial(
     if len(set(seeds)) != len(seeds):
         raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
     rendered = render_name(name, parts)
-    known = {key: parts.get(key) for key in ("task", "dataset", "model", "compressors", "protocol", *OF_A_FUNCTION)}
-    trial = resolve_trial(**known, evaluate=evaluate, plugin_folders=folders)
+    known = {
+        key: parts.get(key) for key in ("task", "dataset", "model", "compressors", "protocol", "inputs", *OF_A_FUNCTION)
+    }
+    try:
+        trial = resolve_trial(**known, evaluate=evaluate, plugin_folders=folders)
+    except MisfitError as error:
+        if skipped is not None:
+            skipped[rendered] = error.message
+            return None
+        if not point:
+            raise
+        cure = f"trial '{rendered}', which --skip-invalid skips"
+        raise MisfitError(error.path, f"{error.message} ({cure})") from error.__cause__
     return StudyTrial(name=rendered, position=0, trial=trial, seeds=tuple(seeds))
 
 

@@ -32,6 +32,7 @@ from harness.spec.code import attempt_digest
 from harness.spec.errors import HarnessError, environment_failure, in_a_line
 from harness.spec.filelock import hold
 from harness.spec.files import atomic_write
+from harness.spec.inputs import check_inputs
 from harness.training.environment import environment
 from harness.training.outcome import Outcome
 
@@ -84,6 +85,7 @@ def _attempt(request: AttemptRequest) -> AttemptResult:
 
 def _made(request: AttemptRequest) -> Outcome:
     """Call the function, or train, evaluate or time the network."""
+    check_inputs(request.config, request.files)
     if request.config["task"]["kind"] == "function":
         from harness.training import function
 

@@ -67,7 +67,7 @@ def test_compiling_goes_on_elsewhere():
 
 @pytest.mark.parametrize("model", [torch.compile(lambda x: x), None, "resnet18"])
 def test_what_is_no_module_is_one_line(model):
-    with pytest.raises(HarnessError, match="is put into a torch.nn.Module, not into a"):
+    with pytest.raises(HarnessError, match=r"is put into a torch\.nn\.Module, not into a"):
         insert_after(model, "0", Spatial(2), input_shape=SHAPE)
     with pytest.raises(HarnessError, match="cannot be copied"):
         list_sites(model, SHAPE)

@@ -118,7 +118,7 @@ def test_a_stride_of_the_defaults_is_blamed_where_it_stands(refusal, head):
 def test_a_stride_from_a_grid_is_blamed_there(refusal, head, one, path):
     grid = f"    grid:\n      protocol.epochs: [1]\n      {path}: [2, 3]\n"
     text = head + one.replace("name: A", "name: '{reduction}'") + grid
-    assert refusal(text) == f"s.yml:13: {NOT_3}"
+    assert refusal(text) == f"s.yml:13: {NOT_3} (trial '67%', which --skip-invalid skips)"
 
 
 def test_an_item_of_a_grid_is_blamed_by_its_own_line(refusal, head, one):

@@ -107,7 +107,7 @@ def _rerun(
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
 
-    studies = load_studies(files, [], None)
+    studies = load_studies(files, [], None, skip_invalid=True)
     repeated = []
     with open_results(sources) as store:
         found = snapshot(store)
