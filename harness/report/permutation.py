@@ -92,10 +92,18 @@ def rank_sum(one: Sequence[float], other: Sequence[float], draws: int | None) ->
         ways = _ways(ranks, size)
         tail = min(float(ways[seen:].sum()), float(ways[: seen + 1].sum()))
         return min(1.0, 2 * tail / math.comb(len(ranks), size))
-    generator = random.Random(_SEED)  # noqa: S311 - draws that anyone can repeat
-    sums = [sum(generator.sample(ranks, size)) for _ in range(draws)]
-    tail = min(sum(total >= seen for total in sums), sum(total <= seen for total in sums))
+    sums = _shared_sums(ranks, size, draws)
+    tail = min(int((sums >= seen).sum()), int((sums <= seen).sum()))
     return min(1.0, 2 * (tail + 1) / (draws + 1))
+
+
+def _shared_sums(ranks: Sequence[int], size: int, draws: int) -> "Sums":
+    """Return the sum of `size` of the ranks under so many random ways to share them out, the same in every call."""
+    import numpy as np
+
+    values = np.asarray(ranks, dtype=np.int64)
+    generator = np.random.RandomState(_SEED)  # whose numbers no version of numpy changes
+    return np.array([generator.permutation(values)[:size].sum() for _ in range(draws)], dtype=np.int64)
 
 
 def doubled_midranks(values: Sequence[float]) -> list[int]:

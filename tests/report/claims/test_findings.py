@@ -48,6 +48,19 @@ def test_verdicts(gain, seeds, beats, loses_not):
     assert found["spatial-50-halves-parameters"].verdict == "supported"
 
 
+def test_of_very_many_seeds_a_finding_says_that_its_p_is_from_draws():
+    configs = expected_configs(table1())
+    runs = [train(f"b-{s}", configs["Baseline"], s, 0.98 + s / 10_000) for s in range(45)]
+    gains = [0.003 if s % 3 else -0.001 for s in range(45)]
+    runs += [train(f"s-{s}", configs[SPATIAL], s, 0.98 + s / 10_000 + gain) for s, gain in enumerate(gains)]
+    stored = snapshot([entry("Baseline"), entry(SPATIAL)], runs, seeds=tuple(range(45)))
+    found = {finding.id: finding for finding in findings(stored, load_claims())}["spatial-50-beats-baseline"]
+    assert (found.draws, found.smallest_p, found.verdict) == (9_999, pytest.approx(22 / 10_000), "supported")
+    assert found.error > 0
+    assert "by 9,999 choices of signs drawn at random: before Holm each p is uncertain by up to" in evidence(found)
+    assert "exact" not in found.rule
+
+
 @pytest.mark.parametrize(
     ("word", "value"),
     [

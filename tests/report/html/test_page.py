@@ -82,7 +82,7 @@ def test_every_run_has_its_section_with_settings_and_command(read):
         "inferred",
         "assumed",
         "§4.1 A: trained the network for 5 epochs",
-        "by the study, beside cifar-fast",
+        "by the study: epochs is 24 in cifar-fast",
     ):
         assert word in text
 

@@ -184,3 +184,19 @@ def test_bits_behind_the_last_image_do_not_count():
 
 def test_the_sample_of_the_tests_is_of_table_1s_evaluation():
     assert correct([1, 0]) == Sample(EVALUATION.key, "correct", 2, "bits", b"\x80")
+
+
+def test_of_very_many_seeds_the_draws_and_their_error_are_said():
+    base = [0.97 + i % 7 / 1000 for i in range(45)]
+    known = stored(baseline=base, spatial=[value + (0.001 if i % 3 else -0.001) for i, value in enumerate(base)])
+    d = statistics(known).difference
+    assert d.draws == 9_999
+    assert 0 < d.error == pytest.approx(math.sqrt(d.p * (1 - d.p) / 10_000))
+    made = document(known)
+    assert f"{d.p:.2g} ± {d.error:.1g} (" in made.statistics[0].rows[1][4]
+    said = "two-sided sign-flip test by 9,999 choices of signs drawn at random from a fixed seed, as (b + 1)/(B + 1)"
+    assert said in notes(known)
+    assert "exact two-sided sign-flip test" in notes(stored(baseline=base[:8], spatial=base[:8]))
+    found = next(c for c in json.loads(render(made, "json")) if c["row"] == SPATIAL)["statistics"]["difference"]
+    assert (found["draws"], found["error"]) == (9_999, d.error)
+    assert f",9999,{d.error}," in render(made, "csv")
