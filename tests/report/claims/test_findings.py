@@ -257,8 +257,8 @@ def test_the_document_counts_by_section_and_names_each_claim_once():
         "# Findings\n\n201 tests of 40 statements of the paper, 6 of them of questions of ours, about which it claims"
         " no outcome. Counts (36): 32 supported, 4 not run. Times, descriptive (26): 26 not run. Tests over seeds"
         " (139): 139 not run. 102 of those not run await what this version cannot do: networks of ImageNet's size,"
-        " denoising, adversarial examples. 16 earlier readings are withdrawn, each with the reason and what it gave. Counted"
-        " apart, exploratory, since written after the results (11): 11 not run.\n"
+        " denoising, adversarial examples. 16 earlier readings are withdrawn, each with the reason and what it gave."
+        " Counted apart, exploratory, since written after the results (11): 11 not run.\n"
     )
     assert "| Section 4.1 (C), ImageNet | – | 5 | – |" in text
     assert text.index("## Exploratory: written after the results") > text.index("## Section 4.2 (D)")
