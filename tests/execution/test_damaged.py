@@ -149,7 +149,7 @@ def test_a_failure_of_the_environment_is_an_interruption_that_is_said_and_resume
     lab = broken("full", "read-only")
     first = lab.grid()
     assert (first.code, lab.states()) == (1, ["interrupted", "interrupted"])
-    assert "full, seed 0: interrupted ([Errno 28] No space left on device; trace: " in first.err
+    assert "full, seed 0: interrupted (OSError: [Errno 28] No space left on device; trace: " in first.err
     assert "2 runs were interrupted by a failure of disk or permissions; the same command resumes them" in first.err
     assert lab.query("SELECT DISTINCT error_kind FROM attempt ORDER BY 1") == [("OSError",), ("PermissionError",)]
     assert "in all 0 done, 2 left, 0 held" in first.out
