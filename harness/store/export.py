@@ -9,7 +9,7 @@ leaves it as it stands: a study's text with its description, its arguments, the 
 import base64
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,13 @@ from harness.spec.keys import canonical_json
 from harness.store.connection import Store
 from harness.store.published import FORMAT, without_private
 from harness.store.queries import artifacts, curve, samples, snapshot
-from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord, TrialRecord
+from harness.store.records import (
+    AcceptanceRecord,
+    AttemptRecord,
+    Snapshot,
+    StudyTrialRecord,
+    TrialRecord,
+)
 
 # The folders of an absolute path within a text: all of it but its last name. Not part of a URL.
 _FOLDERS = re.compile(r"(?<![\w./])(?:[A-Za-z]:[\\/]|[\\/])(?:[^\s\\/:'\"]+[\\/])+")
@@ -37,9 +43,26 @@ def published_lines(store: Store, *, studies: Sequence[str] | None) -> Iterator[
     for place in sorted(found.places(studies), key=lambda p: p.study):
         places[place.trial_key].append(place)
     published = [*counting(found.attempts), *_showing_same_code(found.attempts)]
-    chosen = [a for a in published if studies is None or a.trial_key in places]
+    chosen = [a for a in published if studies is None or _is_wanted(found, a.trial_key, places)]
     for attempt in sorted(chosen, key=lambda a: (a.trial_key, a.seed, a.kind, a.uid)):
-        yield _line(store, found, attempt, places[attempt.trial_key])
+        yield _line(store, found, attempt, places)
+
+
+def _is_wanted(found: Snapshot, key: str, places: Mapping[str, object]) -> bool:
+    """Return whether a trial, or one for which its results count, has a place in the studies that are exported."""
+    return key in places or any(word.key in places for word in _words(found, key))
+
+
+def _words(found: Snapshot, key: str) -> list[AcceptanceRecord]:
+    """Return by whose word the results of a trial count for others, and those of these for others again."""
+    words: list[AcceptanceRecord] = []
+    reached = [key]
+    for old_key in reached:
+        for word in found.acceptances:
+            if word.old_key == old_key and word.key not in reached:
+                reached.append(word.key)
+                words.append(word)
+    return words
 
 
 def write_jsonl(lines: Iterable[str], path: Path) -> int:
@@ -85,8 +108,10 @@ def _showing_same_code(attempts: Iterable[AttemptRecord]) -> list[AttemptRecord]
     ]
 
 
-def _line(store: Store, found: Snapshot, attempt: AttemptRecord, places: Sequence[StudyTrialRecord]) -> str:
-    """Return one attempt as a line."""
+def _line(
+    store: Store, found: Snapshot, attempt: AttemptRecord, places: Mapping[str, Sequence[StudyTrialRecord]]
+) -> str:
+    """Return one attempt as a line. `places` has those of each trial in studies."""
     trial = found.trials[attempt.trial_key]
     values = samples(store, attempt.uid)
     evaluations = [
@@ -97,7 +122,7 @@ def _line(store: Store, found: Snapshot, attempt: AttemptRecord, places: Sequenc
         "format": FORMAT,
         **{name: getattr(attempt, name) for name in _AS_THEY_ARE},
         "trial": asdict(trial),
-        "studies": [_place(p) for p in places],
+        "studies": [_place(p) for p in places.get(attempt.trial_key, ())],
         "datasets": [asdict(found.datasets[f]) for f in sorted(fingerprints & found.datasets.keys())],
         "evaluations": [{"key": e.key, "fingerprint": e.fingerprint, "condition": e.condition} for e in evaluations],
         "execution": without_private(attempt.execution),
@@ -109,7 +134,15 @@ def _line(store: Store, found: Snapshot, attempt: AttemptRecord, places: Sequenc
         "samples": [{**asdict(s), "packed": base64.b64encode(s.packed).decode()} for s in values],
         "artifacts": [asdict(a) for a in artifacts(store, attempt.uid)],
     }
-    return canonical_json(line)
+    accepted = [
+        {
+            **{name: getattr(word, name) for name in ("old_key", "author", "reason", "accepted")},
+            "trial": asdict(found.trials[word.key]),
+            "studies": [_place(p) for p in places.get(word.key, ())],
+        }
+        for word in _words(found, attempt.trial_key)
+    ]
+    return canonical_json({**line, "accepted_for": accepted} if accepted else line)
 
 
 _AS_THEY_ARE = (

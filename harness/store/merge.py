@@ -28,8 +28,9 @@ from harness.spec.datasets import DatasetSplit
 from harness.spec.errors import HarnessError
 from harness.spec.keys import canonical_json
 from harness.store.connection import Store, open_memory, open_reader
-from harness.store.records import StudyTrialRow
+from harness.store.records import AcceptanceRecord, StudyTrialRow
 from harness.store.rows import (
+    put_acceptance,
     put_attempt,
     put_costs,
     put_dataset,
@@ -45,7 +46,7 @@ from harness.store.rows import (
 from harness.store.writer import UNSEEN_END
 
 if TYPE_CHECKING:
-    from harness.store.published import PublishedLine, StudyPart
+    from harness.store.published import PublishedLine, StudyPart, TrialPart
 
 
 @dataclass(frozen=True)
@@ -146,20 +147,21 @@ def _merge(store: Store, lines: Iterable[str], source: str) -> MergeReport:
             except (ValueError, OverflowError, HarnessError, sqlite3.IntegrityError) as error:
                 raise HarnessError(f"{source}:{number}: {error}") from error
             added, known = added + new, known + (not new)
-            texts |= {(study.created, study.name, study.spec_sha) for study in line.studies}
+            placed = [*line.studies, *(study for part in line.accepted_for for study in part.studies)]
+            texts |= {(study.created, study.name, study.spec_sha) for study in placed}
         _stand_together(conn, texts)
     return MergeReport(added, known)
 
 
 def _take(conn: sqlite3.Connection, line: "PublishedLine") -> bool:
     """Write one line. Return whether its attempt is new."""
-    trial = put_trial(conn, line.trial.key, line.trial.key_scheme, line.trial.config)
+    trial = _take_trial(conn, line.trial, line.studies)
+    for part in line.accepted_for:
+        _take_trial(conn, part.trial, part.studies)
+        put_acceptance(conn, AcceptanceRecord(part.trial.key, part.old_key, part.author, part.reason, part.accepted))
     data = {d.fingerprint: DatasetSplit(**d.model_dump()) for d in line.datasets}
     for split in data.values():
         put_dataset(conn, split)
-    for study in line.studies:
-        _take_study(conn, study, trial, line)
-    _take_costs(conn, trial, line.trial.costs)
     for e in line.evaluations:
         split = data[e.fingerprint]
         put_evaluation(
@@ -172,6 +174,15 @@ def _take(conn: sqlite3.Connection, line: "PublishedLine") -> bool:
         return False
     _put(conn, line, run, None if known is None else known.number)
     return True
+
+
+def _take_trial(conn: sqlite3.Connection, trial: "TrialPart", studies: Iterable["StudyPart"]) -> int:
+    """Write a trial with what it costs and its places in studies. Return its id."""
+    number = put_trial(conn, trial.key, trial.key_scheme, trial.config)
+    for study in studies:
+        _take_study(conn, study, number, trial)
+    _take_costs(conn, number, trial.costs)
+    return number
 
 
 def _put(conn: sqlite3.Connection, line: "PublishedLine", run: int, number: int | None) -> None:
@@ -214,7 +225,7 @@ def _known(conn: sqlite3.Connection, line: "PublishedLine", run: int) -> _Known 
     return _Known(number, state not in UNSEEN_END)
 
 
-def _take_study(conn: sqlite3.Connection, study: "StudyPart", trial: int, line: "PublishedLine") -> None:
+def _take_study(conn: sqlite3.Connection, study: "StudyPart", number_of_trial: int, trial: "TrialPart") -> None:
     """Write a study and the trial's place in it where they are newer than what is there."""
     row = conn.execute("SELECT id, created, spec_sha FROM study WHERE name = ?", (study.name,)).fetchone()
     if row is None or (study.created, study.spec_sha) > row[1:]:
@@ -224,20 +235,20 @@ def _take_study(conn: sqlite3.Connection, study: "StudyPart", trial: int, line: 
     place = StudyTrialRow(
         study.trial_name,
         study.position,
-        line.trial.key,
-        line.trial.key_scheme,
-        line.trial.config,
+        trial.key,
+        trial.key_scheme,
+        trial.config,
         tuple(study.seeds),
         study.protocol_name,
     )
     row = conn.execute(
         """SELECT added, name, position, seeds_json, protocol_name
         FROM study_trial WHERE study_id = ? AND trial_id = ?""",
-        (number, trial),
+        (number, number_of_trial),
     ).fetchone()
     new = (study.added, place.name, place.position, canonical_json(study.seeds), place.protocol_name)
     if row is None or new > row:
-        put_study_trial(conn, number, trial, place, added=study.added)
+        put_study_trial(conn, number, number_of_trial, place, added=study.added)
 
 
 def _stand_together(conn: sqlite3.Connection, texts: Iterable[tuple[str, str, str]]) -> None:

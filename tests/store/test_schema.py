@@ -86,7 +86,7 @@ def test_a_curve_is_read_in_its_order_without_sorting(lab):
 
 
 def test_the_migrations_are_known():
-    assert known_migrations() == {"m001_first_tables", "m002_the_newest_counts"}
+    assert known_migrations() == {"m001_first_tables", "m002_the_newest_counts", "m005_accepted_edits"}
 
 
 def test_a_store_of_the_first_version_gets_the_second_ones_view(path):

@@ -204,7 +204,7 @@ def _finding(family: Family, m: Measured, outcome: _Outcome, depends: Sensitivit
         p=outcome.p,
         p_against=outcome.p_against,
         smallest_p=outcome.smallest_p,
-        why=outcome.why,
+        why="; ".join([outcome.why, *(f"some of it was {remark}" for remark in m.remarks)]),
         beside=beside,
         awaits=family.awaits,
         changed=family.changed,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
+from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
 from harness.report.tables.timings import Composition, Place, clean_timings, place_of
@@ -39,6 +40,7 @@ class Measured:
     missing: tuple[str, ...] = ()  # trials of which this quantity is not stored
     runs: int = 0  # seeds of which a run of each trial is stored, whether it has the quantity or not
     timed: "Timed | None" = None  # how times were taken
+    remarks: tuple[str, ...] = ()  # by whose word runs count that are not those of the trials themselves
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,13 @@ class Stored:
         null = 1.0 if claim.scale == "ratio" else 0.0
         pairs = [(one[seed], null if other is None else other[seed]) for seed in seeds]
         gaps = tuple(_gap(claim, a, b) for a, b in pairs)
-        return Measured(claim, seeds, gaps, missing, self._runs(family, claim, keys), timed)
+        return Measured(claim, seeds, gaps, missing, self._runs(family, claim, keys), timed, self._remarks(claim, keys))
+
+    def _remarks(self, claim: Claim, keys: Keys) -> tuple[str, ...]:
+        """Return by whose word runs of a claim's trials count that are not their own."""
+        known = [key for name in claim.trials if (key := keys.get(name)) is not None]
+        behind = [run for key in known for run in (*self.snapshot.runs(key).values(), *self.snapshot.timings(key))]
+        return tuple(accepted_remarks(behind))
 
     def _runs(self, family: Family, claim: Claim, keys: Keys) -> int:
         """Return at how many seeds a run of each trial of a claim is stored."""
