@@ -1,6 +1,6 @@
 """`harness report statistics` and `harness report compare`: what the stored runs can tell, in numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,13 @@ def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
                   _interval(c.bootstrap_95), _test(c.sign_flip), _test(c.mann_whitney)] for r, c in compared],
             )  # fmt: skip
         click.echo()
+    _print_remarks(remark for row in rows for remark in row.remarks)
+
+
+def _print_remarks(remarks: Iterable[str]) -> None:
+    """Say by whose word runs count that are not those of the trials themselves."""
+    for remark in dict.fromkeys(remarks):
+        click.echo(f"some runs were {remark}", err=True)
 
 
 @click.command()
@@ -86,6 +93,7 @@ def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: 
     harness report compare mnist:Baseline 'mnist:Feature pooling (top-k), 50%' --from results/published
     harness report compare mnist:Baseline:0 'mnist:Feature pooling (top-k), 50%:0' --from results/published
     """
+    from harness.report.tables.provenance import accepted_remarks
     from harness.store.find import find_attempt
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
@@ -96,12 +104,14 @@ def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: 
         if all(key is None for key in keys):
             runs = find_attempt(found, a), find_attempt(found, b)
             _print_networks(_networks(store, found, *runs, metric), [run.uid for run in runs], fmt)
+            _print_remarks(accepted_remarks(runs))
         elif None in keys:
             run, trial = (a, b) if keys[0] is None else (b, a)
             raise HarnessError(f"'{trial}' is a method and '{run}' a single network: name two trials or two runs")
         else:
             study = a.partition(":")[0]
             _print_methods(_methods(found, str(keys[0]), str(keys[1]), metric, study), (a, b), fmt)
+            _print_remarks(accepted_remarks(run for key in keys for run in found.runs(str(key)).values()))
 
 
 def _trial(found: "Snapshot", text: str) -> str | None:

@@ -4,7 +4,8 @@ Left: runs without an accepted attempt whose last attempt is none, interrupted, 
 what it has pruned, a study goes on with it), and evaluations that the accepted attempt lacks while its weights are
 here. Held until named in --retry: failed, oom, timeout (which then resume from their checkpoint), crashed (its worker
 process died twice in a row, the second time no further than the first), stale (done with code that has changed since
-and is not shown to give the same bits), weights (an evaluation whose weights are not here).
+and is not shown to give the same bits), weights (an evaluation whose weights are not here). A run without an accepted
+attempt of its own is done if one with all evaluations counts for it by a person's word.
 """
 
 from collections import defaultdict
@@ -28,6 +29,7 @@ from harness.spec.code import attempt_digest
 from harness.spec.errors import DamagedError, HarnessError, did_you_mean
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
+from harness.store.find import values
 from harness.store.records import AttemptRecord, Snapshot
 
 Held = Literal["failed", "oom", "timeout", "crashed", "stale", "weights"]
@@ -111,7 +113,21 @@ def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: C
                     run = (item.trial.key, item.seeds[number])
                     base = planned.setdefault(run, PlannedRun(study.name, item.name, item.trial, run[1], "left"))
                     planned[run] = replace(base, trial=_united(base.trial, item.trial))
-    return Plan(tuple(_decide(base, attempts[run], artifacts, retry) for run, base in planned.items()))
+    return Plan(tuple(_planned(base, snapshot, attempts[run], artifacts, retry) for run, base in planned.items()))
+
+
+def _planned(
+    base: PlannedRun, snapshot: Snapshot, attempts: Sequence[AttemptRecord], artifacts: Path, retry: Collection[str]
+) -> PlannedRun:
+    run = snapshot.runs(base.trial.key).get(base.seed)
+    if run is None or not run.by_word:
+        return _decide(base, attempts, artifacts, retry)
+    if not run.is_of(attempt_digest(base.trial.config, base.trial.data, device=run.device)):
+        return _held(base, "stale", retry)
+    evaluated = {key for key, _ in values(snapshot, run)}
+    if all(evaluation.key in evaluated for evaluation in base.trial.evaluations):
+        return replace(base, status="done")
+    return _decide(base, attempts, artifacts, retry)
 
 
 def _united(trial: Trial, other: Trial) -> Trial:

@@ -77,7 +77,7 @@ class Reader:
 
     def __init__(self, store: Store, found: Snapshot, metrics: Sequence[str]) -> None:
         self._store, self._metrics = store, metrics
-        self._accepted = {(a.trial_key, a.seed): a for a in found.attempts if a.accepted}
+        self._found = found
         self._evaluated = {a.weights_from: a for a in found.attempts if a.kind == "evaluate" and a.state == "done"}
         self._trained = {(a.trial_key, a.seed): a for a in found.attempts if a.kind == "train"}  # the last of each run
 
@@ -87,13 +87,13 @@ class Reader:
         if outcome is None or not prunes or outcome.state in {"failed", "nan"}:
             return outcome
         trial, seed = runs[0].trial, runs[0].seed
-        attempt = self._accepted.get((trial.key, seed)) or self._trained.get((trial.key, seed))
+        attempt = self._accepted(trial, seed) or self._trained.get((trial.key, seed))
         points = curve(self._store, attempt.uid) if attempt else ()
         return replace(outcome, epochs=epochs_of(trial, self._metrics[0], points))
 
     def value(self, trial: Trial, seed: int, metric: str | None = None) -> float | None:
         """Return what an accepted run found, of the first objective; nan where it diverged; None: not known."""
-        accepted = self._accepted.get((trial.key, seed))
+        accepted = self._accepted(trial, seed)
         if accepted is None:
             return None
         if accepted.state == "nan":
@@ -101,6 +101,9 @@ class Reader:
         place = (trial.evaluations[0].key, metric or self._metrics[0])
         evaluated: AttemptRecord = self._evaluated.get(accepted.uid, accepted)
         return accepted.results.get(place, evaluated.results.get(place))
+
+    def _accepted(self, trial: Trial, seed: int) -> AttemptRecord | None:
+        return self._found.runs(trial.key).get(seed)
 
     def _outcome(self, runs: Sequence[PlannedRun], prunes: bool) -> Outcome | None:
         if any(run.status == "held" and run.reason in HELD_FOR_FAILING for run in runs):
@@ -117,7 +120,7 @@ class Reader:
         return Outcome(
             "value" if all(math.isfinite(v) for known in values.values() for v in known.values()) else "nan",
             values[first],
-            tuple(self._accepted[run.trial.key, run.seed].uid for run in runs),
+            tuple(a.uid for run in runs if (a := self._accepted(run.trial, run.seed)) is not None),
             stale=any(run.reason == "stale" for run in runs),
             also={metric: fmean(values[metric].values()) for metric in others},
         )

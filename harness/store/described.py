@@ -23,6 +23,7 @@ TABLES: Mapping[str, str] = {
     "sample": "One value an image, packed",
     "cost": "What a trial's network costs: parameters, variables, weights, macs, paper_flops",
     "artifact": "Files that attempts left, below artifacts/UID beside the database",
+    "acceptance": "By whose word results of a trial count for the trial that an edit made of it",
     "v_run": "Runs with their accepted attempt and its results, a row a result",
     "v_time": "Times that were measured alone on an idle machine (harness run timing)",
 }
@@ -35,6 +36,10 @@ _EVERYWHERE: Mapping[str, str] = {
     "dataset_id": "The split",
     "evaluation_id": "The evaluation",
     "attempt_id": "The attempt",
+    "old_trial_id": "The trial whose results count for it",
+    "author": "Who says that the edit changes nothing",
+    "reason": "Why it changes nothing",
+    "accepted": "When it was said, ISO 8601, UTC",
     "env_id": "On what it ran",
     "value": "The number; NULL where flag says what it was",
     "flag": "ok, nan, inf or -inf: SQLite has no such numbers",

@@ -21,7 +21,7 @@ from harness.spec.keys import canonical_json
 from harness.store.connection import Store
 from harness.store.published import FORMAT, without_private
 from harness.store.queries import artifacts, curve_rows, installed, samples, snapshot, source
-from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord, TrialRecord
+from harness.store.records import AcceptanceRecord, AttemptRecord, Snapshot, StudyTrialRecord, TrialRecord
 
 # The folders of an absolute path within a text: all of it but its last name. Not part of a URL.
 _FOLDERS = re.compile(r"(?<![\w./])(?:[A-Za-z]:[\\/]|[\\/])(?:[^\s\\/:'\"]+[\\/])+")
@@ -39,13 +39,30 @@ def published_lines(store: Store, *, studies: Sequence[str] | None, with_source:
     for place in sorted(found.places(studies), key=lambda p: p.study):
         places[place.trial_key].append(place)
     published = [*counting(found.attempts), *_showing_same_code(found.attempts)]
-    chosen = [a for a in published if studies is None or a.trial_key in places]
+    chosen = [a for a in published if studies is None or _is_wanted(found, a.trial_key, places)]
     unnamed = _Sources(store) if with_source else None
     for attempt in sorted(chosen, key=lambda a: (a.trial_key, a.seed, a.kind, a.uid)):
         environment = without_private(attempt.environment)
         if unnamed is not None:
             environment = unnamed.added(environment)
-        yield _line(store, found, attempt, places[attempt.trial_key], environment)
+        yield _line(store, found, attempt, places, environment)
+
+
+def _is_wanted(found: Snapshot, key: str, places: Mapping[str, object]) -> bool:
+    """Return whether a trial, or one for which its results count, has a place in the studies that are exported."""
+    return key in places or any(word.key in places for word in _words(found, key))
+
+
+def _words(found: Snapshot, key: str) -> list[AcceptanceRecord]:
+    """Return by whose word the results of a trial count for others, and those of these for others again."""
+    words: list[AcceptanceRecord] = []
+    reached = [key]
+    for old_key in reached:
+        for word in found.acceptances:
+            if word.old_key == old_key and word.key not in reached:
+                reached.append(word.key)
+                words.append(word)
+    return words
 
 
 def write_jsonl(lines: Iterable[str], path: Path) -> int:
@@ -120,10 +137,10 @@ def _line(
     store: Store,
     found: Snapshot,
     attempt: AttemptRecord,
-    places: Sequence[StudyTrialRecord],
+    places: Mapping[str, Sequence[StudyTrialRecord]],
     environment: Mapping[str, Any],
 ) -> str:
-    """Return one attempt as a line."""
+    """Return one attempt as a line. `places` has those of each trial in studies."""
     trial = found.trials[attempt.trial_key]
     values = samples(store, attempt.uid)
     evaluations = [
@@ -135,7 +152,7 @@ def _line(
         **{name: getattr(attempt, name) for name in _AS_THEY_ARE},
         **({} if attempt.ordered is None else {"ordered": attempt.ordered}),
         "trial": asdict(trial),
-        "studies": [_place(p) for p in places],
+        "studies": [_place(p) for p in places.get(attempt.trial_key, ())],
         "datasets": [asdict(found.datasets[f]) for f in sorted(fingerprints & found.datasets.keys())],
         "evaluations": [{"key": e.key, "fingerprint": e.fingerprint, "condition": e.condition} for e in evaluations],
         "execution": without_private(attempt.execution),
@@ -147,7 +164,15 @@ def _line(
         "samples": [{**asdict(s), "packed": base64.b64encode(s.packed).decode()} for s in values],
         "artifacts": [asdict(a) for a in artifacts(store, attempt.uid)],
     }
-    return canonical_json(line)
+    accepted = [
+        {
+            **{name: getattr(word, name) for name in ("old_key", "author", "reason", "accepted")},
+            "trial": asdict(found.trials[word.key]),
+            "studies": [_place(p) for p in places.get(word.key, ())],
+        }
+        for word in _words(found, attempt.trial_key)
+    ]
+    return canonical_json({**line, "accepted_for": accepted} if accepted else line)
 
 
 _AS_THEY_ARE = (

@@ -155,6 +155,17 @@ class ArtifactPart(_Part):
 CurvePoint = tuple[str, str, int, Value, Flag]  # split, name, step, value, flag
 
 
+class AcceptedPart(_Part):
+    """A trial for which the results of another, `old_key`, count by a person's word, and its place in studies."""
+
+    old_key: str
+    trial: TrialPart
+    studies: list[StudyPart]
+    author: Annotated[str, Field(min_length=1, max_length=200)]
+    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    accepted: str
+
+
 class PublishedLine(_Part):
     """One attempt that counts."""
 
@@ -186,6 +197,7 @@ class PublishedLine(_Part):
     measures: list[tuple[str, Value, Flag]]
     samples: list[SamplePart]
     artifacts: list[ArtifactPart]
+    accepted_for: list[AcceptedPart] = []  # in an order in which each `old_key` is known before; left out if empty
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

@@ -16,6 +16,7 @@ from harness.spec.attempt import ENDED_WELL, Artifact, Point, Sample, State, unf
 from harness.spec.errors import HarnessError
 from harness.store.connection import Store
 from harness.store.records import (
+    AcceptanceRecord,
     AttemptRecord,
     DatasetRecord,
     EvaluationRecord,
@@ -51,6 +52,7 @@ def snapshot(store: Store) -> Snapshot:
             study_trials=_study_trials(conn),
             evaluations=_evaluations(conn),
             attempts=_attempts(conn),
+            acceptances=_acceptances(conn),
         )
 
 
@@ -219,6 +221,15 @@ def _evaluations(conn: sqlite3.Connection) -> dict[str, EvaluationRecord]:
         key: EvaluationRecord(key, dataset, split, fingerprint, _parsed(condition, f"evaluation {key}: its condition"))
         for key, dataset, split, fingerprint, condition in rows
     }
+
+
+def _acceptances(conn: sqlite3.Connection) -> tuple[AcceptanceRecord, ...]:
+    rows = conn.execute(
+        """SELECT t.key, o.key, a.author, a.reason, a.accepted
+        FROM acceptance a JOIN trial t ON t.id = a.trial_id JOIN trial o ON o.id = a.old_trial_id
+        ORDER BY a.accepted, t.key, o.key"""
+    )
+    return tuple(AcceptanceRecord(*row) for row in rows)
 
 
 def _attempts(conn: sqlite3.Connection) -> tuple[AttemptRecord, ...]:

@@ -5,7 +5,7 @@ A `Snapshot` is everything that a table, a plan or an export needs, read in one 
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -85,6 +85,23 @@ class EvaluationRecord:
 
 
 @dataclass(frozen=True)
+class AcceptanceRecord:
+    """A person's word that an edit of code or inputs changes nothing: the runs of `old_key` count for `key` too."""
+
+    key: str
+    old_key: str
+    author: str
+    reason: str
+    accepted: str  # when, ISO 8601, UTC
+
+    @property
+    def in_words(self) -> str:
+        """What is to be said of such a run, after "it was"."""
+        edit = f"an edit of code or inputs that {self.author} accepted on {self.accepted[:10]} as changing nothing"
+        return f"made before {edit} ({self.reason}), and keeps its old key"
+
+
+@dataclass(frozen=True)
 class AttemptRecord:
     """One try at a run, with what it found. `accepted` is derived: see `queries.accepted`."""
 
@@ -111,6 +128,7 @@ class AttemptRecord:
     results: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (evaluation key, name) → value
     measures: Mapping[str, float] = field(default_factory=dict)
     ordered: str | None = None  # by which the run's attempts are ordered, if `started` does not do it
+    by_word: tuple[AcceptanceRecord, ...] = ()  # by which it counts for another trial than its own: `Snapshot.runs`
 
     @property
     def order(self) -> tuple[str, str]:
@@ -131,6 +149,7 @@ class Snapshot:
     study_trials: tuple[StudyTrialRecord, ...]  # in order of study's creation, then position
     evaluations: Mapping[str, EvaluationRecord]  # by key
     attempts: tuple[AttemptRecord, ...]  # in order of their start
+    acceptances: tuple[AcceptanceRecord, ...] = ()  # in order of their time
 
     def places(self, studies: Collection[str] | None = None) -> tuple[StudyTrialRecord, ...]:
         """Return the trials' places in some studies, or in all, in their order.
@@ -153,8 +172,11 @@ class Snapshot:
         return sorted((p for p in self.places([study]) if p.stands), key=lambda p: p.position)
 
     def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
-        """Return the accepted attempt of each of a trial's runs, by seed."""
-        return {a.seed: a for a in self._by_trial.get(trial_key, ()) if a.accepted}
+        """Return the accepted attempt of each of a trial's runs, by seed.
+
+        At a seed without one, that of a trial whose results count for this one by a person's word (`by_word`).
+        """
+        return {a.seed: a for a in self._counting_for(trial_key) if a.accepted}
 
     def evaluated_later(self, uid: str) -> Sequence[AttemptRecord]:
         """Return the `evaluate` attempts from the weights of an attempt that ended well, oldest first."""
@@ -170,8 +192,24 @@ class Snapshot:
         return _grouped((a.weights_from, a) for a in later if a.weights_from is not None)
 
     def timings(self, trial_key: str) -> list[AttemptRecord]:
-        """Return the finished timings of a trial, oldest first."""
-        return [a for a in self._by_trial.get(trial_key, ()) if a.kind == "timing" and a.state == "done"]
+        """Return the finished timings of a trial, oldest first, those that count by a person's word before its own."""
+        return [a for a in self._counting_for(trial_key) if a.kind == "timing" and a.state == "done"]
+
+    def _counting_for(self, trial_key: str, above: tuple[str, ...] = ()) -> list[AttemptRecord]:
+        """Return the attempts that count for a trial, its own last, so that at a seed these are taken."""
+        counting = []
+        for word in self._accepted_for.get(trial_key, ()):
+            if word.old_key not in (*above, trial_key):
+                older = self._counting_for(word.old_key, (*above, trial_key))
+                counting += [replace(a, by_word=(*a.by_word, word)) for a in older]
+        return [*counting, *self._by_trial.get(trial_key, ())]
+
+    @cached_property
+    def _accepted_for(self) -> Mapping[str, Sequence[AcceptanceRecord]]:
+        words: defaultdict[str, list[AcceptanceRecord]] = defaultdict(list)
+        for word in self.acceptances:
+            words[word.key].append(word)
+        return dict(words)
 
 
 def _grouped(pairs: Iterable[tuple[str, AttemptRecord]]) -> Mapping[str, Sequence[AttemptRecord]]:
@@ -183,6 +221,7 @@ def _grouped(pairs: Iterable[tuple[str, AttemptRecord]]) -> Mapping[str, Sequenc
 
 
 __all__ = [
+    "AcceptanceRecord",
     "AttemptRecord",
     "DatasetRecord",
     "EvaluationRecord",

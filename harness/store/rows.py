@@ -5,6 +5,7 @@ plain Python numbers: NaN, infinities and numpy's scalars are turned here into w
 """
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -14,7 +15,8 @@ from harness.spec.attempt import AttemptResult, EvaluationSpec, Flag, flagged
 from harness.spec.datasets import DatasetSplit
 from harness.spec.errors import HarnessError, shortened
 from harness.spec.keys import canonical_json
-from harness.store.records import StudyTrialRow
+from harness.store.acceptance import but_for_code
+from harness.store.records import AcceptanceRecord, StudyTrialRow
 
 _ENV_COLUMNS: dict[str, type] = {
     "git_sha": str,
@@ -70,6 +72,24 @@ def put_trial(conn: sqlite3.Connection, key: str, key_scheme: int, config: Mappi
         (key, key_scheme, _kind(config.get("task")), _kind(config.get("model")), canonical_json(config)),
     )
     return _id(conn, "SELECT id FROM trial WHERE key = ?", key)
+
+
+def put_acceptance(conn: sqlite3.Connection, word: AcceptanceRecord) -> None:
+    """Insert a person's word on an edit; of two on one edit the earlier stays.
+
+    Raises ValueError where the two trials differ in more than code and inputs, or one of them is not there.
+    """
+    sql = "SELECT id, config_json FROM trial WHERE key = ?"
+    new, old = (conn.execute(sql, (key,)).fetchone() for key in (word.key, word.old_key))
+    if new is None or old is None or but_for_code(json.loads(new[1])) != but_for_code(json.loads(old[1])):
+        raise ValueError(f"trial {word.old_key} cannot count for {word.key}: more than code and inputs differs")
+    conn.execute(
+        """INSERT INTO acceptance (trial_id, old_trial_id, author, reason, accepted) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (trial_id, old_trial_id) DO UPDATE
+        SET author = excluded.author, reason = excluded.reason, accepted = excluded.accepted
+        WHERE (excluded.accepted, excluded.author, excluded.reason) < (accepted, author, reason)""",
+        (new[0], old[0], word.author, word.reason, word.accepted),
+    )
 
 
 def put_run(conn: sqlite3.Connection, trial: int, seed: int) -> int:

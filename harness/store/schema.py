@@ -276,6 +276,26 @@ def m004_what_attempts_ran_with(db: Database) -> None:
     db.executescript(_RAN_WITH)
 
 
+_ACCEPTANCE = """
+CREATE TABLE acceptance (
+    trial_id INTEGER NOT NULL REFERENCES trial (id),
+    old_trial_id INTEGER NOT NULL REFERENCES trial (id),
+    author TEXT NOT NULL CHECK (author != ''),
+    reason TEXT NOT NULL CHECK (reason != ''),
+    accepted TEXT NOT NULL,
+    PRIMARY KEY (trial_id, old_trial_id),
+    CHECK (trial_id != old_trial_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX acceptance_by_old_trial ON acceptance (old_trial_id);
+"""
+
+
+@MIGRATIONS()
+def m005_accepted_edits(db: Database) -> None:
+    """Keep who says of which edit that it changes nothing, so that results count for the edited trial too."""
+    db.executescript(_ACCEPTANCE)
+
+
 def known_migrations() -> frozenset[str]:
     """Return the names of the migrations that this version of the harness has."""
     empty = Database(memory=True, execute_plugins=False)

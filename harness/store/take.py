@@ -12,9 +12,10 @@ from typing import NamedTuple
 from harness.spec.attempt import Artifact, AttemptResult, EvaluationSpec, Measure, ResultValue, Sample
 from harness.spec.datasets import DatasetSplit
 from harness.spec.keys import canonical_json
-from harness.store.published import CurvePoint, PublishedLine, StudyPart, parse_line
-from harness.store.records import StudyTrialRow
+from harness.store.published import CurvePoint, PublishedLine, StudyPart, TrialPart, parse_line
+from harness.store.records import AcceptanceRecord, StudyTrialRow
 from harness.store.rows import (
+    put_acceptance,
     put_attempt,
     put_costs,
     put_curve,
@@ -42,21 +43,31 @@ class Taken(NamedTuple):
 def take_line(conn: sqlite3.Connection, text: str | bytes) -> Taken:
     """Write one line. Raises ValueError if it cannot be used, or the store has the attempt with other findings."""
     line = parse_line(text)
-    trial = put_trial(conn, line.trial.key, line.trial.key_scheme, line.trial.config)
+    trial = _take_trial(conn, line.trial, line.studies)
+    for part in line.accepted_for:
+        _take_trial(conn, part.trial, part.studies)
+        put_acceptance(conn, AcceptanceRecord(part.trial.key, part.old_key, part.author, part.reason, part.accepted))
     data = {d.fingerprint: DatasetSplit(**d.model_dump()) for d in line.datasets}
     for split in data.values():
         put_dataset(conn, split)
-    for study in line.studies:
-        _take_study(conn, study, trial, line)
-    _take_costs(conn, trial, line.trial.costs)
     for e in line.evaluations:
         split = data[e.fingerprint]
         put_evaluation(
             conn,
             EvaluationSpec(e.key, split.name, split.split, split.fingerprint, split.images, split.bytes, e.condition),
         )
-    texts = frozenset((study.created, study.name, study.spec_sha) for study in line.studies)
+    placed = [*line.studies, *(study for part in line.accepted_for for study in part.studies)]
+    texts = frozenset((study.created, study.name, study.spec_sha) for study in placed)
     return Taken(line.uid, _take_attempt(conn, line, put_run(conn, trial, line.seed)), texts)
+
+
+def _take_trial(conn: sqlite3.Connection, trial: TrialPart, studies: Iterable[StudyPart]) -> int:
+    """Write a trial with what it costs and its places in studies. Return its id."""
+    number = put_trial(conn, trial.key, trial.key_scheme, trial.config)
+    for study in studies:
+        _take_study(conn, study, number, trial)
+    _take_costs(conn, number, trial.costs)
+    return number
 
 
 def _take_attempt(conn: sqlite3.Connection, line: PublishedLine, run: int) -> bool:
@@ -152,7 +163,7 @@ def _has_curve(conn: sqlite3.Connection, number: int, points: list[CurvePoint]) 
     return set(conn.execute(query, (number,))) == set(last.values())
 
 
-def _take_study(conn: sqlite3.Connection, study: StudyPart, trial: int, line: PublishedLine) -> None:
+def _take_study(conn: sqlite3.Connection, study: StudyPart, number_of_trial: int, trial: TrialPart) -> None:
     """Write a study and the trial's place in it where they are newer than what is there."""
     row = conn.execute("SELECT id, created, spec_sha FROM study WHERE name = ?", (study.name,)).fetchone()
     if row is None or (study.created, study.spec_sha) > row[1:]:
@@ -162,20 +173,20 @@ def _take_study(conn: sqlite3.Connection, study: StudyPart, trial: int, line: Pu
     place = StudyTrialRow(
         study.trial_name,
         study.position,
-        line.trial.key,
-        line.trial.key_scheme,
-        line.trial.config,
+        trial.key,
+        trial.key_scheme,
+        trial.config,
         tuple(study.seeds),
         study.protocol_name,
     )
     row = conn.execute(
         """SELECT added, name, position, seeds_json, protocol_name
         FROM study_trial WHERE study_id = ? AND trial_id = ?""",
-        (number, trial),
+        (number, number_of_trial),
     ).fetchone()
     new = (study.added, place.name, place.position, canonical_json(study.seeds), place.protocol_name)
     if row is None or new > row:
-        put_study_trial(conn, number, trial, place, added=study.added)
+        put_study_trial(conn, number, number_of_trial, place, added=study.added)
 
 
 def _take_costs(conn: sqlite3.Connection, trial: int, costs: dict[str, float]) -> None:

@@ -17,6 +17,7 @@ from harness.spec.errors import DamagedError, HarnessError, shortened
 from harness.spec.filelock import is_held
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.spec.sealed import sha256_of
+from harness.store.acceptance import but_for_code
 from harness.store.artifact_files import places
 from harness.store.connection import Store, open_memory, open_reader
 from harness.store.merge import files_of, merge_jsonl, open_results
@@ -250,6 +251,17 @@ def _shared_texts(conn: sqlite3.Connection) -> Iterator[str]:
         yield from (f"{table} {sha}: its SHA-256 differs" for sha, text in rows if text_sha(text) != sha)
 
 
+def _acceptances(conn: sqlite3.Connection) -> Iterator[str]:
+    """Look whether trials for which others' results count differ from these by code and inputs alone."""
+    rows = conn.execute(
+        """SELECT t.key, t.config_json, o.key, o.config_json
+        FROM acceptance a JOIN trial t ON t.id = a.trial_id JOIN trial o ON o.id = a.old_trial_id"""
+    )
+    for key, config, old_key, old_config in rows:
+        if but_for_code(json.loads(config)) != but_for_code(json.loads(old_config)):
+            yield f"trial {old_key} cannot count for {key}: more than code and inputs differs"
+
+
 _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the file": _integrity,
     "the tables": _schema,
@@ -264,6 +276,7 @@ _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the numbers": _numbers,
     "the values of images": _samples,
     "what attempts ran with": _shared_texts,
+    "the accepted edits": _acceptances,
 }
 
 

@@ -11,10 +11,11 @@ from harness.spec.attempt import AttemptRequest, AttemptResult, State
 from harness.spec.errors import HarnessError
 from harness.spec.keys import KEY_SCHEME, canonical_json
 from harness.store.connection import Store
-from harness.store.records import StudyTrialRow
+from harness.store.records import AcceptanceRecord, StudyTrialRow
 from harness.store.rows import (
     after_earlier_attempts,
     after_earlier_texts,
+    put_acceptance,
     put_attempt,
     put_costs,
     put_dataset,
@@ -47,6 +48,13 @@ def add_study(store: Store, *, name: str, spec_yaml: str, created: str, trials: 
                 put_dataset(conn, data)
             number = put_trial(conn, trial.key, trial.key_scheme, trial.config)
             put_study_trial(conn, study, number, trial, added=created)
+
+
+def accept_edits(store: Store, words: Sequence[AcceptanceRecord]) -> None:
+    """Write by whose word results of trials count for trials that an edit has made of them."""
+    with store.writing() as conn:
+        for word in words:
+            put_acceptance(conn, word)
 
 
 def start_attempt(

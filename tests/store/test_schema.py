@@ -91,6 +91,7 @@ def test_the_migrations_are_known():
         "m002_the_newest_counts",
         "m003_order_beyond_the_clock",
         "m004_what_attempts_ran_with",
+        "m005_accepted_edits",
     }
 
 

@@ -6,9 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
+from harness.spec.keys import trial_key
 from harness.store.connection import open_store
+from harness.store.records import AcceptanceRecord
 from harness.store.rows import text_sha
-from harness.store.writer import finish_attempt, set_costs
+from harness.store.writer import accept_edits, finish_attempt, set_costs
 
 # Each table by what it says, in place of the numbers by which rows of one database know each other.
 CONTENTS = {
@@ -33,6 +35,8 @@ CONTENTS = {
         FROM sample s JOIN attempt a ON a.id = s.attempt_id JOIN evaluation e ON e.id = s.evaluation_id""",
     "cost": "SELECT t.key, c.name, c.value FROM cost c JOIN trial t ON t.id = c.trial_id",
     "artifact": "SELECT a.uid, f.kind, f.path, f.sha256, f.bytes FROM artifact f JOIN attempt a ON a.id = f.attempt_id",
+    "acceptance": "SELECT t.key, o.key, a.author, a.reason, a.accepted FROM acceptance a"
+    " JOIN trial t ON t.id = a.trial_id JOIN trial o ON o.id = a.old_trial_id",
     "v_run": "SELECT * FROM v_run",
     "v_time": "SELECT * FROM v_time",
 }  # fmt: skip
@@ -57,7 +61,9 @@ def machine(lab, tmp_path):
         path = tmp_path / f"{name}.db"
         with open_store(path) as store:
             here = type(lab)(store)
-            here.study(*(here.row(stride, position=n) for n, stride in enumerate(STRIDES)))
+            edited = _edited(here.row(2, "edited", position=len(STRIDES)))
+            here.study(*(here.row(stride, position=n) for n, stride in enumerate(STRIDES)), edited)
+            accept_edits(store, [AcceptanceRecord(edited.key, here.row(2).key, "A", "a typo", "2026-01-03T00:00:00Z")])
             for stride in STRIDES:
                 set_costs(store, here.row(stride).key, {"parameters": 1000 / stride})
             for stride, seed in runs:
@@ -69,6 +75,12 @@ def machine(lab, tmp_path):
         return path
 
     return make
+
+
+def _edited(row):
+    """Return a trial that differs by its inputs alone."""
+    config = {**row.config, "inputs": {"notes.txt": "d" * 64}}
+    return replace(row, key=trial_key(config), config=config)
 
 
 def _finish(lab, uid, **how):

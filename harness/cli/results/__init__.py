@@ -2,6 +2,7 @@
 
 import click
 
+from harness.cli.results.accept import accept
 from harness.cli.results.curve import curve
 from harness.cli.results.diff import diff
 from harness.cli.results.look import list_results, show
@@ -21,5 +22,5 @@ def results() -> None:
     """
 
 
-for _command in (list_results, show, diff, curve, query, export, merge, recover, verify, serve):
+for _command in (list_results, show, diff, curve, query, accept, export, merge, recover, verify, serve):
     results.add_command(_command)

@@ -1,6 +1,7 @@
 """`harness results list` and `show`: what is stored, and all of one attempt."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
         found = snapshot(store)
     rows = list(_rows(found, study, every))
     if fmt == "json":
-        print_json(rows)
+        print_json([{**row, "by_word": [asdict(word) for word in row["by_word"]]} for row in rows])
         return
     print_table(
         ["attempt", "study", "trial", "seed", "kind", "state", "results or error", "ended", "protocol"],
@@ -47,6 +48,8 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
         click.echo(
             "\n(earlier): the trial is of an earlier text of the study, or of earlier code, and left out of reports"
         )
+    for said in dict.fromkeys(word.in_words for r in rows for word in r["by_word"]):
+        click.echo(f"\n(accepted): {said}")
     if any(not r["accepted"] for r in rows):
         click.echo("\n* not an accepted training run")
 
@@ -90,6 +93,7 @@ def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> No
         "seed": attempt.seed,
         "protocol": list(dict.fromkeys(_protocol(place, found) for place in places)),
         "key": attempt.trial_key,
+        "counts_for": [asdict(word) for word in found.acceptances if word.old_key == attempt.trial_key],
         "started": attempt.started,
         "ended": attempt.ended,
         "error": attempt.error,
@@ -147,9 +151,17 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
 
     wanted = sorted(found.places(None if study is None else [study]), key=lambda place: place.stands)
     places = {place.trial_key: place for place in wanted}
+    by_word = {
+        a.uid: (place, a.by_word)
+        for place in wanted
+        if place.stands
+        for a in (*found.runs(place.trial_key).values(), *found.timings(place.trial_key))
+        if a.by_word
+    }
     for attempt in found.attempts:
         counts = attempt.accepted or (attempt.kind == "timing" and attempt.state == "done")
-        if attempt.trial_key not in places or not (every or counts):
+        place, words = by_word.get(attempt.uid, (places.get(attempt.trial_key), ()))
+        if place is None or not (every or counts):
             continue
         times = {
             name: attempt.measures[name]
@@ -158,10 +170,11 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
         }
         yield {
             "uid": attempt.uid,
-            "study": places[attempt.trial_key].study,
-            "trial": places[attempt.trial_key].name,
-            "stands": places[attempt.trial_key].stands,
-            "protocol": _protocol(places[attempt.trial_key], found),
+            "study": place.study,
+            "trial": place.name,
+            "stands": place.stands,
+            "by_word": words,
+            "protocol": _protocol(place, found),
             "seed": attempt.seed,
             "kind": attempt.kind,
             "state": attempt.state,
@@ -181,8 +194,9 @@ def _protocol(place: "StudyTrialRecord", found: "Snapshot") -> str:
 
 
 def _trial(row: dict[str, Any]) -> str:
-    """Return a row's trial, marked where it is no longer in its study."""
-    return str(row["trial"]) + ("" if row["stands"] else " (earlier)")
+    """Return a row's trial, marked where it is no longer in its study, or where a run counts by a person's word."""
+    mark = " (accepted)" if row["by_word"] else "" if row["stands"] else " (earlier)"
+    return f"{row['trial']}{mark}"
 
 
 def _found(row: dict[str, Any]) -> str:

@@ -261,7 +261,7 @@ def _finding(family: Family, m: Measured, outcome: _Outcome, depends: Sensitivit
         smallest_p=outcome.smallest_p,
         draws=outcome.draws,
         error=outcome.error,
-        why=outcome.why,
+        why="; ".join([outcome.why, *(f"some of it was {remark}" for remark in m.remarks)]),
         beside=beside,
         awaits=family.awaits,
         changed=family.changed,

@@ -13,6 +13,7 @@ from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
 from harness.report.stats import gap
 from harness.report.tables.expected import configs_of_the_paper
+from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
 from harness.report.tables.timings import Composition, Place, Session, composition, place_of, sessions
@@ -44,6 +45,7 @@ class Measured:
     missing: tuple[str, ...] = ()  # trials of which this quantity is not stored
     runs: int = 0  # seeds of which a run of each trial is stored, whether it has the quantity or not
     timed: "Timed | None" = None  # how times were taken: then a gap per session
+    remarks: tuple[str, ...] = ()  # by whose word runs count that are not those of the trials themselves
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,14 @@ class Stored:
         )
         one, other = _same_seeds(family, claim, sides)
         seeds = tuple(seed for seed in one if other is None or seed in other) if timed is None else ()
-        return Measured(claim, seeds, _gaps(claim, one, other), missing, self._runs(family, claim, keys), timed)
+        runs, remarks = self._runs(family, claim, keys), self._remarks(claim, keys)
+        return Measured(claim, seeds, _gaps(claim, one, other), missing, runs, timed, remarks)
+
+    def _remarks(self, claim: Claim, keys: Keys) -> tuple[str, ...]:
+        """Return by whose word runs of a claim's trials count that are not their own."""
+        known = [key for name in claim.trials if (key := keys.get(name)) is not None]
+        behind = [run for key in known for run in (*self.snapshot.runs(key).values(), *self.snapshot.timings(key))]
+        return tuple(accepted_remarks(behind))
 
     def _runs(self, family: Family, claim: Claim, keys: Keys) -> int:
         """Return at how many seeds a run of each trial of a claim is stored."""

@@ -79,8 +79,9 @@ def table_groups(snapshot: Snapshot, table: Table | None = None) -> list[Group]:
 
 def study_names(snapshot: Snapshot) -> list[str]:
     """Return the names of all studies of whose trials, as they stand now, a run or a timing is stored, in order."""
-    stored = {a.trial_key for a in snapshot.attempts if a.accepted or a.kind == "timing"}
-    return sorted({record.study for record in snapshot.study_trials if record.stands and record.trial_key in stored})
+    timed = {a.trial_key for a in snapshot.attempts if a.kind == "timing"}
+    standing = [record for record in snapshot.study_trials if record.stands]
+    return sorted({r.study for r in standing if r.trial_key in timed or snapshot.runs(r.trial_key)})
 
 
 def study_groups(snapshot: Snapshot, study: str) -> list[Group]:

@@ -1,17 +1,20 @@
 """All figures: those whose data are stored are drawn, the others are named with what is missing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from harness.report.figures.cost import COSTS, against_cost
 from harness.report.figures.denoising import psnr_figures
-from harness.report.figures.groups import has_networks, study_groups, study_names
+from harness.report.figures.groups import has_networks, study_groups, study_names, table_groups
 from harness.report.figures.maps import fig_5, fig_5_each
 from harness.report.figures.placement import by_placement
 from harness.report.figures.results import Results
 from harness.report.figures.style import Drawn, Format, NotDrawn, as_bytes, styled
 from harness.report.figures.timing import training_time
 from harness.report.figures.training import fig_4, fig_6
+from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.table_file import load_paper_table, paper_tables
+from harness.store.records import AttemptRecord
 
 
 def draw_all(results: Results) -> list[Drawn | NotDrawn]:
@@ -22,7 +25,8 @@ def draw_all(results: Results) -> list[Drawn | NotDrawn]:
     stored = study_names(results.snapshot)
     if stored and not any(has_networks(study_groups(results.snapshot, study)) for study in stored):
         return list(_of_studies(results, stored))
-    papers = [each(results) for each in (fig_4, fig_5, fig_5_each, fig_6)]
+    behind = [run for group in table_groups(results.snapshot) for run in group.runs.values()]
+    papers = [_noted(each(results), behind) for each in (fig_4, fig_5, fig_5_each, fig_6)]
     return [*papers, *_of_studies(results, stored), *_not_run(stored), *psnr_figures(results)]
 
 
@@ -36,14 +40,21 @@ def figure_files(results: Results, form: Format) -> tuple[dict[str, bytes], list
 
 def _of_studies(results: Results, stored: Sequence[str]) -> Iterator[Drawn | NotDrawn]:
     for study in stored:
-        for cost in COSTS:
-            made = against_cost(results, study, cost)
+        groups = study_groups(results.snapshot, study)
+        runs = [run for group in groups for run in group.runs.values()]
+        timings = [timing for group in groups for timing in results.snapshot.timings(group.trial.key)]
+        for made in (*(against_cost(results, study, cost) for cost in COSTS), by_placement(results, study)):
             if made is not None:
-                yield made
-        placed = by_placement(results, study)
-        if placed is not None:
-            yield placed
-        yield training_time(results, study)
+                yield _noted(made, runs)
+        yield _noted(training_time(results, study), timings)
+
+
+def _noted(figure: Drawn | NotDrawn, behind: Iterable[AttemptRecord]) -> Drawn | NotDrawn:
+    """Return a figure whose caption says which of the attempts behind it count by a person's word alone."""
+    said = [f"Some of it was {remark}." for remark in accepted_remarks(behind)]
+    if not said or isinstance(figure, NotDrawn):
+        return figure
+    return replace(figure, caption=" ".join([figure.caption, *said]).lstrip())
 
 
 def _not_run(stored: Sequence[str]) -> Iterator[NotDrawn]:

@@ -23,6 +23,7 @@ from harness.report.figures.quantities import (
 from harness.report.figures.results import Array, Results, Series, observed
 from harness.report.printing import fixed
 from harness.report.stats import mean
+from harness.report.tables.provenance import accepted_remarks
 
 _TABLE = 1
 _LISTED = 4  # values that are shown each
@@ -84,6 +85,7 @@ class Numbers:
     readings: tuple[Reading, ...]
     pointing: tuple[Pointing, ...]
     between_baselines: tuple[float, ...]  # CKA of the baseline's maps, each two seeds
+    remarks: tuple[str, ...] = ()  # by whose word runs count that are not those of their trials
 
     def of(self, quantity: str) -> list[Reading]:
         """Return the readings of one quantity."""
@@ -114,7 +116,8 @@ def read_numbers(results: Results) -> Numbers:
                 readings.append(Reading(quantity, group.label, known))
     own = [] if base is None else list(maps[base.label].values())
     pairs = tuple(similarity(a, b) for i, a in enumerate(own) for b in own[i + 1 :])
-    return Numbers(tuple(readings), tuple(_pointing(readings)), pairs)
+    remarks = accepted_remarks(run for group in groups for run in group.runs.values())
+    return Numbers(tuple(readings), tuple(_pointing(readings)), pairs, tuple(remarks))
 
 
 def _values(

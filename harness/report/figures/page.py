@@ -70,7 +70,7 @@ def _numbers(numbers: Numbers) -> list[str]:
         lines += [f"- {name}: {_HOW[name]}" for name in names]
         lines += _between(numbers) if "similarity to the baseline" in names else []
         lines += ["", *_readings(numbers, figure)]
-    return lines
+    return [*lines, *(part for remark in numbers.remarks for part in (f"Some of it was {escape(remark)}.", ""))]
 
 
 def _between(numbers: Numbers) -> list[str]:

@@ -12,7 +12,7 @@ from harness.report.figures.results import Results, Series
 from harness.report.html.anchors import run_id
 from harness.report.printing import fixed
 from harness.report.tables.match import device_of
-from harness.report.tables.provenance import short
+from harness.report.tables.provenance import accepted_remarks, short
 from harness.store.records import AttemptRecord, Snapshot
 
 _LOG_LINES = 40
@@ -64,7 +64,8 @@ def repeat(snapshot: Snapshot, study: str, name: str, attempt: AttemptRecord) ->
     planned = {
         seed
         for record in snapshot.study_trials
-        if (record.study, record.name, record.trial_key) == (study, name, attempt.trial_key)
+        if (record.study, record.name) == (study, name)
+        and record.trial_key in {attempt.trial_key, *(word.key for word in attempt.by_word)}
         for seed in record.seeds
     }
     words = ["harness", "run", "timing" if is_timing else "grid", f"{study}.yml", "--only", glob.escape(name)]
@@ -115,6 +116,8 @@ def _facts(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
     yield "Device", f"{device_of(attempt)}, {attempt.threads} thread{'s' if attempt.threads != 1 else ''}"
     yield "Code digest", attempt.code_digest or "unknown"
     yield "Attempt", attempt.uid
+    for remark in accepted_remarks([attempt]):
+        yield "Accepted", remark
     for name in ("resumed_from", "weights_from", "supersedes"):
         if getattr(attempt, name):
             yield name.replace("_", " ").capitalize(), str(getattr(attempt, name))

@@ -10,6 +10,7 @@ from typing import Any
 from harness.report.printing import NOTHING, as_printed, in_unit
 from harness.report.tables.by_trial import of_trial
 from harness.report.tables.match import Candidate, Match, candidates, count_candidates, device_of, same_device, worst
+from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.selection import Values, aggregate, pick, values
 from harness.report.tables.statistics import Statistics
 from harness.report.tables.table import Column, Row, Select, Table
@@ -162,7 +163,7 @@ def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: li
         attempts = tuple(runs[seed] for seed in seeds if known[seed] is not None)
         chosen = chosen if how == "best" else None
         shown = attempts if chosen is None else (runs[chosen],)
-        remarks = [*_remarks(candidate, table), *_gaps(known)]
+        remarks = [*_remarks(candidate, table), *_gaps(known), *accepted_remarks(attempts)]
         cell = _cell(
             table,
             row,
@@ -221,6 +222,7 @@ def _time(
             remarks.append(f"other-device: measured on {device_of(shown)}{by}{on}")
         ours = in_unit(shown.measures[column.metric], column)
         remarks += ["by plain torch in the paper's order"] if papers else []
+        remarks += accepted_remarks([shown])
         plain = None if papers else _plain(snapshot, candidate, column, shown)
         beside = [] if plain is None else [f"{plain:.3g} by plain torch in the paper's order"]
         cell = _cell(

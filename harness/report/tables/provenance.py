@@ -39,6 +39,11 @@ def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[
     return remarks
 
 
+def accepted_remarks(attempts: Iterable[AttemptRecord]) -> list[str]:
+    """Return a sentence for each edit by whose acceptance attempts count for another trial than their own."""
+    return list(dict.fromkeys(word.in_words for attempt in attempts for word in attempt.by_word))
+
+
 def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: str) -> list[str]:
     """Return a sentence for each kind of attempt behind the table `name` that ran other code than today's.
 

@@ -9,6 +9,7 @@ from harness.report.stats import binomial_error
 from harness.report.tables.cells import Found, find
 from harness.report.tables.compare import rows_alike, values_by_seed
 from harness.report.tables.expected import filled
+from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.table import Table
 from harness.report.tables.uncertainty import test_images
 from harness.store.records import Snapshot
@@ -25,6 +26,7 @@ class RowStatistics:
     error: float | None  # the binomial standard error of one accuracy, at the mean
     against: str | None
     compared: Methods | None  # a: the row that it stands against, b: this row
+    remarks: tuple[str, ...] = ()  # by whose word runs of other trials count
 
 
 def row_statistics(snapshot: Snapshot, table: Table) -> list[RowStatistics]:
@@ -48,7 +50,14 @@ def _row(snapshot: Snapshot, table: Table, found: Found, rows: dict[str, Found])
         compared = methods(theirs, mine, alike=rows_alike(found, other), better=column.better)
     summed = spread(mine, column.better)
     return RowStatistics(
-        column.label, found.row.label, column.unit, summed, _error(snapshot, found, summed.mean), against, compared
+        column.label,
+        found.row.label,
+        column.unit,
+        summed,
+        _error(snapshot, found, summed.mean),
+        against,
+        compared,
+        tuple(accepted_remarks(found.attempts)),
     )
 
 

@@ -13,7 +13,7 @@ from harness.report.stats import deviation, mean
 from harness.report.tables.cells import Cell
 from harness.report.tables.declared import better_of, declared_metrics
 from harness.report.tables.match import device_of
-from harness.report.tables.provenance import code_remarks, short, threads_of
+from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of
 from harness.report.tables.selection import pick
 from harness.report.tables.table import CLEAN, Better, NumberFormat
 from harness.report.tables.uncertainty import accuracy_note, images_of
@@ -71,7 +71,8 @@ def study_document(
         trial = snapshot.trials[entry.trial_key]
         runs = _runs(snapshot, entry)
         behind += [(trial, run) for run in runs.values()]
-        line = [DocCell(f"{len(runs)} of {len(entry.seeds)}")]
+        words = accepted_remarks(runs.values())
+        line = [DocCell(f"{len(runs)} of {len(entry.seeds)}", marks=marks(tuple(words)))]
         for metric, top, form in zip(metrics, best, forms, strict=True):
             known = _known(snapshot, metric, runs, entry.seeds)
             shown = _doc_cell(known, metric, form, marks)
@@ -186,6 +187,7 @@ def _cell(
     stored = [value for value in known.values() if value is not None]
     missing = len(known) - len(stored)
     notes = [f"{len(stored)} of {len(known)} runs"] if missing else []
+    notes += accepted_remarks(runs.values())
     notes += [f"{word} among the values" for word in sorted({str(v) for v in stored if not math.isfinite(v)})]
     return Cell(
         table=entry.study,
@@ -274,7 +276,9 @@ def _protocols(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> tuple
 
 def _left_out(snapshot: Snapshot, study: str) -> Iterable[Note]:
     """Yield how many trials with runs the study once had and has no longer."""
-    earlier = sum(not place.stands and bool(snapshot.runs(place.trial_key)) for place in snapshot.places([study]))
+    shown = {run.trial_key for place in snapshot.standing(study) for run in snapshot.runs(place.trial_key).values()}
+    left = {place.trial_key for place in snapshot.places([study]) if not place.stands} - shown
+    earlier = sum(bool(snapshot.runs(key)) for key in left)
     if earlier:
         trials = "1 trial of an earlier text" if earlier == 1 else f"{earlier} trials of earlier texts"
         are = "is" if earlier == 1 else "are"

@@ -1,0 +1,90 @@
+"""`harness results accept`: an edit that changes nothing, by a person's word."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.common import db_option, load_studies, only_option, plugins_option, set_option, skip_option
+from harness.spec.errors import HarnessError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.spec.study import Study
+    from harness.store.records import AcceptanceRecord, Snapshot
+
+_LONGEST = {"--author": 200, "--reason": 2000}  # characters
+
+
+@click.command()
+@click.argument("file", metavar="STUDY")
+@click.option("--author", required=True, envvar="HARNESS_AUTHOR", show_envvar=True, help="Who says so.")
+@click.option("--reason", required=True, help="Why the edit changes no number.")
+@click.option("--dry-run", is_flag=True, help="Print what would be accepted; store nothing.")
+@only_option
+@set_option
+@skip_option
+@plugins_option
+@db_option
+def accept(
+    file: str,
+    author: str,
+    reason: str,
+    dry_run: bool,
+    only: str | None,
+    overrides: tuple[str, ...],
+    skip_invalid: bool,
+    db: Path,
+) -> None:
+    """Accept that an edit of code or inputs changes no number: results before it count for the trials of STUDY now.
+
+    For each trial of STUDY without runs, the stored trial is taken that differs from it by code and inputs alone. Its
+    results keep their key, and whatever shows them says who accepted the edit, when, and why. A trial that differs in
+    anything else, an argument or a protocol, is never taken.
+
+    \b
+    harness results accept own.yml --reason "renamed a variable" --author "A. Author"
+    """
+    from harness.execution.register import register, stored
+    from harness.store.connection import open_store
+    from harness.store.lock import driver_lock
+    from harness.store.writer import accept_edits
+
+    said = [_one_line("--author", author), _one_line("--reason", reason)]
+    (study,) = load_studies([file], overrides, only, skip_invalid=skip_invalid)
+    words = _words(study, stored(db), *said)
+    if not words:
+        raise HarnessError(
+            f"nothing to accept: no stored run differs from a trial of {file} that has none by code and inputs alone"
+        )
+    if dry_run:
+        return
+    with driver_lock(db), open_store(db) as store:
+        register(store, [study])
+        accept_edits(store, words)
+
+
+def _words(study: "Study", found: "Snapshot", author: str, reason: str) -> "Sequence[AcceptanceRecord]":
+    """Return what there is to accept, and say it."""
+    from harness.execution.clock import now
+    from harness.store.acceptance import acceptable
+    from harness.store.records import AcceptanceRecord
+
+    words, when = [], now()
+    for item in study.chosen:
+        key = item.trial.key
+        old = acceptable(found, key, item.trial.config, item.seeds)
+        if old is not None:
+            seeds = f"seed{'s' if len(old.seeds) > 1 else ''} {', '.join(map(str, old.seeds))}"
+            click.echo(f"{study.name}: {item.name}, {seeds}: results of {old.old_key[:12]} count for {key[:12]}")
+            words.append(AcceptanceRecord(key, old.old_key, author, reason, when))
+    return words
+
+
+def _one_line(option: str, text: str) -> str:
+    """Return what a person says as one line. Raises HarnessError where it is none."""
+    said = " ".join(text.split())
+    if not said or len(said) > _LONGEST[option] or not said.isprintable():
+        raise HarnessError(f"{option} takes a text of 1 to {_LONGEST[option]} printable characters")
+    return said
