@@ -128,7 +128,7 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
             "error": result.error,
             "started": result.started,
             "ended": result.ended,
-            "ordered": ordered or (started if result.started < started else None),
+            "ordered": ordered or (started if str(result.started) < started else None),
         }
         renew_attempt(conn, number, row)
         put_findings(conn, number, result)
