@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint format tables clean
+.PHONY: setup demo test chaos lint format tables clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,12 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# A small grid under seeded faults, again and again: kills, locks, damaged files, full disks (CONTRIBUTING.md); minutes.
+FAULTS ?= 40
+SEED ?= 1
+chaos: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m chaos --faults $(FAULTS) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
