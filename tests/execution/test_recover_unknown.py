@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from harness.spec.sealed import seal, unseal
+
 FUNCTION = """
 def run(context, *, x=1):
     context.report(0, loss=0.5)
@@ -87,9 +89,9 @@ def test_an_older_result_does_not_count_before_a_newer_one(small):
 def test_a_result_that_is_not_right_is_named_and_the_others_are_taken_in(small, file, change, words):
     small.db.unlink()
     path = min(small.artifacts.glob(f"*/{file}"))
-    content = json.loads(path.read_text())
+    content = unseal(path.read_text()) if file == "result.json" else json.loads(path.read_text())
     change(content)
-    path.write_text(json.dumps(content))
+    path.write_text(seal(content) if file == "result.json" else json.dumps(content))
     ended = small.here("results", "recover")
     assert (ended.code, words in ended.err, "1 results taken in" in ended.out) == (1, True, True), ended
     assert small.query("SELECT count(*) FROM attempt") == [(1,)]
