@@ -178,12 +178,12 @@ def write(lab, sql):
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", '{"uid": 1}', "1" * 5000])
-def test_a_result_that_is_none_fails_its_attempt_alone(attempt, text):
+def test_a_result_that_is_none_loses_its_attempt_alone(attempt, text):
     lab, store, folder = attempt
     (folder / "result.json").write_text(text)
     taken = take_in(store, folder.name, folder, without=("lost", "it died"))
-    assert (taken.state, lab.states()) == ("failed", ["failed"])
-    assert "its result cannot be stored: " in taken.error
+    assert (taken.state, lab.states()) == ("lost", ["lost"])
+    assert "its result is damaged: " in taken.error
 
 
 def test_a_result_that_cannot_be_read_now_is_taken_in_by_a_later_driver(attempt):
