@@ -1,6 +1,7 @@
 """What all tests share: the studies of the repository, and hypothesis without deadlines, repeatable in CI."""
 
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -12,6 +13,9 @@ from hypothesis import settings
 from harness.data.locations import data_root
 
 ROOT = Path(__file__).resolve().parent.parent
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("harness", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("harness")

@@ -24,6 +24,7 @@ from harness.spec.files import atomic_write
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
 from harness.store.connection import GaveUpWaitingError, Store, open_store
+from harness.store.errors import DatabaseError
 from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
 from harness.store.writer import start_attempt
@@ -218,6 +219,10 @@ class _Session:
             except GaveUpWaitingError as error:  # the results are in the attempts' folders: the next call takes them in
                 _log.warning("%s", error)
                 self.executor.kill()
+            except DatabaseError:  # a full disk, say: what runs keeps its checkpoint, and the next call its result
+                self._stop()
+                self._let_end(interrupted)
+                raise
             self.summary.interrupted = bool(interrupted)
         if self.obstacle is not None:
             raise self.obstacle
@@ -232,6 +237,14 @@ class _Session:
             for attempt in ended:
                 self._take_in(attempt)
             self._fill(interrupted)
+
+    def _let_end(self, interrupted: Sequence[int]) -> None:
+        """Wait until what was asked to stop has ended, without the store."""
+        while self.running:
+            if len(interrupted) > 1:
+                self.executor.kill()
+            for attempt in self.executor.wait(_POLL_S):
+                self.running.pop(attempt.folder, None)
 
     def _heed(self, interrupted: Sequence[int]) -> bool:
         """End what runs at a checkpoint after Ctrl-C; return whether there was a second one, to end it at once."""

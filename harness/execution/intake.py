@@ -18,7 +18,7 @@ from harness.store.errors import REFUSED
 from harness.store.writer import end_attempt, finish_attempt
 
 _log = logging.getLogger(__name__)
-_UNREADABLE: tuple[type[Exception], ...] = (*REFUSED, RecursionError, MemoryError)
+UNREADABLE: tuple[type[Exception], ...] = (*REFUSED, RecursionError)
 """What else a file may bring about that holds brackets within brackets, or numbers without an end."""
 
 
@@ -49,7 +49,7 @@ def take_in(
     """
     try:
         result = read_result(folder)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         words = f"its result cannot be read: {in_a_line(error)}"
         end_attempt(store, uid, "lost", type(error).__name__, words, now())
         return Taken("lost", words)
@@ -57,7 +57,7 @@ def take_in(
         words = f"its result is damaged: {error}"
         end_attempt(store, uid, "lost", "lost", words, now())
         return Taken("lost", words)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return _refused(store, uid, error)
     try:
         if result is not None:

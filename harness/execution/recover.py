@@ -6,10 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.execution.intake import take_in
+from harness.execution.intake import UNREADABLE, take_in
 from harness.execution.options import Options
 from harness.execution.plan import Plan
 from harness.spec.attempt import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, read_result
+from harness.spec.errors import in_a_line
 from harness.spec.filelock import is_held
 from harness.spec.keys import trial_key
 from harness.store.connection import Store
@@ -19,6 +20,7 @@ from harness.store.records import Snapshot
 from harness.store.writer import UNSEEN_END, finish_attempt, start_attempt
 
 _log = logging.getLogger(__name__)
+_NOT_READ: tuple[type[Exception], ...] = (OSError, MemoryError, *UNREADABLE)
 _DIED = "its driver or worker died"
 _PATIENCE_S = 30.0  # a worker ends within a second of its driver; a checkpoint under way may take longer
 
@@ -91,6 +93,9 @@ def recover_unknown(store: Store, unknown: Unknown) -> str | None:
     request = unknown.request
     try:
         result = read_result(unknown.folder)
+    except _NOT_READ as error:
+        return in_a_line(error)
+    try:
         if result is None or result.uid != request.uid:
             return "its result is that of another attempt"
         if trial_key(request.config) != request.trial_key:
@@ -107,7 +112,7 @@ def recover_unknown(store: Store, unknown: Unknown) -> str | None:
             )
             finish_attempt(store, result)
     except REFUSED as error:
-        return " ".join(f"{type(error).__name__}: {error}".split())
+        return in_a_line(error)
     return None
 
 

@@ -24,7 +24,7 @@ from harness.execution.repository import repository_of
 from harness.spec.attempt import REQUEST_FILE, AttemptResult, EvaluationSpec, Execution, read_result, unflagged
 from harness.spec.compressors import COMPRESSORS
 from harness.spec.datasets import DATASETS, DatasetDeclaration
-from harness.spec.errors import HarnessError
+from harness.spec.errors import DamagedError, HarnessError, in_a_line
 from harness.spec.files import atomic_write
 from harness.spec.models import MODELS
 from harness.spec.resolve import Trial
@@ -92,6 +92,8 @@ class Repeated:
     @property
     def verdict(self) -> Verdict:
         """Whether it ended as it did, with the same bits, or others that are explained and lie within the spread."""
+        if self.state == "interrupted":
+            return "undecided"  # a full disk, a missing permission: nothing was compared
         if self.state != self.drawn.attempt.state:
             return "BAD"
         if not self.differing:
@@ -183,7 +185,10 @@ def _make(drawn: Drawn, options: Options) -> AttemptResult | str:
         executor.start(folder, None)
         while not (ended := executor.wait(1.0)):
             pass
-    return read_result(folder) or ended[0].error or "it left no result"
+    try:
+        return read_result(folder) or ended[0].error or "it left no result"
+    except (DamagedError, OSError) as error:
+        return in_a_line(error)
 
 
 def _drawn(
@@ -209,6 +214,8 @@ def _trial(found: Snapshot, run: AttemptRecord, evaluations: Sequence[Evaluation
     config = found.trials[run.trial_key].config
     if config["task"]["kind"] != "classification":
         raise HarnessError("it is a function of somebody's: --study FILE tells where it lies")
+    if config.get("inputs"):
+        raise HarnessError("it reads inputs: --study FILE tells where they lie")
     foreign = [options["kind"] for options in config["compressors"].values() if options["kind"] not in COMPRESSORS]
     if config["model"]["kind"] not in MODELS:
         foreign.append(config["model"]["kind"])

@@ -67,7 +67,7 @@ def in_a_line(error: BaseException) -> str:
     """
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001 - a person's own class
+    except BaseException:  # noqa: BLE001 - a person's own class
         message = "(its message cannot be read)"
     words = " ".join(message[:_LONGEST].split()).encode(errors="backslashreplace").decode()
     if len(message) > _LONGEST:

@@ -66,7 +66,7 @@ def is_held(path: Path) -> bool:
     """Return whether a living process holds the lock file `path`; False where there is no such file."""
     try:
         descriptor = os.open(path, os.O_RDWR)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # what nobody could lock
+    except OSError:  # what is not there, or what this user can neither lock nor look at
         return False
     try:
         _lock(descriptor)

@@ -89,7 +89,7 @@ def digest_of(path: Path) -> str:
     except FileNotFoundError as error:
         raise HarnessError(f"there is no file {error.filename}") from None
     except OSError as error:
-        raise HarnessError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
+        raise HarnessError(f"{error.filename or path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # of a name that no file can have
         raise HarnessError(f"'{path}' cannot be read: {error}") from None
     return digest

@@ -163,7 +163,7 @@ class AcceptedPart(_Part):
     studies: list[StudyPart]
     author: Annotated[str, Field(min_length=1, max_length=200)]
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
-    accepted: str
+    accepted: Time
 
 
 class PublishedLine(_Part):

@@ -168,6 +168,9 @@ def _times(conn: sqlite3.Connection) -> Iterator[str]:
     for name, text in conn.execute("SELECT name, added FROM study_trial ORDER BY name"):
         if not is_time(text):
             yield f"trial '{shortened(name)}' of a study: added is not a time: '{shortened(text)}'"
+    for author, text in conn.execute("SELECT author, accepted FROM acceptance ORDER BY author"):
+        if not is_time(text):
+            yield f"what '{shortened(author)}' accepted: accepted is not a time: '{shortened(text)}'"
 
 
 def _paths(conn: sqlite3.Connection) -> Iterator[str]:
@@ -290,7 +293,12 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
         found.files += bool(here)
         found.elsewhere += not here
         for place in here:
-            if place.stat().st_size != artifact.bytes or sha256_of(place) != artifact.sha256:
+            try:
+                as_left = place.stat().st_size == artifact.bytes and sha256_of(place) == artifact.sha256
+            except OSError as error:
+                found.faults.append(f"{place}: cannot be read ({error.strerror or error})")
+                continue
+            if not as_left:
                 found.faults.append(f"{place}: is not what attempt {uid} left: its SHA-256 differs")
 
 
@@ -298,12 +306,13 @@ def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -
     """Read what attempts left to resume from; what an earlier version wrote has nothing to be compared with."""
     for (uid,) in conn.execute("SELECT uid FROM attempt ORDER BY uid"):
         folder = path.resolve().parent / "artifacts" / uid
-        if not has_checkpoint(folder) or is_held(folder / LOCK_FILE):
-            continue
         try:
-            check_checkpoint(folder)
+            if has_checkpoint(folder) and not is_held(folder / LOCK_FILE):
+                check_checkpoint(folder)
         except UncheckedError:
             continue
+        except OSError as error:
+            found.faults.append(f"{folder}: what attempt {uid} left cannot be read ({error.strerror or error})")
         except DamagedError as error:
             found.faults.append(f"{folder}: what attempt {uid} left to resume from is damaged: {error}")
 
@@ -311,8 +320,13 @@ def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -
 def _misnamed(folder: Path) -> Iterator[str]:
     """Yield a line for each published artifact that is not what its name says."""
     for path in sorted(folder.glob("*")):
-        if path.is_file() and _SHA_NAME.fullmatch(path.stem) and sha256_of(path) != path.stem:
-            yield f"{path}: its SHA-256 is not its name"
+        if not (path.is_file() and _SHA_NAME.fullmatch(path.stem)):
+            continue
+        try:
+            if sha256_of(path) != path.stem:
+                yield f"{path}: its SHA-256 is not its name"
+        except OSError as error:
+            yield f"{path}: cannot be read ({error.strerror or error})"
 
 
 def _count(conn: sqlite3.Connection, query: str) -> int:

@@ -57,7 +57,7 @@ def test_a_changed_file_and_a_missing_one_are_counted(reference, tmp_path):
     folder, expected = reference
     shutil.copytree(folder, tmp_path / "lab")
     lab = Lab(tmp_path / "lab", FUNCTION)
-    first, second, *_ = sorted(lab.artifacts.glob("*/files/last.npy"))
+    first, second, *_ = sorted(lab.artifacts.glob("*/files/*/last.npy"))
     first.write_bytes(first.read_bytes()[:-1] + b"x")
     second.unlink()
     counted = difference(expected, lab)

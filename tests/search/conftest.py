@@ -107,7 +107,9 @@ class FakeExecutor:
         with (folder / CURVE_FILE).open("a") as file:
             point = {"split": "validation", "name": "accuracy", "step": done, "value": accuracy, "flag": "ok"}
             file.write(json.dumps(point) + "\n")
-        (folder / PROGRESS_FILE).write_text(json.dumps({"epoch": done, "epochs": epochs, "step": done}))
+        (folder / PROGRESS_FILE).write_text(
+            json.dumps({"epoch": done, "epochs": epochs, "step": done, "steps": epochs})
+        )
         if done < epochs:
             return None
         return self.end(folder, "nan" if fate == "nan" else "done", accuracy)

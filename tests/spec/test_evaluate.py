@@ -154,7 +154,7 @@ def test_data_of_other_classes(monkeypatch, refusal, head, one):
 
 
 def test_evaluations_cannot_be_multiplied_or_set(refusal, head, one):
-    known = "known: arguments, at, compressor, compressors, dataset, model, protocol, seeds, target, task"
+    known = "known: arguments, at, compressor, compressors, dataset, inputs, model, protocol, seeds, target, task"
     text = f"{head}evaluate: [digits]\n{one}"
     assert refusal(f"{text}    grid: {{evaluate: [[digits]]}}\n") == f"s.yml:12: 'evaluate' leads nowhere; {known}"
     assert refusal(text, ["evaluate=[digits]"]) == f"--set evaluate: 'evaluate' leads nowhere; {known}"

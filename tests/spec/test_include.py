@@ -179,7 +179,8 @@ def test_plug_ins_are_looked_for_beside_the_study_and_then_beside_what_it_includ
 
 def stored(study):
     """Return the study's place as a published line has it, checked as `merge` checks it."""
-    place = {"created": "t", "trial_name": "A", "position": 0, "seeds": [0], "protocol_name": "p", "added": "t"}
+    now = "2026-01-31T12:00:00.000+00:00"
+    place = {"created": now, "trial_name": "A", "position": 0, "seeds": [0], "protocol_name": "p", "added": now}
     return StudyPart(name=study.name, spec_yaml=study.spec_yaml, spec_sha=study.spec_sha, **place)
 
 

@@ -106,4 +106,4 @@ def test_the_error_of_a_run_that_failed_is_listed_and_named(folder):
     ran({**STUDY, "trials": [{"name": "bad", "arguments": {"x": 1}}]})
     assert "no disk" in call("results", "list", "--all")
     shown = CliRunner().invoke(main, ["results", "show", "s:bad:0"])
-    assert re.search(r"it has: none; the newest attempt, [0-9a-f]{8}: failed \(no disk\)", shown.stderr)
+    assert re.search(r"it has: none; the newest attempt, [0-9a-f]{8}: failed \(OSError: no disk\)", shown.stderr)
