@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
+from harness.execution.libraries import WITH_TORCH
+from harness.execution.local import LocalExecutor
 
 sys.path.insert(0, str(Path(__file__).parent))  # for executor_conformance
 
@@ -191,6 +193,13 @@ def alive(pid):
     except OSError:
         return False
     return "State:\tZ" not in status
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server():
+    """Start the server of workers with torch: Python has one per process, and without torch each worker imports it."""
+    with LocalExecutor(1, 1, WITH_TORCH):
+        pass
 
 
 @pytest.fixture
