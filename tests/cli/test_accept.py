@@ -173,7 +173,7 @@ def test_verify_finds_a_word_on_trials_that_differ_in_more(accepted):
         other = {**config, "arguments": {"x": 7}}
         sql = "INSERT INTO trial (id, key, key_scheme, config_json) VALUES (99, ?, 1, ?)"
         conn.execute(sql, (trial_key(other), json.dumps(other)))
-        conn.execute("INSERT INTO acceptance VALUES (99, 1, 'A', 'none', '2026-01-01')")
+        conn.execute("INSERT INTO acceptance VALUES (99, 1, 'A', 'none', '2026-01-01T00:00:00.000+00:00')")
     (fault,) = verify([Path("r.db")]).faults
     assert "more than code and inputs differs" in fault
 
