@@ -63,7 +63,9 @@ def machine(lab, tmp_path):
             here = type(lab)(store)
             edited = _edited(here.row(2, "edited", position=len(STRIDES)))
             here.study(*(here.row(stride, position=n) for n, stride in enumerate(STRIDES)), edited)
-            accept_edits(store, [AcceptanceRecord(edited.key, here.row(2).key, "A", "a typo", "2026-01-03T00:00:00.000+00:00")])
+            accept_edits(
+                store, [AcceptanceRecord(edited.key, here.row(2).key, "A", "a typo", "2026-01-03T00:00:00.000+00:00")]
+            )
             for stride in STRIDES:
                 set_costs(store, here.row(stride).key, {"parameters": 1000 / stride})
             for stride, seed in runs:
