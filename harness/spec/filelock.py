@@ -65,8 +65,8 @@ def hold(path: Path, *, patience_s: float = _PATIENCE_S) -> Iterator[None]:
 def is_held(path: Path) -> bool:
     """Return whether a living process holds the lock file `path`; False where there is no such file."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
-    except OSError:  # what is not there, or what this user can neither lock nor look at
+        descriptor = _opened(path)
+    except OSError:  # what is not there, or what this user may not even read
         return False
     try:
         _lock(descriptor)
@@ -75,6 +75,14 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _opened(path: Path) -> int:
+    """Open a lock file to look at it: for writing if possible, since some file systems lock nothing else."""
+    try:
+        return os.open(path, os.O_RDWR)
+    except OSError:  # another user's, or on a disk that is read-only now: a lock on it can still be seen
+        return os.open(path, os.O_RDONLY)
 
 
 def holder(path: Path) -> int | None:

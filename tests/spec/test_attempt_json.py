@@ -149,6 +149,14 @@ def test_a_curve_that_lacks_points_is_known(ended):
             read_result(folder)
 
 
+def test_points_that_came_after_the_end_belong_to_no_result(ended):
+    """A thread of a function, or a child, may report while its worker ends: that costs no finished run."""
+    folder, result = ended
+    with (folder / CURVE_FILE).open("a") as file:
+        file.write(curve_line(Point("train", "loss", 5, 0.5, "ok")))
+    assert read_result(folder) == result
+
+
 def test_a_result_of_an_earlier_version_has_no_checksum_and_is_read(ended):
     folder, result = ended
     raw = {k: v for k, v in json.loads(result.to_json()).items() if k not in {"seal", "curve", "notes"}}

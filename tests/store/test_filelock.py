@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import nullcontext
 
 import pytest
 
@@ -16,6 +17,22 @@ def test_a_lock_is_seen_while_it_is_held(tmp_path):
         assert holder(path) is not None
     assert path.exists()
     assert not is_held(path)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_lock_of_another_user_can_still_be_seen(tmp_path, monkeypatch, held):
+    path = tmp_path / "lock"
+    path.touch()
+    really = os.open
+
+    def for_reading_only(name, flags, *mode):
+        if flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied", name)
+        return really(name, flags, *mode)
+
+    with hold(path) if held else nullcontext():
+        monkeypatch.setattr("harness.spec.filelock.os.open", for_reading_only)
+        assert is_held(path) is held
 
 
 def test_a_held_lock_is_refused_with_its_pid(tmp_path):
