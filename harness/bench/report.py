@@ -149,7 +149,7 @@ def overhead_text(row: Row) -> str:
 
 
 def _more(row: Row) -> str:
-    """Return the seconds that a run takes more; a dash where they cannot be told from none."""
+    """Return the added seconds per run; a dash if they cannot be distinguished from zero."""
     return "–" if "not measurable" in overhead_text(row) else f"{row['seconds_a_run_more']:,.2f} s"
 
 
@@ -231,7 +231,7 @@ _SECTIONS: dict[str, Section] = {
     "overhead": Section(
         "The harness around a run",
         ("Whole commands: `harness run grid` (store, curves, checkpoints) against the same work in plain scripts, a "
-         "process per run. Each round has both sides in an order drawn anew. Not measurable: the interval over the "
+         "process per run. Each round times both sides, in random order. Not measurable: the interval over the "
          "rounds reaches none, or lies below it (which nothing around a run can do: the machine was not at rest)."),
         {
             "task": _text("task"), "runs": _text("runs"), "bare s": _number("bare_seconds", 1),
