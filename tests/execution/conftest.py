@@ -27,7 +27,7 @@ study: tiny
 task: classification
 dataset: digits
 model: mnist_cnn
-protocol: {{kind: digits-quick, epochs: {epochs}, batch_size: 250}}
+protocol: {{kind: digits-quick, epochs: {epochs}, batch_size: {batch}}}
 seeds: [0]
 execution: {{checkpoint_every_s: {every}, threads: 1}}
 trials:
@@ -56,9 +56,9 @@ class Lab:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def study(self, name="study.yml", *, epochs=1, every=0, text=STUDY):
+    def study(self, name="study.yml", *, epochs=1, every=0, batch=250, text=STUDY):
         path = self.folder / name
-        path.write_text(text.format(epochs=epochs, every=every))
+        path.write_text(text.format(epochs=epochs, every=every, batch=batch))
         return path
 
     @property

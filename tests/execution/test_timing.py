@@ -70,15 +70,15 @@ def test_each_trial_is_timed_once_and_then_while_the_time_allows(monkeypatch, at
 
 
 def test_a_call_is_one_session_and_what_is_missing_is_timed_later(lab):
-    study = lab.study()
-    first = lab.run("run", "timing", study, "--device", "cpu", "--epochs", "1", "--only", "Second")
+    study = lab.study(batch=25)  # 50 steps of warm-up each
+    first = lab.here("run", "timing", study, "--device", "cpu", "--epochs", 1, "--only", "Second")
     assert first.out.endswith("1 timed\n")
-    both = lab.run("run", "timing", study, "--device", "cpu", "--epochs", "1")
+    both = lab.here("run", "timing", study, "--device", "cpu", "--epochs", 1)
     assert both.out.endswith("1 timed\n")
     assert "1 timed in an earlier session, which no claim compares with this one; --again times all" in both.err
-    again = lab.run("run", "timing", study, "--device", "cpu", "--epochs", "2", "--again")
+    again = lab.here("run", "timing", study, "--device", "cpu", "--epochs", 2, "--again")
     assert again.out.endswith("2 timed\n")
-    assert "nothing to do" in lab.run("run", "timing", study, "--device", "cpu", "--epochs", "2").out
+    assert "nothing to do" in lab.here("run", "timing", study, "--device", "cpu", "--epochs", 2).out
     rows = lab.query("SELECT execution_json, exclusive FROM attempt ORDER BY started")
     named = [json.loads(execution)["session"] for execution, _ in rows]
     assert Counter(Counter(named).values()) == {1: 2, 4: 1}
