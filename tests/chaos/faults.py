@@ -23,6 +23,7 @@ from chaos.lab import Command, Lab
 Strike = Callable[[Lab, random.Random], str]
 FUNCTION, DIGITS, MORE = ("function.yml",), ("digits.yml",), ("digits.yml", "digits-more.yml")
 CLOCK = Path(__file__).parent / "clock"
+_BLOWS = 4  # that try to leave a file of some name behind, at most
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,26 @@ def some_moment(command: Command, rng: random.Random) -> str:
 def in_the_middle(command: Command, rng: random.Random) -> str:
     """Wait until some random steps have been made, of which a checkpoint is left."""
     lab, begun = command.lab, command.lab.points()
-    points = rng.randint(2, 60) if lab.study == FUNCTION[0] else rng.randint(3, 12)
+    points = rng.randint(2, 60) if lab.study == FUNCTION[0] else rng.randint(1, 8)
     command.wait_until(lambda: lab.points() >= begun + points)
     command.wait_until(lambda: False, rng.uniform(0, 0.3))
     return f"after {points} points"
 
 
 def left_half_done(lab: Lab, rng: random.Random, pattern: str = "curve.jsonl") -> str:
-    """Run a command and take its power away in the middle, when some attempt has a file of such a name."""
-    command = lab.grid("--jobs", str(rng.choice([1, 2])))
-    moment = in_the_middle(command, rng)
-    command.wait_until(lambda: matching(lab, pattern))
-    command.kill_all()
-    command.finish()
-    return f"all killed {moment}"
+    """Run a command and take its power away in the middle, when some attempt has a file of such a name.
+
+    An attempt may end between the look and the blow: then the rest is run, and struck when it first has such a file.
+    """
+    said = []
+    while len(said) < _BLOWS and not (said and matching(lab, pattern)):
+        command = lab.grid("--jobs", str(rng.choice([1, 2])))
+        moment = "as soon as could be" if said else in_the_middle(command, rng)
+        command.wait_until(lambda: matching(lab, pattern))
+        command.kill_all()
+        command.finish()
+        said.append(f"all killed {moment}")
+    return ", ".join(said)
 
 
 def matching(lab: Lab, pattern: str) -> list[Path]:
@@ -227,7 +234,7 @@ FILES: dict[str, tuple[str, Sequence[tuple[str, ...]]]] = {
     "a function's checkpoint": ("checkpoint/state.npz", (FUNCTION,)),
     "a function's second checkpoint file": ("checkpoint/losses.json", (FUNCTION,)),
     "the mark of a checkpoint": ("checkpoint/.*", (FUNCTION,)),
-    "a saved file": ("files/*", (FUNCTION,)),
+    "a saved file": ("files/*/*", (FUNCTION,)),
     "curve.jsonl": ("curve.jsonl", (FUNCTION, DIGITS)),
     "progress.json": ("progress.json", (FUNCTION, DIGITS)),
     "request.json": ("request.json", (FUNCTION, DIGITS)),
@@ -458,7 +465,7 @@ def _(lab: Lab, rng: random.Random) -> str:
 
 def _read_only(folder: Path) -> str:
     """Forbid new names in a folder: of root, too, where the file system knows immutable ones."""
-    if os.geuid() != 0:
+    if os.geteuid() != 0:
         folder.chmod(0o555)
         return ""
     done = subprocess.run(["chattr", "+i", str(folder)], capture_output=True, check=False)
@@ -466,7 +473,7 @@ def _read_only(folder: Path) -> str:
 
 
 def _writable(folder: Path) -> None:
-    if os.geuid() != 0:
+    if os.geteuid() != 0:
         folder.chmod(0o755)
     else:
         subprocess.run(["chattr", "-i", str(folder)], capture_output=True, check=False)
