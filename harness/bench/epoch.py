@@ -211,8 +211,8 @@ def _usual_optimizer(setup: Setup, options: Mapping[str, Any]) -> torch.optim.Op
 
 
 def _images(setup: Setup, options: EpochOptions) -> int:
-    return min(options.images or len(setup.task.train), len(setup.task.train))
+    return min(options.images or setup.task.examples, setup.task.examples)
 
 
 def _accuracy(setup: Setup) -> float:
-    return setup.task.evaluate(setup.model.eval(), setup.task.observed).accuracy
+    return setup.task.evaluate(setup.model.eval(), setup.task.observed).metrics["accuracy"]

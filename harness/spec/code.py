@@ -11,7 +11,6 @@ from harness.spec.keys import canonical_json
 if TYPE_CHECKING:
     from harness.spec.datasets import DatasetDeclaration
 
-_TASKS = {"classification": "harness.tasks.classification"}
 _TRAINING = {kind: f"harness.training.{kind}" for kind in ("train", "evaluate", "timing")} | {
     "check": "harness.training.train"
 }
@@ -45,7 +44,7 @@ def attempt_digest(
         without |= _FOREIGN_ONLY
     modules = {
         _TRAINING[kind],
-        _TASKS[config["task"]["kind"]],
+        *_task_modules(config["task"]["kind"]),
         _module(data[0].code),
         *model_modules(config["model"]),
     }
@@ -54,6 +53,13 @@ def attempt_digest(
             modules.add(_module(COMPRESSORS[options["kind"]].code))
     text = f"{_digest(tuple(sorted(modules)), without)} {canonical_json(_declared(config['model']))}"
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def _task_modules(kind: str) -> set[str]:
+    """Return the module of a task of ours; a plug-in's code is in the configuration."""
+    from harness.spec.tasks import TASKS
+
+    return {_module(TASKS[kind].code)} if kind in TASKS else set()
 
 
 def _declared(model: Mapping[str, Any]) -> Any:

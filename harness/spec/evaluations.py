@@ -2,14 +2,15 @@
 
     evaluate: [digits, {dataset: mnist, split: train}]
 
+The options of a condition stand beside these; `condition: KIND` names one if a task has several. What is left out is as
+in the task's usual condition.
+
 Evaluations are never in a trial's key; each has its own.
 """
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
 from harness.spec.attempt import EvaluationSpec
 from harness.spec.checks import FieldError, validate
@@ -17,38 +18,15 @@ from harness.spec.datasets import DatasetDeclaration, DatasetSplit
 from harness.spec.errors import did_you_mean
 from harness.spec.keys import evaluation_key
 from harness.spec.source import YamlPath
+from harness.spec.tasks import Condition, ResolvedTask
 
-_PLACE = ("dataset", "split")
-
-
-class Condition(BaseModel):
-    """The options of a condition, each a single value: a list in a study stands for an evaluation with each.
-
-    Options at their default are left out of the key, so that a new one orphans no result.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    kind: ClassVar[str]
-
-    def canonical(self) -> dict[str, Any]:
-        """Return what of it is part of an evaluation's key."""
-        return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
-
-
-class Clean(Condition):
-    """The images as they are."""
-
-    kind: ClassVar[str] = "clean"
-
-
-CONDITIONS: Mapping[str, type[Condition]] = {"classification": Clean}
-"""The condition of each task. Its options stand beside `dataset` and `split`, so none has these names."""
+_PLACE = ("dataset", "split", "condition")
 
 
 def resolve_evaluations(
     wanted: Sequence[Any] | None,
     *,
-    task: str,
+    task: ResolvedTask,
     dataset: DatasetDeclaration,
     chooses: bool,
     find: Callable[[Any], DatasetDeclaration],
@@ -73,25 +51,37 @@ def resolve_evaluations(
                 _check_name(declared, [dataset, *others.values()], place)
                 others[declared.name] = declared
         split = _split(declared, options, number, chooses)
-        for condition in _conditions(options, number, CONDITIONS[task]):
-            evaluation = _evaluation(split, condition)
+        for condition in _conditions(options, number, task):
+            evaluation = evaluation_of(split, condition)
             if evaluation.key in found:
                 raise FieldError((number,), f"this evaluation stands twice: {_in_words(evaluation)}")
             found[evaluation.key] = evaluation
     return tuple(found.values()), tuple(others.values())
 
 
-def _options(item: Any, number: int, task: str) -> dict[str, Any]:
+def _options(item: Any, number: int, task: ResolvedTask) -> dict[str, Any]:
     """Return an item as a mapping of known keys."""
     if isinstance(item, str):
         return {"dataset": item}
     if not isinstance(item, Mapping):
         raise FieldError((number,), f"an evaluation is written NAME or {{dataset: NAME, split: SPLIT}}, not {item!r}")
-    known = [*_PLACE, *CONDITIONS[task].model_fields]
+    several = len(task.declaration.conditions) > 1
+    places = _PLACE if several else _PLACE[:2]
+    known = [*places, *_condition(item, number, task).model_fields]
     for key in item:
         if key not in known:
             raise FieldError((number, key), f"unknown key '{key}'{did_you_mean(key, known)}")
     return dict(item)
+
+
+def _condition(item: Mapping[str, Any], number: int, task: ResolvedTask) -> type[Condition]:
+    """Return the kind of condition that an item names, or the task's usual one."""
+    declaration = task.declaration
+    kind = item.get("condition", declaration.usual(task.options).kind)
+    if kind not in declaration.conditions:
+        near = did_you_mean(str(kind), declaration.conditions)
+        raise FieldError((number, "condition"), f"unknown condition '{kind}' of task '{declaration.name}'{near}")
+    return declaration.conditions[kind]
 
 
 def _dataset(said: Any, place: YamlPath, find: Callable[[Any], DatasetDeclaration]) -> DatasetDeclaration:
@@ -128,8 +118,10 @@ def _split(dataset: DatasetDeclaration, options: Mapping[str, Any], number: int,
     return dataset.splits[split]
 
 
-def _conditions(options: Mapping[str, Any], number: int, kind: type[Condition]) -> Iterator[dict[str, Any]]:
+def _conditions(options: Mapping[str, Any], number: int, task: ResolvedTask) -> Iterator[dict[str, Any]]:
     """Yield the conditions of an item, canonically: the product of its lists, the last key fastest."""
+    kind, usual = _condition(options, number, task), task.declaration.usual(task.options)
+    left_out = usual.model_dump(exclude_defaults=True) if isinstance(usual, kind) else {}
     choices: list[list[tuple[YamlPath, Any]]] = []
     for key, value in options.items():
         if key in _PLACE:
@@ -140,14 +132,15 @@ def _conditions(options: Mapping[str, Any], number: int, kind: type[Condition]) 
     for chosen in itertools.product(*choices):
         places = {path[0]: path for path, _ in chosen}
         try:
-            condition = validate(kind, {path[0]: value for path, value in chosen})
+            condition = validate(kind, {**left_out, **{path[0]: value for path, value in chosen}})
         except FieldError as error:
             inside = places.get(error.path[0], error.path[:1]) if error.path else ()
             raise FieldError((number, *inside, *error.path[1:]), error.message) from None
         yield condition.canonical()
 
 
-def _evaluation(split: DatasetSplit, condition: Mapping[str, Any]) -> EvaluationSpec:
+def evaluation_of(split: DatasetSplit, condition: Mapping[str, Any]) -> EvaluationSpec:
+    """Return the evaluation of a split under a condition, canonically written."""
     return EvaluationSpec(
         key=evaluation_key(split.fingerprint, condition),
         dataset=split.name,

@@ -14,14 +14,14 @@ from harness.spec.function import resolve_function
 from harness.spec.inputs import file_key, resolve_inputs
 from harness.spec.models import Site
 from harness.spec.own_data import resolve_dataset
-from harness.spec.plugins import entry_point, entry_points
+from harness.spec.plugins import entry_point
 from harness.spec.protocol import FieldSource, Normalization, ResolvedProtocol, resolve_protocol
 from harness.spec.standing import resolve_compressor
+from harness.spec.tasks import FUNCTION, ResolvedTask, find_task, resolve_task, task_names
 from harness.spec.trial import Trial
 
-__all__ = ["OF_A_FUNCTION", "TASKS", "Trial", "named", "resolve_trial"]
+__all__ = ["OF_A_FUNCTION", "Trial", "named", "resolve_trial"]
 
-TASKS = ("classification", "function")
 OF_A_FUNCTION = ("target", "arguments", "metrics")
 """What a person's own function has in place of dataset, model, compressors and protocol."""
 
@@ -52,16 +52,19 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
     """
     task = _task(task)
     of_data = {"dataset": dataset, "model": model, "compressors": compressors or None, "protocol": protocol}
-    if task["kind"] != "classification":
+    kind = task["kind"]
+    found = None if kind == FUNCTION else _under(("task", "kind"), lambda: find_task(kind, plugin_folders))
+    if found is None:
         _only("classification", {**of_data, "evaluate": evaluate})
-        if task["kind"] != "function":
+        if task["kind"] != FUNCTION:
             if target is not None:
                 raise FieldError(("target",), f"the task '{task['kind']}' is a function already: leave 'target' out")
             target = entry_point("harness.tasks", task["kind"])
         trial = resolve_function(task=task, target=target, arguments=arguments, metrics=metrics, folders=plugin_folders)
     else:
         _only("function", dict(zip(OF_A_FUNCTION, (target, arguments, metrics), strict=True)))
-        trial = _classification(dataset, model, compressors, protocol, evaluate, plugin_folders)
+        resolved = _under("task", lambda: resolve_task(task, found))
+        trial = _of_a_network(resolved, dataset, model, compressors, protocol, evaluate, plugin_folders)
     return trial if inputs is None else _with_inputs(trial, inputs, plugin_folders)
 
 
@@ -75,16 +78,13 @@ def _with_inputs(trial: Trial, inputs: Any, folders: Sequence[str]) -> Trial:
 
 def _task(task: Any) -> Mapping[str, Any]:
     task = named(task)
-    known = [*TASKS, *entry_points("harness.tasks")]
+    known = task_names()
     if task is None:
         raise FieldError(("task",), f"'task' is missing{did_you_mean('', known)}")
     if not isinstance(task, Mapping) or not isinstance(task.get("kind"), str):
         raise FieldError(("task",), f"a task is written NAME or {{kind: NAME, option: value}}, not {task!r}")
     if task["kind"] not in known:
         raise FieldError(("task", "kind"), f"unknown task '{task['kind']}'{did_you_mean(task['kind'], known)}")
-    extra = [key for key in task if key != "kind"]
-    if task["kind"] == "classification" and extra:
-        raise FieldError(("task", extra[0]), f"unknown key '{extra[0]}': the task 'classification' has no options")
     return task
 
 
@@ -95,14 +95,19 @@ def _only(task: str, parts: Mapping[str, Any]) -> None:
             raise FieldError((name,), f"'{name}' goes with 'task: {task}' only: leave it out")
 
 
-def _classification(
-    dataset: Any, model: Any, compressors: Any, protocol: Any, evaluate: Sequence[Any] | None, folders: Sequence[str]
+def _of_a_network(
+    task: ResolvedTask,
+    dataset: Any,
+    model: Any,
+    compressors: Any,
+    protocol: Any,
+    evaluate: Sequence[Any] | None,
+    folders: Sequence[str],
 ) -> Trial:
-    _under("dataset", lambda: _known(dataset, "dataset", DATASETS))
-    data = _under("dataset", lambda: resolve_dataset(named(dataset), folders))
+    data = _under("dataset", lambda: _data(task, dataset, folders))
     network = _network(model, data, folders)
     config: dict[str, Any] = {
-        "task": {"kind": "classification"},
+        "task": dict(task.config),
         "data": {},
         "model": network.config,
         "compressors": _compressors(compressors, network, folders),
@@ -117,7 +122,7 @@ def _classification(
         "evaluate",
         lambda: resolve_evaluations(
             evaluate,
-            task="classification",
+            task=task,
             dataset=data,
             chooses=chooses,
             find=lambda other: _fitting(resolve_dataset(named(other), folders), network),
@@ -128,9 +133,20 @@ def _classification(
         data=(data, *others),
         protocol=recipe,
         evaluations=evaluations,
-        metrics={"accuracy": "maximize", "loss": "minimize"},
+        metrics={metric.name: metric.direction for metric in task.declaration.metrics},
         files=network.files,
     )
+
+
+def _data(task: ResolvedTask, dataset: Any, folders: Sequence[str]) -> DatasetDeclaration:
+    """Return what a trial is trained on: the dataset that it names, or what its task brings."""
+    own = task.declaration.own_data
+    if own is None:
+        _known(dataset, "dataset", DATASETS)
+        return resolve_dataset(named(dataset), folders)
+    if dataset is not None:
+        raise FieldError((), f"the task '{task.declaration.name}' brings its own data: leave 'dataset' out")
+    return own(task.options)
 
 
 def _network(model: Any, data: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:

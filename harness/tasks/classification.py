@@ -1,24 +1,25 @@
-"""Classification: images and labels on the device, cross-entropy, accuracy, and what is observed on the way.
+"""Classification: images and labels on the device, cross-entropy, accuracy, and what is observed on the way."""
 
-A task knows its data, model, loss and metrics; how it is trained is the loop's business.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.data.augment import training_images
 from harness.data.dataset import Arrays, load_dataset
 from harness.models.build import build_model
-from harness.spec.attempt import EvaluationSpec, Sample
+from harness.spec.attempt import EvaluationSpec
 from harness.spec.datasets import DatasetDeclaration
 from harness.spec.errors import HarnessError
+from harness.spec.evaluations import evaluation_of
+from harness.spec.tasks import Clean
+from harness.tasks.base import Evaluated, Seen, Streams
 from harness.tasks.precision import autocast
 
 EVALUATION_BATCH = {"cpu": 500, "cuda": 2_500}  # as many as help; a GPU needs a few batches for a whole test set
@@ -51,24 +52,6 @@ class DeviceImages:
         return DeviceImages(self.images[:count], self.labels[:count])
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """An evaluation's metrics, and whether each image was classified correctly: bool (N,)."""
-
-    accuracy: float
-    loss: float
-    correct: np.ndarray[Any, np.dtype[np.bool_]]
-
-
-@dataclass(frozen=True)
-class Glimpse:
-    """What is seen of a network while it learns (Fig. 6): over the first images, never over all."""
-
-    accuracy: float
-    hidden_mean: float
-    hidden_variance: float
-
-
 class Classification:
     """The task of one trial on one device. `datasets` begins with what is trained on."""
 
@@ -85,6 +68,7 @@ class Classification:
         trained_on = "train" if protocol["train_on"] == "all" else "rest"
         self.device = device
         self.train = self._on_device(splits[trained_on])
+        self.examples = len(self.train)
         self._images = training_images(self.train.images, protocol["augmentation"])
         self._own, self._data_root = datasets[0].name, data_root
         self._declared = {declared.name: declared for declared in datasets}
@@ -94,8 +78,9 @@ class Classification:
         self._mean = torch.tensor(normalization["mean"], device=device).view(1, -1, 1, 1)
         self._deviation = torch.tensor(normalization["deviation"], device=device).view(1, -1, 1, 1)
         self._precision = protocol["precision"]
-        self.observed_split = "test" if trained_on == "train" else "validation"
-        self.observed = self.split(self.observed_split)
+        looked_at = "test" if trained_on == "train" else "validation"
+        self.observed = evaluation_of(datasets[0].splits[looked_at], Clean().canonical())
+        self._looked_at = self.split(looked_at)
 
     def model(
         self, config: Mapping[str, Any], plugin_paths: Sequence[str], files: Mapping[str, str] | None = None
@@ -111,17 +96,26 @@ class Classification:
             return self._on_device(self._splits[name])
         return self._on_device(load_dataset(self._declared[dataset], self._data_root)[name])
 
-    def begin_epoch(self, stream: Callable[[str], torch.Generator]) -> None:
+    def begin_epoch(self, stream: Streams) -> None:
         """Draw the epoch's augmentation from the stream for its purpose."""
         self._images.begin_epoch(stream("augment"))
+
+    def begin_step(self, count: int, stream: Streams) -> None:
+        """Draw nothing."""
 
     def loss(self, model: nn.Module, index: Tensor) -> Tensor:
         """Return the mean cross-entropy of the training images at `index`, int64 (B,) on the device."""
         return F.cross_entropy(self._logits(model, self._images(index)), self.train.labels[index])
 
     @torch.no_grad()
-    def evaluate(self, model: nn.Module, data: DeviceImages) -> Evaluated:
-        """Evaluate a whole split in batches."""
+    def evaluate(self, model: nn.Module, on: EvaluationSpec) -> Evaluated:
+        """Evaluate a whole split in batches: accuracy, loss, and whether each image was classified correctly."""
+        observed = (on.dataset, on.split) == (self._own, self.observed.split)
+        return self.evaluate_images(model, self._looked_at if observed else self.split(on.split, on.dataset))
+
+    @torch.no_grad()
+    def evaluate_images(self, model: nn.Module, data: DeviceImages) -> Evaluated:
+        """Evaluate images that are on the device."""
         losses, correct = [], []
         for images, labels in self._batches(data):
             logits = self._logits(model, images)
@@ -130,12 +124,13 @@ class Classification:
         all_losses, all_correct = torch.cat(losses), torch.cat(correct)
         finite = bool(torch.isfinite(all_losses).all())
         loss = float(all_losses.double().mean()) if finite else float("nan")
-        return Evaluated(float(all_correct.double().mean()), loss, all_correct.cpu().numpy())
+        accuracy = float(all_correct.double().mean())
+        return Evaluated({"accuracy": accuracy, "loss": loss}, {"correct": all_correct.cpu().numpy()})
 
     @torch.no_grad()
-    def glimpse(self, model: nn.Module) -> Glimpse:
+    def glimpse(self, model: nn.Module) -> Sequence[Seen]:
         """Look at the first observed images: accuracy, mean and variance over all units of the last hidden layer."""
-        data = self.observed.first(OBSERVED_ACCURACY)
+        data = self._looked_at.first(OBSERVED_ACCURACY)
         correct, hidden, seen = [], [], 0
         for images, labels in self._batches(data):
             features = self._features(model, images)
@@ -144,17 +139,22 @@ class Classification:
             seen += len(labels)
         units = torch.cat(hidden).double()
         accuracy = torch.cat(correct).double().mean()
-        return Glimpse(float(accuracy), float(units.mean()), float(units.var(correction=0)))
+        split = self.observed.split
+        return (
+            (f"{split}[:{OBSERVED_ACCURACY}]", "accuracy", float(accuracy)),
+            (f"{split}[:{OBSERVED_HIDDEN}]", "hidden_mean", float(units.mean())),
+            (f"{split}[:{OBSERVED_HIDDEN}]", "hidden_variance", float(units.var(correction=0))),
+        )
 
     @torch.no_grad()
-    def maps(self, model: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
+    def keepsakes(self, model: nn.Module) -> Mapping[str, NDArray[Any]]:
         """Return the first observed image of each class and its maps before the fully connected layers (Fig. 5).
 
         images: uint8 (classes, C, H, W); maps: float16 (classes, C', H', W'); labels: int64 (classes,).
         """
-        labels = self.observed.labels.cpu()
+        labels = self._looked_at.labels.cpu()
         first = [int((labels == label).nonzero()[0]) for label in sorted(set(labels.tolist()))]
-        images = self.observed.images[first]
+        images = self._looked_at.images[first]
         maps = self._features(model, images).maps
         return {
             "images": images.cpu().numpy(),
@@ -188,9 +188,3 @@ class Classification:
     def _on_device(self, arrays: Arrays) -> DeviceImages:
         images = torch.from_numpy(np.ascontiguousarray(arrays.images))
         return DeviceImages(images.to(self.device), torch.from_numpy(arrays.labels).to(self.device))
-
-
-def correct_sample(evaluation: EvaluationSpec, evaluated: Evaluated) -> Sample:
-    """Return which images were classified correctly, packed a bit an image in canonical order."""
-    packed = np.packbits(evaluated.correct).tobytes()
-    return Sample(evaluation.key, "correct", len(evaluated.correct), "bits", packed)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.spec.attempt import Execution
-from harness.tasks.classification import Classification
+from harness.tasks.base import Task
 
 
 class Step(Protocol):
@@ -21,7 +21,7 @@ class Step(Protocol):
 
 
 def build_step(
-    task: Classification, model: nn.Module, optimizer: torch.optim.Optimizer, execution: Execution, batch_size: int
+    task: Task, model: nn.Module, optimizer: torch.optim.Optimizer, execution: Execution, batch_size: int
 ) -> Step:
     """Return the step of an execution: captured on a GPU unless it says otherwise, elsewhere call by call."""
     called: nn.Module = torch.compile(model) if execution.compile else model  # type: ignore[assignment]
@@ -36,7 +36,7 @@ def build_step(
 class PlainStep:
     """A step whose operations are called one by one."""
 
-    def __init__(self, task: Classification, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, task: Task, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.task, self.model, self.optimizer = task, model, optimizer
 
     def __call__(self, index: Tensor, rate: float) -> Tensor:

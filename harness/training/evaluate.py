@@ -9,7 +9,7 @@ from torch import nn
 from harness.spec.attempt import WEIGHTS_FILE, AttemptRequest, EvaluationSpec, ResultValue, Sample, flagged
 from harness.spec.errors import DamagedError
 from harness.spec.sealed import sha256_of
-from harness.tasks.classification import Classification, correct_sample
+from harness.tasks.base import Task, samples
 from harness.training.outcome import Outcome
 from harness.training.process import StopFlag
 from harness.training.setup import set_up
@@ -28,20 +28,19 @@ def run(request: AttemptRequest, device: torch.device, _stop: StopFlag) -> Outco
         raise DamagedError(f"{weights} is not what was written: {words}")
     setup = set_up(request, device)
     setup.model.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
-    results, samples = evaluations(setup.task, setup.model, request.evaluations)
-    return Outcome(state="done", results=results, samples=samples)
+    results, by_item = evaluations(setup.task, setup.model, request.evaluations)
+    return Outcome(state="done", results=results, samples=by_item)
 
 
 def evaluations(
-    task: Classification, model: nn.Module, specs: Sequence[EvaluationSpec]
+    task: Task, model: nn.Module, specs: Sequence[EvaluationSpec]
 ) -> tuple[tuple[ResultValue, ...], tuple[Sample, ...]]:
     """Return the final metrics of each evaluation and its one value an image."""
     results: list[ResultValue] = []
-    samples: list[Sample] = []
+    by_item: list[Sample] = []
     model.eval()
     for spec in specs:
-        evaluated = task.evaluate(model, task.split(spec.split, spec.dataset))
-        values = {"accuracy": evaluated.accuracy, "loss": evaluated.loss}
-        results += [ResultValue(spec.key, name, *flagged(value)) for name, value in values.items()]
-        samples.append(correct_sample(spec, evaluated))
-    return tuple(results), tuple(samples)
+        evaluated = task.evaluate(model, spec)
+        results += [ResultValue(spec.key, name, *flagged(value)) for name, value in evaluated.metrics.items()]
+        by_item += samples(spec, evaluated)
+    return tuple(results), tuple(by_item)

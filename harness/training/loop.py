@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from harness.tasks.classification import Classification
+from harness.tasks.base import Task
 from harness.training.checkpoint import Progress
 from harness.training.engine import Step
 from harness.training.learning_rate import LearningRate
@@ -53,7 +53,7 @@ class Training:
     def __init__(
         self,
         *,
-        task: Classification,
+        task: Task,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         step: Step,
@@ -76,7 +76,7 @@ class Training:
         checkpoint_every_s: float,
         folder: Path,
     ) -> Literal["done", "nan", "interrupted"]:
-        """Train to the end (done), to an epoch with a loss that is no number (nan), or to a stop (interrupted).
+        """Train to the end (done), to an epoch after which a metric is no number (nan), or to a stop (interrupted).
 
         A checkpoint is written at a stop and whenever `checkpoint_every_s` seconds have passed since the last.
         """
@@ -111,9 +111,9 @@ class Training:
                 teller.tell(progress)
             progress.epoch, progress.batch = progress.epoch + 1, 0
             evaluated = observer.epoch(self.model, progress.step)
-            teller.metric = evaluated.accuracy
+            teller.metric = next(iter(evaluated.metrics.values()), None)
             teller.tell(progress, at_once=True)
-            if not math.isfinite(evaluated.loss):
+            if any(map(math.isnan, evaluated.metrics.values())):
                 return "nan"
         return "done"
 
@@ -124,6 +124,7 @@ class Training:
 
     def step(self, index: Tensor, epoch: int, step: int) -> None:
         """Take optimiser step `step` (from 0), in epoch `epoch`, on the training images at `index`, int64 (B,)."""
+        self.task.begin_step(len(index), lambda purpose: stream(self.seed, purpose, epoch, step))
         self._loss_sum += self._take_step(index, self._rate.at(epoch=epoch, step=step))
         self.progress.loss_count += 1
 

@@ -11,7 +11,8 @@ from harness.layers.kernels import selected_kernels
 from harness.layers.kernels.linear import use_onednn
 from harness.spec.attempt import AttemptRequest, Execution
 from harness.spec.errors import HarnessError
-from harness.tasks.classification import Classification
+from harness.tasks.base import Task
+from harness.tasks.build import build_task
 from harness.tasks.precision import use_precision
 from harness.training.checkpoint import Progress
 from harness.training.engine import build_step
@@ -26,7 +27,7 @@ from harness.training.streams import seed_libraries
 class Setup:
     """A task with its network, initialised from the run's seed."""
 
-    task: Classification
+    task: Task
     model: nn.Module
 
 
@@ -37,12 +38,13 @@ def set_up(request: AttemptRequest, device: torch.device) -> Setup:
     own = request.datasets[0]
     if request.config["data"]["train"] != own.splits["train"].fingerprint:
         raise HarnessError(f"'{own.name}' is not the training data of trial {request.trial_key}")
-    task = Classification(
+    task = build_task(
         request.config,
         request.datasets,
         Path(request.data_root),
         device,
         channels_last=channels_last(request.execution, protocol["precision"]),
+        plugin_paths=request.plugin_paths,
     )
     seed_libraries(request.seed)
     model = task.model(request.config, request.plugin_paths, request.files)
@@ -57,7 +59,7 @@ def training(setup: Setup, request: AttemptRequest, progress: Progress) -> Train
     """Return the network of `setup` ready to be trained by the request's protocol from `progress` on."""
     protocol = request.config["protocol"]
     optimizer = build_optimizer(protocol["optimizer"], setup.model.parameters())
-    batches = Batches.of(protocol, len(setup.task.train))
+    batches = Batches.of(protocol, setup.task.examples)
     return Training(
         task=setup.task,
         model=setup.model,

@@ -62,15 +62,16 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
 
 
 def _finished(outcome: Outcome, setup: Setup, request: AttemptRequest, folder: Path) -> Outcome:
-    """Evaluate the trained network, keep its weights and maps."""
+    """Evaluate the trained network, keep its weights and what a report shows of it."""
     model = setup.model.eval()
     results, samples = evaluations(setup.task, model, request.evaluations)
     with atomic_open(folder / WEIGHTS_FILE) as file:
         torch.save(model.state_dict(), file)
     artifacts: list[Artifact] = [artifact("weights", folder / WEIGHTS_FILE, folder)]
-    with atomic_open(folder / MAPS_FILE) as file:
-        np.savez_compressed(file, **setup.task.maps(model))  # type: ignore[arg-type]
-    artifacts.append(artifact("maps", folder / MAPS_FILE, folder))
+    if kept := setup.task.keepsakes(model):
+        with atomic_open(folder / MAPS_FILE) as file:
+            np.savez_compressed(file, **kept)  # type: ignore[arg-type]
+        artifacts.append(artifact("maps", folder / MAPS_FILE, folder))
     return replace(outcome, results=results, samples=samples, artifacts=tuple(artifacts))
 
 

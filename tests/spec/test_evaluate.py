@@ -8,9 +8,9 @@ from pydantic import Field
 
 from harness.spec.checks import FieldError
 from harness.spec.datasets import DATASETS
-from harness.spec.evaluations import CONDITIONS, Condition
 from harness.spec.keys import evaluation_key
 from harness.spec.resolve import resolve_trial
+from harness.spec.tasks import CLASSIFICATION, TASKS, Clean, Condition
 
 CLEAN = {"kind": "clean"}
 CHOOSES = "{kind: digits-quick, train_on: without_validation}"
@@ -176,7 +176,9 @@ class Noisy(Condition):
 @pytest.fixture
 def noisy(monkeypatch):
     """Give the task conditions with options, for this test only, and return what evaluates under them."""
-    monkeypatch.setitem(CONDITIONS, "classification", Noisy)
+    kinds = {kind.kind: kind for kind in (Clean, Noisy)}
+    task = replace(CLASSIFICATION, conditions=kinds, usual=lambda _: Noisy(sigma=35))
+    monkeypatch.setitem(TASKS, "classification", task)
 
     def _resolve(*evaluate):
         return resolve_trial(
@@ -189,6 +191,15 @@ def noisy(monkeypatch):
         ).evaluations
 
     return _resolve
+
+
+def test_what_is_left_out_is_as_in_the_usual_condition_and_another_kind_is_named(noisy):
+    found = noisy({}, {"sigma": 15}, {"condition": "clean"})
+    assert [e.condition for e in found] == [{"kind": "noisy", "sigma": 35}, {"kind": "noisy", "sigma": 15}, CLEAN]
+    with pytest.raises(FieldError, match=r"unknown condition 'clear' of task 'classification'; did you mean 'clean'"):
+        noisy({"condition": "clear"})
+    with pytest.raises(FieldError, match="unknown key 'sigma'"):
+        noisy({"condition": "clean", "sigma": 15})
 
 
 def test_a_list_in_a_condition_stands_for_an_evaluation_with_each(noisy):
@@ -210,7 +221,6 @@ def test_a_list_in_a_condition_stands_for_an_evaluation_with_each(noisy):
         ([{"sigma": 0}], (0, "sigma"), "'sigma' must be greater than 0, not 0"),
         ([{"sigma": [15, "x"]}], (0, "sigma", 1), "'sigma' must be a number, not 'x'"),
         ([{"sigma": []}], (0, "sigma"), "'sigma' must not be empty"),
-        ([{"sigma": 15}, {}], (1, "sigma"), "'sigma' is missing"),
         ([{"sigma": 15, "noiseseed": 1}], (0, "noiseseed"), "unknown key 'noiseseed'; did you mean 'noise_seed'?"),
         ([{"sigma": [15, 15.0]}], (0,), "this evaluation stands twice: digits, test, sigma 15.0"),
         (

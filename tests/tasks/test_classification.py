@@ -14,7 +14,8 @@ from harness.spec.datasets import DIGITS
 from harness.spec.errors import HarnessError
 from harness.spec.resolve import resolve_trial
 from harness.tasks import classification
-from harness.tasks.classification import Classification, DeviceImages, correct_sample
+from harness.tasks.base import Evaluated, samples
+from harness.tasks.classification import Classification, DeviceImages
 
 CPU = torch.device("cpu")
 
@@ -95,9 +96,9 @@ def test_an_evaluation_does_not_depend_on_its_batches(task, model, digits, monke
     evaluated = task.evaluate(model, task.observed)
     logits = model(torch.tensor(digits["test"].images.astype(np.float32) / 255)).detach()
     labels = torch.from_numpy(digits["test"].labels)
-    assert evaluated.correct.tolist() == (logits.argmax(1) == labels).tolist()
-    assert evaluated.accuracy == evaluated.correct.mean()
-    assert evaluated.loss == pytest.approx(float(F.cross_entropy(logits.double(), labels)), rel=1e-5)
+    assert evaluated.by_item["correct"].tolist() == (logits.argmax(1) == labels).tolist()
+    assert evaluated.metrics["accuracy"] == evaluated.by_item["correct"].mean()
+    assert evaluated.metrics["loss"] == pytest.approx(float(F.cross_entropy(logits.double(), labels)), rel=1e-5)
 
 
 def test_an_evaluation_keeps_no_gradients_and_changes_nothing(task, model):
@@ -114,26 +115,38 @@ def test_one_image_whose_loss_is_no_number_makes_the_loss_nan(task):
             logits[0, 5] = torch.nan
             return logits
 
-    data = DeviceImages(task.observed.images[:4], torch.tensor([0, 0, 1, 0]))
-    evaluated = task.evaluate(Broken(), data)
-    assert np.isnan(evaluated.loss)
-    assert evaluated.correct.tolist() == [False, True, False, True]
+    data = DeviceImages(task.split("test").images[:4], torch.tensor([0, 0, 1, 0]))
+    evaluated = task.evaluate_images(Broken(), data)
+    assert np.isnan(evaluated.metrics["loss"])
+    assert evaluated.by_item["correct"].tolist() == [False, True, False, True]
 
 
 def test_the_first_images_are_the_first(task):
-    first = task.observed.first(10)
-    assert len(first) == 10
-    assert first.images.equal(task.observed.images[:10])
-    assert len(task.observed.first(10_000)) == 355
+    test = task.split("test")
+    assert len(test.first(10)) == 10
+    assert test.first(10).images.equal(test.images[:10])
+    assert len(test.first(10_000)) == 355
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 355])
 def test_a_sample_holds_a_bit_an_image(count):
     correct = np.random.default_rng(count).random(count) < 0.5
     spec = EvaluationSpec("key", "digits", "test", "f", count, count, {})
-    sample = correct_sample(spec, classification.Evaluated(0.0, 0.0, correct))
+    (sample,) = samples(spec, Evaluated({}, {"correct": correct}))
     assert (sample.evaluation, sample.count, len(sample.packed)) == ("key", count, -(-count // 8))
     assert np.unpackbits(np.frombuffer(sample.packed, np.uint8), count=count).astype(bool).tolist() == correct.tolist()
+
+
+def test_a_sample_of_numbers_holds_float32():
+    spec = EvaluationSpec("key", "digits", "test", "f", 3, 3, {})
+    (sample,) = samples(spec, Evaluated({}, {"psnr_db": np.array([1.5, np.inf, 27.25], dtype=np.float64)}))
+    assert (sample.name, sample.count, sample.encoding) == ("psnr_db", 3, "float32")
+    assert np.frombuffer(sample.packed, "<f4").tolist() == [1.5, np.inf, 27.25]
+
+
+def test_what_is_observed_is_the_test_split_unless_validation_is_kept_out():
+    assert (task_of()[0].observed.dataset, task_of()[0].observed.split) == ("digits", "test")
+    assert task_of(train_on="without_validation")[0].observed.split == "validation"
 
 
 def test_building_a_network_leaves_torchs_generator_alone(task):

@@ -30,7 +30,6 @@ def seen(ask, stop_at):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.training.loop.OBSERVE_EVERY", 4)
         patch.setattr("harness.tasks.classification.OBSERVED_HIDDEN", FIRST)
-        patch.setattr("harness.training.observe.OBSERVED_HIDDEN", FIRST)
 
         def note(self, model, index):
             value = loss(self, model, index)
