@@ -153,7 +153,7 @@ def make_request(
         label=label,
         plugin_paths=study.plugin_folders,
         files=trial.files,
-        options={**({"metrics": trial.metrics} if trial.is_function else {}), **(more or {})},
+        options={**({"metrics": dict(trial.directions)} if trial.is_function else {}), **(more or {})},
         **fields,
     )
 

@@ -69,6 +69,7 @@ def rows_of(study: Study) -> list[StudyTrialRow]:
             seeds=item.seeds,
             protocol_name=item.trial.protocol_name,
             datasets=item.trial.datasets,
+            metrics=item.trial.metrics,
         )
         for item in study.trials
     ]

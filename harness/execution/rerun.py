@@ -224,7 +224,7 @@ def _trial(found: Snapshot, run: AttemptRecord, evaluations: Sequence[Evaluation
     trained_on = _dataset(config["data"]["train"])
     others = {_dataset(e.fingerprint).name: _dataset(e.fingerprint) for e in evaluations}
     data = (trained_on, *(other for name, other in others.items() if name != trained_on.name))
-    return Trial(config=config, data=data, protocol=None, evaluations=tuple(evaluations), metrics={})
+    return Trial(config=config, data=data, protocol=None, evaluations=tuple(evaluations), metrics=())
 
 
 def _dataset(fingerprint: str) -> DatasetDeclaration:

@@ -28,11 +28,11 @@ from harness.spec.checks import FieldError, validate
 from harness.spec.errors import HarnessError, SpecError, did_you_mean
 from harness.spec.foreign import declared_model
 from harness.spec.grid import Override
+from harness.spec.metrics import Direction
 from harness.spec.resolve import named, resolve_trial
 from harness.spec.source import Source, YamlPath, read_source
 from harness.spec.study import MOST_POINTS
 from harness.spec.study_file import ExecutionOptions
-from harness.spec.trial import Direction
 
 _PLACED: tuple[Direction, ...] = ("maximize", "minimize")  # accuracy, and what a network costs
 
@@ -89,7 +89,7 @@ def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
         file = validate(form, data)
         if isinstance(file, ArgumentFile):
             space = argument_space(file, folders)
-            metrics = space.sample.metrics
+            metrics = space.sample.directions
             objectives = objectives_of(file, metrics)
             directions = tuple(metrics[name] for name in objectives)
         else:

@@ -75,6 +75,6 @@ class ArgumentFile(SearchFile):
 
     target: str | None = None
     arguments: dict[str, Any] | None = None
-    metrics: Annotated[dict[str, str], Field(min_length=1)] | None = None
+    metrics: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     space: Annotated[dict[str, Any], Field(min_length=1)]
     objectives: Annotated[list[str], Field(min_length=1, max_length=2), AfterValidator(_distinct)] | None = None

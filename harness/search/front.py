@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from harness.search.space import Placement
-from harness.spec.trial import Direction
+from harness.spec.metrics import Direction
 
 _PLACED: tuple[Direction, ...] = ("maximize", "minimize")
 

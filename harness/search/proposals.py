@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.search.form import SamplerName
 from harness.search.space import Choice, Range
-from harness.spec.trial import Direction
+from harness.spec.metrics import Direction
 
 _STATES = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
 _DIRECTIONS = {"maximize": StudyDirection.MAXIMIZE, "minimize": StudyDirection.MINIMIZE}

@@ -2,7 +2,7 @@
 
     task: function
     target: train.py:run            # a file beside the study, or my_package.train:run
-    metrics: {accuracy: maximize}
+    metrics: {accuracy: maximize, psnr: {direction: maximize, unit: dB}}
     trials:
       - name: "width {arguments.width}"
         arguments: {epochs: 3}
@@ -14,18 +14,20 @@ code. What it returns is one evaluation, the same of all functions: the harness 
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from harness.spec.attempt import EvaluationSpec
 from harness.spec.checks import FieldError
 from harness.spec.errors import HarnessError, did_you_mean
 from harness.spec.keys import canonical_json, evaluation_key
+from harness.spec.metrics import Direction, Metric
 from harness.spec.plugins import code_of, load_plugin, plugin_options
 from harness.spec.signature import written_signature
-from harness.spec.trial import Direction, Trial
+from harness.spec.trial import Trial
 
 Precision = Literal["fp32", "tf32", "bf16"]
+_LONGEST_UNIT = 20
 _RETURNED = {"kind": "returned"}
 RETURNED = EvaluationSpec(
     key=evaluation_key("function", _RETURNED),
@@ -134,22 +136,35 @@ def _arguments(reference: str, signature: inspect.Signature, arguments: Any) -> 
     return kept
 
 
-def _metrics(metrics: Any) -> dict[str, Direction]:
-    """Return the metrics that a function returns, each with its better direction."""
+def _metrics(metrics: Any) -> tuple[Metric, ...]:
+    """Return the metrics that a function returns, each with its better direction and its unit."""
     if metrics is None:
         raise FieldError(("metrics",), "'metrics' is missing: what the function returns, as {accuracy: maximize}")
     if not isinstance(metrics, Mapping) or not metrics:
         raise FieldError(("metrics",), f"'metrics' is written {{NAME: maximize or minimize}}, not {metrics!r}")
-    for name, direction in metrics.items():
+    for name in metrics:
         if not isinstance(name, str) or not name.isprintable() or not name or name != name.strip():
             raise FieldError(("metrics",), f"a metric has a name in one line without spaces around it, not {name!r}")
-        if direction not in get_args(Direction):
-            near = did_you_mean(str(direction), get_args(Direction))
-            raise FieldError(("metrics", name), f"'{name}' is to maximize or to minimize, not {direction!r}{near}")
-    return dict(metrics)
+    return tuple(_metric(name, written) for name, written in metrics.items())
 
 
-def returned_metrics(returned: Any, metrics: Mapping[str, Direction]) -> tuple[dict[str, float], list[str]]:
+def _metric(name: str, written: Any) -> Metric:
+    """Return a metric written `maximize`, `minimize` or `{direction: minimize, unit: dB}`."""
+    parts = written if isinstance(written, Mapping) else {"direction": written}
+    for key in parts:
+        if key not in {"direction", "unit"}:
+            known = did_you_mean(str(key), ["direction", "unit"])
+            raise FieldError(("metrics", name), f"unknown key '{key}' of metric '{name}'{known}")
+    direction, unit = parts.get("direction"), parts.get("unit", "")
+    if direction not in get_args(Direction):
+        near = did_you_mean(str(direction), get_args(Direction))
+        raise FieldError(("metrics", name), f"'{name}' is to maximize or to minimize, not {direction!r}{near}")
+    if not isinstance(unit, str) or not unit.isprintable() or len(unit) > _LONGEST_UNIT:
+        raise FieldError(("metrics", name), f"the unit of '{name}' must be a short word such as dB, not {unit!r}")
+    return Metric(name, unit, "higher" if direction == "maximize" else "lower")
+
+
+def returned_metrics(returned: Any, metrics: Collection[str]) -> tuple[dict[str, float], list[str]]:
     """Return what a function returned as numbers, and what is to be said of those that are none.
 
     None is NaN. What is neither a number nor a declared metric is left out: a run is not lost for it. Raises

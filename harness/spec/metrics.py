@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 Better = Literal["higher", "lower"]
+Direction = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Metric:
     """The name of its one value per item, if it has one: "correct", "psnr_db"."""
 
     @property
-    def direction(self) -> Literal["maximize", "minimize"]:
+    def direction(self) -> Direction:
         """Which way it is optimised, as searches and studies of functions write it."""
         return "maximize" if self.better == "higher" else "minimize"
 

@@ -133,7 +133,7 @@ def _of_a_network(
         data=(data, *others),
         protocol=recipe,
         evaluations=evaluations,
-        metrics={metric.name: metric.direction for metric in task.declaration.metrics},
+        metrics=task.declaration.metrics,
         files=network.files,
     )
 

@@ -27,7 +27,7 @@ class Defaults(BaseModel):
     evaluate: Annotated[list[Any], Field(min_length=1)] | None = None
     target: str | None = None  # these three in place of dataset, model and protocol, for a person's own function
     arguments: dict[str, Any] | None = None
-    metrics: Annotated[dict[str, str], Field(min_length=1)] | None = None
+    metrics: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     inputs: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
 
 

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from harness.spec.attempt import EvaluationSpec
 from harness.spec.datasets import DatasetDeclaration, DatasetSplit
 from harness.spec.keys import trial_key
+from harness.spec.metrics import Direction, Metric
 
 if TYPE_CHECKING:
     from harness.spec.protocol import ResolvedProtocol  # whose forms take a tenth of a second, which no function needs
-
-Direction = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,18 @@ class Trial:
     data: tuple[DatasetDeclaration, ...]  # what is trained on first, then what else is evaluated on; none of a function
     protocol: "ResolvedProtocol | None"  # None for a function, which has its own
     evaluations: tuple[EvaluationSpec, ...]  # what its runs are tested on, each once; not part of the key
-    metrics: Mapping[str, Direction]  # what its evaluations find, the foremost first; not part of the key
+    metrics: tuple[Metric, ...]  # what its evaluations find, the foremost first; not part of the key
     files: Mapping[str, str] = field(default_factory=dict)  # where files lie that `config` names by their digest
 
     @cached_property
     def key(self) -> str:
         """The hash of the configuration."""
         return trial_key(self.config)
+
+    @property
+    def directions(self) -> Mapping[str, Direction]:
+        """Which way each of its metrics is optimised, the foremost first."""
+        return {metric.name: metric.direction for metric in self.metrics}
 
     @property
     def is_function(self) -> bool:

@@ -67,6 +67,7 @@ _EVERYWHERE: Mapping[str, str] = {
     "protocol_name": "The protocol that the study names",
     "added": "When the trial last stood in the study",
     "config_json": "The resolved configuration, canonical JSON",
+    "metrics_json": "Its final metrics, the foremost first: unit, better direction, name of the values by item",
     "fingerprint": "Hash of the split's contents",
     "images": "How many images",
     "bytes": "Bytes of the pixels, or of the file",

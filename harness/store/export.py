@@ -151,7 +151,7 @@ def _line(
         "format": FORMAT,
         **{name: getattr(attempt, name) for name in _AS_THEY_ARE},
         **({} if attempt.ordered is None else {"ordered": attempt.ordered}),
-        "trial": asdict(trial),
+        "trial": _trial(trial),
         "studies": [_place(p) for p in places.get(attempt.trial_key, ())],
         "datasets": [asdict(found.datasets[f]) for f in sorted(fingerprints & found.datasets.keys())],
         "evaluations": [{"key": e.key, "fingerprint": e.fingerprint, "condition": e.condition} for e in evaluations],
@@ -167,7 +167,7 @@ def _line(
     accepted = [
         {
             **{name: getattr(word, name) for name in ("old_key", "author", "reason", "accepted")},
-            "trial": asdict(found.trials[word.key]),
+            "trial": _trial(found.trials[word.key]),
             "studies": [_place(p) for p in places.get(word.key, ())],
         }
         for word in _words(found, attempt.trial_key)
@@ -179,6 +179,12 @@ _AS_THEY_ARE = (
     "uid", "kind", "state", "seed", "weights_from", "resumed_from", "supersedes", "device", "threads",
     "exclusive", "code_digest", "started", "ended", "error_kind",
 )  # fmt: skip
+
+
+def _trial(trial: TrialRecord) -> dict[str, Any]:
+    """Return a trial as the line has it; without its metrics, if it was stored by a version that did not keep them."""
+    line = {name: value for name, value in asdict(trial).items() if name != "metrics"}
+    return {**line, "metrics": [metric.to_dict() for metric in trial.metrics]} if trial.metrics else line
 
 
 def _place(place: StudyTrialRecord) -> dict[str, Any]:

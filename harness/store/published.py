@@ -24,6 +24,7 @@ from pydantic import (
 from harness.spec.attempt import ENDED_WELL, Flag, Kind, State
 from harness.spec.errors import shortened
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
+from harness.spec.metrics import Better
 from harness.store.rows import text_sha
 from harness.store.trusted import config_fault, is_absolute, is_study_name, is_time, stays_in_its_folder
 
@@ -49,6 +50,15 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class MetricPart(_Part):
+    """What one of a trial's final metrics is."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    unit: Annotated[str, Field(max_length=20)] = ""
+    better: Better
+    by_item: str | None = None
+
+
 class TrialPart(_Part):
     """What was trained. The key is that of the configuration."""
 
@@ -56,6 +66,7 @@ class TrialPart(_Part):
     key_scheme: int
     config: Json
     costs: dict[str, float]
+    metrics: list[MetricPart] = []  # the foremost first; left out of lines of earlier versions
 
     @model_validator(mode="after")
     def _key_is_right(self) -> Self:

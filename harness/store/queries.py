@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.spec.attempt import ENDED_WELL, Artifact, Point, Sample, State, unflagged
 from harness.spec.errors import HarnessError
+from harness.spec.metrics import Metric
 from harness.store.connection import Store
 from harness.store.records import (
     AcceptanceRecord,
@@ -191,11 +192,15 @@ def _trials(conn: sqlite3.Connection) -> dict[str, TrialRecord]:
     costs: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for trial, name, value in conn.execute("SELECT trial_id, name, value FROM cost ORDER BY trial_id, name"):
         costs[trial][name] = value
-    rows = conn.execute("SELECT id, key, key_scheme, config_json FROM trial ORDER BY id")
+    rows = conn.execute("SELECT id, key, key_scheme, config_json, metrics_json FROM trial ORDER BY id")
     return {
-        key: TrialRecord(key, scheme, _config(config, key), costs.get(number, {}))
-        for number, key, scheme, config in rows
+        key: TrialRecord(key, scheme, _config(config, key), costs.get(number, {}), _metrics(metrics))
+        for number, key, scheme, config, metrics in rows
     }
+
+
+def _metrics(text: str | None) -> tuple[Metric, ...]:
+    return () if text is None else tuple(map(Metric.from_dict, json.loads(text)))
 
 
 def _study_trials(conn: sqlite3.Connection) -> tuple[StudyTrialRecord, ...]:

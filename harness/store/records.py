@@ -12,6 +12,7 @@ from typing import Any
 from harness.spec.attempt import ENDED_WELL, Sample
 from harness.spec.datasets import DatasetSplit
 from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class TrialRecord:
     key_scheme: int
     config: Mapping[str, Any]
     costs: Mapping[str, float] = field(default_factory=dict)  # parameters, variables, macs, paper_flops …
+    metrics: tuple[Metric, ...] = ()  # of its evaluations, the foremost first; none of trials of earlier versions
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class StudyTrialRow:
     seeds: tuple[int, ...]
     protocol_name: str
     datasets: tuple[DatasetSplit, ...] = ()  # what it trains on and is evaluated on
+    metrics: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True)

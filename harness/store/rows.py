@@ -7,7 +7,7 @@ plain Python numbers: NaN, infinities and numpy's scalars are turned here into w
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.spec.attempt import AttemptResult, EvaluationSpec, Flag, flagged
 from harness.spec.datasets import DatasetSplit
 from harness.spec.errors import HarnessError, shortened
 from harness.spec.keys import canonical_json
+from harness.spec.metrics import Metric
 from harness.store.acceptance import but_for_code
 from harness.store.records import AcceptanceRecord, StudyTrialRow
 
@@ -64,12 +65,15 @@ def put_study_trial(conn: sqlite3.Connection, study: int, trial: int, row: Study
     )
 
 
-def put_trial(conn: sqlite3.Connection, key: str, key_scheme: int, config: Mapping[str, Any]) -> int:
-    """Insert a trial unless it is known. Return its id."""
+def put_trial(
+    conn: sqlite3.Connection, key: str, key_scheme: int, config: Mapping[str, Any], metrics: Sequence[Metric] = ()
+) -> int:
+    """Insert a trial unless it is known, and what its metrics are unless these are known. Return its id."""
+    declared = canonical_json([metric.to_dict() for metric in metrics]) if metrics else None
     conn.execute(
-        """INSERT INTO trial (key, key_scheme, task, model, config_json) VALUES (?, ?, ?, ?, ?)
-        ON CONFLICT (key) DO NOTHING""",
-        (key, key_scheme, _kind(config.get("task")), _kind(config.get("model")), canonical_json(config)),
+        """INSERT INTO trial (key, key_scheme, task, model, config_json, metrics_json) VALUES (?, ?, ?, ?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET metrics_json = coalesce(metrics_json, excluded.metrics_json)""",
+        (key, key_scheme, _kind(config.get("task")), _kind(config.get("model")), canonical_json(config), declared),
     )
     return _id(conn, "SELECT id FROM trial WHERE key = ?", key)
 

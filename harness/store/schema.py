@@ -296,6 +296,14 @@ def m005_accepted_edits(db: Database) -> None:
     db.executescript(_ACCEPTANCE)
 
 
+@MIGRATIONS()
+def m006_metrics_with_units(db: Database) -> None:
+    """Keep what a trial's metrics are (units, directions, values by item); NULL of trials of earlier versions."""
+    db.execute(
+        "ALTER TABLE trial ADD COLUMN metrics_json TEXT CHECK (metrics_json IS NULL OR json_valid(metrics_json))"
+    )
+
+
 def known_migrations() -> frozenset[str]:
     """Return the names of the migrations that this version of the harness has."""
     empty = Database(memory=True, execute_plugins=False)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from harness.spec.attempt import Artifact, AttemptResult, EvaluationSpec, Measure, ResultValue, Sample
 from harness.spec.datasets import DatasetSplit
 from harness.spec.keys import canonical_json
+from harness.spec.metrics import Metric
 from harness.store.published import CurvePoint, PublishedLine, StudyPart, TrialPart, parse_line
 from harness.store.records import AcceptanceRecord, StudyTrialRow
 from harness.store.rows import (
@@ -63,7 +64,8 @@ def take_line(conn: sqlite3.Connection, text: str | bytes) -> Taken:
 
 def _take_trial(conn: sqlite3.Connection, trial: TrialPart, studies: Iterable[StudyPart]) -> int:
     """Write a trial with what it costs and its places in studies. Return its id."""
-    number = put_trial(conn, trial.key, trial.key_scheme, trial.config)
+    metrics = [Metric(**metric.model_dump()) for metric in trial.metrics]
+    number = put_trial(conn, trial.key, trial.key_scheme, trial.config, metrics)
     for study in studies:
         _take_study(conn, study, number, trial)
     _take_costs(conn, number, trial.costs)

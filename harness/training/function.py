@@ -18,8 +18,8 @@ from harness.spec.attempt import CURVE_FILE, STOP_FILE, AttemptRequest, Measure,
 from harness.spec.code import attempt_digest
 from harness.spec.errors import HarnessError
 from harness.spec.function import RETURNED, load_target, returned_metrics
+from harness.spec.metrics import Direction
 from harness.spec.plugins import find_plugin
-from harness.spec.trial import Direction
 from harness.training.context import Context
 from harness.training.environment import device_name, library_versions
 from harness.training.libraries import libraries_ready, seed_loaded

@@ -6,6 +6,7 @@ import pytest
 
 from harness.spec.errors import HarnessError
 from harness.spec.function import load_target
+from harness.spec.metrics import Metric
 from harness.spec.study import load_study
 
 STUDY = """\
@@ -44,7 +45,8 @@ def test_a_grid_of_arguments(load):
     assert first.config["arguments"] == {"width": 4}  # epochs is at the signature's default
     assert first.config["task"].keys() == {"kind", "target", "code"}
     assert (first.is_function, first.protocol_name, first.precision, first.data) == (True, "train.py:run", "fp32", ())
-    assert dict(first.metrics) == {"accuracy": "maximize"}
+    assert first.metrics == (Metric("accuracy"),)
+    assert dict(first.directions) == {"accuracy": "maximize"}
 
 
 def keys(study):
@@ -157,3 +159,24 @@ def test_an_argument_without_a_default_must_be_given(load):
     text = STUDY.replace("width {arguments.width}", "A").replace("    grid: {arguments.width: [4, 8]}\n", "")
     with pytest.raises(HarnessError, match=r"own.yml:8: the argument 'width' is missing \(of train.py:run\)"):
         load(text)
+
+
+def test_a_metric_has_the_unit_and_direction_that_the_study_says(load):
+    text = STUDY.replace("{accuracy: maximize}", "{psnr: {direction: maximize, unit: dB}, loss: minimize}")
+    first, _ = load(text).trials
+    assert first.trial.metrics == (Metric("psnr", "dB"), Metric("loss", better="lower"))
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("{psnr: {direction: up}}", "'psnr' is to maximize or to minimize, not 'up'"),
+        ("{psnr: {unit: dB}}", "'psnr' is to maximize or to minimize, not None"),
+        ("{psnr: {direction: maximize, units: dB}}", "unknown key 'units' of metric 'psnr'; did you mean 'unit'?"),
+        ("{psnr: {direction: maximize, unit: 3}}", "the unit of 'psnr' must be a short word such as dB, not 3"),
+    ],
+)
+def test_a_metric_is_refused(load, written, message):
+    with pytest.raises(HarnessError) as caught:
+        load(STUDY.replace("{accuracy: maximize}", written))
+    assert message in str(caught.value)

@@ -140,7 +140,8 @@ conn.execute("PRAGMA cache_size = 1")  # so that pages that are not committed re
 conn.execute("BEGIN IMMEDIATE")
 conn.execute("UPDATE study SET name = 'half done'")
 conn.execute("DELETE FROM study_trial")
-conn.executemany("INSERT INTO trial VALUES (NULL, ?, 1, NULL, NULL, '{}')", [("k" * 2000 + str(n),) for n in range(99)])
+rows = [("k" * 2000 + str(n),) for n in range(99)]
+conn.executemany("INSERT INTO trial VALUES (NULL, ?, 1, NULL, NULL, '{}', NULL)", rows)
 os._exit(9)
 """
 

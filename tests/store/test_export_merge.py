@@ -10,6 +10,7 @@ import pytest
 
 from harness.spec.errors import HarnessError
 from harness.spec.keys import canonical_json, trial_key
+from harness.spec.metrics import Metric
 from harness.store import merge
 from harness.store.browse import browsable
 from harness.store.connection import open_memory, open_store
@@ -46,6 +47,17 @@ def full(lab):
     lab.attempt("x1", kind="check")
     lab.start("r1", seed=7)
     return lab
+
+
+def test_what_a_metric_is_travels_and_is_never_forgotten(lab, tmp_path):
+    metrics = (Metric("psnr_db", "dB", "higher", by_item="psnr"), Metric("loss", better="lower"))
+    lab.study(replace(lab.row(2), metrics=metrics))
+    lab.attempt("a1")
+    lab.study(lab.row(2), created="2026-02-01T00:00:00.000+00:00")  # by a version that does not know them
+    file = export(lab.store, tmp_path / "one.jsonl")
+    with open_store(tmp_path / "other" / "harness.db") as other:
+        merge_jsonl(other, file)
+        assert [trial.metrics for trial in snapshot(other).trials.values()] == [metrics]
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def ask_function(tmp_path):
             plugin_paths=(str(tmp_path),),
             resume_from=resume,
             resume_folder=str(tmp_path / resume) if resume else None,
-            options={"metrics": dict(trial.metrics)},
+            options={"metrics": dict(trial.directions)},
         )
         (folder / REQUEST_FILE).write_text(request.to_json())
         if stop:
