@@ -13,7 +13,9 @@ def summary_line(label: str, state: str, result: AttemptResult | None, error: st
     """Return one line on how an attempt ended."""
     if error is not None:
         return f"{label}: {state} ({shortened(error, 1000)})"
-    values = {} if result is None else {v.name: unflagged(v.value, v.flag) for v in result.results}
+    values: dict[str, float] = {}
+    for found in () if result is None else result.results:
+        values.setdefault(found.name, unflagged(found.value, found.flag))  # of several evaluations the first
     measures = {} if result is None else {m.name: m.value for m in result.measures}
     parts = [f"{name} {value:.4f}" for name, value in values.items()]
     times = ("train_s_per_epoch", "test_s", "run_s")
@@ -30,7 +32,7 @@ def progress_words(state: dict[str, Any]) -> str:
     if state.get("loss") is not None:
         words.append(f"loss {state['loss']:.4f}")
     if state.get("metric") is not None:
-        words.append(f"accuracy {state['metric']:.4f}")
+        words.append(f"{state.get('metric_name', 'metric')} {state['metric']:.4f}")
     if state.get("images_per_s"):
         words.append(f"{state['images_per_s']:,.0f} images/s")
     return ", ".join(words)

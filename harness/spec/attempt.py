@@ -273,6 +273,8 @@ def _is_progress(said: Any) -> bool:
         metrics = said["metrics"]
         return isinstance(metrics, dict) and all(map(_is_number, metrics.values()))
     counts, numbers = ("epoch", "epochs", "steps"), ("loss", "metric", "images_per_s")
+    if not isinstance(said.get("metric_name", ""), str):
+        return False
     return all(_is_count(said.get(name)) for name in counts) and all(_is_number(said.get(name)) for name in numbers)
 
 

@@ -111,7 +111,7 @@ class Training:
                 teller.tell(progress)
             progress.epoch, progress.batch = progress.epoch + 1, 0
             evaluated = observer.epoch(self.model, progress.step)
-            teller.metric = next(iter(evaluated.metrics.values()), None)
+            teller.metric = next(iter(evaluated.metrics.items()), None)
             teller.tell(progress, at_once=True)
             if any(map(math.isnan, evaluated.metrics.values())):
                 return "nan"

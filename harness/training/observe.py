@@ -21,15 +21,15 @@ class Observer:
         self._task = task
         self._curve = curve
 
-    def observe(self, model: nn.Module, step: int, train_loss: float) -> float | None:
-        """Add the points of every 100th step; return what is seen of the foremost metric, None if nothing is."""
+    def observe(self, model: nn.Module, step: int, train_loss: float) -> tuple[str, float] | None:
+        """Add the points of every 100th step; return the foremost metric as it is seen, if anything is."""
         model.eval()
         seen = self._task.glimpse(model)
         model.train()
         self._curve.add("train", "loss", step, train_loss)
         for split, name, value in seen:
             self._curve.add(split, name, step, value)
-        return seen[0][2] if seen else None
+        return seen[0][1:] if seen else None
 
     def epoch(self, model: nn.Module, step: int) -> Evaluated:
         """Add all metrics on the whole observed split after an epoch."""

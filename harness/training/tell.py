@@ -25,7 +25,7 @@ class Teller:
         self._told = 0.0
         self._start: tuple[float, int] | None = None
         self.loss: float | None = None
-        self.metric: float | None = None
+        self.metric: tuple[str, float] | None = None  # the foremost one, by its name
 
     def tell(self, progress: "Progress", *, at_once: bool = False) -> None:
         """Write the progress, at most every half second unless `at_once`."""
@@ -40,8 +40,8 @@ class Teller:
             "epochs": self._epochs,
             "step": progress.step,
             "steps": self._steps,
-            "loss": self.loss if self.loss is None or math.isfinite(self.loss) else None,
-            "metric": self.metric,
+            "loss": _finite(self.loss),
+            **({} if self.metric is None else {"metric_name": self.metric[0], "metric": _finite(self.metric[1])}),
             "images_per_s": images / seconds if seconds > 0 else None,
         }
         _write(self._path, state)
@@ -60,9 +60,14 @@ class FunctionTeller:
         now = time.monotonic()
         if now - self._told < _TELL_EVERY_S:
             return
-        known = {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
+        known = {name: _finite(float(value)) for name, value in metrics.items()}
         _write(self._path, {"step": step, "metrics": known})
         self._told = now
+
+
+def _finite(value: float | None) -> float | None:
+    """Return a number that JSON can hold, or None."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _write(path: Path, state: Mapping[str, Any]) -> None:

@@ -1,0 +1,164 @@
+"""A task that is no classification, from another package and in one file: all that the harness does, it does for it.
+
+`signals_package/signals.py` is registered by an entry point; nothing in `harness/` knows of it.
+"""
+
+import json
+import math
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from harness.spec.plugins import entry_points
+
+HERE = Path(__file__).parent
+STUDY = """\
+study: signals
+task: {kind: signals, sigma: 0.4}
+model: signals:Net
+protocol: {kind: digits-quick, epochs: 3, batch_size: 20}
+seeds: [0, 1]
+evaluate: [{}, {condition: noisy, sigma: [0.1, 0.8]}, {condition: offset}]
+execution: {threads: 1, checkpoint_every_s: 0}
+trials:
+  - name: Baseline
+  - name: pooled
+    at: conv2
+    compressor: {kind: spatial, stride: 2}
+"""
+
+
+def install(folder):
+    """Install the package in a folder, as pip does."""
+    folder.mkdir(parents=True)
+    shutil.copy(HERE / "signals_package" / "signals.py", folder)
+    info = folder / "signals-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: signals\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[harness.tasks]\nsignals = signals:TASK\n")
+    (info / "RECORD").write_text("signals.py,,\n")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The package, installed for this process and for those that it starts."""
+    folder = tmp_path_factory.mktemp("site") / "site-packages"
+    install(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        entry_points.cache_clear()
+        yield folder
+    entry_points.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def another(new_lab, site):
+    """Return a function that makes a folder with the study, in which commands find the package."""
+
+    def make():
+        lab = new_lab(PYTHONPATH=str(site))
+        (lab.folder / "study.yml").write_text(STUDY)
+        return lab
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def ran(another):
+    lab = another()
+    ended = lab.here("run", "grid", "study.yml")
+    assert ended.code == 0, ended.err
+    return lab
+
+
+def test_it_trains_and_is_evaluated_under_its_conditions(ran):
+    assert ran.states() == ["done"] * 4
+    found = ran.query("""SELECT e.condition_json, x.name, count(*), min(x.value) FROM result x
+        JOIN evaluation e ON e.id = x.evaluation_id GROUP BY 1, 2 ORDER BY 1, 2""")
+    conditions = ['{"kind":"noisy","sigma":0.1}', '{"kind":"noisy","sigma":0.4}', '{"kind":"noisy","sigma":0.8}']
+    expected = [(c, name) for c in [*conditions, '{"kind":"offset"}'] for name in ("improved", "psnr_db")]
+    assert [row[:3] for row in found] == [(*pair, 4) for pair in expected]
+    psnr = {condition: least for condition, name, _, least in found if name == "psnr_db"}
+    assert psnr[conditions[1]] > 8 > -20 * math.log10(0.4) - 1  # better than the noise that it was trained on
+
+
+def test_its_values_by_item_and_what_its_metrics_are_are_stored(ran):
+    assert set(ran.query("SELECT name, count, encoding, length(packed) FROM sample")) == {
+        ("psnr", 48, "float32", 192), ("better", 48, "bits", 6),
+    }  # fmt: skip
+    ((metrics,),) = set(ran.query("SELECT metrics_json FROM trial"))
+    assert json.loads(metrics) == [
+        {"name": "psnr_db", "unit": "dB", "better": "higher", "by_item": "psnr"},
+        {"name": "improved", "unit": "fraction", "better": "higher", "by_item": "better"},
+    ]
+
+
+def test_its_curve_has_its_metrics_by_epoch(ran):
+    points = ran.query("SELECT split, name, count(*) FROM metric WHERE attempt_id = 1 GROUP BY 1, 2 ORDER BY 1, 2")
+    assert points == [("test", "improved", 3), ("test", "psnr_db", 3)]
+
+
+def test_it_is_said_how_far_it_is_in_its_own_words(ran, another):
+    lab = another()
+    ended = lab.here("run", "grid", "study.yml", "--limit", 1)
+    assert "epoch 3/3, psnr_db " in ended.err
+    assert "accuracy" not in ended.err
+    assert lab.found() == {key: found for key, found in ran.found().items() if key in lab.found()}, "the same bits"
+
+
+def test_killed_in_the_middle_it_resumes_to_the_same_bits(ran, another, wait_until):
+    lab = another()
+    process = lab.start("run", "grid", "study.yml", "--limit", 1)
+    wait_until(lambda: list(lab.artifacts.glob("*/checkpoint.pt")))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    ended = lab.here("run", "grid", "study.yml", "--limit", 1)
+    assert ended.code == 0, ended.err
+    assert "goes on" in ended.err
+    ((run, found),) = lab.found().items()
+    assert found == ran.found()[run]
+
+
+def test_another_evaluation_is_made_from_the_stored_weights(ran):
+    (ran.folder / "more.yml").write_text(STUDY.replace("0.8]", "0.8, 1.5]"))
+    ended = ran.here("run", "grid", "more.yml", "--limit", 1)
+    assert ended.code == 0, ended.err
+    assert ran.query("SELECT kind, state FROM attempt ORDER BY id DESC LIMIT 1") == [("evaluate", "done")]
+
+
+def test_edited_it_is_another_trial(ran, site, another):
+    module = site / "signals.py"
+    text = module.read_text()
+    module.write_text(text.replace("(1, 2, 5)", "(1, 2, 6)"))
+    lab = another()
+    try:
+        assert lab.here("run", "grid", "study.yml", "--limit", 1).code == 0
+    finally:
+        module.write_text(text)
+    assert lab.found()
+    assert not lab.found().keys() & ran.found().keys()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("sigma: 0.4", "sigma: 0", "study.yml:2: 'sigma' must be greater than 0, not 0"),
+        ("sigma: 0.4", "sgima: 0.4", "study.yml:2: unknown key 'sgima'; did you mean 'sigma'?"),
+        ("model:", "dataset: digits\nmodel:", "the task 'signals' brings its own data: leave 'dataset' out"),
+        (
+            "condition: offset",
+            "condition: ofset",
+            "unknown condition 'ofset' of task 'signals'; did you mean",
+        ),
+        ("condition: offset", "condition: offset, sigma: 1", "unknown key 'sigma'"),
+        ("stride: 2", "stride: 3", "stride 3 does not divide the 8 channels at 'conv2'"),
+    ],
+)
+def test_what_is_wrong_in_a_study_of_it_is_one_line(ran, old, new, message):
+    (ran.folder / "wrong.yml").write_text(STUDY.replace(old, new))
+    ended = ran.here("run", "grid", "wrong.yml", "--dry-run")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert message in ended.err.replace("wrong.yml", "study.yml")
