@@ -22,9 +22,9 @@ from harness.spec.attempt import (
     REQUEST_FILE,
     WEIGHTS_FILE,
     EvaluationSpec,
-    has_checkpoint,
     read_curve,
 )
+from harness.spec.checkpoints import has_checkpoint
 from harness.spec.code import attempt_digest
 from harness.spec.errors import DamagedError, HarnessError, did_you_mean
 from harness.spec.resolve import Trial

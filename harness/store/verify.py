@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.spec.attempt import LOCK_FILE, has_checkpoint
-from harness.spec.checkpoints import UncheckedError, check_checkpoint
+from harness.spec.attempt import LOCK_FILE
+from harness.spec.checkpoints import UncheckedError, check_checkpoint, has_checkpoint
 from harness.spec.errors import DamagedError, HarnessError, shortened
 from harness.spec.filelock import is_held
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
@@ -303,8 +303,15 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
 
 
 def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
-    """Read what attempts left to resume from; what an earlier version wrote has nothing to be compared with."""
-    for (uid,) in conn.execute("SELECT uid FROM attempt ORDER BY uid"):
+    """Read what attempts left to resume from; what an earlier version wrote has nothing to be compared with.
+
+    Nobody resumes from an attempt at a run that a later attempt has made.
+    """
+    for (uid,) in conn.execute(
+        """SELECT uid FROM attempt a WHERE NOT EXISTS (
+            SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id > a.id AND b.kind = 'train'
+            AND b.state IN ('done', 'nan')) ORDER BY uid"""
+    ):
         folder = path.resolve().parent / "artifacts" / uid
         try:
             if has_checkpoint(folder) and not is_held(folder / LOCK_FILE):

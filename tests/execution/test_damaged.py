@@ -192,6 +192,29 @@ def test_what_is_damaged_is_found_by_verify_said_and_begun_afresh(broken, undist
     assert results(lab) == {"acc,none": undisturbed[0], "made": 6}
 
 
+def test_a_checkpoint_that_is_gone_is_found_by_verify_said_and_begun_afresh(broken, undisturbed, caplog):
+    lab = broken("is killed")
+    lab.grid()
+    (lab.folder / "broken").unlink()
+    (state,) = lab.artifacts.glob("*/checkpoint/state")
+    state.unlink()
+    (fault,) = verify([lab.db]).faults
+    assert "left to resume from is damaged: 'state', which it had written, is missing" in fault
+    assert lab.grid().code == 0
+    assert "is damaged ('state', which it had written, is missing): it starts afresh" in caplog.text
+    assert results(lab) == {"acc,none": undisturbed[0], "made": 6}
+    assert verify([lab.db]).faults == [], "nobody will resume from it any more"
+
+
+def test_checkpoints_that_the_next_attempt_has_taken_over_are_not_missed(broken, undisturbed, caplog):
+    lab = broken("fails")
+    lab.grid()
+    lab.grid("--retry", "failed")  # goes on behind where it fails
+    assert lab.states() == ["failed", "done"]
+    assert (verify([lab.db]).faults, "missing" in caplog.text) == ([], False)
+    assert results(lab) == {"acc,none": undisturbed[0], "made": 2}
+
+
 def test_what_was_saved_before_a_crash_or_among_the_checkpoints_belongs_to_the_run(broken):
     lab = broken("is killed")
     assert lab.grid().code == 1
