@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.spec.attempt import LOCK_FILE
+from harness.spec.attempt import LOCK_FILE, read_result
 from harness.spec.checkpoints import UncheckedError, check_checkpoint, has_checkpoint
-from harness.spec.errors import DamagedError, HarnessError, shortened
+from harness.spec.errors import DamagedError, HarnessError, in_a_line, shortened
 from harness.spec.filelock import is_held
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.spec.sealed import sha256_of
@@ -90,6 +90,7 @@ def _verify_store(store: Store, path: Path, found: Verified) -> None:
     _verify_artifacts(store, path, found)
     if path.suffix != ".jsonl":
         _verify_checkpoints(conn, path, found)
+        _verify_results(conn, path, found)
 
 
 _UNREADABLE = (sqlite3.DatabaseError, ValueError, TypeError, AttributeError, RecursionError)
@@ -302,16 +303,16 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
                 found.faults.append(f"{place}: is not what attempt {uid} left: its SHA-256 differs")
 
 
+_NOT_MADE_SINCE = """NOT EXISTS (SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id > a.id
+    AND b.kind = 'train' AND b.state IN ('done', 'nan'))"""
+
+
 def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
     """Read what attempts left to resume from; what an earlier version wrote has nothing to be compared with.
 
     Nobody resumes from an attempt at a run that a later attempt has made.
     """
-    for (uid,) in conn.execute(
-        """SELECT uid FROM attempt a WHERE NOT EXISTS (
-            SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id > a.id AND b.kind = 'train'
-            AND b.state IN ('done', 'nan')) ORDER BY uid"""
-    ):
+    for (uid,) in conn.execute(f"SELECT uid FROM attempt a WHERE {_NOT_MADE_SINCE} ORDER BY uid"):  # noqa: S608
         folder = path.resolve().parent / "artifacts" / uid
         try:
             if has_checkpoint(folder) and not is_held(folder / LOCK_FILE):
@@ -322,6 +323,24 @@ def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -
             found.faults.append(f"{folder}: what attempt {uid} left cannot be read ({error.strerror or error})")
         except DamagedError as error:
             found.faults.append(f"{folder}: what attempt {uid} left to resume from is damaged: {error}")
+
+
+def _verify_results(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
+    """Read the results that the next driver takes in: of attempts that ended after their driver."""
+    query = f"SELECT uid FROM attempt a WHERE state IN ('running', 'lost') AND {_NOT_MADE_SINCE} ORDER BY uid"  # noqa: S608
+    for (uid,) in conn.execute(query):
+        folder = path.resolve().parent / "artifacts" / uid
+        if is_held(folder / LOCK_FILE):
+            continue
+        try:
+            result = read_result(folder)
+            if result is not None and result.uid != uid:
+                raise DamagedError(f"it is that of attempt {result.uid}")
+        except OSError as error:
+            found.faults.append(f"{folder}: the result of attempt {uid} cannot be read ({error.strerror or error})")
+        except (DamagedError, RecursionError, MemoryError) as error:
+            words = f"the result of attempt {uid} is damaged, and not taken in: {in_a_line(error)}"
+            found.faults.append(f"{folder}: {words}; `harness run grid FILE` makes its run again")
 
 
 def _misnamed(folder: Path) -> Iterator[str]:

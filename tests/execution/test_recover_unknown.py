@@ -83,7 +83,7 @@ def test_an_older_result_does_not_count_before_a_newer_one(small):
         ("request.json", lambda x: x["config"]["arguments"].update(x=9), "its key is not that of its configuration"),
         ("result.json", lambda x: x.update(uid="other"), "its result is that of another attempt"),
         ("result.json", lambda x: x["results"][0].update(evaluation="nobody's"), "an evaluation that nobody asked for"),
-        ("result.json", lambda x: x.pop("state"), "TypeError: "),
+        ("result.json", lambda x: x.pop("state"), "its result is damaged: it is not a result (TypeError: "),
     ],
 )
 def test_a_result_that_is_not_right_is_named_and_the_others_are_taken_in(small, file, change, words):
@@ -95,6 +95,29 @@ def test_a_result_that_is_not_right_is_named_and_the_others_are_taken_in(small, 
     ended = small.here("results", "recover")
     assert (ended.code, words in ended.err, "1 results taken in" in ended.out) == (1, True, True), ended
     assert small.query("SELECT count(*) FROM attempt") == [(1,)]
+
+
+@pytest.mark.parametrize("file", ["result.json", "curve.jsonl"])
+def test_a_damaged_result_is_named_by_all_and_nobody_is_sent_in_a_circle(small, file, caplog):
+    small.db.unlink()
+    path = min(small.artifacts.glob(f"*/{file}"))
+    path.write_text(path.read_text().replace("0.", "9.", 1))
+    why = "its checksum is not that of its contents" if file == "result.json" else "its checksum differs"
+    for arguments in (["--dry-run"], []):
+        ended = small.here("results", "recover", *arguments)
+        assert (ended.code, "1 results " in ended.out) == (1, True)
+        assert "cannot be taken in: its result is damaged: " in ended.err
+        assert f"{why} (in {path.parent})" in ended.err
+        assert "`harness run grid FILE` makes again what cannot be taken in" in ended.err
+    found = small.here("results", "verify")
+    assert (found.code, "results recover" in found.err) == (1, False)
+    assert f"BAD  {path.parent}: its result is damaged: " in found.out
+    assert "`harness run grid FILE` makes its run again" in found.out
+    assert small.grid().code == 0
+    assert f"(in {path.parent}): the run is made again" in caplog.text
+    assert "`harness results recover" not in caplog.text
+    assert "DamagedError" not in caplog.text + ended.err + found.out
+    assert small.here("results", "verify").code == 0, "its run is done"
 
 
 def test_a_folder_that_is_no_attempts_is_passed_over(small):
