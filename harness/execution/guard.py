@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from harness.execution.processes import adopt_orphans, descendants, memory_kills
 from harness.spec.attempt import CRASHED, OUTPUT_FILE, State
-from harness.spec.errors import environment_failure, in_a_line
+from harness.spec.errors import environment_failure, in_a_line, kind_of
 
 if TYPE_CHECKING:
     Link = connection.Connection[bytes, bytes]
@@ -218,9 +218,10 @@ def _work(folder: Path, threads: int, environment: Mapping[str, str], says: int,
 
         run_attempt(folder)
     except BaseException as error:  # noqa: BLE001 - the last border of an attempt: its request, its result, its files
-        traceback.print_exc()
+        with suppress(BaseException):  # a person's own class
+            traceback.print_exc()
         state: State = "interrupted" if environment_failure(error) else "failed"
-        told = Told(state, in_a_line(error), type(error).__name__)
+        told = Told(state, in_a_line(error), kind_of(error))
     with suppress(OSError):  # of a pipe that the attempt has closed
         os.write(says, told.to_json())
 
