@@ -93,14 +93,48 @@ def test_without_it_the_others_go_on(session, desk):
     assert session(slots=2)[1] == {0: "failed", 1: "done", 2: "done"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interruption_ends_what_runs_at_a_checkpoint(session, desk, number):
+@pytest.fixture
+def hang_up():
+    """Return a function that says what a hang-up does to this process."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda handler: signal.signal(signal.SIGHUP, handler)
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["Ctrl-C", "SIGTERM", "SIGHUP"])
+def test_an_interruption_ends_what_runs_at_a_checkpoint(session, desk, hang_up, number):
+    hang_up(signal.SIG_DFL)
     desk.executor.fate = lambda _: os.kill(os.getpid(), number) or 0.5
     before = signal.getsignal(number)  # a shell's background jobs ignore Ctrl-C
     summary, states, _ = session(slots=2)
     assert states == {0: "interrupted", 1: "interrupted"}
     assert summary.interrupted
     assert signal.getsignal(number) is before
+
+
+def test_a_hang_up_is_not_heard_if_it_was_ignored_before_as_by_nohup(session, desk, hang_up):
+    hang_up(signal.SIG_IGN)
+    desk.executor.fate = lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0.5
+    summary, states, _ = session(slots=2)
+    assert (summary.interrupted, states) == (False, {0: "done", 1: "done", 2: "done"})
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM])
+def test_a_hang_up_is_never_the_second_interruption_that_ends_at_once(session, desk, hang_up, monkeypatch, first):
+    """A shell sends it to its jobs, and the system once more when the shell ends."""
+    killed = []
+    monkeypatch.setattr(desk.executor, "kill", lambda: killed.append(1))
+    hang_up(signal.SIG_DFL)
+
+    def fate(_):
+        os.kill(os.getpid(), first)
+        os.kill(os.getpid(), signal.SIGHUP)
+        return 0.5
+
+    desk.executor.fate = fate
+    summary, states, _ = session()
+    assert (summary.interrupted, states, killed) == (True, {0: "interrupted"}, [])
 
 
 def test_a_second_ctrl_c_ends_at_once(session, desk, monkeypatch):
