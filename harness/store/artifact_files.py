@@ -32,6 +32,11 @@ def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> byte
     return None
 
 
+def is_here(sources: Iterable[Path], uid: str, artifact: Artifact) -> bool:
+    """Return whether an attempt's artifact lies beside one of the sources, unread."""
+    return any(path.is_file() for source in sources for path in places(_beside(source), uid, artifact))
+
+
 def for_people(sources: Iterable[Path], uid: str) -> dict[str, str | None]:
     """Return where an attempt's trace and all that it printed lie; None where they are not here, or never were."""
     folders = [_beside(source) / uid for source in sources]

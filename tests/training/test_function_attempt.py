@@ -104,7 +104,11 @@ def test_a_checkpoint_stays_in_its_folder(ask, name):
         ("{'accuracy': 'high'}", "the function returned a str for 'accuracy': a number is wanted"),
         ("{'accuracy': '0.9'}", "the function returned a str for 'accuracy': a number is wanted"),
         ("{'accuracy': [1, 2]}", "the function returned a list for 'accuracy': a number is wanted"),
-        ("{'accuracy': 10**400}", "the function returned a int for 'accuracy': a number is wanted"),
+        (
+            "{'accuracy': 10**400}",
+            "the function returned an int for 'accuracy' that is too large: a metric is a number of up to 1.8e+308",
+        ),
+        ("{'accuracy': object()}", "the function returned an object for 'accuracy': a number is wanted"),
     ],
 )
 def test_returns_that_are_no_metrics(ask, returned, message):
@@ -208,6 +212,12 @@ def test_what_is_no_number_is_refused_when_it_is_reported(ask, value):
     assert result.error.startswith("report was given a ")
     assert result.error.endswith(" for 'loss': a number is wanted")
     assert result.curve == ()
+
+
+def test_a_number_that_is_too_large_is_called_so_when_it_is_reported(ask):
+    result = ask(REPORTS.format("context.report(0, loss=-10**400)"))
+    said = "report was given an int for 'loss' that is too large: a metric is a number of up to 1.8e+308"
+    assert (result.state, result.error, result.curve) == ("failed", said, ())
 
 
 def test_nothing_is_no_number_and_loses_no_run(ask):
