@@ -42,10 +42,10 @@ def take_in(
 ) -> Taken:
     """Store the result in an attempt's folder, or how the attempt ended `without` one: its state and what is said.
 
-    `kind` is that of an error without a result, by default its state, and `interrupted` what an interruption is called.
-    Of an attempt that ended well, what only helped it on is removed (`tidy`). A result that cannot be stored ends the
-    attempt as failed; a damaged one, or one that cannot be read now, leaves it lost. What lies in the store's way (a
-    full disk, a lock) is raised.
+    `kind` is that of an error without a result, by default its state, and `interrupted` what an interruption is called
+    that no failure brought about. Of an attempt that ended well, what only helped it on is removed (`tidy`). A result
+    that cannot be stored ends the attempt as failed; a damaged one, or one that cannot be read now, leaves it lost.
+    What lies in the store's way (a full disk, a lock) is raised.
     """
     try:
         result = read_result(folder)
@@ -63,7 +63,7 @@ def take_in(
         if result is not None:
             if result.uid != uid:
                 raise ValueError(f"it is that of attempt {result.uid}")
-            if result.state == "interrupted":
+            if result.state == "interrupted" and result.error is None:
                 result = replace(result, state=interrupted)
             finish_attempt(store, result)
     except REFUSED as error:

@@ -198,6 +198,15 @@ def test_an_interruption_may_have_another_name(left):
     assert lab.states() == ["pruned"]
 
 
+def test_an_interruption_by_a_failure_of_the_environment_has_no_other_name(left):
+    lab, uid = left
+    full = {"error_kind": "OSError", "error": "OSError: [Errno 28] No space left on device"}
+    changed(state="interrupted", **full)(lab.artifacts / uid / "result.json")
+    with open_store(lab.db) as store:
+        take_in(store, uid, lab.artifacts / uid, without=("lost", "it died"), interrupted="pruned")
+    assert lab.states() == ["interrupted"]
+
+
 def test_without_a_result_it_ends_as_is_said(left):
     lab, uid = left
     (lab.artifacts / uid / "result.json").unlink()

@@ -88,6 +88,17 @@ def test_fail_fast_begins_nothing_more_and_ends_what_runs(session, desk):
     assert (summary.failed, summary.interrupted) == (True, False)
 
 
+def test_a_failure_of_the_environment_begins_nothing_more_and_what_runs_goes_on(session, desk):
+    desk.executor.fate = lambda request: 0.5 if request.seed else "full"
+    summary, states, _ = session(slots=2)
+    assert states == {0: "interrupted", 1: "done"}
+    assert (summary.failed, summary.interrupted, summary.hindered) == (True, False, 1)
+    assert summary.hindrance == (
+        "1 run was interrupted by a failure of disk or permissions (OSError: [Errno 28] No space left on device), "
+        "and nothing else was begun; when that is mended, the same command resumes it"
+    )
+
+
 def test_without_it_the_others_go_on(session, desk):
     desk.executor.fate = lambda request: 0.5 if request.seed else "failed"
     assert session(slots=2)[1] == {0: "failed", 1: "done", 2: "done"}
