@@ -13,6 +13,7 @@ from harness.execution.clock import now
 from harness.execution.tidy import tidy
 from harness.spec.attempt import ENDED_WELL, FOR_PEOPLE, AttemptResult, State, read_result
 from harness.spec.errors import DamagedError, in_a_line
+from harness.spec.files import is_there
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
 from harness.store.writer import end_attempt, finish_attempt
@@ -87,5 +88,5 @@ def _refused(store: Store, uid: str, error: BaseException) -> Taken:
 
 def with_trace(error: str | None, folder: Path) -> str | None:
     """Return what went wrong, and where its trace lies, or else what it printed."""
-    there = (f"; {name}: {folder / file}" for name, file in FOR_PEOPLE.items() if (folder / file).exists())
+    there = (f"; {name}: {folder / file}" for name, file in FOR_PEOPLE.items() if is_there(folder / file))
     return None if error is None else error + next(there, "")

@@ -12,6 +12,7 @@ from harness.execution.plan import Plan
 from harness.spec.attempt import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, AttemptResult, read_result
 from harness.spec.errors import DamagedError, in_a_line
 from harness.spec.filelock import is_held
+from harness.spec.files import is_there
 from harness.spec.keys import trial_key
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
@@ -140,4 +141,4 @@ def recover_unknown(store: Store, unknown: Unknown) -> str | None:
 
 
 def _has_result(folder: Path) -> bool:
-    return (folder / RESULT_FILE).exists()
+    return is_there(folder / RESULT_FILE)

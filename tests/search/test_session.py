@@ -2,12 +2,15 @@
 
 import os
 import signal
+import sqlite3
 
 import pytest
 
 from harness.execution.driver import Job, Listed, make_request, run_feed
+from harness.execution.recover import recover
 from harness.search.outcome import study_of
 from harness.store.connection import open_store
+from harness.store.errors import DatabaseError
 from harness.store.queries import snapshot
 
 
@@ -97,6 +100,40 @@ def test_a_failure_of_the_environment_begins_nothing_more_and_what_runs_goes_on(
         "1 run was interrupted by a failure of disk or permissions (OSError: [Errno 28] No space left on device), "
         "and nothing else was begun; when that is mended, the same command resumes it"
     )
+
+
+def test_a_store_that_takes_nothing_more_lets_what_runs_end_and_loses_nothing(session, desk, monkeypatch):
+    """A full disk, say: the result waits in its folder, the others keep their checkpoints."""
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    looks = []
+    desk.executor.fate = lambda request: looks.append(request.seed) or ("failed" if request.seed == 0 else 0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.execution.driver.take_in", full)
+        with pytest.raises(DatabaseError, match="disk is full"):
+            session(slots=2, epochs=9)
+    assert (looks, desk.executor.running, desk.states()) == ([0, 1, 1], {}, ["running", "running"])
+    with open_store(desk.db) as store:
+        recover(store, desk.db.parent / "artifacts")
+    assert desk.states() == ["failed", "interrupted"], "the other was asked to stop"
+
+
+def test_a_second_ctrl_c_ends_at_once_what_is_waited_for_without_the_store(session, desk, monkeypatch):
+    killed = []
+
+    def full(*_, **__):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    desk.executor.fate = lambda request: "failed" if request.seed == 0 else 0.5
+    monkeypatch.setattr(desk.executor, "kill", lambda: killed.append(len(desk.executor.running)))
+    monkeypatch.setattr("harness.execution.driver.take_in", full)
+    with pytest.raises(DatabaseError, match="disk is full"):
+        session(slots=2, epochs=9)
+    assert killed == [1]
 
 
 def test_without_it_the_others_go_on(session, desk):
