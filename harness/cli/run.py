@@ -183,7 +183,7 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
     options = Options(db=db, data_root=data_root(), device=choose_device(device), threads=threads, limit=limit)
     with display() as shown:
         timed = run_timing(studies, options, shown, again=again, repeats=Repeats(epochs, at_most))
-    if not timed.summary.ended:
+    if not (timed.summary.ended or timed.summary.hindered):
         click.echo("nothing to do: every trial was timed here; --again times them again")
         return
     click.echo(f"{timed.trials} timed")
@@ -325,14 +325,13 @@ def _conclude(summary: "Summary", fmt: str) -> None:
     elif planned.held_by_reason():
         reasons = ",".join(planned.held_by_reason())
         click.echo(f"held runs are left alone; --retry {reasons} runs them", err=True)
-    if summary.hindered and not summary.interrupted:
-        what = "1 run was" if summary.hindered == 1 else f"{summary.hindered} runs were"
-        click.echo(f"{what} interrupted by a failure of disk or permissions; the same command resumes them", err=True)
     _exit(summary)
 
 
 def _exit(summary: "Summary") -> None:
     if summary.interrupted:
         sys.exit(INTERRUPTED)
+    if summary.hindrance is not None:
+        click.echo(summary.hindrance, err=True)
     if summary.failed:
         sys.exit(1)

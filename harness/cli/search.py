@@ -197,13 +197,15 @@ def _print(result: "SearchResult", fmt: str) -> None:
         print_json(_json(result))
     else:
         _print_text(result)
-    interrupted = result.summary.interrupted
-    if interrupted:
-        click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)
     if held := result.summary.plan.held_by_reason():
         click.echo(f"held runs are left alone; --retry {','.join(held)} runs them", err=True)
     if result.stale:
         click.echo(f"{result.stale} of the values were found with code that has changed since", err=True)
+    interrupted = result.summary.interrupted
+    if interrupted:
+        click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)
+    elif result.summary.hindrance is not None:
+        click.echo(result.summary.hindrance, err=True)
     if interrupted or result.summary.failed:
         sys.exit(INTERRUPTED if interrupted else 1)
 
@@ -260,7 +262,7 @@ def _json(result: "SearchResult") -> dict[str, Any]:
         "outcomes": dict(result.counts),
         "stale": result.stale,
         "ended": result.summary.ended,
-        "stopped": "interrupted" if result.summary.interrupted else result.stopped,
+        "stopped": "interrupted" if result.ended_early else result.stopped,
         "front": [
             {
                 **one(candidate, search),

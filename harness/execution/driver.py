@@ -204,6 +204,7 @@ class _Session:
         """Hand out all jobs.
 
         After Ctrl-C, a failure with --fail-fast, or an edit of the code that runs, end those that run at a checkpoint.
+        After a failure of the environment those that run go on, and no other begins.
         Raises OSError if an attempt cannot be started (a full disk, no more processes), when those that run have ended.
         """
         self.display.total(self.feed.expected)
@@ -254,7 +255,9 @@ class _Session:
 
     def _fill(self, interrupted: Sequence[int]) -> None:
         """Begin attempts while there is room for them."""
-        while not (self.stopping or self.obstacle or interrupted) and len(self.running) < self.executor.slots:
+        while len(self.running) < self.executor.slots:
+            if self.stopping or self.obstacle or self.summary.hindered or interrupted:
+                return
             job = self.feed.take()
             if job is None:
                 return
@@ -266,7 +269,7 @@ class _Session:
                     return
                 said = "%s cannot begin (%s): nothing else begins, and what runs ends at a checkpoint"
                 _log.warning(said, job.request.label, error)
-                self.summary.hindered += 1
+                self.summary.hinder(in_a_line(error))
                 self._stop()
 
     def _start(self, job: Job) -> None:
@@ -318,8 +321,9 @@ class _Session:
         if result is not None:
             say_what_was_otherwise(request, result)
         self.summary.count(state)
-        hindered = state in {"interrupted", "pruned"} and taken.error is not None
-        self.summary.hindered += hindered
+        hindered = state == "interrupted" and taken.error is not None
+        if hindered:
+            self.summary.hinder(str(taken.error))
         self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
         if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so

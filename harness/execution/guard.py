@@ -28,16 +28,16 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Self, TextIO
 
+from harness.execution.interruptions import INTERRUPTIONS, listened_to
 from harness.execution.processes import adopt_orphans, descendants, memory_kills
 from harness.spec.attempt import CRASHED, OUTPUT_FILE, State
-from harness.spec.errors import environment_failure, in_a_line
+from harness.spec.errors import environment_failure, in_a_line, kind_of
 
 if TYPE_CHECKING:
     Link = connection.Connection[bytes, bytes]
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of torch: a tenth of a step's time on the CPU where gradients are large
-INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 _GENTLY_S = 1.0  # what a process has between SIGTERM and SIGKILL
 _FINISH_S = 5.0  # what a worker has to end by itself once its attempt is over
@@ -218,9 +218,10 @@ def _work(folder: Path, threads: int, environment: Mapping[str, str], says: int,
 
         run_attempt(folder)
     except BaseException as error:  # noqa: BLE001 - the last border of an attempt: its request, its result, its files
-        traceback.print_exc()
+        with suppress(BaseException):  # a person's own class
+            traceback.print_exc()
         state: State = "interrupted" if environment_failure(error) else "failed"
-        told = Told(state, in_a_line(error), type(error).__name__)
+        told = Told(state, in_a_line(error), kind_of(error))
     with suppress(OSError):  # of a pipe that the attempt has closed
         os.write(says, told.to_json())
 
@@ -259,16 +260,16 @@ def _wait_for_the_driver(_number: int, _frame: FrameType | None) -> None:
 
 
 def _leave_interruptions_to_the_driver() -> None:
-    """Neither die of Ctrl-C or SIGTERM nor ignore them: what is ignored, other programs would inherit."""
-    for number in INTERRUPTIONS:
+    """Neither die of interruptions nor ignore them: what is ignored, other programs would inherit."""
+    for number in listened_to():
         signal.signal(number, _wait_for_the_driver)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
 
 
 class _Forks:
-    """Lets processes that are forked off a worker die of SIGINT and SIGTERM, as their parent expects.
+    """Lets processes that are forked off a worker die of interruptions, as their parent expects.
 
-    Neither is delivered while a child still has its parent's handlers: it would be lost.
+    None is delivered while a child still has its parent's handlers: it would be lost.
     """
 
     def __init__(self) -> None:
@@ -284,6 +285,7 @@ class _Forks:
     def _as_usual(self) -> None:
         if signal.getsignal(signal.SIGINT) is _wait_for_the_driver:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        if signal.getsignal(signal.SIGTERM) is _wait_for_the_driver:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in INTERRUPTIONS:
+            if signal.getsignal(number) is _wait_for_the_driver:
+                signal.signal(number, signal.SIG_DFL)
         self._let_pass()

@@ -13,6 +13,7 @@ from harness.execution.clock import now
 from harness.execution.tidy import tidy
 from harness.spec.attempt import ENDED_WELL, FOR_PEOPLE, AttemptResult, State, read_result
 from harness.spec.errors import DamagedError, in_a_line
+from harness.spec.files import is_there
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
 from harness.store.writer import end_attempt, finish_attempt
@@ -42,10 +43,10 @@ def take_in(
 ) -> Taken:
     """Store the result in an attempt's folder, or how the attempt ended `without` one: its state and what is said.
 
-    `kind` is that of an error without a result, by default its state, and `interrupted` what an interruption is called.
-    Of an attempt that ended well, what only helped it on is removed (`tidy`). A result that cannot be stored ends the
-    attempt as failed; a damaged one, or one that cannot be read now, leaves it lost. What lies in the store's way (a
-    full disk, a lock) is raised.
+    `kind` is that of an error without a result, by default its state, and `interrupted` what an interruption is called
+    that no failure brought about. Of an attempt that ended well, what only helped it on is removed (`tidy`). A result
+    that cannot be stored ends the attempt as failed; a damaged one, or one that cannot be read now, leaves it lost.
+    What lies in the store's way (a full disk, a lock) is raised.
     """
     try:
         result = read_result(folder)
@@ -63,7 +64,7 @@ def take_in(
         if result is not None:
             if result.uid != uid:
                 raise ValueError(f"it is that of attempt {result.uid}")
-            if result.state == "interrupted":
+            if result.state == "interrupted" and result.error is None:
                 result = replace(result, state=interrupted)
             finish_attempt(store, result)
     except REFUSED as error:
@@ -87,5 +88,5 @@ def _refused(store: Store, uid: str, error: BaseException) -> Taken:
 
 def with_trace(error: str | None, folder: Path) -> str | None:
     """Return what went wrong, and where its trace lies, or else what it printed."""
-    there = (f"; {name}: {folder / file}" for name, file in FOR_PEOPLE.items() if (folder / file).exists())
+    there = (f"; {name}: {folder / file}" for name, file in FOR_PEOPLE.items() if is_there(folder / file))
     return None if error is None else error + next(there, "")

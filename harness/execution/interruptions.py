@@ -1,20 +1,39 @@
-"""Ctrl-C and SIGTERM: noted while attempts run, acted upon between two steps of the driver; before that, at once."""
+"""Ctrl-C, SIGTERM and a terminal that is closed: noted while attempts run, acted upon between two steps of the driver.
 
+Before attempts run, they end the command at once.
+"""
+
+import errno
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
+
+HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""Of a terminal that was closed, or a connection that broke; Windows knows none."""
+
+INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM, *([] if HANG_UP is None else [HANG_UP])})
+
+
+def listened_to() -> frozenset[signal.Signals]:
+    """Return the interruptions that this process is to hear: no hang-up if it was started to ignore it, by nohup."""
+    return INTERRUPTIONS if HANG_UP is None or not _ignores(HANG_UP) else INTERRUPTIONS - {HANG_UP}
+
+
+def _ignores(number: int) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 @contextmanager
 def interruptions() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM during the block instead of raising in the middle of a transaction.
+    """Collect Ctrl-C, SIGTERM and SIGHUP during the block instead of raising in the middle of a transaction.
 
-    A Ctrl-C that came before, and that a library swallowed, is there from the start. In another thread than the main
-    one there is nothing to collect: Python raises there, and nowhere else.
+    A hang-up that follows another interruption is not collected: a shell and the system both send it, and mean no more
+    than the first time. A Ctrl-C that came before, and that a library swallowed, is there from the start. In another
+    thread than the main one there is nothing to collect: Python raises there, and nowhere else.
     """
     received: list[int] = [signal.SIGINT] if was_interrupted() else []
     if threading.current_thread() is not threading.main_thread():
@@ -22,14 +41,33 @@ def interruptions() -> Iterator[list[int]]:
         return
 
     def note(number: int, _frame: FrameType | None) -> None:
+        if number == HANG_UP:
+            _leave_lost_terminal()
+            if received:
+                return
         received.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in listened_to()}
     try:
         yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave_lost_terminal() -> None:
+    """Let what is still to be printed go nowhere if the terminal is no longer there, where it would be an error."""
+    import termios
+
+    for descriptor in range(3):
+        try:
+            termios.tcgetattr(descriptor)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                with suppress(OSError):
+                    nothing = os.open(os.devnull, os.O_RDWR)
+                    os.dup2(nothing, descriptor)
+                    os.close(nothing)
 
 
 class _Raising:

@@ -24,7 +24,8 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
-from harness.execution.guard import HUGE_PAGES, INTERRUPTIONS, THREADS, Told, guard
+from harness.execution.guard import HUGE_PAGES, THREADS, Told, guard
+from harness.execution.interruptions import INTERRUPTIONS
 from harness.execution.libraries import WITH_TORCH
 from harness.spec.attempt import LOCK_FILE, State
 from harness.spec.filelock import is_held

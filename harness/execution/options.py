@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from harness.execution.plan import HELD_FOR_FAILING, Plan
 from harness.spec.attempt import AttemptResult
+from harness.spec.errors import shortened
 from harness.spec.study import Study
 
 FAILED = HELD_FOR_FAILING | {"lost"}
@@ -53,6 +54,29 @@ class Summary:
     interrupted: bool = False
     edited: bool = False  # whether it ended early, because code was edited since it was planned
     hindered: int = 0  # attempts that a full disk or another failure of the environment has interrupted
+    hindered_by: str | None = None  # what it was, of the first of them
+
+    def hinder(self, by: str) -> None:
+        """Note that a failure of the environment has interrupted an attempt: no other is to begin."""
+        self.hindered += 1
+        self.hindered_by = self.hindered_by or by
+
+    def add(self, other: "Summary") -> None:
+        """Count what another session of the same call made."""
+        for state, count in other.ended.items():
+            self.ended[state] = self.ended.get(state, 0) + count
+        self.interrupted = self.interrupted or other.interrupted
+        self.hindered += other.hindered
+        self.hindered_by = self.hindered_by or other.hindered_by
+
+    @property
+    def hindrance(self) -> str | None:
+        """What a failure of the environment did and how to go on, in a line; None if there was none."""
+        if self.hindered_by is None:
+            return None
+        runs, them = ("1 run was", "it") if self.hindered == 1 else (f"{self.hindered} runs were", "them")
+        by = f"interrupted by a failure of disk or permissions ({shortened(self.hindered_by)})"
+        return f"{runs} {by}, and nothing else was begun; when that is mended, the same command resumes {them}"
 
     def count(self, state: str) -> None:
         """Count an attempt that ended."""

@@ -22,11 +22,12 @@ from harness.spec.attempt import (
     REQUEST_FILE,
     WEIGHTS_FILE,
     EvaluationSpec,
-    has_checkpoint,
     read_curve,
 )
+from harness.spec.checkpoints import has_checkpoint
 from harness.spec.code import attempt_digest
 from harness.spec.errors import DamagedError, HarnessError, did_you_mean
+from harness.spec.files import is_there
 from harness.spec.resolve import Trial
 from harness.spec.study import Study
 from harness.store.find import values
@@ -171,7 +172,7 @@ def _accepted(
     missing = tuple(e for e in base.trial.evaluations if e.key not in evaluated)
     if not missing:
         return replace(base, status="done")
-    if (artifacts / accepted.uid / WEIGHTS_FILE).exists():
+    if is_there(artifacts / accepted.uid / WEIGHTS_FILE):
         todo = replace(base, status="left", kind="evaluate", evaluations=missing, weights_from=accepted.uid)
         tried = [a for a in attempts if a.kind == "evaluate" and a.weights_from == accepted.uid]
         again = _crashes_again(tried, artifacts)

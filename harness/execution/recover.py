@@ -9,9 +9,10 @@ from pathlib import Path
 from harness.execution.intake import UNREADABLE, take_in
 from harness.execution.options import Options
 from harness.execution.plan import Plan
-from harness.spec.attempt import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, read_result
-from harness.spec.errors import in_a_line
+from harness.spec.attempt import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, AttemptResult, read_result
+from harness.spec.errors import DamagedError, in_a_line
 from harness.spec.filelock import is_held
+from harness.spec.files import is_there
 from harness.spec.keys import trial_key
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
@@ -43,7 +44,9 @@ def recover(store: Store, artifacts: Path) -> int:
             for note in taken.result.notes:
                 _log.warning("attempt %s, which ended after its driver: %s", attempt.uid, note)
         elif taken.error != _DIED and attempt.state == "running":
-            _log.warning("attempt %s, which ended after its driver: %s", attempt.uid, taken.error)
+            instead = "its run is made again" if taken.state == "lost" else f"--retry {taken.state} makes its run again"
+            words = "attempt %s, which ended after its driver: %s (in %s); %s"
+            _log.warning(words, attempt.uid, taken.error, folder, instead)
     return len(found)
 
 
@@ -53,12 +56,14 @@ class Unknown:
 
     request: AttemptRequest
     folder: Path
+    fault: str | None = None  # why it cannot be taken in, as far as the files tell
 
 
 def unknown_results(artifacts: Path, known: Collection[str]) -> list[Unknown]:
     """Return the attempts whose result lies in `artifacts` and whose uid is none of the known ones.
 
-    So it is after the database was lost, or replaced by an older copy. A folder that is no attempt's is passed over.
+    So it is after the database was lost, or replaced by an older copy. A folder that is no attempt's is passed over;
+    a result that is damaged has a fault.
     """
     folders = sorted(path for path in artifacts.glob("*") if path.name not in known and _has_result(path))
     found = []
@@ -69,15 +74,39 @@ def unknown_results(artifacts: Path, known: Collection[str]) -> list[Unknown]:
             _log.debug("%s holds no request", folder, exc_info=True)
             continue
         if request.uid == folder.name:
-            found.append(Unknown(request, folder))
+            read = _read(request, folder)
+            found.append(Unknown(request, folder, read if isinstance(read, str) else None))
     return found
 
 
+def _read(request: AttemptRequest, folder: Path) -> AttemptResult | str:
+    """Return the result in an attempt's folder, or in words why it cannot be taken in."""
+    try:
+        result = read_result(folder)
+        if result is None or result.uid != request.uid:
+            return "its result is that of another attempt"
+        if trial_key(request.config) != request.trial_key:
+            return "its key is not that of its configuration"
+    except DamagedError as error:
+        return f"its result is damaged: {in_a_line(error)}"
+    except _NOT_READ as error:
+        return f"its result cannot be read: {in_a_line(error)}"
+    return result
+
+
 def offer_recovery(planned: Plan, found: Snapshot, options: Options) -> None:
-    """Say if results of runs that are to be made lie in the artifacts already, and the store does not know them."""
+    """Say if results of runs that are to be made lie in the artifacts already, and the store does not know them.
+
+    Those that could not be taken in are named: their runs are made again.
+    """
     left = {(run.trial.key, run.seed) for run in planned.of("left")}
     unknown = unknown_results(options.artifacts, {a.uid for a in found.attempts})
-    count = sum((each.request.trial_key, each.request.seed) in left for each in unknown)
+    wanted = [each for each in unknown if (each.request.trial_key, each.request.seed) in left]
+    for each in wanted:
+        if each.fault is not None:
+            words = "%s: %s, and %s does not know it (in %s): the run is made again"
+            _log.warning(words, each.request.label, each.fault, options.db, each.folder)
+    count = sum(each.fault is None for each in wanted)
     if count:
         words = "%s holds %d results of these runs that %s does not know (was it replaced?); "
         words += "`harness results recover --db %s` takes them in, so that they are not made again"
@@ -91,15 +120,10 @@ def recover_unknown(store: Store, unknown: Unknown) -> str | None:
     no file of the attempt: of the attempts at a run the newest counts.
     """
     request = unknown.request
+    result = _read(request, unknown.folder)
+    if isinstance(result, str):
+        return result
     try:
-        result = read_result(unknown.folder)
-    except _NOT_READ as error:
-        return in_a_line(error)
-    try:
-        if result is None or result.uid != request.uid:
-            return "its result is that of another attempt"
-        if trial_key(request.config) != request.trial_key:
-            return "its key is not that of its configuration"
         weights = request.options.get("weights_folder") if request.kind == "evaluate" else None
         with store.writing():
             start_attempt(
@@ -117,4 +141,4 @@ def recover_unknown(store: Store, unknown: Unknown) -> str | None:
 
 
 def _has_result(folder: Path) -> bool:
-    return (folder / RESULT_FILE).exists()
+    return is_there(folder / RESULT_FILE)

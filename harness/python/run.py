@@ -45,6 +45,7 @@ class RunSummary:
     ended: Mapping[str, int]  # attempts by state: done, nan, failed, …
     failed: bool  # did an attempt fail now, or is a run held for having failed?
     edited: bool = False  # did it stop early, because code was edited that was to run?
+    hindrance: str | None = None  # what a failure of disk or permissions interrupted, in a line
 
     def results(self) -> "Results":
         """Return what is stored, as `harness.load` does."""
@@ -70,6 +71,8 @@ class RunSummary:
             lines.append("stopped: the code was edited meanwhile; the same call runs what it is now")
         elif self.held:
             lines.append(f"held runs are left alone; retry={list(self.held)} runs them")
+        if self.hindrance:
+            lines.append(self.hindrance)
         return "\n".join([*lines, f"results: {self.db}"])
 
     __repr__ = __str__
@@ -185,4 +188,5 @@ def _summary(study: Study, db: Path, summary: Summary) -> RunSummary:
         ended=dict(summary.ended),
         failed=summary.failed,
         edited=summary.edited,
+        hindrance=summary.hindrance,
     )

@@ -38,6 +38,7 @@ class _Open:
     waiting: list[Job]
     running: int = 0
     pruned: bool = False
+    interrupted: bool = False  # one of the runs: the placement is still open, and is told nothing of
 
 
 @dataclass
@@ -93,9 +94,10 @@ class SearchFeed:
         return opened.pruned
 
     def ended(self, job: Job, state: str) -> None:
-        """Tell the outcome of a placement when its last attempt has ended."""
+        """Tell the outcome of a placement when its last attempt has ended; nothing if it is to be gone on with."""
         opened = self._open[job.request.trial_key]
         opened.running -= 1
+        opened.interrupted = opened.interrupted or state == "interrupted"
         if state not in ENDED_WELL:
             opened.waiting.clear()
         elif job.request.seed == self.book.search.seeds[0]:
@@ -105,6 +107,8 @@ class SearchFeed:
         del self._open[job.request.trial_key]
         placement = opened.placement
         outcome = self.book.look(placement)
+        if outcome is None and opened.interrupted:
+            return
         if outcome is None:
             self._in_vain.add(placement)
             self.proposals.tell(opened.proposal, "failed")

@@ -42,6 +42,11 @@ class SearchResult:
     study_file: Path | None = None
     figure: Path | None = None
 
+    @property
+    def ended_early(self) -> bool:
+        """Whether a person or a failure of the environment ended it before it was through."""
+        return self.summary.interrupted or self.summary.hindered > 0
+
 
 def run_search(
     search: Search,
@@ -83,11 +88,11 @@ def run_search(
             _search(book, budget, display, executors, result)
         found = _candidates(book)
         result.front = front(found, search.objectives, search.directions)
-        if confirm and not result.summary.interrupted:
+        if confirm and not result.ended_early:
             check_runnable(base, options.data_root, options.device)
             result.front = _confirmed(book, result, tuple(confirm), display, executors)
         _conclude(book, result)
-    if result.front and not result.summary.interrupted:
+    if result.front and not result.ended_early:
         _write(result, found, out)
     return result
 
@@ -110,8 +115,8 @@ def _search(book: Book, budget: int, display: Display, executors: Executors, res
     feed = SearchFeed(book, proposals, budget)
     with executors(options.jobs, options.threads_for(study_of(search, {}))) as executor:
         summary = run_feed(feed, book.store, executor, options, display)
-    _add(result.summary, summary)
-    result.stopped = None if summary.interrupted else feed.stopped
+    result.summary.add(summary)
+    result.stopped = None if result.ended_early else feed.stopped
 
 
 def _confirmed(
@@ -126,7 +131,7 @@ def _confirmed(
     if jobs:
         with executors(min(book.options.jobs, len(jobs)), book.options.threads_for(study)) as executor:
             feed = Listed(jobs, before=sum(result.summary.ended.values()))
-            _add(result.summary, run_feed(feed, book.store, executor, book.options, display))
+            result.summary.add(run_feed(feed, book.store, executor, book.options, display))
     return [replace(c, confirmed=book.values(c.placement, seeds)) for c in result.front]
 
 
@@ -152,19 +157,12 @@ def _conclude(book: Book, result: SearchResult) -> None:
     counts = Counter[str](outcome.state for outcome in book.outcomes.values())
     counts |= {"unfinished": len(book.unfinished), "refused": len(book.refused)}
     result.counts = {state: count for state, count in counts.items() if count}
-    if not result.summary.interrupted and len(book.outcomes) + len(book.refused) == book.search.space.size:
+    if not result.ended_early and len(book.outcomes) + len(book.refused) == book.search.space.size:
         result.stopped = "exhausted"
     result.members = len(book.members)
     result.stale = sum(outcome.stale for outcome in book.outcomes.values())
     held = planned(book.search, book.members, snapshot(book.store), book.options.artifacts)
     result.summary.plan = Plan(tuple(run for runs in held.values() for run in runs))
-
-
-def _add(summary: Summary, other: Summary) -> None:
-    """Count what another session of this call made."""
-    for state, count in other.ended.items():
-        summary.ended[state] = summary.ended.get(state, 0) + count
-    summary.interrupted = summary.interrupted or other.interrupted
 
 
 def _study_file(search: Search, out: Path) -> Path:

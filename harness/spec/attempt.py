@@ -286,13 +286,6 @@ def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Return whether an attempt left in its folder what another can resume from."""
-    own = folder / CHECKPOINT_FOLDER
-    kept = own.is_dir() and any(not path.name.startswith(".") for path in own.iterdir())
-    return kept or (folder / CHECKPOINT_FILE).exists()
-
-
 def read_result(folder: Path) -> AttemptResult | None:
     """Return the result that lies in an attempt's folder, or None while there is none.
 

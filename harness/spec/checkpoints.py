@@ -8,9 +8,13 @@ person's own function keeps what it likes in a folder; beside that lies a *mark*
 - how far the curve was. It is durable up to there before the mark is, so that a shorter one is known;
 - the files that `context.save` has kept so far.
 
+A file that the mark names and that is gone is damage, too: but for older files, which the function may have removed
+while it ran, and but for files that lie in another attempt's folder, of which the mark says so.
+
 A file that the function wrote by itself is checked by its CRCs, if it is a zip as torch's and NumPy's are.
 """
 
+import glob
 import io
 import os
 import shutil
@@ -28,7 +32,6 @@ from harness.spec.attempt import (
     CURVE_FILE,
     MARK_FILE,
     Artifact,
-    has_checkpoint,
     read_curve,
 )
 from harness.spec.errors import DamagedError
@@ -72,14 +75,24 @@ class Mark:
 
     compatible: Mapping[str, Any]
     curve: CurveLength = CurveLength()
-    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by name: SHA-256, the newest first
+    files: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # by name, the last written last: SHA-256, so too
     seen: tuple[str, ...] = ()  # those of `files` that the function wrote by itself, seen at an orderly stop
     saved: tuple[Saved, ...] = ()
+    whole: bool = False  # an orderly stop has seen all of `files`; else the function may have removed older ones
+    elsewhere: bool = False  # the files are on their way to another attempt's folder, or have not come from there yet
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The files that must be there."""
+        return () if self.elsewhere else tuple(self.files) if self.whole else tuple(self.files)[-1:]
 
     def with_file(self, name: str, digest: str) -> "Mark":
         """Return the mark with another content of a file, beside the one that it may still have."""
-        before = self.files.get(name, ())[:1]
-        return replace(self, files={**self.files, name: (digest, *(old for old in before if old != digest))})
+        before = [old for old in self.files.get(name, ())[:1] if old != digest]
+        others = {other: digests for other, digests in self.files.items() if other != name}
+        return replace(self, files={**others, name: (digest, *before)}, whole=False)
 
     def with_saved(self, saved: Saved) -> "Mark":
         """Return the mark with a kept file, in place of one at the same path."""
@@ -88,7 +101,7 @@ class Mark:
 
     def without_seen(self) -> "Mark":
         """Return the mark that holds when the function may write its own files anew."""
-        return replace(self, files={n: d for n, d in self.files.items() if n not in self.seen}, seen=())
+        return replace(self, files={n: d for n, d in self.files.items() if n not in self.seen}, seen=(), whole=False)
 
     def write(self, folder: Path) -> None:
         """Write the mark of the attempt in `folder`, whole."""
@@ -111,6 +124,8 @@ class Mark:
                 files={name: tuple(digests) for name, digests in raw["files"].items()},
                 seen=tuple(raw["seen"]),
                 saved=tuple(Saved(Artifact(**item["artifact"]), item["source"], item["was"]) for item in raw["saved"]),
+                whole=raw.get("whole", False),
+                elsewhere=raw.get("elsewhere", True),  # an earlier version did not say so
             )
         except (DamagedError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedError(f"{MARK_FILE} is not what was written: {error}") from error
@@ -143,6 +158,26 @@ def sealed_open(path: Path) -> Iterator[IO[bytes]]:
         file.write(_TRAILER + hashing.digest.hexdigest().encode() + b"\n")
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Return whether an attempt left in its folder what another can resume from, as far as one can tell unread.
+
+    So did one whose files are gone, or cannot be read: `check_checkpoint` says what is wrong with them.
+    """
+    try:
+        return (folder / CHECKPOINT_FILE).exists() or _has_own(folder)
+    except (OSError, DamagedError):
+        return True
+
+
+def _has_own(folder: Path) -> bool:
+    """Return whether a person's own function left files to resume from, or has left some that are gone."""
+    own = folder / CHECKPOINT_FOLDER
+    if own.is_dir() and any(not path.name.startswith(".") for path in own.iterdir()):
+        return True
+    mark = Mark.read(folder)
+    return mark is not None and any(_is_missing(own / name) for name in mark.wanted)
+
+
 def check_checkpoint(folder: Path) -> None:
     """Read all that an attempt left in `folder` to resume from.
 
@@ -151,7 +186,7 @@ def check_checkpoint(folder: Path) -> None:
     try:
         if (folder / CHECKPOINT_FILE).exists():
             check_file(folder / CHECKPOINT_FILE)
-        if has_checkpoint(folder) and (folder / CHECKPOINT_FOLDER).exists():
+        if _has_own(folder):
             check_folder(folder)
     except OSError as error:
         raise DamagedError(f"it cannot be read ({error})") from error
@@ -184,7 +219,9 @@ def check_folder(folder: Path) -> Mark:
     if mark is None:
         raise _unchecked()
     own = folder / CHECKPOINT_FOLDER
-    for path in sorted(file for file in own.rglob("*") if file.is_file() and not _is_half_written(file)):
+    if gone := [name for name in mark.wanted if _is_missing(own / name)]:
+        raise DamagedError(f"'{gone[0]}', which it had written, is missing")
+    for path in sorted(file for file in own.rglob("*") if file.is_file() and not is_half_written(file)):
         known = mark.files.get(path.relative_to(own).as_posix())
         if sha256_of(path) not in known if known else not crcs_hold(path):
             raise DamagedError(f"'{path.relative_to(own)}' is not what was written: its checksum differs")
@@ -192,9 +229,15 @@ def check_folder(folder: Path) -> Mark:
     return replace(mark, saved=tuple(_checked(folder, saved) for saved in mark.saved))
 
 
-def _is_half_written(path: Path) -> bool:
+def is_half_written(path: Path) -> bool:
     """Return whether it is what `atomic_open` leaves when it is killed."""
     return path.name.startswith(".") and path.suffix == ".tmp"
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether a file is gone: not one that was still to take its name when the machine stopped."""
+    half_written = f".{glob.escape(path.name)}.*.tmp"
+    return not path.exists() and next(path.parent.glob(half_written), None) is None
 
 
 def _check_curve(path: Path, wanted: CurveLength) -> None:
@@ -220,12 +263,16 @@ def _checked(folder: Path, saved: Saved) -> Saved:
 def take_over(earlier: Path, folder: Path, mark: Mark) -> None:
     """Let the attempt in `folder` have the checkpoints and kept files of an earlier one, as `check_folder` found them.
 
-    The checkpoints come last: from when they are here, this attempt is the one to resume from.
+    From when the checkpoints are here, this attempt is the one to resume from. Until then, and in the earlier one's
+    folder from then on, the mark says that they are elsewhere: they are not missed there.
     """
     for saved in mark.saved:
         _link(earlier / saved.artifact.path, folder / saved.artifact.path)
-    mark.without_seen().write(folder)
+    taken = mark.without_seen()
+    replace(taken, elsewhere=True).write(folder)
+    replace(mark, elsewhere=True).write(earlier)
     (earlier / CHECKPOINT_FOLDER).rename(folder / CHECKPOINT_FOLDER)
+    replace(taken, elsewhere=False).write(folder)
 
 
 def _link(source: Path, target: Path) -> None:

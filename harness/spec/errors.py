@@ -34,8 +34,16 @@ _HALF_WRITTEN = ("inline_container.cc", "unexpected pos"), ("PytorchStreamWriter
 def environment_failure(error: BaseException) -> bool:
     """Return whether a full or read-only disk, a quota, a permission or a failing device is at fault, not the code.
 
-    A library may replace the system's error by its own, or leave out its number.
+    A library may replace the system's error by its own, or leave out its number. An error that cannot be looked at is
+    of a class of the code's own.
     """
+    try:
+        return _is_of_the_environment(error)
+    except BaseException:  # noqa: BLE001 - a person's own class, or causes without an end
+        return False
+
+
+def _is_of_the_environment(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _OF_THE_ENVIRONMENT
     if not isinstance(error, OSError | RuntimeError | HarnessError):
@@ -43,7 +51,7 @@ def environment_failure(error: BaseException) -> bool:
     said = "" if isinstance(error, HarnessError) else str(error)
     if any(all(part in said for part in parts) for parts in _HALF_WRITTEN) or any(word in said for word in _WORDS):
         return True
-    return error.__cause__ is not None and environment_failure(error.__cause__)
+    return error.__cause__ is not None and _is_of_the_environment(error.__cause__)
 
 
 @contextmanager
@@ -54,7 +62,20 @@ def in_one_line(what: str) -> Iterator[None]:
     except HarnessError:
         raise
     except (Exception, SystemExit) as error:
-        raise HarnessError(f"{what}: {' '.join([f'{type(error).__name__}:', *str(error).split()])}") from error
+        raise HarnessError(f"{what}: {' '.join([f'{type(error).__name__}:', *message_of(error).split()])}") from error
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the name of an error's type in one line."""
+    return _on_one_line(type(error).__name__)
+
+
+def message_of(error: BaseException) -> str:
+    """Return an error's message, whatever its class makes of being asked for it."""
+    try:
+        return "".join([str(error)])  # no subclass of str, which may be anything
+    except BaseException:  # noqa: BLE001 - a person's own class
+        return "(its message cannot be read)"
 
 
 _LONGEST = 2000  # characters of an error that are kept in one line; its trace has them all
@@ -65,16 +86,17 @@ def in_a_line(error: BaseException) -> str:
 
     Nothing that an error holds can get in the way: no message that raises, that is not text, or that has no end.
     """
-    try:
-        message = str(error)
-    except BaseException:  # noqa: BLE001 - a person's own class
-        message = "(its message cannot be read)"
-    words = " ".join(message[:_LONGEST].split()).encode(errors="backslashreplace").decode()
+    message, kind = message_of(error), kind_of(error)
+    words = _on_one_line(message[:_LONGEST])
     if len(message) > _LONGEST:
         words += f" … ({len(message):,} characters in all)"
-    if isinstance(error, HarnessError):
-        return words or type(error).__name__
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+    if issubclass(type(error), HarnessError):
+        return words or kind
+    return f"{kind}: {words}" if words else kind
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split()).encode(errors="backslashreplace").decode()
 
 
 def wants_values(error: Exception) -> bool:

@@ -38,6 +38,14 @@ def atomic_open(path: Path, *, before: Callable[[Path], None] | None = None) -> 
     _sync_folder(path.parent)
 
 
+def is_there(path: Path) -> bool:
+    """Return whether a file or folder can be seen; False if this user may not look."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 @contextmanager
 def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Let errors of the block name the file that was asked for, and no file that nobody knows of."""

@@ -14,6 +14,7 @@ code. What it returns is one evaluation, the same of all functions: the harness 
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -201,9 +202,15 @@ def as_number(name: str, value: Any, said: str) -> float:
         if isinstance(value, str | bytes):  # which float() would read
             raise TypeError
         return float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: torch's, of a tensor with several values
+    except OverflowError:
+        raise HarnessError(f"{said} {_kind(value)} for '{name}' that is too large: {_LARGEST}") from None
+    except (TypeError, ValueError, RuntimeError):  # the last: torch's, of a tensor with several values
         raise HarnessError(f"{said} {_kind(value)} for '{name}': a number is wanted") from None
 
 
+_LARGEST = f"a metric is a number of up to {sys.float_info.max:.1e}"
+
+
 def _kind(value: object) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    kind = type(value).__name__
+    return "nothing" if value is None else f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"

@@ -8,10 +8,27 @@ shows them says by whose word they count.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import category
 
 from harness.store.records import AttemptRecord, Snapshot
 
 _PARTS = ("task", "model")
+LONGEST = {"author": 200, "reason": 2000}
+"""What a person says of an acceptance, and how many characters it may have."""
+
+
+def said_fault(name: str, text: str) -> str | None:
+    """Return why a text cannot be the author or the reason of an acceptance, or None: it is one line that can be read.
+
+    Tables print it: what is empty says nothing, and line ends and control characters would change the table.
+    """
+    if not text.strip():
+        return "is empty"
+    if len(text) > LONGEST[name]:
+        return f"has more than {LONGEST[name]} characters"
+    if any(not (char.isprintable() or category(char) == "Zs") for char in text):
+        return "holds line ends or other characters that cannot be printed"
+    return None
 
 
 def but_for_code(config: Mapping[str, Any]) -> dict[str, Any]:

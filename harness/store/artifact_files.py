@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from harness.spec.attempt import FOR_PEOPLE, Artifact
 from harness.spec.errors import HarnessError
+from harness.spec.files import is_there
 
 
 def places(folder: Path, uid: str, artifact: Artifact) -> tuple[Path, Path]:
@@ -32,11 +33,16 @@ def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> byte
     return None
 
 
+def is_here(sources: Iterable[Path], uid: str, artifact: Artifact) -> bool:
+    """Return whether an attempt's artifact lies beside one of the sources, unread."""
+    return any(is_there(path) for source in sources for path in places(_beside(source), uid, artifact))
+
+
 def for_people(sources: Iterable[Path], uid: str) -> dict[str, str | None]:
     """Return where an attempt's trace and all that it printed lie; None where they are not here, or never were."""
     folders = [_beside(source) / uid for source in sources]
     return {
-        name: next((str(folder / file) for folder in folders if (folder / file).is_file()), None)
+        name: next((str(folder / file) for folder in folders if is_there(folder / file)), None)
         for name, file in FOR_PEOPLE.items()
     }
 

@@ -1,34 +1,47 @@
 """Artifacts on their way: published ones, each under the SHA-256 of its contents, and those that come with a merge."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.spec.attempt import Artifact
 from harness.spec.errors import HarnessError
 from harness.spec.files import atomic_write
-from harness.store.artifact_files import places, read_artifact
+from harness.store.artifact_files import is_here, places, read_artifact
 from harness.store.connection import Store
 from harness.store.queries import all_artifacts
 
 
-def publish_artifacts(lines: Iterable[bytes], sources: Sequence[Path], target: Path, *, kinds: Collection[str]) -> int:
+@dataclass
+class Artifacts:
+    """What became of the artifacts of published lines: how many lie beside, and by kind those that were left out."""
+
+    beside: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def publish_artifacts(
+    lines: Iterable[bytes], sources: Sequence[Path], target: Path, *, kinds: Collection[str]
+) -> Artifacts:
     """Copy the artifacts of published lines from beside `sources` to `target`/SHA-256.ending.
 
-    Those that are there already, and those whose attempt was made elsewhere, are left out. Returns how many of them are
-    in `target` afterwards. Raises HarnessError where a file is not what its attempt left.
+    Those of other kinds are left out. Those that are there already, and those that lie beside no source, are passed
+    over. Raises HarnessError where a file is not what its attempt left.
     """
-    present = 0
+    found = Artifacts()
     for line in map(json.loads, lines):
         for entry in line["artifacts"]:
-            if entry["kind"] not in kinds:
-                continue
             artifact = Artifact(**entry)
+            if artifact.kind not in kinds:
+                found.left_out[artifact.kind] += is_here(sources, line["uid"], artifact)
+                continue
             _, copy = places(target, line["uid"], artifact)
             if not copy.exists() and (content := read_artifact(sources, line["uid"], artifact)) is not None:
                 atomic_write(copy, content)
-            present += copy.exists()
-    return present
+            found.beside += copy.exists()
+    return found
 
 
 def take_artifacts(store: Store, source: Path, target: Path) -> int:

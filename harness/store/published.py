@@ -25,6 +25,7 @@ from harness.spec.attempt import ENDED_WELL, Flag, Kind, State
 from harness.spec.errors import shortened
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.spec.metrics import Better
+from harness.store.acceptance import said_fault
 from harness.store.rows import text_sha
 from harness.store.trusted import config_fault, is_absolute, is_study_name, is_time, stays_in_its_folder
 
@@ -172,9 +173,16 @@ class AcceptedPart(_Part):
     old_key: str
     trial: TrialPart
     studies: list[StudyPart]
-    author: Annotated[str, Field(min_length=1, max_length=200)]
-    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    author: str
+    reason: str
     accepted: Time
+
+    @model_validator(mode="after")
+    def _is_said_in_a_line(self) -> Self:
+        for name, text in (("author", self.author), ("reason", self.reason)):
+            if (fault := said_fault(name, text)) is not None:
+                raise ValueError(f"the {name} {fault}")
+        return self
 
 
 class PublishedLine(_Part):

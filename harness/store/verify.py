@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.spec.attempt import LOCK_FILE, has_checkpoint
-from harness.spec.checkpoints import UncheckedError, check_checkpoint
-from harness.spec.errors import DamagedError, HarnessError, shortened
+from harness.spec.attempt import LOCK_FILE, read_result
+from harness.spec.checkpoints import UncheckedError, check_checkpoint, has_checkpoint
+from harness.spec.errors import DamagedError, HarnessError, in_a_line, shortened
 from harness.spec.filelock import is_held
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.spec.sealed import sha256_of
-from harness.store.acceptance import but_for_code
+from harness.store.acceptance import LONGEST, but_for_code, said_fault
 from harness.store.artifact_files import places
 from harness.store.connection import Store, open_memory, open_reader
 from harness.store.merge import files_of, merge_jsonl, open_results
@@ -90,6 +90,7 @@ def _verify_store(store: Store, path: Path, found: Verified) -> None:
     _verify_artifacts(store, path, found)
     if path.suffix != ".jsonl":
         _verify_checkpoints(conn, path, found)
+        _verify_results(conn, path, found)
 
 
 _UNREADABLE = (sqlite3.DatabaseError, ValueError, TypeError, AttributeError, RecursionError)
@@ -255,7 +256,13 @@ def _shared_texts(conn: sqlite3.Connection) -> Iterator[str]:
 
 
 def _acceptances(conn: sqlite3.Connection) -> Iterator[str]:
-    """Look whether trials for which others' results count differ from these by code and inputs alone."""
+    """Look by whose word others' results count for trials, which differ from these by code and inputs alone."""
+    for key, *said in conn.execute(
+        "SELECT t.key, a.author, a.reason FROM acceptance a JOIN trial t ON t.id = a.trial_id ORDER BY 1"
+    ):
+        for name, text in zip(LONGEST, said, strict=True):
+            if (fault := said_fault(name, text)) is not None:
+                yield f"what was accepted for trial {key}: its {name} {fault}"
     rows = conn.execute(
         """SELECT t.key, t.config_json, o.key, o.config_json
         FROM acceptance a JOIN trial t ON t.id = a.trial_id JOIN trial o ON o.id = a.old_trial_id"""
@@ -289,7 +296,7 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
     for uid, artifact in all_artifacts(store):
         if not stays_in_its_folder(artifact.path):
             continue  # `_paths` has named it; what lies elsewhere is not looked at
-        here = [place for place in places(folder, uid, artifact) if place.is_file()]
+        here = [place for place in places(folder, uid, artifact) if _is_file(place)]
         found.files += bool(here)
         found.elsewhere += not here
         for place in here:
@@ -302,25 +309,56 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
                 found.faults.append(f"{place}: is not what attempt {uid} left: its SHA-256 differs")
 
 
+_NOT_MADE_SINCE = """NOT EXISTS (SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id > a.id
+    AND b.kind = 'train' AND b.state IN ('done', 'nan'))"""
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a file is there; one that this user may not even look at is, and cannot be read."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
+
+
 def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
-    """Read what attempts left to resume from; what an earlier version wrote has nothing to be compared with."""
-    for (uid,) in conn.execute("SELECT uid FROM attempt ORDER BY uid"):
+    """Read what attempts left to resume from; what an earlier version wrote has nothing to be compared with.
+
+    Nobody resumes from an attempt at a run that a later attempt has made.
+    """
+    for (uid,) in conn.execute(f"SELECT uid FROM attempt a WHERE {_NOT_MADE_SINCE} ORDER BY uid"):  # noqa: S608
         folder = path.resolve().parent / "artifacts" / uid
         try:
             if has_checkpoint(folder) and not is_held(folder / LOCK_FILE):
                 check_checkpoint(folder)
         except UncheckedError:
             continue
-        except OSError as error:
-            found.faults.append(f"{folder}: what attempt {uid} left cannot be read ({error.strerror or error})")
         except DamagedError as error:
             found.faults.append(f"{folder}: what attempt {uid} left to resume from is damaged: {error}")
+
+
+def _verify_results(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
+    """Read the results that the next driver takes in: of attempts that ended after their driver."""
+    query = f"SELECT uid FROM attempt a WHERE state IN ('running', 'lost') AND {_NOT_MADE_SINCE} ORDER BY uid"  # noqa: S608
+    for (uid,) in conn.execute(query):
+        folder = path.resolve().parent / "artifacts" / uid
+        if is_held(folder / LOCK_FILE):
+            continue
+        try:
+            result = read_result(folder)
+            if result is not None and result.uid != uid:
+                raise DamagedError(f"it is that of attempt {result.uid}")
+        except OSError as error:
+            found.faults.append(f"{folder}: the result of attempt {uid} cannot be read ({error.strerror or error})")
+        except (DamagedError, RecursionError, MemoryError) as error:
+            words = f"the result of attempt {uid} is damaged, and not taken in: {in_a_line(error)}"
+            found.faults.append(f"{folder}: {words}; `harness run grid FILE` makes its run again")
 
 
 def _misnamed(folder: Path) -> Iterator[str]:
     """Yield a line for each published artifact that is not what its name says."""
     for path in sorted(folder.glob("*")):
-        if not (path.is_file() and _SHA_NAME.fullmatch(path.stem)):
+        if not (_SHA_NAME.fullmatch(path.stem) and _is_file(path)):
             continue
         try:
             if sha256_of(path) != path.stem:

@@ -29,7 +29,7 @@ from harness.spec.attempt import (
     State,
 )
 from harness.spec.code import attempt_digest
-from harness.spec.errors import HarnessError, environment_failure, in_a_line
+from harness.spec.errors import HarnessError, environment_failure, in_a_line, kind_of, message_of
 from harness.spec.filelock import hold
 from harness.spec.files import atomic_write
 from harness.spec.inputs import check_inputs
@@ -72,8 +72,8 @@ def _attempt(request: AttemptRequest) -> AttemptResult:
         environment=environment(device, request.repository),
         code_digest=digest,
         resumed_from=outcome.resumed_from,
-        error_kind=type(error).__name__ if error else None,
-        error=in_a_line(error) if error else None,
+        error_kind=None if error is None else kind_of(error),
+        error=None if error is None else in_a_line(error),
         curve=outcome.curve,
         results=outcome.results,
         measures=outcome.measures,
@@ -100,15 +100,20 @@ def _failure(error: BaseException) -> State:
     if environment_failure(error):
         return "interrupted"
     of_torch = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
-    out_of_memory = isinstance(error, MemoryError | of_torch)
-    if isinstance(error, RuntimeError) and not isinstance(error, HarnessError):
-        out_of_memory = out_of_memory or "can't allocate memory" in str(error)
+    kind = type(error)  # and not what an error says that it is
+    out_of_memory = issubclass(kind, MemoryError | of_torch)
+    if issubclass(kind, RuntimeError) and not issubclass(kind, HarnessError):
+        out_of_memory = out_of_memory or "can't allocate memory" in message_of(error)
     return "oom" if out_of_memory else "failed"
 
 
 def _write_trace(request: AttemptRequest, error: BaseException) -> None:
-    """Write the trace of an error, whatever characters are in it; a full disk does not take the error's place."""
-    trace = "".join(traceback.format_exception(error))
+    """Write the trace of an error, whatever it makes of it; a full disk does not take the error's place."""
+    try:
+        trace = "".join(traceback.format_exception(error))
+    except BaseException:  # noqa: BLE001 - a person's own class
+        where = BaseException.__getattribute__(error, "__traceback__")
+        trace = "".join(["Traceback (most recent call last):\n", *traceback.format_tb(where), in_a_line(error), "\n"])
     with suppress(OSError):
         atomic_write(Path(request.folder) / LOG_FILE, trace.encode(errors="backslashreplace"))
 

@@ -22,10 +22,9 @@ from harness.spec.attempt import (
     Artifact,
     AttemptRequest,
     Point,
-    has_checkpoint,
     read_curve,
 )
-from harness.spec.checkpoints import Mark, Saved, check_folder, take_over
+from harness.spec.checkpoints import Mark, Saved, check_folder, has_checkpoint, is_half_written, take_over
 from harness.spec.errors import DamagedError, HarnessError
 from harness.spec.filelock import hold
 from harness.spec.files import atomic_open
@@ -181,7 +180,8 @@ class Context:
         return read_curve(self._folder / CURVE_FILE), tuple(saved.artifact for saved in self._mark().saved)
 
     def drop_checkpoints(self) -> None:
-        """Remove the folder for checkpoints: the run is at its end."""
+        """Remove the folder for checkpoints, and first what says that it is there: the run is at its end."""
+        (self._folder / MARK_FILE).unlink(missing_ok=True)
         shutil.rmtree(self._folder / CHECKPOINT_FOLDER, ignore_errors=True)
 
     def _free_place(self, kind: str, name: str) -> str:
@@ -208,11 +208,17 @@ class Context:
                 changed.write(self._folder)
 
     def _note_seen(self) -> None:
-        """Note the checksums of the checkpoints that the function wrote by itself, now that it has ended."""
+        """Note which checkpoints are there at the end, with the checksums of those that it wrote by itself."""
         folder, known = self._folder / CHECKPOINT_FOLDER, self._mark().files
-        paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        written = (path for path in folder.rglob("*") if path.is_file() and not is_half_written(path))
+        paths = {path.relative_to(folder).as_posix(): path for path in written}
         seen = {name: (sha256_of(path),) for name, path in paths.items() if name not in known}
-        self._note(lambda mark: replace(mark, files={**mark.files, **seen}, seen=tuple(seen)))
+
+        def note(mark: Mark) -> Mark:
+            kept = {name: digests for name, digests in mark.files.items() if name in paths}
+            return replace(mark, files={**kept, **seen}, seen=tuple(seen), whole=True)
+
+        self._note(note)
 
     def _take_over(self, request: AttemptRequest) -> Curve:
         """Take the checkpoints of the attempt that is to be resumed, if they fit; return its curve, or a new one."""

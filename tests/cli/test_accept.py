@@ -232,6 +232,46 @@ def test_a_dry_run_stores_nothing_and_a_word_has_an_author_and_a_reason(here, mo
     assert found().acceptances[0].author == "C"
 
 
+NO_LINES = {"": "is empty", " \u00a0 ": "is empty", "a\nb": "holds line ends", "a\x1b[2J": "holds line ends",
+            "a\tb": "holds line ends", "a\u2028b": "holds line ends", "a\u202eb": "holds line ends"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "fault"), [*NO_LINES.items(), ("x" * 201, "has more than 200 characters")])
+def test_an_author_is_one_line_that_can_be_read_wherever_it_comes_from(accepted, text, fault):
+    check_refused(accepted, "author", text, fault)
+
+
+@pytest.mark.parametrize(("text", "fault"), [*NO_LINES.items(), ("x" * 2001, "has more than 2000 characters")])
+def test_a_reason_is_one_line_that_can_be_read_wherever_it_comes_from(accepted, text, fault):
+    check_refused(accepted, "reason", text, fault)
+
+
+def check_refused(folder, name, text, fault):
+    """The command refuses it, a merge names the line, and verify finds it in a store."""
+    (folder / "double.py").write_text(EDITED.replace("factor", "by"), encoding="utf-8")
+    words = {"author": "A", "reason": "x", name: text}
+    given = [word for option, value in words.items() for word in (f"--{option}", value)]
+    refused = call("results", "accept", "own.yml", *given, code=2)
+    assert refused.stderr.startswith(f"Error: --{name} {fault}")
+    assert len(found().acceptances) == 1
+    with open_reader("r.db") as store:
+        line = json.loads(next(published_lines(store, studies=None)))
+    line["accepted_for"][0][name] = text
+    (folder / "bad.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    refused = call("results", "merge", "bad.jsonl", "--db", "new.db", code=2)
+    assert f"bad.jsonl:1: accepted_for.0: the {name} {fault}" in refused.stderr
+    with open_store("r.db") as store, store.writing() as conn:
+        conn.execute("PRAGMA ignore_check_constraints = ON")
+        conn.execute(f"UPDATE acceptance SET {name} = ?", (text,))  # noqa: S608
+    assert any(f": its {name} {fault}" in wrong for wrong in verify([Path("r.db")]).faults)
+
+
+def test_letters_of_any_script_and_spaces_of_any_width_are_printed(accepted):
+    (accepted / "double.py").write_text(EDITED.replace("factor", "by"), encoding="utf-8")
+    call("results", "accept", "own.yml", "--author", " Zoë 王 ", "--reason", "été\u00a0: “rien”")
+    assert [(w.author, w.reason) for w in found().acceptances][-1] == ("Zoë 王", "été\u00a0: “rien”")
+
+
 def test_of_two_words_on_one_edit_the_earlier_stays(accepted):
     from harness.store.writer import accept_edits
 

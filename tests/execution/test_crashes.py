@@ -101,3 +101,26 @@ def test_a_worker_that_the_kernel_killed_for_memory_is_out_of_memory(monkeypatch
     assert told.state == state
     assert told.kind == (None if state == "oom" else "crashed")
     assert ("kernel" in told.error) == (state == "oom")
+
+
+MUTE = """
+import sys
+
+def run(context, *, method="__str__", base="BaseException"):
+    raise type("Mute", (getattr(__builtins__, base, None) or __builtins__[base],), {method: sys.exit})(28)
+"""
+MUTES = """
+  - {name: mute}
+  - {name: mute of the system, arguments: {base: OSError}}
+  - {name: shut, arguments: {method: __getattribute__}}
+"""
+
+
+def test_what_raises_if_it_is_asked_for_its_message_has_failed_and_is_named(lab):
+    (lab.folder / "own.py").write_text(MUTE)
+    (lab.folder / "study.yml").write_text(STUDY.partition("  - {")[0] + MUTES.lstrip("\n"))
+    ended = lab.grid()
+    assert (ended.code, lab.states()) == (1, ["failed"] * 3)
+    assert ended.err.count("failed (Mute: (its message cannot be read); trace: ") == 2
+    assert "shut, seed 0: failed (Mute: 28; trace: " in ended.err
+    assert lab.query("SELECT DISTINCT error_kind FROM attempt") == [("Mute",)]

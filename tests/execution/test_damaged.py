@@ -147,15 +147,38 @@ def undisturbed(new_lab):
 
 def test_a_failure_of_the_environment_is_an_interruption_that_is_said_and_resumed(broken, undisturbed):
     lab = broken("full", "read-only")
-    first = lab.grid()
+    first = lab.grid("--jobs", "2")
     assert (first.code, lab.states()) == (1, ["interrupted", "interrupted"])
     assert "full, seed 0: interrupted (OSError: [Errno 28] No space left on device; trace: " in first.err
-    assert "2 runs were interrupted by a failure of disk or permissions; the same command resumes them" in first.err
+    assert "2 runs were interrupted by a failure of disk or permissions (" in first.err
+    assert first.err.endswith("nothing else was begun; when that is mended, the same command resumes them\n")
     assert lab.query("SELECT DISTINCT error_kind FROM attempt ORDER BY 1") == [("OSError",), ("PermissionError",)]
     assert "in all 0 done, 2 left, 0 held" in first.out
     (lab.folder / "broken").unlink()
     assert lab.grid().code == 0
     assert results(lab) == {"acc,none": undisturbed[0], "made": 2}
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_after_a_failure_of_the_environment_no_other_run_begins(broken, form):
+    lab = broken("full", "fails", "read-only")
+    first = lab.grid("--format", form)
+    assert (first.code, lab.states()) == (1, ["interrupted"])
+    said = (
+        "1 run was interrupted by a failure of disk or permissions (OSError: [Errno 28] No space left on device), and "
+    )
+    assert first.err.splitlines()[-1].startswith(f"{said}nothing else was begun; when that is mended, ")
+    assert first.err.count("begins") == 1
+    (lab.folder / "broken").unlink()
+    assert lab.grid().code == 0
+    assert lab.states() == ["interrupted", "done", "done", "done"]
+
+
+def test_so_it_is_with_timings(broken):
+    lab = broken("full", "fails")
+    first = lab.here("run", "timing", "study.yml")
+    assert (first.code, lab.states(), first.out) == (1, ["interrupted"], "0 timed\n")
+    assert first.err.splitlines()[-1].startswith("1 run was interrupted by a failure of disk or permissions (OSError")
 
 
 def test_retry_resumes_and_from_start_does_not(broken, undisturbed):
@@ -190,6 +213,29 @@ def test_what_is_damaged_is_found_by_verify_said_and_begun_afresh(broken, undist
     assert said in again.err
     assert "goes on" not in again.err
     assert results(lab) == {"acc,none": undisturbed[0], "made": 6}
+
+
+def test_a_checkpoint_that_is_gone_is_found_by_verify_said_and_begun_afresh(broken, undisturbed, caplog):
+    lab = broken("is killed")
+    lab.grid()
+    (lab.folder / "broken").unlink()
+    (state,) = lab.artifacts.glob("*/checkpoint/state")
+    state.unlink()
+    (fault,) = verify([lab.db]).faults
+    assert "left to resume from is damaged: 'state', which it had written, is missing" in fault
+    assert lab.grid().code == 0
+    assert "is damaged ('state', which it had written, is missing): it starts afresh" in caplog.text
+    assert results(lab) == {"acc,none": undisturbed[0], "made": 6}
+    assert verify([lab.db]).faults == [], "nobody will resume from it any more"
+
+
+def test_checkpoints_that_the_next_attempt_has_taken_over_are_not_missed(broken, undisturbed, caplog):
+    lab = broken("fails")
+    lab.grid()
+    lab.grid("--retry", "failed")  # goes on behind where it fails
+    assert lab.states() == ["failed", "done"]
+    assert (verify([lab.db]).faults, "missing" in caplog.text) == ([], False)
+    assert results(lab) == {"acc,none": undisturbed[0], "made": 2}
 
 
 def test_what_was_saved_before_a_crash_or_among_the_checkpoints_belongs_to_the_run(broken):

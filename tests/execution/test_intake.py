@@ -4,15 +4,18 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from harness.execution import intake
 from harness.execution.intake import take_in
 from harness.execution.recover import recover
+from harness.spec.attempt import LOCK_FILE
 from harness.spec.filelock import hold
 from harness.spec.sealed import seal, unseal
 from harness.store.connection import open_store
+from harness.store.verify import verify
 
 CODE = """\
 def run(context, *, split="returned", step=1):
@@ -85,6 +88,11 @@ def changed(**fields):
     return change
 
 
+def unsealed(path):
+    """Write a result with another number and the old checksum."""
+    path.write_text(path.read_text().replace('"curve": 1', '"curve": 0'))
+
+
 def flipped(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -124,6 +132,48 @@ def test_a_damaged_result_is_lost_and_one_that_cannot_be_stored_is_a_failure(lef
     assert lab.query("SELECT count(*) FROM metric") == [(0,)]
 
 
+@pytest.mark.parametrize("state", ["running", "lost"])
+@pytest.mark.parametrize(
+    ("file", "damage", "words"),
+    [
+        ("curve.jsonl", flipped, "line curve.jsonl:1 is not "),
+        ("curve.jsonl", Path.unlink, "its curve has 0 of 1 points"),
+        ("result.json", unsealed, "its checksum is not that of its contents"),
+        ("result.json", changed(uid="other"), "it is that of attempt other"),
+    ],
+)
+def test_verify_names_a_result_that_is_still_to_be_taken_in_and_is_damaged(left, state, file, damage, words):
+    lab, uid = left
+    if state == "lost":
+        execute(lab, "UPDATE attempt SET state = 'lost', ended = started")
+    assert verify([lab.db]).faults == []
+    damage(lab.artifacts / uid / file)
+    (fault,) = verify([lab.db]).faults
+    assert fault.startswith(f"{lab.artifacts / uid}: the result of attempt {uid} is damaged, and not taken in: {words}")
+    assert fault.endswith("; `harness run grid FILE` makes its run again")
+    with hold(lab.artifacts / uid / LOCK_FILE):  # it has not ended
+        assert verify([lab.db]).faults == []
+
+
+def test_a_damaged_result_is_said_by_the_next_call_and_made_again_and_then_it_is_no_fault(left, caplog):
+    lab, uid = left
+    unsealed(lab.artifacts / uid / "result.json")
+    write(lab, ("sound", {}))
+    assert lab.grid().code == 0
+    said = f"its result is damaged: its checksum is not that of its contents (in {lab.artifacts / uid}); "
+    assert said + "its run is made again" in caplog.text
+    assert "DamagedError" not in caplog.text
+    assert (lab.states(), verify([lab.db]).faults) == (["lost", "done"], [])
+
+
+def test_verify_names_a_result_that_cannot_be_read(left):
+    lab, uid = left
+    (lab.artifacts / uid / "result.json").unlink()
+    (lab.artifacts / uid / "result.json").mkdir()
+    (fault,) = verify([lab.db]).faults
+    assert fault == f"{lab.artifacts / uid}: the result of attempt {uid} cannot be read (Is a directory)"
+
+
 def test_what_is_in_the_way_of_the_store_is_raised_and_the_result_waits(left, monkeypatch):
     lab, uid = left
 
@@ -146,6 +196,15 @@ def test_an_interruption_may_have_another_name(left):
     with open_store(lab.db) as store:
         take_in(store, uid, lab.artifacts / uid, without=("lost", "it died"), interrupted="pruned")
     assert lab.states() == ["pruned"]
+
+
+def test_an_interruption_by_a_failure_of_the_environment_has_no_other_name(left):
+    lab, uid = left
+    full = {"error_kind": "OSError", "error": "OSError: [Errno 28] No space left on device"}
+    changed(state="interrupted", **full)(lab.artifacts / uid / "result.json")
+    with open_store(lab.db) as store:
+        take_in(store, uid, lab.artifacts / uid, without=("lost", "it died"), interrupted="pruned")
+    assert lab.states() == ["interrupted"]
 
 
 def test_without_a_result_it_ends_as_is_said(left):

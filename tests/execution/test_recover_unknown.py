@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -83,7 +86,7 @@ def test_an_older_result_does_not_count_before_a_newer_one(small):
         ("request.json", lambda x: x["config"]["arguments"].update(x=9), "its key is not that of its configuration"),
         ("result.json", lambda x: x.update(uid="other"), "its result is that of another attempt"),
         ("result.json", lambda x: x["results"][0].update(evaluation="nobody's"), "an evaluation that nobody asked for"),
-        ("result.json", lambda x: x.pop("state"), "TypeError: "),
+        ("result.json", lambda x: x.pop("state"), "its result is damaged: it is not a result (TypeError: "),
     ],
 )
 def test_a_result_that_is_not_right_is_named_and_the_others_are_taken_in(small, file, change, words):
@@ -95,6 +98,77 @@ def test_a_result_that_is_not_right_is_named_and_the_others_are_taken_in(small, 
     ended = small.here("results", "recover")
     assert (ended.code, words in ended.err, "1 results taken in" in ended.out) == (1, True, True), ended
     assert small.query("SELECT count(*) FROM attempt") == [(1,)]
+
+
+@pytest.mark.parametrize("file", ["result.json", "curve.jsonl"])
+def test_a_damaged_result_is_named_by_all_and_nobody_is_sent_in_a_circle(small, file, caplog):
+    small.db.unlink()
+    path = min(small.artifacts.glob(f"*/{file}"))
+    path.write_text(path.read_text().replace("0.", "9.", 1))
+    why = "its checksum is not that of its contents" if file == "result.json" else "its checksum differs"
+    for arguments in (["--dry-run"], []):
+        ended = small.here("results", "recover", *arguments)
+        assert (ended.code, "1 results " in ended.out) == (1, True)
+        assert "cannot be taken in: its result is damaged: " in ended.err
+        assert f"{why} (in {path.parent})" in ended.err
+        assert "`harness run grid FILE` makes again what cannot be taken in" in ended.err
+    found = small.here("results", "verify")
+    assert (found.code, "results recover" in found.err) == (1, False)
+    assert f"BAD  {path.parent}: its result is damaged: " in found.out
+    assert "`harness run grid FILE` makes its run again" in found.out
+    assert small.grid().code == 0
+    assert f"(in {path.parent}): the run is made again" in caplog.text
+    assert "`harness results recover" not in caplog.text
+    assert "DamagedError" not in caplog.text + ended.err + found.out
+    assert small.here("results", "verify").code == 0, "its run is done"
+
+
+def test_a_result_that_cannot_be_read_is_named_and_the_others_are_taken_in(small):
+    small.db.unlink()
+    path = min(small.artifacts.glob("*/result.json"))
+    path.rename(path.with_name("kept"))
+    path.mkdir()
+    ended = small.here("results", "recover")
+    assert (ended.code, "1 results taken in" in ended.out) == (1, True)
+    assert "cannot be taken in: its result cannot be read: IsADirectoryError: [Errno 21] Is a directory: " in ended.err
+    path.rmdir()
+    path.with_name("kept").rename(path)
+    assert "1 results taken in" in small.here("results", "recover").out
+
+
+def locked(folder):
+    """Return what takes the place of `Path.stat` if nobody may look into a folder."""
+    stat = Path.stat
+
+    def refuse(path, **options):
+        if folder in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    return refuse
+
+
+def test_a_folder_that_cannot_be_looked_into_stops_nobody(small, monkeypatch):
+    small.db.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", locked(min(small.artifacts.iterdir())))
+        ended = small.here("results", "recover"), small.grid(), small.here("results", "verify")
+    assert "1 results taken in" in ended[0].out
+    assert [each.code for each in ended] == [0, 0, 0]
+    assert small.states() == ["done"] * 3
+
+
+def test_an_attempt_whose_folder_cannot_be_looked_into_is_lost_and_made_again(small, monkeypatch, caplog):
+    folder = min(small.artifacts.iterdir())
+    with closing(sqlite3.connect(small.db)) as connection, connection:
+        connection.execute("UPDATE attempt SET state = 'running', ended = NULL WHERE uid = ?", (folder.name,))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", locked(folder))
+        ended = small.here("results", "verify"), small.grid(), small.here("results", "verify")
+    assert [each.code for each in ended] == [1, 0, 0]
+    assert f"{folder}: the result of attempt {folder.name} cannot be read (Permission denied)" in ended[0].out
+    assert "its result cannot be read: PermissionError: [Errno 13] Permission denied: " in caplog.text
+    assert sorted(small.states()) == ["done", "done", "done", "lost"]
 
 
 def test_a_folder_that_is_no_attempts_is_passed_over(small):

@@ -8,6 +8,7 @@ import pytest
 
 from harness.cli.results.verify import _json, _print_repeated
 from harness.execution.rerun import Compared, Repeated, can_explain, draw
+from harness.spec.errors import DamagedError
 from harness.spec.study import load_study
 from harness.store.connection import open_reader, open_store
 from harness.store.merge import open_results
@@ -164,6 +165,27 @@ def test_a_stored_run_comes_out_again_and_a_false_one_does_not(lab):
     assert (repeated["differing"], repeated["changed"], repeated["well"]) == (["metrics"], {}, False)
     assert repeated["metrics"][0]["difference"] == pytest.approx(-0.25)
     assert lab.states() == ["done"], "nothing is written into the store"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "result.json"), "PermissionError: [Errno 13] Permission denied: "),
+        (DamagedError("its checksum is not that of its contents"), "its checksum is not that of its contents"),
+    ],
+)
+def test_a_repetition_whose_result_cannot_be_read_is_said(lab, monkeypatch, error, said):
+    (lab.folder / "fn.py").write_text("def run(context):\n    return {'score': 1}\n")
+    (lab.folder / "study.yml").write_text(OWN)
+    assert lab.grid("--threads", "1").code == 0
+
+    def refuse(_):
+        raise error
+
+    monkeypatch.setattr("harness.execution.rerun.read_result", refuse)
+    ended = lab.here("results", "verify", "--rerun", "1", "--study", "study.yml")
+    assert ended.code == 1
+    assert f"BAD  own: one, seed 0: ended lost, was done: {said}" in ended.out
 
 
 @pytest.mark.slow

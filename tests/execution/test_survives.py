@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,46 @@ def test_a_place_that_cannot_be_written_to_ends_the_call_in_one_line(own):
     assert (ended.code, len(ended.err.splitlines())) == (2, 1)
     assert str(lab.artifacts) in ended.err
     assert lab.states() == []
+
+
+def test_a_hang_up_ends_at_a_checkpoint_and_says_how_to_go_on(own, wait_until):
+    lab = own("sound", "garbage")
+    process = lab.start("run", "grid", "study.yml")
+    wait_until((lab.folder / "sound").exists)
+    os.killpg(process.pid, signal.SIGHUP)  # as a shell does that ends: to the server of workers, too
+    os.killpg(process.pid, signal.SIGHUP)
+    ended = lab.finish(process)
+    assert (ended.code, lab.states()) == (130, ["interrupted"])
+    assert "interrupted: what was done is kept, the same command goes on from the checkpoints" in ended.err
+    assert not lab.processes()
+
+
+def test_under_nohup_a_hang_up_ends_nothing(own, wait_until):
+    lab = own("sound")
+    nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[type(lab).__module__], "MAIN", nohup + sys.modules[type(lab).__module__].MAIN)
+        process = lab.start("run", "grid", "study.yml")
+    wait_until((lab.folder / "sound").exists)
+    os.killpg(process.pid, signal.SIGHUP)
+    (lab.folder / "over").touch()
+    ended = lab.finish(process)
+    assert (ended.code, lab.states()) == (0, ["done"])
+
+
+def test_a_terminal_that_is_closed_ends_at_a_checkpoint_and_nothing_that_is_printed_is_an_error(own, wait_until):
+    lab = own("sound", "garbage")
+    main = sys.modules[type(lab).__module__].MAIN
+    pid, terminal = os.forkpty()
+    if not pid:
+        os.chdir(lab.folder)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
+        os.execve(sys.executable, [sys.executable, "-c", main, "run", "grid", "study.yml"], kept)  # noqa: S606
+    wait_until((lab.folder / "sound").exists)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    assert lab.states() == ["interrupted"]
+    wait_until(lambda: not lab.processes())
 
 
 @pytest.mark.parametrize("missing", ["2>&-", ">&- 2>&- <&-"])

@@ -60,7 +60,7 @@ class CrashError(Exception):
 
 @dataclass
 class FakeExecutor:
-    """Makes up attempts: an epoch at each look. `fate` gives an accuracy, a state, or raises."""
+    """Makes up attempts: an epoch at each look. `fate` gives an accuracy, a state, "full" (the disk), or raises."""
 
     fate: object = fall_with_strides
     requests: list = field(default_factory=list)  # of all attempts ever begun
@@ -100,6 +100,8 @@ class FakeExecutor:
         epochs = request.config["protocol"]["epochs"]
         if (folder / STOP_FILE).exists():
             return self.end(folder, "interrupted")
+        if fate == "full":
+            return self.end(folder, "interrupted", error="OSError: [Errno 28] No space left on device")
         if isinstance(fate, str) and fate != "nan":
             return self.end(folder, fate)
         accuracy = 0.1 if fate == "nan" else fate
@@ -114,7 +116,7 @@ class FakeExecutor:
             return None
         return self.end(folder, "nan" if fate == "nan" else "done", accuracy)
 
-    def end(self, folder, state, accuracy=None):
+    def end(self, folder, state, accuracy=None, error=None):
         request, _ = self.running.pop(folder)
         if state in {"lost", "timeout"}:
             return Ended(folder, state, f"the attempt is {state}")
@@ -130,6 +132,8 @@ class FakeExecutor:
             environment={},
             code_digest=attempt_digest(request.config, request.datasets),
             resumed_from=request.resume_from,
+            error_kind=error and "OSError",
+            error=error,
             curve=read_curve(folder / CURVE_FILE),
             results=() if accuracy is None else (ResultValue(evaluation, "accuracy", accuracy),),
         )

@@ -1,13 +1,16 @@
 """A search from call to call, with made-up runs: what is asked, looked up, run, told, held and resumed."""
 
+import json
 import os
 import shutil
 import signal
 
 import pytest
 
+from harness.cli.search import _print as print_result
 from harness.execution.plan import plan
 from harness.search.outcome import study_of
+from harness.search.proposals import Proposals
 from harness.spec.errors import HarnessError
 from harness.spec.study import load_study
 from harness.store.connection import open_reader, open_store
@@ -27,6 +30,45 @@ def test_brute_force_tries_every_placement_once_and_ends(desk):
     assert (result.stopped, result.members, result.counts) == ("exhausted", 6, {"value": 6})
     assert desk.states() == ["done"] * 6
     assert desk.display.totals == [6]
+
+
+def test_a_sampler_is_told_nothing_of_a_full_disk_and_the_next_call_goes_on(desk, monkeypatch):
+    told = []
+    tell = Proposals.tell
+    monkeypatch.setattr(
+        Proposals, "tell", lambda self, p, *a, **k: (told.append((p.chosen, a[0])), tell(self, p, *a, **k))
+    )
+    desk.executor.fate = lambda _: "full"
+    for calls in (1, 2):
+        result = desk.run(BRUTE, confirm=[9])
+        assert (told, desk.states()) == ([], ["interrupted"] * calls)
+        assert (result.stopped, result.members, result.counts) == (None, 1, {"unfinished": 1})
+        assert (result.summary.failed, result.summary.hindered, result.study_file) == (True, 1, None)
+    assert [resumed for _, resumed in desk.display.begun] == [False, True]
+    desk.executor.fate = lambda _: 0.5
+    result = desk.run(BRUTE)
+    assert (result.stopped, result.counts) == ("exhausted", {"value": 6})
+    assert [state for _, state in told] == ["value"] * 6
+
+
+def test_the_command_says_what_hindered_it(desk, capsys):
+    desk.executor.fate = lambda _: "full"
+    result = desk.run(BRUTE)
+    with pytest.raises(SystemExit) as ended:
+        print_result(result, "json")
+    said = capsys.readouterr()
+    assert (ended.value.code, json.loads(said.out)["stopped"]) == (1, "interrupted")
+    assert said.err.startswith(
+        "1 run was interrupted by a failure of disk or permissions (OSError: [Errno 28] No space"
+    )
+
+
+def test_a_placement_of_which_one_run_is_hindered_stays_open(desk, monkeypatch):
+    told = []
+    monkeypatch.setattr(Proposals, "tell", lambda _, *arguments, **__: told.append(arguments))
+    desk.executor.fate = lambda request: 0.5 if request.seed else "full"
+    result = desk.run(BRUTE, "seeds=[0, 1]", jobs=2)
+    assert (sorted(desk.states()), told, result.counts) == (["done", "interrupted"], [], {"unfinished": 1})
 
 
 def test_its_trials_are_ordinary_ones_of_a_study_of_its_name(desk):

@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from dataclasses import replace
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
@@ -16,11 +17,12 @@ from harness.spec.checkpoints import (
     UncheckedError,
     check_checkpoint,
     check_folder,
+    has_checkpoint,
     sealed_open,
     take_over,
 )
 from harness.spec.errors import DamagedError
-from harness.spec.sealed import sha256_of
+from harness.spec.sealed import seal, sha256_of, unseal
 
 
 def flips(content, step=1):
@@ -156,8 +158,66 @@ def test_a_kept_file_is_good_whenever_the_machine_stops_while_it_is_replaced(fun
 
 def test_a_file_that_the_function_has_removed_is_not_missed(function):
     mark = Mark.read(function)
-    mark.with_file("step1", "f" * 64).write(function)
+    replace(mark, files={"step1": ("f" * 64,), **mark.files}).write(function)
     check_checkpoint(function)
+
+
+@pytest.mark.parametrize("folder_too", [False, True])
+def test_the_file_that_was_written_last_is_missed(function, folder_too):
+    assert has_checkpoint(function)
+    (function / CHECKPOINT_FOLDER / "state").unlink()
+    if folder_too:
+        (function / CHECKPOINT_FOLDER).rmdir()
+    assert has_checkpoint(function), "there is something to be said of it"
+    with pytest.raises(DamagedError, match="'state', which it had written, is missing"):
+        check_checkpoint(function)
+
+
+def test_after_an_orderly_stop_every_file_is_missed(function):
+    mark = Mark.read(function)
+    replace(mark, files={"step1": ("f" * 64,), **mark.files}, whole=True).write(function)
+    with pytest.raises(DamagedError, match="'step1', which it had written, is missing"):
+        check_checkpoint(function)
+
+
+def test_a_first_checkpoint_that_was_still_to_take_its_name_is_not_missed(function):
+    state = function / CHECKPOINT_FOLDER / "state"
+    state.rename(state.with_name(".state.17-0123abcd.tmp"))
+    assert not has_checkpoint(function)
+    check_checkpoint(function)
+
+
+def test_a_mark_that_lists_no_file_misses_none(function):
+    replace(Mark.read(function), files={}).write(function)
+    (function / CHECKPOINT_FOLDER / "state").unlink()
+    assert not has_checkpoint(function)
+    check_checkpoint(function)
+
+
+def test_what_an_earlier_version_marked_is_not_missed(function):
+    fields = unseal((function / MARK_FILE).read_text())
+    (function / MARK_FILE).write_text(seal({k: v for k, v in fields.items() if k not in {"whole", "elsewhere"}}))
+    check_checkpoint(function)
+    shutil.rmtree(function / CHECKPOINT_FOLDER)  # as when another attempt has taken them over
+    assert not has_checkpoint(function)
+
+
+def test_a_mark_that_is_damaged_is_said_although_no_file_is_there(function):
+    shutil.rmtree(function / CHECKPOINT_FOLDER)
+    (function / MARK_FILE).write_text("{")
+    assert has_checkpoint(function)
+    with pytest.raises(DamagedError, match=r"mark\.json is not what was written"):
+        check_checkpoint(function)
+
+
+def test_what_cannot_be_looked_at_is_said(function, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(function), "iterdir", refuse)
+    assert has_checkpoint(function)
+    with pytest.raises(DamagedError, match=r"it cannot be read .*Permission denied"):
+        check_checkpoint(function)
 
 
 @pytest.mark.parametrize("save", ["torch", "npz", "zip"])
@@ -203,10 +263,51 @@ def test_taken_over_it_is_all_in_the_next_attempts_folder(function, tmp_path):
     shutil.copy(function / CURVE_FILE, folder)  # as the attempt writes it
     take_over(function, folder, mark)
     assert check_folder(folder) == mark
+    assert (has_checkpoint(function), has_checkpoint(folder)) == (False, True)
+    check_checkpoint(function)  # misses nothing
     assert (folder / "files" / "note.txt").read_text() == "noted"
     assert (folder / CHECKPOINT_FOLDER / "state").exists()
     assert not (function / CHECKPOINT_FOLDER).exists()
     assert (function / "files" / "note.txt").exists(), "the earlier attempt may be stored with it"
+
+
+class StoppedError(Exception):
+    """The machine stops."""
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_whenever_the_machine_stops_while_it_is_taken_over_one_has_it_and_none_misses_it(
+    function, tmp_path, monkeypatch, step
+):
+    folder, steps = tmp_path / "second", iter(range(4))
+    folder.mkdir()
+    mark = check_folder(function)
+    shutil.copy(function / CURVE_FILE, folder)
+
+    def until_it_stops(do):
+        def step_or_stop(*arguments):
+            if next(steps) == step:
+                raise StoppedError
+            return do(*arguments)
+
+        return step_or_stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Mark, "write", until_it_stops(Mark.write))
+        patch.setattr(type(folder), "rename", until_it_stops(type(folder).rename))
+        with pytest.raises(StoppedError):
+            take_over(function, folder, mark)
+    assert [has_checkpoint(each) for each in (function, folder)] == [step < 3, step == 3]
+    check_checkpoint(function)
+    check_checkpoint(folder)
+    (left,) = tmp_path.glob(f"*/{CHECKPOINT_FOLDER}/state")
+    third = tmp_path / "third"
+    third.mkdir()
+    shutil.copy(function / CURVE_FILE, third)
+    take_over(left.parents[1], third, check_folder(left.parents[1]))
+    (third / CHECKPOINT_FOLDER / "state").unlink()
+    with pytest.raises(DamagedError, match="is missing"):
+        check_checkpoint(third)
 
 
 def test_what_was_seen_at_a_stop_may_be_written_anew_by_the_next_attempt(function, tmp_path):

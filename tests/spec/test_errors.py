@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.spec.errors import HarnessError, environment_failure
+from harness.spec.errors import HarnessError, environment_failure, in_a_line
 
 FULL = "/dev/full"  # a device on which there is never any room
 
@@ -66,3 +66,31 @@ def test_by_their_number_and_by_their_words(number):
 )
 def test_what_is_no_failure_of_the_environment(error):
     assert not environment_failure(error)
+
+
+def raises(_):
+    raise SystemExit(3)
+
+
+class Trick(str):  # noqa: SLOT000 - a text that is none
+    def __getitem__(self, _):
+        raise KeyboardInterrupt
+
+
+HOSTILE = {"__str__": raises}, {"__str__": lambda _: 3}, {"__str__": lambda _: Trick("x")}, {"__getattribute__": raises}
+
+
+@pytest.mark.parametrize("base", [BaseException, RuntimeError, OSError, HarnessError])
+@pytest.mark.parametrize("methods", HOSTILE)
+def test_an_error_that_cannot_be_looked_at_has_a_name_and_is_the_codes(base, methods):
+    error = type("Mute\nError", (base,), methods)("x")
+    words = in_a_line(error)
+    assert words.startswith("Mute Error: ") != (base is HarnessError)
+    assert words.isprintable()
+    assert not environment_failure(error)
+
+
+def test_causes_without_an_end_are_no_failure_of_the_environment():
+    one, other = RuntimeError(), RuntimeError()
+    one.__cause__, other.__cause__ = other, one
+    assert not environment_failure(one)

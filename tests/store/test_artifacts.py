@@ -70,6 +70,18 @@ def test_published_maps_come_along_too(made, target, tmp_path):
     assert files(target.parent / "artifacts") == {"a1/maps.npz": CONTENT["maps.npz"]}
 
 
+def test_an_export_says_what_is_not_beside_it(made, target, tmp_path):
+    done = call("export", "--db", made, "--out", tmp_path / "all.jsonl")
+    said = "not exported, as only maps are: 1 weights; they stay where they are"
+    assert done.stderr == f"{said}, and `harness results merge` copies them from store to store\n"
+    done = call("export", "--db", made, "--out", tmp_path / "no" / "all.jsonl", "--no-maps")
+    assert "1 attempts; 0 artifacts beside it (--no-maps)" in done.stdout
+    assert ("1 weights" in done.stderr, "1 maps" in done.stderr) == (True, False)
+    call("merge", made, "--db", target, "--no-artifacts")
+    done = call("export", "--db", target, "--out", tmp_path / "third" / "all.jsonl")
+    assert ("0 artifacts beside it\n" in done.stdout, done.stderr) == (True, ""), "there are none to be left out"
+
+
 def test_published_files_are_exported_anew_with_their_maps(made, tmp_path):
     call("export", "--db", made, "--out", tmp_path / "one" / "mnist.jsonl")
     again = call("export", "--from", tmp_path / "one", "--out", tmp_path / "two" / "mnist.jsonl")

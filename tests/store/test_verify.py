@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from harness.cli import main
 from harness.spec.attempt import Artifact
 from harness.spec.errors import HarnessError
+from harness.spec.sealed import sha256_of
 from harness.store.connection import open_reader
 from harness.store.export import published_lines, write_jsonl
 from harness.store.verify import verify
@@ -156,6 +157,56 @@ def test_a_changed_artifact_is_named(whole):
     file = whole.parent / "artifacts" / "a1" / "maps.npz"
     file.write_bytes(CONTENT + b"!")
     assert verify([whole]).faults == [f"{file}: is not what attempt a1 left: its SHA-256 differs"]
+
+
+def but_for(name, do):
+    """Return a function of a path that does something, but for files of some name, on which it is not permitted."""
+
+    def refuse(path, **options):
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return do(path, **options)
+
+    return refuse
+
+
+def test_an_artifact_that_cannot_be_read_is_named_and_the_rest_is_looked_at(whole, monkeypatch):
+    file = whole.parent / "artifacts" / "a1" / "maps.npz"
+    monkeypatch.setattr("harness.store.verify.sha256_of", but_for("maps.npz", sha256_of))
+    change(whole, "UPDATE study SET spec_yaml = 'other'")
+    wrong = verify([whole])
+    assert [fault for fault in wrong.faults if "cannot be read" in fault] == [
+        f"{file}: cannot be read (Permission denied)"
+    ]
+    assert (len(wrong.faults), wrong.files) == (2, 1)
+
+
+def test_so_it_is_where_one_may_not_even_look(whole, monkeypatch):
+    file = whole.parent / "artifacts" / "a1" / "maps.npz"
+    with monkeypatch.context() as patch:
+        patch.setattr(type(file), "stat", but_for("maps.npz", type(file).stat))
+        faults = verify([whole]).faults
+    assert f"{file}: cannot be read (Permission denied)" in faults
+    assert all(fault.endswith("maps.npz: cannot be read (Permission denied)") for fault in faults)
+
+
+def test_a_published_artifact_that_cannot_be_read_is_named(whole, tmp_path, monkeypatch):
+    with open_reader(whole) as store:
+        write_jsonl(published_lines(store, studies=None), tmp_path / "published" / "all.jsonl")
+    named = tmp_path / "published" / "artifacts" / f"{SHA}.npz"
+    named.parent.mkdir()
+    named.write_bytes(CONTENT)
+    monkeypatch.setattr("harness.store.verify.sha256_of", but_for(named.name, sha256_of))
+    assert verify([named.parents[1]]).faults == [f"{named}: cannot be read (Permission denied)"]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named(whole):
+    change(whole, "UPDATE attempt SET state = 'failed' WHERE uid = 'b1'")
+    folder = whole.parent / "artifacts" / "b1"
+    (folder / "checkpoint.pt").mkdir(parents=True)
+    (fault,) = verify([whole]).faults
+    assert fault.startswith(f"{folder}: what attempt b1 left to resume from is damaged: it cannot be read (")
+    assert "Is a directory" in fault
 
 
 def test_a_link_to_an_attempt_that_is_elsewhere_is_no_fault(whole):

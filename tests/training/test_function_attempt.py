@@ -104,7 +104,11 @@ def test_a_checkpoint_stays_in_its_folder(ask, name):
         ("{'accuracy': 'high'}", "the function returned a str for 'accuracy': a number is wanted"),
         ("{'accuracy': '0.9'}", "the function returned a str for 'accuracy': a number is wanted"),
         ("{'accuracy': [1, 2]}", "the function returned a list for 'accuracy': a number is wanted"),
-        ("{'accuracy': 10**400}", "the function returned a int for 'accuracy': a number is wanted"),
+        (
+            "{'accuracy': 10**400}",
+            "the function returned an int for 'accuracy' that is too large: a metric is a number of up to 1.8e+308",
+        ),
+        ("{'accuracy': object()}", "the function returned an object for 'accuracy': a number is wanted"),
     ],
 )
 def test_returns_that_are_no_metrics(ask, returned, message):
@@ -210,6 +214,12 @@ def test_what_is_no_number_is_refused_when_it_is_reported(ask, value):
     assert result.curve == ()
 
 
+def test_a_number_that_is_too_large_is_called_so_when_it_is_reported(ask):
+    result = ask(REPORTS.format("context.report(0, loss=-10**400)"))
+    said = "report was given an int for 'loss' that is too large: a metric is a number of up to 1.8e+308"
+    assert (result.state, result.error, result.curve) == ("failed", said, ())
+
+
 def test_nothing_is_no_number_and_loses_no_run(ask):
     result = ask(REPORTS.format("context.report(0, loss=None)").replace("1}", "1, 'f1': None, 'note': 'good'}"))
     assert (result.state, result.error) == ("done", None)
@@ -298,6 +308,11 @@ def test_seeds_and_the_devices_name_are_the_same_with_torch_and_without(ask_fres
         ("raise KeyboardInterrupt", "KeyboardInterrupt", "KeyboardInterrupt"),
         ("raise asyncio.CancelledError('gone')", "CancelledError", "CancelledError: gone"),
         ("raise Mute", "Mute", "Mute: (its message cannot be read)"),
+        ("raise type('MuteOS', (Mute, OSError), {})(28)", "MuteOS", "MuteOS: (its message cannot be read)"),
+        ("raise type('MuteRun', (Mute, RuntimeError), {})", "MuteRun", "MuteRun: (its message cannot be read)"),
+        ("raise type('Shut', (BaseException,), {'__getattribute__': sys.exit})", "Shut", "Shut"),
+        ("raise type('Falsy', (BaseException,), {'__len__': lambda _: 0})", "Falsy", "Falsy"),
+        ("raise type('Odd', (BaseException,), {'__bool__': sys.exit})", "Odd", "Odd"),
         ("open(b'/nowhere/\\xff')", "FileNotFoundError", "FileNotFoundError: [Errno 2] No such file or directory: b"),
         ("raise ValueError(os.fsdecode(b'a\\xff'))", "ValueError", "ValueError: a\\udcff"),
         ("raise ValueError('x' * 10**6)", "ValueError", "ValueError: xxx"),

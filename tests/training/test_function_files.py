@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,47 @@ def test_a_curve_behind_its_checkpoint_means_a_fresh_start_that_is_said(ask_func
         "the checkpoint is damaged (its curve has 2 of the 4 points that it had): it started afresh",
     )
     assert [point.step for point in second.curve] == list(range(6))
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["by context.checkpoint", "by itself"])
+@pytest.mark.parametrize("folder_too", [False, True])
+def test_a_checkpoint_that_is_gone_means_a_fresh_start_that_is_said(ask_function, tmp_path, own, folder_too):
+    first = ask_function(COUNTS, own=own, stop=True)
+    folder = tmp_path / first.uid / CHECKPOINT_FOLDER
+    shutil.rmtree(folder)
+    if not folder_too:
+        folder.mkdir()
+    second = ask_function(COUNTS, own=own, resume=first.uid)
+    said = "the checkpoint is damaged ('state', which it had written, is missing): it started afresh"
+    assert (second.resumed_from, second.notes) == (None, (said,))
+    assert [point.step for point in second.curve] == list(range(6))
+
+
+REMOVES = """
+def run(context, *, last=False, fails=True):
+    fails = fails and not context.resume()
+    for step in range(3):
+        with context.checkpoint(f"step{step}") as file:
+            file.write(b"x")
+        if step or last:
+            (context.checkpoints / f"step{step - 1 + last}").unlink()
+    if fails:
+        raise OSError(28, "No space left on device")
+    return None if context.should_stop() else {"accuracy": 1}
+"""
+
+
+def test_older_checkpoints_that_the_function_has_removed_are_not_missed(ask_function):
+    first = ask_function(REMOVES)
+    assert first.state == "interrupted"
+    assert ask_function(REMOVES, resume=first.uid).resumed_from == first.uid
+
+
+def test_what_the_function_has_removed_before_it_stopped_is_not_missed(ask_function):
+    first = ask_function(REMOVES, last=True, fails=False, stop=True)
+    assert first.state == "interrupted"
+    second = ask_function(REMOVES, last=True, fails=False, resume=first.uid)
+    assert (second.resumed_from, second.notes) == (None, ())
 
 
 def test_undamaged_it_resumes_without_a_word(ask_function):

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from harness.spec.study import Study
     from harness.store.records import AcceptanceRecord, Snapshot
 
-_LONGEST = {"--author": 200, "--reason": 2000}  # characters
-
 
 @click.command()
 @click.argument("file", metavar="STUDY")
@@ -51,7 +49,7 @@ def accept(
     from harness.store.lock import driver_lock
     from harness.store.writer import accept_edits
 
-    said = [_one_line("--author", author), _one_line("--reason", reason)]
+    said = [_checked("author", author), _checked("reason", reason)]
     (study,) = load_studies([file], overrides, only, skip_invalid=skip_invalid)
     words = _words(study, stored(db), *said)
     if not words:
@@ -82,9 +80,11 @@ def _words(study: "Study", found: "Snapshot", author: str, reason: str) -> "Sequ
     return words
 
 
-def _one_line(option: str, text: str) -> str:
-    """Return what a person says as one line. Raises HarnessError where it is none."""
-    said = " ".join(text.split())
-    if not said or len(said) > _LONGEST[option] or not said.isprintable():
-        raise HarnessError(f"{option} takes a text of 1 to {_LONGEST[option]} printable characters")
-    return said
+def _checked(name: str, text: str) -> str:
+    """Return what a person says, without spaces around it. Raises HarnessError if it is no line that can be read."""
+    from harness.store.acceptance import LONGEST, said_fault
+
+    if (fault := said_fault(name, text)) is not None:
+        wanted = f"one line of 1 to {LONGEST[name]} characters that can be printed"
+        raise HarnessError(f"--{name} {fault}: it takes {wanted}")
+    return text.strip()

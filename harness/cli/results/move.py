@@ -39,7 +39,8 @@ def export(
 ) -> None:
     """Write the attempts that count: as JSON lines to be published, or as rows of CSV or Parquet for other programs.
 
-    JSON lines hold all of an attempt, and can be merged again; its maps are written beside, named by SHA-256. CSV and
+    JSON lines hold all of an attempt, and can be merged again; its maps are written beside, named by SHA-256. Weights
+    and files that a function saved are not exported: `harness results merge` copies them from store to store. CSV and
     Parquet hold one table: results (a row a metric of a run), runs, curves (a row a point) or measures (seconds).
 
     \b
@@ -79,8 +80,11 @@ def _publish(lines: "Iterable[str]", out: Path, sources: "Sequence[Path]", kinds
 
     count = write_jsonl(lines, out)
     with out.open("rb") as written:
-        copied = publish_artifacts(written, sources, out.parent / "artifacts", kinds=kinds)
-    click.echo(f"{out}: {count} attempts; {copied} artifacts beside it")
+        files = publish_artifacts(written, sources, out.parent / "artifacts", kinds=kinds)
+    click.echo(f"{out}: {count} attempts; {files.beside} artifacts beside it{'' if kinds else ' (--no-maps)'}")
+    if others := [f"{count} {kind}" for kind, count in sorted(files.left_out.items()) if count and kind != "maps"]:
+        words = f"not exported, as only maps are: {', '.join(others)}; they stay where they are"
+        click.echo(f"{words}, and `harness results merge` copies them from store to store", err=True)
 
 
 @click.command()

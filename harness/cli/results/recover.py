@@ -21,24 +21,39 @@ def recover(dry_run: bool, db: Path) -> None:
     harness results recover --dry-run
     harness results recover --db results/harness.db
     """
-    from harness.execution.recover import recover_unknown, unknown_results
+    from harness.execution.recover import Unknown, recover_unknown, unknown_results
     from harness.execution.register import stored
     from harness.store.connection import open_store
     from harness.store.lock import driver_lock
 
+    refused = 0
+
+    def refuse(each: Unknown, reason: str) -> None:
+        nonlocal refused
+        refused += 1
+        words = f"{each.request.uid[:8]}  {each.request.label}: cannot be taken in: {reason} (in {each.folder})"
+        click.echo(words, err=True)
+
     artifacts = db.resolve().parent / "artifacts"
     unknown = unknown_results(artifacts, {a.uid for a in stored(db).attempts})
-    if dry_run or not unknown:
-        for each in unknown:
+    for each in unknown:
+        if each.fault is not None:
+            refuse(each, each.fault)
+    good = [each for each in unknown if each.fault is None]
+    if dry_run or not good:
+        for each in good:
             click.echo(f"{each.request.uid[:8]}  {each.request.label}")
-        click.echo(f"{artifacts}: {len(unknown)} results that {db} does not know")
-        return
-    refused = 0
-    with driver_lock(db), open_store(db) as store:
-        for each in unknown:
-            reason = recover_unknown(store, each)
-            refused += reason is not None
-            said = "taken in" if reason is None else f"cannot be taken in: {reason}"
-            click.echo(f"{each.request.uid[:8]}  {each.request.label}: {said}", err=reason is not None)
-    click.echo(f"{len(unknown) - refused} results taken in; `harness run grid FILE` puts them into their study")
-    sys.exit(1 if refused else 0)
+        click.echo(f"{artifacts}: {len(good)} results that {db} does not know")
+    else:
+        with driver_lock(db), open_store(db) as store:
+            for each in good:
+                reason = recover_unknown(store, each)
+                if reason is None:
+                    click.echo(f"{each.request.uid[:8]}  {each.request.label}: taken in")
+                else:
+                    refuse(each, reason)
+        taken = len(unknown) - refused
+        click.echo(f"{taken} results taken in; `harness run grid FILE` puts them into their study")
+    if refused:
+        click.echo("`harness run grid FILE` makes again what cannot be taken in, if it is not done", err=True)
+        sys.exit(1)

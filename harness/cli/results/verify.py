@@ -52,9 +52,11 @@ def verify(
 
         choose_device(device)  # once, and not as the reason why each run that is drawn cannot be made
     found = look(sources)
+    hints = _look_for_unknown_results(sources, found)
     if fmt == "text":
         _print(found)
-    _hint_at_unknown_results(sources)
+    for hint in hints:
+        click.echo(hint, err=True)
     repeated: list[Repeated] = []
     passed_over: dict[str, str] = {}
     if rerun is not None and not found.faults:
@@ -74,20 +76,32 @@ def verify(
         raise HarnessError("none of the stored runs can be repeated here")
 
 
-def _hint_at_unknown_results(sources: Sequence[Path]) -> None:
-    """Say, for each database, if results lie beside it that it does not know: no fault, and perhaps another's."""
+def _look_for_unknown_results(sources: Sequence[Path], verified: "Verified") -> list[str]:
+    """Return what is to be said, for each database, of results beside it that it does not know.
+
+    That they are there is no fault, as they may be another's; that one is damaged is, unless its run is done.
+    """
     from harness.execution.recover import unknown_results
     from harness.execution.register import stored
     from harness.store.errors import DatabaseError
 
+    hints = []
     for db in sources:
         if db.suffix == ".jsonl" or not db.is_file():
             continue
         with suppress(HarnessError, DatabaseError):  # what cannot be read has been named
-            artifacts = db.resolve().parent / "artifacts"
-            if unknown := unknown_results(artifacts, {a.uid for a in stored(db).attempts}):
-                words = f"{artifacts} holds {len(unknown)} results that {db} does not know"
-                click.echo(f"{words}; `harness results recover --db {db}` takes them in", err=True)
+            artifacts, found = db.resolve().parent / "artifacts", stored(db)
+            unknown = unknown_results(artifacts, {a.uid for a in found.attempts})
+            done = {(a.trial_key, a.seed) for a in found.attempts if a.accepted}
+            verified.faults += [
+                f"{each.folder}: {each.fault}, and {db} does not know it; `harness run grid FILE` makes its run again"
+                for each in unknown
+                if each.fault is not None and (each.request.trial_key, each.request.seed) not in done
+            ]
+            if good := sum(each.fault is None for each in unknown):
+                words = f"{artifacts} holds {good} results that {db} does not know"
+                hints.append(f"{words}; `harness results recover --db {db}` takes them in")
+    return hints
 
 
 def _print(found: "Verified") -> None:
