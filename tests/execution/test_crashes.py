@@ -23,24 +23,12 @@ def run(context, *, how):
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-STUDY = """\
-study: own
-task: function
-target: own.py:run
-metrics: {m: maximize}
-seeds: [0]
-execution: {threads: 1}
-trials:
-  - {name: "{arguments.how}", grid: {arguments.how: [segfaults, exits, is killed]}}
-"""
 
 
 @pytest.fixture(scope="module")
 def crashing(new_lab):
     """Three runs that crash each time, called until nothing of them is left, and once more on request."""
-    lab = new_lab()
-    (lab.folder / "own.py").write_text(OWN)
-    (lab.folder / "study.yml").write_text(STUDY)
+    lab = new_lab().own(OWN, "segfaults", "exits", "is killed")
     return lab, [lab.grid(), lab.grid(), lab.grid(), lab.grid("--retry", "crashed", "--only", "exits"), lab.grid()]
 
 
