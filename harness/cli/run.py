@@ -193,6 +193,7 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
             " --again times all of them together",
             err=True,
         )
+    say_interrupted(timed.summary, "the same command times what is missing")
     _exit(timed.summary)
 
 
@@ -318,17 +319,29 @@ def _conclude(summary: "Summary", fmt: str) -> None:
         click.echo(
             f"nothing to do: {planned.in_words()}" if not left else f"stopped before anything ran: {planned.in_words()}"
         )
-    if summary.interrupted:
-        click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)
-    elif summary.edited:
+    say_interrupted(summary)
+    if not summary.interrupted:
+        _say_why_not_all_ran(summary)
+    _exit(summary)
+
+
+def _say_why_not_all_ran(summary: "Summary") -> None:
+    held = summary.plan.held_by_reason()
+    if summary.edited:
         click.echo("stopped: the code was edited meanwhile; the same command runs what it is now", err=True)
-    elif planned.held_by_reason():
-        reasons = ",".join(planned.held_by_reason())
-        click.echo(f"held runs are left alone; --retry {reasons} runs them", err=True)
-    if summary.hindered and not summary.interrupted:
+    elif held:
+        click.echo(f"held runs are left alone; --retry {','.join(held)} runs them", err=True)
+    if summary.hindered:
         what = "1 run was" if summary.hindered == 1 else f"{summary.hindered} runs were"
         click.echo(f"{what} interrupted by a failure of disk or permissions; the same command resumes them", err=True)
-    _exit(summary)
+
+
+def say_interrupted(summary: "Summary", so: str = "the same command goes on from the checkpoints") -> None:
+    """Say what came of a Ctrl-C, if there was one."""
+    if summary.interrupted:
+        click.echo(f"interrupted: what was done is kept, {so}", err=True)
+    elif summary.stopped_late:
+        click.echo("everything that was asked for finished before the stop took effect", err=True)
 
 
 def _exit(summary: "Summary") -> None:

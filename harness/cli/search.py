@@ -19,7 +19,7 @@ from harness.cli.common import (
     print_json,
     set_option,
 )
-from harness.cli.run import device_option, threads_option
+from harness.cli.run import device_option, say_interrupted, threads_option
 from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -198,8 +198,7 @@ def _print(result: "SearchResult", fmt: str) -> None:
     else:
         _print_text(result)
     interrupted = result.summary.interrupted
-    if interrupted:
-        click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)
+    say_interrupted(result.summary)
     if held := result.summary.plan.held_by_reason():
         click.echo(f"held runs are left alone; --retry {','.join(held)} runs them", err=True)
     if result.stale:

@@ -50,7 +50,8 @@ class Summary:
 
     plan: Plan
     ended: dict[str, int] = field(default_factory=dict)  # attempts of this call by state
-    interrupted: bool = False
+    interrupted: bool = False  # whether it was asked to stop before all was finished that it was asked for
+    stopped_late: bool = False  # whether it was asked to stop, and all was finished nevertheless
     edited: bool = False  # whether it ended early, because code was edited since it was planned
     hindered: int = 0  # attempts that a full disk or another failure of the environment has interrupted
 

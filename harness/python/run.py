@@ -146,6 +146,8 @@ def run(  # noqa: PLR0913 - what the command has as options
     said = _summary(loaded, options.db, summary)
     if summary.interrupted:
         raise KeyboardInterrupt(f"what was done is kept, the same call goes on from the checkpoints\n{said}")
+    if summary.stopped_late:  # a script is to end nevertheless, also one that calls this in a loop
+        raise KeyboardInterrupt(f"everything that was asked for finished before the stop took effect\n{said}")
     return said
 
 

@@ -83,7 +83,9 @@ def run_search(
             _search(book, budget, display, executors, result)
         found = _candidates(book)
         result.front = front(found, search.objectives, search.directions)
-        if confirm and not result.summary.interrupted:
+        if confirm and result.front and result.summary.stopped_late:  # after the budget, before the confirmation
+            result.summary.interrupted, result.summary.stopped_late = True, False
+        elif confirm and not result.summary.interrupted:
             check_runnable(base, options.data_root, options.device)
             result.front = _confirmed(book, result, tuple(confirm), display, executors)
         _conclude(book, result)
@@ -165,6 +167,7 @@ def _add(summary: Summary, other: Summary) -> None:
     for state, count in other.ended.items():
         summary.ended[state] = summary.ended.get(state, 0) + count
     summary.interrupted = summary.interrupted or other.interrupted
+    summary.stopped_late = summary.stopped_late or other.stopped_late
 
 
 def _study_file(search: Search, out: Path) -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.execution.options import Summary
+from harness.execution.plan import Plan
 from harness.spec.errors import HarnessError
 
 CODE = """\
@@ -143,6 +145,13 @@ def test_a_script_with_its_own_function_is_stopped_and_goes_on(folder):
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=120, check=True)
     assert "s: this call: 1 done; in all 1 done, 0 left, 0 held" in done.stdout
     assert "goes on" in done.stderr
+
+
+def test_a_late_ctrl_c_still_ends_a_script_that_calls_it_in_a_loop(monkeypatch):
+    late = Summary(Plan(()), {"done": 1}, stopped_late=True)
+    monkeypatch.setattr("harness.python.run.run_grid", lambda *_: late)
+    with pytest.raises(KeyboardInterrupt, match="everything that was asked for finished before the stop took effect"):
+        harness.run(STUDY)
 
 
 def test_a_script_without_a_guard_is_told_so(folder):

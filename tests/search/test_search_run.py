@@ -231,6 +231,32 @@ def test_ctrl_c_keeps_what_was_done(desk, executor):
     assert (again.counts, len(desk.executor.requests)) == ({"value": 6}, 4)
 
 
+def test_ctrl_c_in_the_last_run_leaves_nothing_to_go_on_with(desk, executor):
+    def fate(_):
+        if len(desk.executor.requests) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.5
+
+    desk.executor = executor(fate)
+    result = desk.run(BRUTE, trials=2)
+    assert (result.summary.interrupted, result.summary.stopped_late, result.counts) == (False, True, {"value": 2})
+    assert result.study_file.exists()
+
+
+def test_ctrl_c_in_the_last_run_keeps_the_confirmation_from_beginning(desk, executor):
+    def fate(_):
+        if len(desk.executor.requests) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.5
+
+    desk.executor = executor(fate)
+    result = desk.run(BRUTE, trials=2, confirm=[7])
+    assert (result.summary.interrupted, result.summary.stopped_late) == (True, False)
+    assert desk.states() == ["done", "done"]
+    desk.executor = executor()
+    assert not desk.run(BRUTE, trials=2, confirm=[7]).summary.interrupted
+
+
 PRUNED = (BRUTE, "protocol.epochs=4", "objectives=[accuracy]", "pruner=median")
 
 
