@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 from harness.spec.attempt import EvaluationSpec
 from harness.spec.checks import FieldError
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError, did_you_mean, name_fault, printable_line
 from harness.spec.keys import canonical_json, evaluation_key
 from harness.spec.plugins import code_of, load_plugin, plugin_options
 from harness.spec.signature import written_signature
@@ -141,7 +141,7 @@ def _metrics(metrics: Any) -> dict[str, Direction]:
     if not isinstance(metrics, Mapping) or not metrics:
         raise FieldError(("metrics",), f"'metrics' is written {{NAME: maximize or minimize}}, not {metrics!r}")
     for name, direction in metrics.items():
-        if not isinstance(name, str) or not name.isprintable() or not name or name != name.strip():
+        if not isinstance(name, str) or not name.isprintable() or name_fault(name) or name != name.strip():
             raise FieldError(("metrics",), f"a metric has a name in one line without spaces around it, not {name!r}")
         if direction not in get_args(Direction):
             near = did_you_mean(str(direction), get_args(Direction))
@@ -164,7 +164,7 @@ def returned_metrics(returned: Any, metrics: Mapping[str, Direction]) -> tuple[d
     notes: list[str] = []
     for name, value in returned.items():
         try:
-            numbers[str(name)] = as_number(name, value, "the function returned")
+            numbers[str(name)] = as_number(str(name), value, "the function returned")
         except HarnessError as error:
             if name in metrics:
                 raise
@@ -178,8 +178,10 @@ def returned_metrics(returned: Any, metrics: Mapping[str, Direction]) -> tuple[d
 def as_number(name: str, value: Any, said: str) -> float:
     """Return what a function gave for a metric as a number, None as NaN.
 
-    Raises HarnessError, which begins with `said`, for anything else.
+    Raises HarnessError, which begins with `said`, for anything else, and for a name that no metric can have.
     """
+    if (fault := name_fault(name)) is not None:
+        raise HarnessError(f"{said} a metric '{printable_line(name)}', which cannot be its name: {fault}")
     if value is None:
         return math.nan
     try:

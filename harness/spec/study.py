@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.spec.checks import FieldError, MisfitError
-from harness.spec.errors import SpecError
+from harness.spec.errors import SpecError, name_fault, printable_line
 from harness.spec.exclude import View, left
 from harness.spec.grid import Override, Point, apply, count, normalise, points, size, taken
 from harness.spec.include import Said, WrittenEntry, WrittenStudy, read_study
@@ -189,6 +189,8 @@ def _trial(
     if len(set(seeds)) != len(seeds):
         raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
     rendered = render_name(name, parts)
+    if (fault := name_fault(rendered)) is not None:
+        raise FieldError(("name",), f"'{printable_line(rendered)}' cannot be a trial's name: {fault}")
     known = {
         key: parts.get(key) for key in ("task", "dataset", "model", "compressors", "protocol", "inputs", *OF_A_FUNCTION)
     }

@@ -13,6 +13,7 @@ from harness.report.render.markdown import escape
 from harness.report.stats import ALPHA
 from harness.report.tables.printed_gains import PrintedGain, gain_lines
 from harness.report.tables.statistics_table import p_text
+from harness.spec.errors import printable_json
 
 
 def findings_json(
@@ -39,7 +40,7 @@ def findings_json(
     without = [entry.model_dump(mode="json") for entry in untested]
     printed = [asdict(gain) for gain in gains]
     whole = {"claims": claims, "printed_gains": printed, "misprints": entries, "untested": without}
-    return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+    return printable_json(json.dumps(whole, ensure_ascii=False, indent=2)) + "\n"
 
 
 def findings_markdown(
