@@ -36,6 +36,9 @@ device_option = click.option(
     help="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.",
 )
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads a worker  [default: cores / jobs]")
+from_start_option = click.option(
+    "--from-start", is_flag=True, help="Begin each run at its beginning, not at its checkpoint."
+)
 limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="RUNS", help="Make at most so many runs.")
 
 
@@ -60,7 +63,7 @@ def run() -> None:
 @click.option(
     "--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,crashed,stale,weights."
 )
-@click.option("--from-start", is_flag=True, help="Begin each run at its beginning, not at its checkpoint.")
+@from_start_option
 @set_option
 @skip_option
 @plugins_option

@@ -89,6 +89,7 @@ def run(  # noqa: PLR0913 - what the command has as options
     threads: int | None = None,
     limit: int | None = None,
     retry: str | Iterable[str] = (),
+    from_start: bool = False,
     data: str | Path | None = None,
     only: str = "*",
     overrides: Mapping[str, Any] | None = None,
@@ -110,6 +111,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         threads: of each worker; by default the study's, or an even share of the cores.
         limit: make at most so many runs.
         retry: run also what is held for these reasons: failed, oom, timeout, crashed, stale, weights.
+        from_start: begin each run at its beginning, not at its checkpoint.
         data: the folder of the data; by default $HARNESS_DATA, or ~/.cache/harness/data.
         only: a pattern; only trials whose name matches it.
         overrides: values by dotted path that hold in every trial: {"protocol.epochs": 2}.
@@ -138,6 +140,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         threads=None if threads is None else _count("threads", threads),
         limit=None if limit is None else _count("limit", limit),
         retry=held_reasons(retry.split(",") if isinstance(retry, str) else retry, "retry"),
+        from_start=from_start,
         fail_fast=fail_fast,
         timeout_s=timeout,
     )

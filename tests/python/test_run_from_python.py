@@ -154,6 +154,14 @@ def test_a_late_ctrl_c_still_ends_a_script_that_calls_it_in_a_loop(monkeypatch):
         harness.run(STUDY)
 
 
+@pytest.mark.parametrize("given", [{}, {"from_start": True}])
+def test_from_start_is_as_of_the_command(monkeypatch, given):
+    asked = []
+    monkeypatch.setattr("harness.python.run.run_grid", lambda _, o, __: asked.append(o.from_start) or Summary(Plan(())))
+    harness.run(STUDY, **given)
+    assert asked == [bool(given)]
+
+
 def test_a_script_without_a_guard_is_told_so(folder):
     (folder / "script.py").write_text(SCRIPT.replace('if __name__ == "__main__":\n    print', "print"))
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=120, check=False)

@@ -5,7 +5,9 @@ import shutil
 import signal
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli import main
 from harness.execution.plan import plan
 from harness.search.outcome import study_of
 from harness.spec.errors import HarnessError
@@ -188,6 +190,27 @@ def test_a_lost_worker_is_gone_on_with_by_the_next_call(desk, executor):
     assert desk.run(BRUTE).counts == {"value": 6}
     (request,) = desk.executor.requests
     assert request.resume_from is not None
+
+
+def test_from_start_leaves_its_checkpoint_alone(desk, executor):
+    desk.executor = executor(lambda _: "lost")
+    desk.run(BRUTE, trials=1)
+    desk.executor = executor()
+    assert desk.run(BRUTE, trials=1, from_start=True).counts == {"value": 1}
+    assert [request.resume_from for request in desk.executor.requests] == [None]
+
+
+@pytest.mark.parametrize("words", [[], ["--from-start"]])
+def test_the_command_takes_it(desk, monkeypatch, words):
+    asked = []
+
+    def run_search(_search, options, _display, **_):
+        asked.append(options.from_start)
+        raise HarnessError("enough")
+
+    monkeypatch.setattr("harness.search.run.run_search", run_search)
+    done = CliRunner().invoke(main, ["search", "placement", str(desk.file), "--device", "cpu", *words])
+    assert (done.exit_code, asked) == (2, [bool(words)]), done.output
 
 
 def test_a_crash_loses_nothing_and_counts_nothing_twice(desk, executor, crash, large):
