@@ -12,7 +12,8 @@ from harness.spec.spreadsheet import csv_cell
 
 def to_csv(document: Document) -> str:
     """Return one line a row (RFC 4180 quoting, line feeds): of each column the paper's value, ours,
-    difference and match; behind these, of each column of results its statistics, and last the row's protocol.
+    difference and match; behind these, of each column of results its statistics, then the row's protocol, and
+    where results of any row count by a person's word alone, whose word that is.
 
     What is not stored is empty. Without values of a paper, and for cells that are no numbers, ours alone as
     it is printed. A text that a spreadsheet would take for a formula comes after an apostrophe.
@@ -25,14 +26,16 @@ def to_csv(document: Document) -> str:
         parts = ("paper", "ours", "difference", "match") if document.compares else ()
         heads += [f"{name} {part}" for part in parts] or [name]
     heads += [f"{small.name} {part}" for small in document.statistics for part in _parts(None)]
-    writer.writerow(map(csv_cell, [*heads, "protocol"]))
+    accepted = ["accepted"] if any(row.accepted for row in document.rows) else []
+    writer.writerow(map(csv_cell, [*heads, "protocol", *accepted]))
     for i, row in enumerate(document.rows):
         fields = [row.label]
         for cell in row.cells:
             fields += _compared(cell) if document.compares else [cell.ours]
         for small in document.statistics:
             fields += ["" if part is None else str(part) for part in _parts(small.data[i]).values()]
-        writer.writerow(map(csv_cell, [*fields, row.protocol]))
+        said = ["; ".join(row.accepted)] if accepted else []
+        writer.writerow(map(csv_cell, [*fields, row.protocol, *said]))
     return out.getvalue()
 
 

@@ -80,7 +80,7 @@ def study_document(
             cells.append(_cell(entry, trial, metric, known, runs, line[-1]))
         line += [_count(trial, name) for name in counts]
         cells += [_count_cell(entry, trial, name) for name in counts]
-        rows.append(DocRow(entry.name, tuple(line), _recipe(snapshot, entry)))
+        rows.append(DocRow(entry.name, tuple(line), _recipe(snapshot, entry), tuple(words)))
     labels = ["Runs", *(metric.label for metric in metrics), *(_COUNTS[name] for name in counts)]
     code = (Footnote("code", text) for text in code_remarks(behind))
     return Document(

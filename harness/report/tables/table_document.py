@@ -22,7 +22,7 @@ from harness.report.tables.cells import Expected, Found, find
 from harness.report.tables.compare import Samples, with_statistics
 from harness.report.tables.match import device_of
 from harness.report.tables.printed_gains import PrintedGain, gain_lines, printed_gains
-from harness.report.tables.provenance import code_remarks, short, threads_of
+from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of
 from harness.report.tables.statistics_table import statistics_tables
 from harness.report.tables.table import Select, Table
 from harness.report.tables.uncertainty import accuracy_notes, choosing_notes
@@ -76,6 +76,7 @@ def table_document(
             row.label,
             tuple(_cell(by_place[row.label, column.key], bold, marks) for column in table.columns),
             "; ".join(_recipes(by_place[row.label, column.key] for column in table.columns)),
+            tuple(accepted_remarks(a for column in table.columns for a in by_place[row.label, column.key].attempts)),
         )
         for row in table.rows
     )
