@@ -331,9 +331,9 @@ def _conclude(summary: "Summary", fmt: str) -> None:
 def _say_why_not_all_ran(summary: "Summary") -> None:
     held = summary.plan.held_by_reason()
     if summary.edited:
-        click.echo("stopped: the code was edited meanwhile; the same command runs what it is now", err=True)
+        click.echo("stopped because the code changed during the run; repeat the command to use the new code", err=True)
     elif held:
-        click.echo(f"held runs are left alone; --retry {','.join(held)} runs them", err=True)
+        click.echo(f"runs on hold were skipped; add --retry {','.join(held)} to run them", err=True)
     if summary.hindered:
         what = "1 run was" if summary.hindered == 1 else f"{summary.hindered} runs were"
         click.echo(f"{what} interrupted by a failure of disk or permissions; the same command resumes them", err=True)

@@ -203,7 +203,7 @@ def _print(result: "SearchResult", fmt: str) -> None:
     interrupted = result.summary.interrupted
     say_interrupted(result.summary)
     if held := result.summary.plan.held_by_reason():
-        click.echo(f"held runs are left alone; --retry {','.join(held)} runs them", err=True)
+        click.echo(f"runs on hold were skipped; add --retry {','.join(held)} to run them", err=True)
     if result.stale:
         click.echo(f"{result.stale} of the values were found with code that has changed since", err=True)
     if interrupted or result.summary.failed:

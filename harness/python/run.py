@@ -67,9 +67,9 @@ class RunSummary:
             nothing = "stopped before anything ran" if self.left else "nothing to do"
             lines = [f"{self.study}: {nothing}: {self.in_all}"]
         if self.edited:
-            lines.append("stopped: the code was edited meanwhile; the same call runs what it is now")
+            lines.append("stopped because the code changed during the run; repeat the call to use the new code")
         elif self.held:
-            lines.append(f"held runs are left alone; retry={list(self.held)} runs them")
+            lines.append(f"runs on hold were skipped; add retry={list(self.held)} to run them")
         return "\n".join([*lines, f"results: {self.db}"])
 
     __repr__ = __str__

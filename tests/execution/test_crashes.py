@@ -47,7 +47,7 @@ def test_a_run_that_crashes_twice_at_the_same_place_is_held_until_it_is_named(cr
     lab, (_, second, third, retried, last) = crashing
     assert second.err.count("goes on") == 3
     assert "in all 0 done, 0 left, 3 held (3 crashed)" in second.out
-    assert "--retry crashed runs them" in second.err
+    assert "add --retry crashed to run them" in second.err
     assert (third.code, third.out) == (1, "nothing to do: 0 done, 0 left, 3 held (3 crashed)\n")
     assert "exits, seed 0: goes on" in retried.err
     assert (last.code, last.out) == (1, third.out)

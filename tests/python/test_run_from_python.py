@@ -69,7 +69,9 @@ def test_failures_are_held_until_they_are_asked_for(capsys):
     first = harness.run(STUDY, only="1", overrides=failing, threads=1)
     assert (first.failed, first.held) == (True, {"failed": 1})
     assert "failed (OSError: no disk; trace: " in capsys.readouterr().err
-    assert str(first).endswith("held runs are left alone; retry=['failed'] runs them\nresults: results/harness.db")
+    assert str(first).endswith(
+        "runs on hold were skipped; add retry=['failed'] to run them\nresults: results/harness.db"
+    )
     assert harness.run(STUDY, only="1", overrides=failing, progress=False).ended == {}
     assert harness.run(STUDY, only="1", overrides=failing, retry="failed", progress=False).ended == {"failed": 1}
 

@@ -72,7 +72,7 @@ class Sensitivity:
         if self.of_the_paper and not self.tested:
             return f"{self.setting} was varied, by too few seeds for a test ({tried})"
         said = "depends on" if self.flips else "not shown to depend on"
-        far = f"; seeds alone take these as far from the first as {_far(max(reaches), self.scale)}" if reaches else ""
+        far = f"; seed noise alone can move these from the first by {_far(max(reaches), self.scale)}" if reaches else ""
         return f"{said}: {self.setting} ({tried}{far})"
 
 
