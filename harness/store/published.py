@@ -90,6 +90,7 @@ class StudyPart(_Part):
     seeds: list[int]
     protocol_name: str
     added: Time
+    overrides: str | None = None  # left out of a study's own trial
 
     @model_validator(mode="after")
     def _name_and_sha_are_right(self) -> Self:

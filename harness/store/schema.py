@@ -296,6 +296,12 @@ def m005_accepted_edits(db: Database) -> None:
     db.executescript(_ACCEPTANCE)
 
 
+@MIGRATIONS()
+def m006_trials_that_set_made(db: Database) -> None:
+    """Keep which trials of a study are not its own, but what `--set` made of them."""
+    db.execute("ALTER TABLE study_trial ADD COLUMN overrides TEXT")
+
+
 def known_migrations() -> frozenset[str]:
     """Return the names of the migrations that this version of the harness has."""
     empty = Database(memory=True, execute_plugins=False)

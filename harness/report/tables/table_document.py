@@ -77,6 +77,7 @@ def table_document(
             tuple(_cell(by_place[row.label, column.key], bold, marks) for column in table.columns),
             "; ".join(_recipes(by_place[row.label, column.key] for column in table.columns)),
             tuple(accepted_remarks(a for column in table.columns for a in by_place[row.label, column.key].attempts)),
+            _made_by(by_place[row.label, column.key] for column in table.columns),
         )
         for row in table.rows
     )
@@ -160,6 +161,11 @@ def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
                 if (printed(value, column) == printed(top, column) if of_paper else gap(value, top) == 0)
             }
     return frozenset(best)
+
+
+def _made_by(found: Iterable[Found]) -> str:
+    """Return by which `--set` the trials of a row were made; "" of a study's own."""
+    return "; ".join(dict.fromkeys(f.candidate.overrides for f in found if f.candidate and f.candidate.overrides))
 
 
 def _behind(found: Sequence[Found]) -> tuple[tuple[TrialRecord, AttemptRecord], ...]:
