@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError, did_you_mean, printable_json, printable_line
 from harness.spec.spreadsheet import csv_cell
 from harness.store.place import DEFAULT_DB
 
@@ -116,10 +116,7 @@ def parse_reasons(text: str) -> frozenset[str]:
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout; numbers that JSON does not have as `json_number` writes them."""
     text = json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
-    click.echo(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
-
-
-_C1 = re.compile("[\x7f-\x9f]")  # control characters that JSON lets stand, and a terminal obeys
+    click.echo(printable_json(text))
 
 
 def _jsonable(value: Any) -> Any:
@@ -140,11 +137,14 @@ def json_number(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a plain table on stdout, numbers to the right. Texts stay as they are, floats have all their digits."""
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, lines: bool = False) -> None:
+    """Print a plain table on stdout, numbers to the right; floats have all their digits.
+
+    A row is one line, unless texts may have several `lines`: of a line break in a name its spelling is shown.
+    """
     from tabulate import tabulate
 
-    texts = [[_cell(value) for value in row] for row in rows]
+    texts = [[_cell(value) if lines else printable_line(_cell(value)) for value in row] for row in rows]
     aligned = ["decimal" if _are_numbers(column) else "left" for column in zip(*texts, strict=True)]
     click.echo(tabulate(texts, headers=headers, tablefmt="simple", disable_numparse=True, colalign=aligned))
 

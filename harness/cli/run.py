@@ -36,6 +36,9 @@ device_option = click.option(
     help="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.",
 )
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads a worker  [default: cores / jobs]")
+from_start_option = click.option(
+    "--from-start", is_flag=True, help="Begin each run at its beginning, not at its checkpoint."
+)
 limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="RUNS", help="Make at most so many runs.")
 
 
@@ -60,7 +63,7 @@ def run() -> None:
 @click.option(
     "--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,crashed,stale,weights."
 )
-@click.option("--from-start", is_flag=True, help="Begin each run at its beginning, not at its checkpoint.")
+@from_start_option
 @set_option
 @skip_option
 @plugins_option
@@ -193,6 +196,7 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
             " --again times all of them together",
             err=True,
         )
+    say_interrupted(timed.summary, "the same command times what is missing")
     _exit(timed.summary)
 
 
@@ -318,14 +322,26 @@ def _conclude(summary: "Summary", fmt: str) -> None:
         click.echo(
             f"nothing to do: {planned.in_words()}" if not left else f"stopped before anything ran: {planned.in_words()}"
         )
-    if summary.interrupted:
-        click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)
-    elif summary.edited:
-        click.echo("stopped: the code was edited meanwhile; the same command runs what it is now", err=True)
-    elif planned.held_by_reason():
-        reasons = ",".join(planned.held_by_reason())
-        click.echo(f"held runs are left alone; --retry {reasons} runs them", err=True)
+    say_interrupted(summary)
+    if not summary.interrupted:
+        _say_why_not_all_ran(summary)
     _exit(summary)
+
+
+def _say_why_not_all_ran(summary: "Summary") -> None:
+    held = summary.plan.held_by_reason()
+    if summary.edited:
+        click.echo("stopped because the code changed during the run; repeat the command to use the new code", err=True)
+    elif held:
+        click.echo(f"runs on hold were skipped; add --retry {','.join(held)} to run them", err=True)
+
+
+def say_interrupted(summary: "Summary", so: str = "the same command goes on from the checkpoints") -> None:
+    """Say what came of a Ctrl-C, if there was one."""
+    if summary.interrupted:
+        click.echo(f"interrupted: what was done is kept, {so}", err=True)
+    elif summary.stopped_late:
+        click.echo("everything that was asked for finished before the stop took effect", err=True)
 
 
 def _exit(summary: "Summary") -> None:

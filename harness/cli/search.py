@@ -19,7 +19,7 @@ from harness.cli.common import (
     print_json,
     set_option,
 )
-from harness.cli.run import device_option, threads_option
+from harness.cli.run import device_option, from_start_option, say_interrupted, threads_option
 from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ _OPTIONS = (
     click.option(
         "--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,crashed,stale,weights."
     ),
+    from_start_option,
     click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs."),
     click.option(
         "--out",
@@ -133,6 +134,7 @@ def _search(  # noqa: PLR0913 - the options of a command
     threads: int | None,
     device: str,
     retry: str,
+    from_start: bool,
     timeout: float | None,
     out: Path | None,
     overrides: tuple[str, ...],
@@ -157,6 +159,7 @@ def _search(  # noqa: PLR0913 - the options of a command
         jobs=jobs,
         threads=threads,
         retry=parse_reasons(retry),
+        from_start=from_start,
         timeout_s=timeout,
     )
     try:
@@ -197,14 +200,13 @@ def _print(result: "SearchResult", fmt: str) -> None:
         print_json(_json(result))
     else:
         _print_text(result)
+    interrupted = result.summary.interrupted
     if held := result.summary.plan.held_by_reason():
-        click.echo(f"held runs are left alone; --retry {','.join(held)} runs them", err=True)
+        click.echo(f"runs on hold were skipped; add --retry {','.join(held)} to run them", err=True)
     if result.stale:
         click.echo(f"{result.stale} of the values were found with code that has changed since", err=True)
-    interrupted = result.summary.interrupted
-    if interrupted:
-        click.echo("interrupted: what was done is kept, the same command goes on from the checkpoints", err=True)
-    elif result.summary.hindrance is not None:
+    say_interrupted(result.summary)
+    if not interrupted and result.summary.hindrance is not None:
         click.echo(result.summary.hindrance, err=True)
     if interrupted or result.summary.failed:
         sys.exit(INTERRUPTED if interrupted else 1)

@@ -1,13 +1,15 @@
 """Streams that a terminal obeys in nothing: what is stored comes from anyone, and names may hold escape sequences.
 
-They are put in front of stdout and stderr once, around every command, so that nothing that prints has to think of it.
-What is written into files, as JSON or CSV stays as it is: stdout is only looked at if it is a terminal.
+They are put in front of stdout and stderr once, around every command, so that nothing that prints has to think of it;
+what goes into a pipe may end on a terminal, too. JSON has its own spelling of control characters, `printable_json`.
 """
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, Any
+
+import click
 
 from harness.spec.errors import printable
 
@@ -15,13 +17,12 @@ from harness.spec.errors import printable
 class Guarded:
     """A text stream that shows control characters instead of sending them; in all else the stream behind it."""
 
-    def __init__(self, stream: IO[str], *, always: bool) -> None:
+    def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
-        self._always = always
 
     def write(self, text: str) -> int:
         """Write a text; \\x1b and its like come as these four characters."""
-        self.stream.write(printable(text) if self._always or self.stream.isatty() else text)
+        self.stream.write(printable(text))
         return len(text)
 
     def writelines(self, lines: Iterator[str]) -> None:
@@ -36,9 +37,9 @@ class Guarded:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Guard stdout, if it is a terminal, and stderr during the block."""
+    """Guard stdout and stderr during the block."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Guarded(sys.stdout, always=False), Guarded(sys.stderr, always=True)
+    sys.stdout, sys.stderr = Guarded(sys.stdout), Guarded(sys.stderr)
     try:
         yield
     finally:
@@ -59,3 +60,9 @@ def unguarded() -> Iterator[None]:
 def behind(stream: Any) -> Any:
     """Return the stream behind a guarded one, for what moves the cursor itself and prints names as `printable` does."""
     return stream.stream if isinstance(stream, Guarded) else stream
+
+
+def echo_as_it_is(text: str) -> None:
+    """Print what another program is to read byte by byte, a patch or a page; on a terminal as everything else."""
+    with nullcontext() if sys.stdout.isatty() else unguarded():
+        click.echo(text, nl=False, color=True)

@@ -1,6 +1,7 @@
 """The driver: the one process that plans, hands out attempts and writes what they bring into the store."""
 
 import logging
+import signal
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -80,6 +81,10 @@ class Feed(Protocol):
     def expected(self) -> int:
         """How many attempts there will be, as far as is known."""
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether all attempts have been taken, as far as is known."""
+
     def take(self) -> Job | None:
         """Return the next attempt to make; None where there is none now and, while nothing runs, where all is over."""
 
@@ -102,6 +107,11 @@ class Listed:
     def expected(self) -> int:
         """How many attempts there will have been."""
         return self.before + len(self.jobs)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether each was taken."""
+        return self.taken >= len(self.jobs)
 
     def take(self) -> Job | None:
         """Return the next attempt."""
@@ -198,6 +208,8 @@ class _Session:
     running: dict[Path, Job] = field(default_factory=dict)
     pruned: set[Path] = field(default_factory=set)
     stopping: bool = False
+    heeded: bool = False  # whether Ctrl-C was acted upon
+    cut_short: bool = False  # whether an attempt ended before its end
     obstacle: OSError | None = None  # why no further attempt can be started on this machine
 
     def run(self) -> None:
@@ -224,7 +236,9 @@ class _Session:
                 self._stop()
                 self._let_end(interrupted)
                 raise
-            self.summary.interrupted = bool(interrupted)
+            finished = self.feed.exhausted and not (self.cut_short or self.running)
+            self.summary.interrupted = bool(interrupted) and not finished
+            self.summary.stopped_late = bool(interrupted) and finished
         if self.obstacle is not None:
             raise self.obstacle
 
@@ -249,9 +263,23 @@ class _Session:
 
     def _heed(self, interrupted: Sequence[int]) -> bool:
         """End what runs at a checkpoint after Ctrl-C; return whether there was a second one, to end it at once."""
-        if interrupted and not self.stopping:
+        if interrupted and not self.heeded:
+            self.heeded = True
+            self._say_what_is_waited_for(interrupted[0])
             self._stop()
         return len(interrupted) > 1
+
+    def _say_what_is_waited_for(self, number: int) -> None:
+        """Say at once what a stop waits for, and how not to wait for it."""
+        labels = [job.request.label for job in self.running.values()]
+        if not labels:
+            return
+        asked = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        runs = labels[0] if len(labels) == 1 else f"{len(labels)} runs ({labels[0]}, …)"
+        said = (
+            "%s: waiting for %s to reach a checkpoint or finish; Ctrl-C again stops at once, and keeps checkpoints too"
+        )
+        _log.warning(said, asked, runs)
 
     def _fill(self, interrupted: Sequence[int]) -> None:
         """Begin attempts while there is room for them."""
@@ -326,6 +354,7 @@ class _Session:
             self.summary.hinder(str(taken.error))
         self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
+        self.cut_short |= state in {"interrupted", "lost"}
         if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so
             self.summary.edited = True
         if self.summary.edited or ((hindered or state in FAILED) and self.options.fail_fast):

@@ -51,7 +51,8 @@ class Summary:
 
     plan: Plan
     ended: dict[str, int] = field(default_factory=dict)  # attempts of this call by state
-    interrupted: bool = False
+    interrupted: bool = False  # whether it was asked to stop before all was finished that it was asked for
+    stopped_late: bool = False  # whether it was asked to stop, and all was finished nevertheless
     edited: bool = False  # whether it ended early, because code was edited since it was planned
     hindered: int = 0  # attempts that a full disk or another failure of the environment has interrupted
     hindered_by: str | None = None  # what it was, of the first of them
@@ -66,6 +67,7 @@ class Summary:
         for state, count in other.ended.items():
             self.ended[state] = self.ended.get(state, 0) + count
         self.interrupted = self.interrupted or other.interrupted
+        self.stopped_late = self.stopped_late or other.stopped_late
         self.hindered += other.hindered
         self.hindered_by = self.hindered_by or other.hindered_by
 

@@ -70,6 +70,7 @@ def rows_of(study: Study) -> list[StudyTrialRow]:
             protocol_name=item.trial.protocol_name,
             datasets=item.trial.datasets,
             metrics=item.trial.metrics,
+            overrides=item.overrides,
         )
         for item in study.trials
     ]
@@ -78,11 +79,11 @@ def rows_of(study: Study) -> list[StudyTrialRow]:
 def _stands(study: Study, rows: Sequence[StudyTrialRow], found: Snapshot) -> bool:
     """Return whether the store has this study with the same text and just these trials in it now."""
     places = {
-        (p.name, p.position, p.trial_key, p.seeds, p.protocol_name)
+        (p.name, p.position, p.trial_key, p.seeds, p.protocol_name, p.overrides)
         for p in found.study_trials
         if p.study == study.name and p.spec_sha == study.spec_sha and p.stands
     }
-    return places == {(row.name, row.position, row.key, row.seeds, row.protocol_name) for row in rows}
+    return places == {(row.name, row.position, row.key, row.seeds, row.protocol_name, row.overrides) for row in rows}
 
 
 def trial_costs(trial: Trial, plugin_folders: Sequence[str]) -> Mapping[str, float]:

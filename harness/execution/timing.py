@@ -88,6 +88,11 @@ class Rounds:
         """How many attempts there will be at most."""
         return sum(self.rounds[job.request.trial_key] for job in self.jobs)
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether every trial has had its repetitions, or was given up."""
+        return not self._queue and not any(self._has_more(job) for job in self.jobs)
+
     def take(self) -> Job | None:
         """Return the next repetition: the rest of this round, then the next round in another order."""
         if not self._queue:

@@ -68,9 +68,9 @@ class RunSummary:
             nothing = "stopped before anything ran" if self.left else "nothing to do"
             lines = [f"{self.study}: {nothing}: {self.in_all}"]
         if self.edited:
-            lines.append("stopped: the code was edited meanwhile; the same call runs what it is now")
+            lines.append("stopped because the code changed during the run; repeat the call to use the new code")
         elif self.held:
-            lines.append(f"held runs are left alone; retry={list(self.held)} runs them")
+            lines.append(f"runs on hold were skipped; add retry={list(self.held)} to run them")
         if self.hindrance:
             lines.append(self.hindrance)
         return "\n".join([*lines, f"results: {self.db}"])
@@ -92,6 +92,7 @@ def run(  # noqa: PLR0913 - what the command has as options
     threads: int | None = None,
     limit: int | None = None,
     retry: str | Iterable[str] = (),
+    from_start: bool = False,
     data: str | Path | None = None,
     only: str = "*",
     overrides: Mapping[str, Any] | None = None,
@@ -113,6 +114,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         threads: of each worker; by default the study's, or an even share of the cores.
         limit: make at most so many runs.
         retry: run also what is held for these reasons: failed, oom, timeout, crashed, stale, weights.
+        from_start: begin each run at its beginning, not at its checkpoint.
         data: the folder of the data; by default $HARNESS_DATA, or ~/.cache/harness/data.
         only: a pattern; only trials whose name matches it.
         overrides: values by dotted path that hold in every trial: {"protocol.epochs": 2}.
@@ -141,6 +143,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         threads=None if threads is None else _count("threads", threads),
         limit=None if limit is None else _count("limit", limit),
         retry=held_reasons(retry.split(",") if isinstance(retry, str) else retry, "retry"),
+        from_start=from_start,
         fail_fast=fail_fast,
         timeout_s=timeout,
     )
@@ -149,6 +152,8 @@ def run(  # noqa: PLR0913 - what the command has as options
     said = _summary(loaded, options.db, summary)
     if summary.interrupted:
         raise KeyboardInterrupt(f"what was done is kept, the same call goes on from the checkpoints\n{said}")
+    if summary.stopped_late:  # a script is to end nevertheless, also one that calls this in a loop
+        raise KeyboardInterrupt(f"everything that was asked for finished before the stop took effect\n{said}")
     return said
 
 

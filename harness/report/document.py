@@ -41,6 +41,8 @@ class DocRow:
     label: str
     cells: tuple[DocCell, ...]
     protocol: str = ""  # by which its runs were trained, with all that was overridden
+    accepted: tuple[str, ...] = ()  # by whose word results of it count that are of another trial
+    overrides: str = ""  # by which `--set` made it, if it is not the study's own trial
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.search.space import Choice, Placement, Range
+from harness.spec.errors import printable_line
 from harness.spec.function import target_signature
 from harness.spec.keys import canonical_json
 from harness.spec.resolve import Trial, resolve_trial
@@ -65,7 +66,7 @@ class ArgumentSpace:
 
     def words(self, placement: Placement) -> str:
         """Return a point for people: "width=8, rate=0.01"."""
-        return ", ".join(f"{name}={value}" for name, value in placement)
+        return printable_line(", ".join(f"{name}={value}" for name, value in placement))
 
     def entry(self, placement: Placement) -> dict[str, Any]:
         """Return what differs between points, as a study writes it."""

@@ -67,6 +67,13 @@ class SearchFeed:
         new = min(self.budget - len(self.book.members), self.book.search.space.size - self._known)
         return (len(self._unfinished) + int(max(0, new))) * len(self.book.search.seeds)
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the search has all its members, and the runs of each have begun."""
+        waiting = self._unfinished or any(opened.waiting for opened in self._open.values())
+        known = self._known >= self.book.search.space.size
+        return not waiting and (known or len(self.book.members) >= self.budget)
+
     def take(self) -> Job | None:
         """Return the next attempt: of a placement under way, an unfinished one, or a new proposal."""
         while True:

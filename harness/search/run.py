@@ -88,7 +88,9 @@ def run_search(
             _search(book, budget, display, executors, result)
         found = _candidates(book)
         result.front = front(found, search.objectives, search.directions)
-        if confirm and not result.ended_early:
+        if confirm and result.front and result.summary.stopped_late:  # after the budget, before the confirmation
+            result.summary.interrupted, result.summary.stopped_late = True, False
+        elif confirm and not result.ended_early:
             check_runnable(base, options.data_root, options.device)
             result.front = _confirmed(book, result, tuple(confirm), display, executors)
         _conclude(book, result)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from zlib import crc32
 
 from harness.spec.datasets import DatasetDeclaration
-from harness.spec.errors import DamagedError
+from harness.spec.errors import DamagedError, HarnessError, name_fault, printable_line
 from harness.spec.sealed import seal, unseal
 
 Kind = Literal["train", "evaluate", "timing", "check"]
@@ -218,7 +218,13 @@ _WHOLE_LINE = re.compile(rb'"crc32": \d+\}.')  # with something else where the l
 
 
 def curve_line(point: Point) -> str:
-    """Return the line of a curve file that holds a point, with the point's checksum."""
+    """Return the line of a curve file that holds a point, with the point's checksum.
+
+    Raises HarnessError for names that a split and a metric cannot have.
+    """
+    for what, name in (("split", point.split), ("metric", point.name)):
+        if (fault := name_fault(str(name))) is not None:
+            raise HarnessError(f"a curve cannot have the {what} '{printable_line(str(name))}': {fault}")
     text = json.dumps(asdict(point), allow_nan=False)
     return f'{text[:-1]}, "crc32": {crc32(text.encode())}}}\n'
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import lru_cache
 
 
 class HarnessError(Exception):
@@ -119,13 +120,39 @@ def shortened(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_OBEYED = "\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_CONTROL = re.compile(f"[{_OBEYED}]")
+_CONTROL_OR_BREAK = re.compile(f"[{_OBEYED}\t\n\u2028\u2029]")
+_SHORT = {"\t": "\\t", "\n": "\\n"}
 
 
 def printable(text: str) -> str:
-    """Return a text for a terminal: what moves the cursor, sets colours or turns the direction is shown, as \\x1b."""
-    return _CONTROL.sub(lambda found: _escaped(ord(found[0])), text)
+    """Return a text for people: what moves the cursor, sets colours or turns the direction is shown, as \\x1b.
+
+    Its lines and tabs stay.
+    """
+    return _CONTROL.sub(_shown, text)
 
 
-def _escaped(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+def printable_line(text: str) -> str:
+    """Return a text for people in one line: of a name, or of what stands in a cell."""
+    return _CONTROL_OR_BREAK.sub(_shown, text)
+
+
+def printable_json(text: str) -> str:
+    """Return a text of JSON that says the same, in which control characters are written as \\u009b."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return _SHORT.get(found[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+@lru_cache(maxsize=1024)  # a file of results has few names, each thousands of times
+def name_fault(name: str) -> str | None:
+    """Return why something cannot have a name, or None: it is empty, or holds control characters or line breaks."""
+    if not name.strip():
+        return "it is empty"
+    found = _CONTROL_OR_BREAK.search(name)
+    return None if found is None else f"it holds the control character {_shown(found)}"

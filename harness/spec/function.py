@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 
 from harness.spec.attempt import EvaluationSpec
 from harness.spec.checks import FieldError
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.errors import HarnessError, did_you_mean, name_fault, printable_line
 from harness.spec.keys import canonical_json, evaluation_key
 from harness.spec.metrics import Direction, Metric
 from harness.spec.plugins import code_of, load_plugin, plugin_options
@@ -144,7 +144,7 @@ def _metrics(metrics: Any) -> tuple[Metric, ...]:
     if not isinstance(metrics, Mapping) or not metrics:
         raise FieldError(("metrics",), f"'metrics' is written {{NAME: maximize or minimize}}, not {metrics!r}")
     for name in metrics:
-        if not isinstance(name, str) or not name.isprintable() or not name or name != name.strip():
+        if not isinstance(name, str) or not name.isprintable() or name_fault(name) or name != name.strip():
             raise FieldError(("metrics",), f"a metric has a name in one line without spaces around it, not {name!r}")
     return tuple(_metric(name, written) for name, written in metrics.items())
 
@@ -180,7 +180,7 @@ def returned_metrics(returned: Any, metrics: Collection[str]) -> tuple[dict[str,
     notes: list[str] = []
     for name, value in returned.items():
         try:
-            numbers[str(name)] = as_number(name, value, "the function returned")
+            numbers[str(name)] = as_number(str(name), value, "the function returned")
         except HarnessError as error:
             if name in metrics:
                 raise
@@ -194,8 +194,10 @@ def returned_metrics(returned: Any, metrics: Collection[str]) -> tuple[dict[str,
 def as_number(name: str, value: Any, said: str) -> float:
     """Return what a function gave for a metric as a number, None as NaN.
 
-    Raises HarnessError, which begins with `said`, for anything else.
+    Raises HarnessError, which begins with `said`, for anything else, and for a name that no metric can have.
     """
+    if (fault := name_fault(name)) is not None:
+        raise HarnessError(f"{said} a metric '{printable_line(name)}', which cannot be its name: {fault}")
     if value is None:
         return math.nan
     try:

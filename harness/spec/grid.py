@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.spec.checks import FieldError
 from harness.spec.errors import HarnessError, did_you_mean
+from harness.spec.keys import canonical_json
 from harness.spec.resolve import named
 from harness.spec.source import parse_value
 
@@ -25,6 +26,10 @@ class Override:
 
     path: str
     value: Any
+
+    def __str__(self) -> str:
+        """Return "protocol.epochs=2"."""
+        return f"{self.path}={self.value if isinstance(self.value, str) else canonical_json(self.value)}"
 
     @classmethod
     def parse(cls, text: str) -> "Override":

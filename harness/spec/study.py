@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.spec.checks import FieldError, MisfitError
-from harness.spec.errors import SpecError
+from harness.spec.errors import HarnessError, SpecError, name_fault, printable_line
 from harness.spec.exclude import View, left
 from harness.spec.grid import Override, Point, apply, count, normalise, points, size, taken
 from harness.spec.include import Said, WrittenEntry, WrittenStudy, read_study
@@ -45,6 +45,7 @@ class StudyTrial:
     position: int
     trial: Trial
     seeds: tuple[int, ...]
+    overrides: str | None = None  # by which `--set` made another trial of the one that the file has
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def _expand(
                 own = taken(overrides, base, point)
                 used |= {override.path for override in own}
                 trial = _trial(entry.data["name"], base, point, own, written.folders, skipped)
+                if trial is not None:
+                    trial = replace(trial, overrides=_made_by(trial, entry, base, point, own, written.folders))
             if trial is None:
                 continue
             runs += len(trial.seeds)
@@ -130,6 +133,30 @@ def _expand(
     for override in overrides:
         if override.path not in used:
             raise SpecError("no trial of the study has a compressor", file=f"--set {override.path}")
+
+
+_OF_NO_TRIAL = frozenset({"seeds", "evaluate"})
+
+
+def _made_by(
+    made: StudyTrial,
+    entry: WrittenEntry,
+    base: Mapping[str, Any],
+    point: Point,
+    overrides: Sequence[Override],
+    folders: Sequence[str],
+) -> str | None:
+    """Return the overrides without which this would be another trial, or none; None if it is the study's own."""
+    rest = [override for override in overrides if override.path in _OF_NO_TRIAL]
+    if len(rest) == len(overrides):
+        return None
+    try:
+        own = _trial(entry.data["name"], base, point, rest, folders, {})
+    except HarnessError:
+        own = None
+    if own is not None and own.trial.key == made.trial.key:
+        return None
+    return ", ".join(str(override) for override in overrides if override not in rest)
 
 
 MOST_POINTS = 10_000  # a thousand are resolved in a second
@@ -189,6 +216,8 @@ def _trial(
     if len(set(seeds)) != len(seeds):
         raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
     rendered = render_name(name, parts)
+    if (fault := name_fault(rendered)) is not None:
+        raise FieldError(("name",), f"'{printable_line(rendered)}' cannot be a trial's name: {fault}")
     known = {
         key: parts.get(key) for key in ("task", "dataset", "model", "compressors", "protocol", "inputs", *OF_A_FUNCTION)
     }

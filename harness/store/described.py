@@ -41,6 +41,7 @@ _EVERYWHERE: Mapping[str, str] = {
     "reason": "Why it changes nothing",
     "accepted": "When it was said, ISO 8601, UTC",
     "env_id": "On what it ran",
+    "overrides": "What --set gave to make this trial, e.g. protocol.epochs=1; NULL for the study's own",
     "value": "The number; NULL where flag says what it was",
     "flag": "ok, nan, inf or -inf: SQLite has no such numbers",
     "seed": "The seed of all of the run's generators",

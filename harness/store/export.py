@@ -189,6 +189,7 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
 
 def _place(place: StudyTrialRecord) -> dict[str, Any]:
     """Return a trial's place in a study as the line has it."""
+    made_by = {} if place.overrides is None else {"overrides": place.overrides}
     return {
         "name": place.study,
         "spec_yaml": place.spec_yaml,
@@ -199,6 +200,7 @@ def _place(place: StudyTrialRecord) -> dict[str, Any]:
         "seeds": list(place.seeds),
         "protocol_name": place.protocol_name,
         "added": place.added,
+        **made_by,
     }
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from harness.spec.attempt import ENDED_WELL, Flag, Kind, State
-from harness.spec.errors import shortened
+from harness.spec.errors import name_fault, printable_line, shortened
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.spec.metrics import Better
 from harness.store.acceptance import said_fault
@@ -43,6 +43,16 @@ def _is_time(text: str) -> str:
 
 
 Time = Annotated[str, AfterValidator(_is_time)]
+
+
+def _is_name(text: str) -> str:
+    """Refuse what cannot be a metric's name, or a split's."""
+    if (fault := name_fault(text)) is not None:
+        raise ValueError(f"'{printable_line(shortened(text))}' cannot be a name: {fault}")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
 
 
 class _Part(BaseModel):
@@ -66,7 +76,7 @@ class TrialPart(_Part):
     key: str
     key_scheme: int
     config: Json
-    costs: dict[str, float]
+    costs: dict[Name, float]
     metrics: list[MetricPart] = []  # the foremost first; left out of lines of earlier versions
 
     @model_validator(mode="after")
@@ -92,6 +102,7 @@ class StudyPart(_Part):
     seeds: list[int]
     protocol_name: str
     added: Time
+    overrides: str | None = None  # left out of a study's own trial
 
     @model_validator(mode="after")
     def _name_and_sha_are_right(self) -> Self:
@@ -136,7 +147,7 @@ class SamplePart(_Part):
     """One value an image: `count` bits or 32-bit numbers."""
 
     evaluation: str
-    name: str
+    name: Name
     count: NonNegativeInt
     encoding: str
     packed: Annotated[bytes, BeforeValidator(_unpacked)]
@@ -164,7 +175,7 @@ class ArtifactPart(_Part):
         return self
 
 
-CurvePoint = tuple[str, str, int, Value, Flag]  # split, name, step, value, flag
+CurvePoint = tuple[Name, Name, int, Value, Flag]  # split, name, step, value, flag
 
 
 class AcceptedPart(_Part):
@@ -212,8 +223,8 @@ class PublishedLine(_Part):
     error_kind: str | None
     error: str | None
     curve: list[CurvePoint]
-    results: list[tuple[str, str, Value, Flag]]  # evaluation key, name, value, flag
-    measures: list[tuple[str, Value, Flag]]
+    results: list[tuple[str, Name, Value, Flag]]  # evaluation key, name, value, flag
+    measures: list[tuple[Name, Value, Flag]]
     samples: list[SamplePart]
     artifacts: list[ArtifactPart]
     accepted_for: list[AcceptedPart] = []  # in an order in which each `old_key` is known before; left out if empty

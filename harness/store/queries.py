@@ -204,16 +204,19 @@ def _metrics(text: str | None) -> tuple[Metric, ...]:
 
 
 def _study_trials(conn: sqlite3.Connection) -> tuple[StudyTrialRecord, ...]:
-    """Return the trials of each study: those added last come last, otherwise in their file's order."""
+    """Return the trials of each study: those added last come last, otherwise in their file's order.
+
+    What `--set` made of a study's trials comes before all of its own: of one name it is the last that counts.
+    """
     rows = conn.execute(
         """SELECT s.name, st.name, st.position, t.key, st.seeds_json, st.protocol_name,
-            s.spec_yaml, s.spec_sha, s.created, st.added
+            s.spec_yaml, s.spec_sha, s.created, st.added, st.overrides
         FROM study_trial st JOIN study s ON s.id = st.study_id JOIN trial t ON t.id = st.trial_id
-        ORDER BY s.created, s.name, st.added, st.position, t.key"""
+        ORDER BY s.created, s.name, st.overrides IS NULL, st.added, st.position, t.key"""
     )
     return tuple(
-        StudyTrialRecord(study, name, position, key, _seeds(seeds, study, name), protocol, text, sha, created, added)
-        for study, name, position, key, seeds, protocol, text, sha, created, added in rows
+        StudyTrialRecord(study, name, position, key, _seeds(seeds, study, name), *more)
+        for study, name, position, key, seeds, *more in rows
     )
 
 

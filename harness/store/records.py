@@ -41,7 +41,8 @@ class TrialRecord:
 class StudyTrialRecord:
     """A trial's place in a study.
 
-    One name may have had several trials (edited files, --set): the newest is last.
+    One name may have had several trials (edited files, --set): the newest of the study's own is last, behind all that
+    `--set` made.
     """
 
     study: str
@@ -54,6 +55,7 @@ class StudyTrialRecord:
     spec_sha: str
     created: str  # of the study row, ISO 8601
     added: str = ""  # when the trial last stood in the study
+    overrides: str | None = None  # by which `--set` made it of the study's own trial
 
     @property
     def stands(self) -> bool:
@@ -74,6 +76,7 @@ class StudyTrialRow:
     protocol_name: str
     datasets: tuple[DatasetSplit, ...] = ()  # what it trains on and is evaluated on
     metrics: tuple[Metric, ...] = ()
+    overrides: str | None = None  # by which `--set` made it of the study's own trial
 
 
 @dataclass(frozen=True)

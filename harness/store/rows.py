@@ -56,12 +56,21 @@ def after_earlier_texts(conn: sqlite3.Connection, name: str, created: str) -> st
 def put_study_trial(conn: sqlite3.Connection, study: int, trial: int, row: StudyTrialRow, *, added: str) -> None:
     """Insert or renew a trial's place in a study."""
     conn.execute(
-        """INSERT INTO study_trial (study_id, trial_id, name, position, seeds_json, protocol_name, added)
-        VALUES (?, ?, ?, ?, ?, ?, ?)
+        """INSERT INTO study_trial (study_id, trial_id, name, position, seeds_json, protocol_name, added, overrides)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (study_id, trial_id) DO UPDATE
         SET name = excluded.name, position = excluded.position, seeds_json = excluded.seeds_json,
-            protocol_name = excluded.protocol_name, added = excluded.added""",
-        (study, trial, row.name, row.position, canonical_json(list(row.seeds)), row.protocol_name, added),
+            protocol_name = excluded.protocol_name, added = excluded.added, overrides = excluded.overrides""",
+        (
+            study,
+            trial,
+            row.name,
+            row.position,
+            canonical_json(list(row.seeds)),
+            row.protocol_name,
+            added,
+            row.overrides,
+        ),
     )
 
 

@@ -297,7 +297,13 @@ def m005_accepted_edits(db: Database) -> None:
 
 
 @MIGRATIONS()
-def m006_metrics_with_units(db: Database) -> None:
+def m006_trials_that_set_made(db: Database) -> None:
+    """Keep which trials of a study are not its own, but what `--set` made of them."""
+    db.execute("ALTER TABLE study_trial ADD COLUMN overrides TEXT")
+
+
+@MIGRATIONS()
+def m007_metrics_with_units(db: Database) -> None:
     """Keep what a trial's metrics are (units, directions, values by item); NULL of trials of earlier versions."""
     db.execute(
         "ALTER TABLE trial ADD COLUMN metrics_json TEXT CHECK (metrics_json IS NULL OR json_valid(metrics_json))"

@@ -180,13 +180,21 @@ def _take_study(conn: sqlite3.Connection, study: StudyPart, number_of_trial: int
         trial.config,
         tuple(study.seeds),
         study.protocol_name,
+        overrides=study.overrides,
     )
     row = conn.execute(
-        """SELECT added, name, position, seeds_json, protocol_name
+        """SELECT added, name, position, seeds_json, protocol_name, coalesce(overrides, '')
         FROM study_trial WHERE study_id = ? AND trial_id = ?""",
         (number, number_of_trial),
     ).fetchone()
-    new = (study.added, place.name, place.position, canonical_json(study.seeds), place.protocol_name)
+    new = (
+        study.added,
+        place.name,
+        place.position,
+        canonical_json(study.seeds),
+        place.protocol_name,
+        place.overrides or "",
+    )
     if row is None or new > row:
         put_study_trial(conn, number, number_of_trial, place, added=study.added)
 

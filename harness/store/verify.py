@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.spec.attempt import LOCK_FILE, read_result
 from harness.spec.checkpoints import UncheckedError, check_checkpoint, has_checkpoint
-from harness.spec.errors import DamagedError, HarnessError, in_a_line, shortened
+from harness.spec.errors import DamagedError, HarnessError, in_a_line, name_fault, printable_line, shortened
 from harness.spec.filelock import is_held
 from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.spec.sealed import sha256_of
@@ -233,6 +233,17 @@ def _numbers(conn: sqlite3.Connection) -> Iterator[str]:
             yield f"attempt {uid}: {table} '{name}': the value {value} does not go with the flag {flag}"
 
 
+def _names(conn: sqlite3.Connection) -> Iterator[str]:
+    """Look whether metrics and splits have names that they can have."""
+    for table, column in (
+        ("metric", "split"),
+        *((table, "name") for table in ("metric", "result", "measure", "sample")),
+    ):
+        for (name,) in conn.execute(f"SELECT DISTINCT {column} FROM {table} ORDER BY 1"):  # noqa: S608 - names of ours
+            if (fault := name_fault(name)) is not None:
+                yield f"{table} '{printable_line(shortened(name))}': it cannot have this name: {fault}"
+
+
 def _samples(conn: sqlite3.Connection) -> Iterator[str]:
     """Look at the lengths of the values of images."""
     rows = conn.execute(
@@ -284,6 +295,7 @@ _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the artifacts": _paths,
     "the JSON": _json,
     "the numbers": _numbers,
+    "the names": _names,
     "the values of images": _samples,
     "what attempts ran with": _shared_texts,
     "the accepted edits": _acceptances,

@@ -1,5 +1,7 @@
 """An edit that changes nothing, accepted: results count for the edited trial, and everything says by whose word."""
 
+import csv
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -100,12 +102,40 @@ def test_an_accepted_edit_leaves_nothing_to_run_and_results_keep_their_key(accep
 def test_a_table_says_so_in_every_format(accepted, fmt):
     table = call("report", "tables", "--study", "own.yml", "--format", fmt).stdout
     assert "2.005" in table or "2.0050" in table
-    if fmt != "csv":
-        assert table.count(SAID) == 1
+    assert table.count(SAID) == 1
+    if fmt == "csv":
+        (row,) = csv.DictReader(io.StringIO(table))
+        assert row["accepted"].startswith(SAID)
+        assert row["accepted"].endswith("as changing nothing (renamed a | variable), and keeps its old key")
     if fmt == "md":
         assert "| 2 of 2 [a] |" in table
         assert "as changing nothing (renamed a \\| variable), and keeps its old key\n" in table
         assert "left out" not in table  # the trials of earlier code, whose results are shown
+
+
+TABLE = """\
+table: own
+caption: A table of ours
+match: by name
+study: own
+expect: {task: function}
+select: mean
+columns:
+  - {key: y, label: y, source: result, metric: y, evaluation: {split: returned}, unit: count,
+     format: {style: fixed, digits: 3}, better: lower}
+rows:
+  - {label: One, trial: {study: own, name: x 1}}
+"""
+
+
+def test_so_does_a_table_by_name_and_one_without_such_results_has_no_such_column(accepted):
+    (accepted / "table.yml").write_text(TABLE)
+    words = ("report", "tables", "--file", "table.yml", "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(call(*words).stdout))
+    assert (row["row"], row["accepted"][: len(SAID)]) == ("One", SAID)
+    call("run", "grid", "own.yml", "--db", "other.db", "--threads", "1")
+    (row,) = csv.DictReader(io.StringIO(call(*words, "--db", "other.db").stdout))
+    assert "accepted" not in row
 
 
 def test_a_page_a_list_and_one_attempt_say_so(accepted):

@@ -7,8 +7,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import chdir, closing
+from contextlib import chdir, closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ trials:
     compressor: {{kind: width, stride: 8}}
 """
 
+FUNCTIONS = """\
+study: own
+task: function
+target: own.py:run
+metrics: {m: maximize}
+seeds: [0]
+execution: {threads: 1}
+trials:
+"""
+
 
 @dataclass
 class Ended:
@@ -60,6 +71,13 @@ class Lab:
         path = self.folder / name
         path.write_text(text.format(epochs=epochs, every=every, batch=batch))
         return path
+
+    def own(self, code, *how):
+        """Write a function into own.py, and a study of it: a trial for each value of its argument `how`, or one."""
+        trials = f'"{{arguments.how}}", grid: {{arguments.how: [{", ".join(how)}]}}' if how else "x"
+        (self.folder / "own.py").write_text(code)
+        (self.folder / "study.yml").write_text(f"{FUNCTIONS}  - {{name: {trials}}}\n")
+        return self
 
     @property
     def db(self):
@@ -164,6 +182,11 @@ class Lab:
                 continue
         return [pid for pid in found if alive(pid)]
 
+    def started(self):
+        """Return the pids that a function has written into the file `pids`."""
+        file = self.folder / "pids"
+        return [int(pid) for pid in file.read_text().split()] if file.exists() else []
+
     def workers(self):
         """Return the pids of the processes that hold the lock of a running attempt."""
         found = []
@@ -205,6 +228,15 @@ def server():
 @pytest.fixture
 def lab(tmp_path):
     return Lab(tmp_path)
+
+
+@pytest.fixture
+def own(lab, request):
+    """Return a function that writes a study of the functions in the test file's OWN, called by name."""
+    yield partial(lab.own, request.module.OWN)
+    for pid in {*lab.processes(), *lab.started()}:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

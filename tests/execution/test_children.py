@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from contextlib import suppress
 
 import pytest
 
@@ -96,37 +95,6 @@ def prints():
     os.write(1, b"from C\\n")
     return 1
 """
-STUDY = """\
-study: own
-task: function
-target: own.py:run
-metrics: {m: maximize}
-seeds: [0]
-execution: {threads: 1}
-trials:
-  - {name: "{arguments.how}", grid: {arguments.how: [HOW]}}
-"""
-
-
-@pytest.fixture
-def own(lab):
-    """Return a function that writes a study of the functions above."""
-
-    def write(*how):
-        (lab.folder / "own.py").write_text(OWN)
-        (lab.folder / "study.yml").write_text(STUDY.replace("HOW", ", ".join(how)))
-        return lab
-
-    yield write
-    for pid in {*lab.processes(), *pids(lab)}:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def pids(lab):
-    """Return what a function has started: its worker, guard, forked child, child, and child of another session."""
-    file = lab.folder / "pids"
-    return [int(pid) for pid in file.read_text().split()] if file.exists() else []
 
 
 def test_processes_of_every_kind_run_as_in_a_plain_script(own):
@@ -150,23 +118,23 @@ def test_what_a_function_leaves_ends_with_it_and_nobody_waits_for_it(own, is_ali
     lab = own("leaves")
     ended = lab.run("run", "grid", "study.yml")  # until nobody holds its stdout any more
     assert (ended.code, lab.states()) == (0, ["done"])
-    assert len(pids(lab)) == 5
-    assert not [pid for pid in pids(lab) if is_alive(pid)]
+    assert len(lab.started()) == 5
+    assert not [pid for pid in lab.started() if is_alive(pid)]
 
 
 def test_a_time_limit_ends_all_that_a_function_has_started(own, is_alive):
     lab = own("waits")
     ended = lab.grid("--timeout", 5)
     assert (ended.code, lab.states()) == (1, ["timeout"])
-    assert len(pids(lab)) == 5
-    assert not [pid for pid in pids(lab) if is_alive(pid)]
+    assert len(lab.started()) == 5
+    assert not [pid for pid in lab.started() if is_alive(pid)]
 
 
 @pytest.mark.parametrize("who", ["driver", "worker", "guard", "Ctrl-C twice"])
 def test_whoever_is_killed_takes_along_all_that_a_function_has_started(own, is_alive, wait_until, who):
     lab = own("waits")
     process = lab.start("run", "grid", "study.yml")
-    worker, guard, *children = wait_until(lambda: pids(lab))
+    worker, guard, *children = wait_until(lab.started)
     if who == "Ctrl-C twice":
         for _ in range(2):
             process.send_signal(signal.SIGINT)
@@ -234,13 +202,10 @@ def run(context, *, epochs=6):
 """
 
 
-def test_a_plain_pytorch_script_killed_in_the_middle_resumes_to_the_same_bits(own, new_lab, wait_until):
+def test_a_plain_pytorch_script_killed_in_the_middle_resumes_to_the_same_bits(lab, new_lab, wait_until):
     undisturbed = new_lab()
-    lab = own("x")
-    study = STUDY.replace(", grid: {arguments.how: [HOW]}", "").replace("{arguments.how}", "x")
     for each in (undisturbed, lab):
-        (each.folder / "own.py").write_text(TORCH)
-        (each.folder / "study.yml").write_text(study)
+        each.own(TORCH)
     assert undisturbed.grid().code == 0
     (lab.folder / "results").mkdir()
     (lab.folder / "results" / "slow").touch()

@@ -23,24 +23,12 @@ def run(context, *, how):
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-STUDY = """\
-study: own
-task: function
-target: own.py:run
-metrics: {m: maximize}
-seeds: [0]
-execution: {threads: 1}
-trials:
-  - {name: "{arguments.how}", grid: {arguments.how: [segfaults, exits, is killed]}}
-"""
 
 
 @pytest.fixture(scope="module")
 def crashing(new_lab):
     """Three runs that crash each time, called until nothing of them is left, and once more on request."""
-    lab = new_lab()
-    (lab.folder / "own.py").write_text(OWN)
-    (lab.folder / "study.yml").write_text(STUDY)
+    lab = new_lab().own(OWN, "segfaults", "exits", "is killed")
     return lab, [lab.grid(), lab.grid(), lab.grid(), lab.grid("--retry", "crashed", "--only", "exits"), lab.grid()]
 
 
@@ -59,7 +47,7 @@ def test_a_run_that_crashes_twice_at_the_same_place_is_held_until_it_is_named(cr
     lab, (_, second, third, retried, last) = crashing
     assert second.err.count("goes on") == 3
     assert "in all 0 done, 0 left, 3 held (3 crashed)" in second.out
-    assert "--retry crashed runs them" in second.err
+    assert "add --retry crashed to run them" in second.err
     assert (third.code, third.out) == (1, "nothing to do: 0 done, 0 left, 3 held (3 crashed)\n")
     assert "exits, seed 0: goes on" in retried.err
     assert (last.code, last.out) == (1, third.out)

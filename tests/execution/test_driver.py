@@ -172,7 +172,7 @@ def test_what_failed_is_held_and_the_rest_runs(trouble):
     assert calls["go on"].code == 1
     assert "Sound, seed 0: done" in calls["go on"].err
     assert "Troubled" not in calls["go on"].err
-    assert "--retry failed runs them" in calls["go on"].err
+    assert "add --retry failed to run them" in calls["go on"].err
     assert calls["held"].code == calls["retry another"].code == 1
     assert calls["held"].out == "nothing to do: 1 done, 0 left, 1 held (1 failed)\n"
     assert states[0] == ["failed", "done"]

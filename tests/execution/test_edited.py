@@ -29,7 +29,7 @@ def test_the_first_refusal_ends_the_call(lab):
     ended = lab.grid(study="s.yml")
     assert ended.err.count("was edited since this was planned") == 1
     assert "2 left, 1 held" in ended.out
-    assert "the code was edited meanwhile; the same command runs what it is now" in ended.err
+    assert "stopped because the code changed during the run; repeat the command to use the new code" in ended.err
     assert "--retry" not in ended.err
     assert lab.grid(study="s.yml").code == 0
 
@@ -40,5 +40,5 @@ def test_from_python_it_says_the_same(lab, monkeypatch):
     (lab.folder / "s.yml").write_text(STUDY)
     said = harness.run("s.yml", db="h.db", progress=False)
     assert (said.edited, said.left) == (True, 2)
-    assert "the same call runs what it is now" in str(said)
+    assert "repeat the call to use the new code" in str(said)
     assert "retry" not in str(said)

@@ -48,31 +48,13 @@ def garbage(context):
 
 
 def removes(context):
+    while not (HERE / "sound").exists():  # it reads its request from there first
+        time.sleep(0.05)
     shutil.rmtree(context.checkpoints.parents[1])
     (HERE / "removed").touch()
     while not context.should_stop():
         time.sleep(0.05)
 """
-STUDY = """\
-study: own
-task: function
-target: own.py:run
-metrics: {m: maximize}
-seeds: [0]
-execution: {threads: 1}
-trials:
-  - {name: "{arguments.how}", grid: {arguments.how: [HOW]}}
-"""
-
-
-@pytest.fixture
-def own(lab):
-    def write(*how):
-        (lab.folder / "own.py").write_text(OWN)
-        (lab.folder / "study.yml").write_text(STUDY.replace("HOW", ", ".join(how)))
-        return lab
-
-    return write
 
 
 @pytest.mark.parametrize(

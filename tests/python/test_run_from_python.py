@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.execution.options import Summary
+from harness.execution.plan import Plan
 from harness.spec.errors import HarnessError
 
 CODE = """\
@@ -67,7 +69,9 @@ def test_failures_are_held_until_they_are_asked_for(capsys):
     first = harness.run(STUDY, only="1", overrides=failing, threads=1)
     assert (first.failed, first.held) == (True, {"failed": 1})
     assert "failed (OSError: no disk; trace: " in capsys.readouterr().err
-    assert str(first).endswith("held runs are left alone; retry=['failed'] runs them\nresults: results/harness.db")
+    assert str(first).endswith(
+        "runs on hold were skipped; add retry=['failed'] to run them\nresults: results/harness.db"
+    )
     assert harness.run(STUDY, only="1", overrides=failing, progress=False).ended == {}
     assert harness.run(STUDY, only="1", overrides=failing, retry="failed", progress=False).ended == {"failed": 1}
 
@@ -143,6 +147,21 @@ def test_a_script_with_its_own_function_is_stopped_and_goes_on(folder):
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=120, check=True)
     assert "s: this call: 1 done; in all 1 done, 0 left, 0 held" in done.stdout
     assert "goes on" in done.stderr
+
+
+def test_a_late_ctrl_c_still_ends_a_script_that_calls_it_in_a_loop(monkeypatch):
+    late = Summary(Plan(()), {"done": 1}, stopped_late=True)
+    monkeypatch.setattr("harness.python.run.run_grid", lambda *_: late)
+    with pytest.raises(KeyboardInterrupt, match="everything that was asked for finished before the stop took effect"):
+        harness.run(STUDY)
+
+
+@pytest.mark.parametrize("given", [{}, {"from_start": True}])
+def test_from_start_is_as_of_the_command(monkeypatch, given):
+    asked = []
+    monkeypatch.setattr("harness.python.run.run_grid", lambda _, o, __: asked.append(o.from_start) or Summary(Plan(())))
+    harness.run(STUDY, **given)
+    assert asked == [bool(given)]
 
 
 def test_a_script_without_a_guard_is_told_so(folder):

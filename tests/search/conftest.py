@@ -187,8 +187,8 @@ class Desk:
     def options(self, **fields):
         return Options(self.db, self.folder, threads=1, **fields)
 
-    def run(self, *settings, jobs=1, retry=(), executor=None, **arguments):
-        options = self.options(jobs=jobs, retry=frozenset(retry))
+    def run(self, *settings, jobs=1, retry=(), from_start=False, executor=None, **arguments):
+        options = self.options(jobs=jobs, retry=frozenset(retry), from_start=from_start)
         executor = executor or self.executor
         return run_search(self.search(*settings), options, self.display, executors=executor, **arguments)
 

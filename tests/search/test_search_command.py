@@ -75,7 +75,7 @@ def test_failures_are_exit_code_1_and_say_how_to_run_them(call, desk, executor):
     ended = call("--trials", 2)
     assert ended.exit_code == 1
     assert "2 of 6 placements tried, known: 2 failed" in ended.stdout
-    assert "--retry failed runs them" in ended.stderr
+    assert "add --retry failed to run them" in ended.stderr
     assert "written" not in ended.stdout
 
 

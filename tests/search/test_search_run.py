@@ -6,7 +6,9 @@ import shutil
 import signal
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli import main
 from harness.cli.search import _print as print_result
 from harness.execution.plan import plan
 from harness.search.outcome import study_of
@@ -232,6 +234,27 @@ def test_a_lost_worker_is_gone_on_with_by_the_next_call(desk, executor):
     assert request.resume_from is not None
 
 
+def test_from_start_leaves_its_checkpoint_alone(desk, executor):
+    desk.executor = executor(lambda _: "lost")
+    desk.run(BRUTE, trials=1)
+    desk.executor = executor()
+    assert desk.run(BRUTE, trials=1, from_start=True).counts == {"value": 1}
+    assert [request.resume_from for request in desk.executor.requests] == [None]
+
+
+@pytest.mark.parametrize("words", [[], ["--from-start"]])
+def test_the_command_takes_it(desk, monkeypatch, words):
+    asked = []
+
+    def run_search(_search, options, _display, **_):
+        asked.append(options.from_start)
+        raise HarnessError("enough")
+
+    monkeypatch.setattr("harness.search.run.run_search", run_search)
+    done = CliRunner().invoke(main, ["search", "placement", str(desk.file), "--device", "cpu", *words])
+    assert (done.exit_code, asked) == (2, [bool(words)]), done.output
+
+
 def test_a_crash_loses_nothing_and_counts_nothing_twice(desk, executor, crash, large):
     """The driver dies in its third placement; the next call goes on with that one first, and ends the same budget."""
 
@@ -271,6 +294,32 @@ def test_ctrl_c_keeps_what_was_done(desk, executor):
     again = desk.run(BRUTE, "protocol.epochs=3")
     assert desk.executor.requests[0].resume_from is not None
     assert (again.counts, len(desk.executor.requests)) == ({"value": 6}, 4)
+
+
+def test_ctrl_c_in_the_last_run_leaves_nothing_to_go_on_with(desk, executor):
+    def fate(_):
+        if len(desk.executor.requests) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.5
+
+    desk.executor = executor(fate)
+    result = desk.run(BRUTE, trials=2)
+    assert (result.summary.interrupted, result.summary.stopped_late, result.counts) == (False, True, {"value": 2})
+    assert result.study_file.exists()
+
+
+def test_ctrl_c_in_the_last_run_keeps_the_confirmation_from_beginning(desk, executor):
+    def fate(_):
+        if len(desk.executor.requests) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.5
+
+    desk.executor = executor(fate)
+    result = desk.run(BRUTE, trials=2, confirm=[7])
+    assert (result.summary.interrupted, result.summary.stopped_late) == (True, False)
+    assert desk.states() == ["done", "done"]
+    desk.executor = executor()
+    assert not desk.run(BRUTE, trials=2, confirm=[7]).summary.interrupted
 
 
 PRUNED = (BRUTE, "protocol.epochs=4", "objectives=[accuracy]", "pruner=median")

@@ -24,6 +24,10 @@ class Steps:
     def expected(self):
         return len(self.jobs)
 
+    @property
+    def exhausted(self):
+        return not self.jobs
+
     def take(self):
         if self.running or not self.jobs:
             return None

@@ -56,6 +56,17 @@ def protocol(head, lines):
         ("name: A\n    at", "at", 8, "'name' is missing"),
         ("name: A", "name: 3", 8, "'name' must be a word or a text, not 3"),
         ("name: A", "name: ''", 8, "'name' must not be empty"),
+        ("name: A", 'name: " "', 8, "' ' cannot be a trial's name: it is empty"),
+        *[
+            (
+                "name: A",
+                f'name: "a{code}b"',
+                8,
+                f"'a{code}b' cannot be a trial's name: it holds the control character {code}",
+            )
+            for code in ("\\x1b", "\\n", "\\t", "\\x9b", "\\u202e", "\\x00")
+        ],
+        ("study: s", 'study: "s\\e"', 1, "'study' must match ^[a-z0-9][a-z0-9_-]*$, not 's\\x1b'"),
         ("study: s", "study: Bad Name", 1, "'study' must match ^[a-z0-9][a-z0-9_-]*$, not 'Bad Name'"),
         ("seeds: [0]", "dataset: mnist", 6, "the key 'dataset' occurs twice"),
         ("stride: 2", "stride: 2, stride: 4", 10, "the key 'stride' occurs twice"),

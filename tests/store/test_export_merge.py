@@ -232,6 +232,12 @@ def test_a_trial_of_edited_code_does_not_come_back_with_a_merge(one_text, turned
         (lambda x: x.update(extra=1), "extra: "),
         (lambda x: x.update(state="failed"), "does not count"),
         (lambda x: x["curve"].append(["a", "x", 1, None, "ok"]), "does not go with the flag"),
+        (lambda x: x["curve"].append(["a", "", 1, 0.5, "ok"]), "curve.*: '' cannot be a name: it is empty"),
+        (lambda x: x["curve"].append(["\x1b", "x", 1, 0.5, "ok"]), r"'\\x1b' cannot be a name: it holds the control"),
+        (lambda x: x["results"][0].__setitem__(1, "a\nb"), r"results.0.1: 'a\\nb' cannot be a name"),
+        (lambda x: x["measures"].append(["\x9b", 1.0, "ok"]), r"'\\x9b' cannot be a name"),
+        (lambda x: x["samples"][0].update(name=" "), "samples.0.name: ' ' cannot be a name: it is empty"),
+        (lambda x: x["trial"]["costs"].update({"\u202e": 1.0}), r"'\\u202e' cannot be a name"),
         (lambda x: x["samples"][0].update(packed="!!!!"), "samples.0.packed"),
         (lambda x: x["samples"][0].update(count=100), "100 values as bits are 13 bytes, not 2"),
         *[

@@ -92,7 +92,8 @@ def test_the_migrations_are_known():
         "m003_order_beyond_the_clock",
         "m004_what_attempts_ran_with",
         "m005_accepted_edits",
-        "m006_metrics_with_units",
+        "m006_trials_that_set_made",
+        "m007_metrics_with_units",
     }
 
 

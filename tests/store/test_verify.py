@@ -82,6 +82,8 @@ def test_a_whole_store_has_no_fault(whole):
             "CREATE TRIGGER better AFTER INSERT ON result BEGIN UPDATE result SET value = 1; END",
             "the trigger 'better' is not of the harness",
         ),
+        ("UPDATE result SET name = char(27) WHERE name = 'accuracy'", "result '\\x1b': it cannot have this name"),
+        ("UPDATE metric SET split = '' WHERE split = 'train'", "metric '': it cannot have this name: it is empty"),
         ("UPDATE trial SET config_json = '[1]' WHERE id = 1", "its configuration is not a mapping"),
         ("UPDATE trial SET config_json = '{' WHERE id = 1", "its configuration cannot be read"),
         ("UPDATE trial SET config_json = '{\"task\":1}' WHERE id = 1", "a 'task' that is not"),

@@ -233,6 +233,22 @@ def test_nothing_is_no_number_and_loses_no_run(ask):
     assert (declared.state, len(declared.notes)) == ("nan", 1)
 
 
+BAD_NAMES = {"''": "'', which cannot be its name: it is empty", r"'\x1b[2J'": r"'\x1b[2J'", r"'a\nb'": r"'a\nb'"}
+
+
+@pytest.mark.parametrize(("name", "shown"), BAD_NAMES.items())
+def test_a_metric_needs_a_name_that_can_be_printed_in_one_line(ask, name, shown):
+    reported = ask(REPORTS.format(f"context.report(0, **{{{name}: 1}})"))
+    assert reported.error.startswith(f"report was given a metric {shown}")
+    assert (reported.curve, reported.state) == ((), "failed")
+    split = ask(REPORTS.format(f"context.report(0, split={name}, loss=1)"))
+    assert split.error.startswith(f"a curve cannot have the split {shown.partition(',')[0]}")
+    returned = ask(returning(f"{{'accuracy': 1, {name}: 2}}"))
+    assert (returned.state, [value.name for value in returned.results]) == ("done", ["accuracy"])
+    assert returned.notes[0].startswith(f"the function returned a metric {shown}")
+    assert returned.notes[0].endswith("; it is left out")
+
+
 def test_progress_is_told(ask, tmp_path):
     result = ask(COUNTS)
     assert json.loads((tmp_path / result.uid / "progress.json").read_text()) == {"step": 0, "metrics": {"loss": 1.0}}

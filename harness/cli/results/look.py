@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.common import format_option, print_json, print_table, sources_option
-from harness.spec.errors import HarnessError
+from harness.cli.terminal import echo_as_it_is
+from harness.spec.errors import HarnessError, printable_line
 
 if TYPE_CHECKING:
     from harness.store.connection import Store
@@ -77,7 +78,7 @@ def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> No
         found = snapshot(store)
         attempt = find_attempt(found, uid)
         if only_source:
-            click.echo(_source(store, attempt), nl=False)
+            echo_as_it_is(_source(store, attempt))
             return
         files = artifacts(store, attempt.uid)
         everything = installed(store, attempt.environment.get("installed"))
@@ -206,7 +207,7 @@ def _found(row: dict[str, Any]) -> str:
 
 def _print_detail(name: str, value: Any, depth: int) -> None:
     """Print a value as indented lines."""
-    pad = "  " * depth
+    pad, name = "  " * depth, printable_line(name)
     if isinstance(value, dict) and value:
         click.echo(f"{pad}{name}:")
         for key, inner in value.items():
@@ -214,7 +215,7 @@ def _print_detail(name: str, value: Any, depth: int) -> None:
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         click.echo(f"{pad}{name}:")
         for inner in value:
-            click.echo(f"{pad}  " + ", ".join(f"{k} {v}" for k, v in inner.items()))
+            click.echo(f"{pad}  " + printable_line(", ".join(f"{k} {v}" for k, v in inner.items())))
     else:
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        click.echo(f"{pad}{name}: {'–' if shown in (None, '', {}) else shown}")
+        click.echo(f"{pad}{name}: {'–' if shown in (None, '', {}) else printable_line(str(shown))}")

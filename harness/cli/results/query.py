@@ -33,7 +33,7 @@ def query(sql: str, fmt: str, sources: tuple[Path, ...]) -> None:
     elif fmt == "csv":
         print_csv(answer.columns, rows)
     else:
-        print_table(answer.columns, rows)
+        print_table(answer.columns, rows, lines=True)
 
 
 def _shown(value: Any) -> Any:

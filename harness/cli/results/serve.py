@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.common import plugins_option, sources_option
-from harness.cli.terminal import unguarded
+from harness.cli.terminal import echo_as_it_is, unguarded
 from harness.spec.errors import HarnessError
 
 
@@ -43,7 +43,7 @@ def serve(
 
     with browsable(sources) as (database, metadata):
         if path is not None:
-            click.echo(_page(database, metadata, path))
+            echo_as_it_is(_page(database, metadata, path) + "\n")
             return
         where = ["--host", host, "--port", str(port), *(["--open"] if opens else [])]
         with unguarded():

@@ -13,6 +13,7 @@ from harness.report.render.markdown import escape
 from harness.report.stats import ALPHA
 from harness.report.tables.printed_gains import PrintedGain, gain_lines
 from harness.report.tables.statistics_table import p_text
+from harness.spec.errors import printable_json
 
 
 def findings_json(
@@ -39,7 +40,7 @@ def findings_json(
     without = [entry.model_dump(mode="json") for entry in untested]
     printed = [asdict(gain) for gain in gains]
     whole = {"claims": claims, "printed_gains": printed, "misprints": entries, "untested": without}
-    return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+    return printable_json(json.dumps(whole, ensure_ascii=False, indent=2)) + "\n"
 
 
 def findings_markdown(
@@ -59,7 +60,7 @@ def findings_markdown(
         lines += _printed_gains(gains, confirming)
         lines += _by_heading(exploring, level=3)
     if untested:
-        lines += ["## Sentences that claim something, without a test of their own", ""]
+        lines += ["## Statements without a test of their own", ""]
         lines += [f"- §{e.place}: “{escape(e.quote)}”: {escape(e.why)}{_tested_by(e)}." for e in untested]
         lines.append("")
     lines += ["## Where the paper disagrees with itself or with the works it cites", ""]
@@ -120,18 +121,19 @@ def verdict_of(finding: Finding) -> str:
 
 
 _ENTERED = (
-    "Each test has the day on which it was written down; where results of its trials were known by then, it says which."
-    " The paper states no sizes: from where an effect matters is our choice, with its reason. So *contradicted* says"
-    " that an effect that would matter is excluded, *undecided* that neither it nor its absence is shown, *withdrawn*"
-    " that the reading did not mean its sentence: what it gave stands beside the reason."
+    "Each test carries the date on which it was written down, and names any results of its trials that were known by"
+    " then. The paper gives no effect sizes, so the smallest effect that matters is our choice, with the reason stated."
+    " *Contradicted* means that an effect large enough to matter is ruled out, *undecided* that neither the effect nor"
+    " its absence is shown, and *withdrawn* that our reading was not what the sentence means; the reason and the result"
+    " of that reading are kept."
 )
 EXPLORATORY = "Exploratory: written after the results"
 _EXPLORING = (
-    "What follows was written down when the results that it is held against were known. It shows what they say and"
-    " confirms nothing: new seeds do that. It is counted apart from the tests above and changes none of their"
-    " corrections."
+    "These claims were written after the results that they are tested on were known. They describe those results and"
+    " confirm nothing; only new seeds can. They are counted separately and change none of the corrections of the tests"
+    " above."
 )
-_TESTS = {"arithmetic": "Counts", "timing": "Times, descriptive", "sign_flip": "Tests over seeds"}
+_TESTS = {"arithmetic": "Counts", "timing": "Times, descriptive only", "sign_flip": "Tests over seeds"}
 
 
 def summary(found: Sequence[Finding]) -> str:
@@ -140,31 +142,38 @@ def summary(found: Sequence[Finding]) -> str:
     found = [f for f in everything if f.verdict != "withdrawn" and not f.exploratory]
     quotes = len({finding.quote for finding in found if not finding.ours})
     ours = sum(bool(finding.ours) for finding in found)
-    asked = f", {ours} of them of questions of ours, about which it claims no outcome" if ours else ""
-    parts = [f"{len(found)} tests of {quotes} statements of the paper{asked}."]
+    asked = f"; {ours} of them are questions of our own, on which the paper claims no outcome" if ours else ""
+    parts = [f"{_number(len(found), 'test')} of {_number(quotes, 'statement')} in the paper{asked}."]
     for test, words in _TESTS.items():
         of = [f for f in found if f.test == test]
         each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in of)))
-        parts += [f"{words} ({len(of)}): {each}{_on(of)}."] if of else []
+        parts += [f"{words} ({len(of)}): {each}.", *_on(of)] if of else []
         varied = [f.sensitivity for f in of if f.sensitivity is not None]
         parts += _on_settings([s.flips for s in varied if s.of_the_paper and s.tested])
         ours = sum(s.flips for s in varied if not s.of_the_paper)
-        parts += [f"{ours} of them come out otherwise by our kernels than by plain torch."] if ours else []
+        parts += [f"{ours} of them point the other way with our kernels than with plain PyTorch."] if ours else []
     waiting = [f for f in found if f.verdict == "not run" and f.awaits]
     if waiting:
         things = ", ".join(dict.fromkeys(f.awaits for f in waiting))
-        parts.append(f"{len(waiting)} of those not run await what this version cannot do: {things}.")
+        parts.append(f"{len(waiting)} of the tests not run need what this version cannot do yet: {things}.")
     return " ".join([*parts, *_apart(everything)])
 
 
 def _apart(found: Sequence[Finding]) -> list[str]:
     """Return how many readings were withdrawn, and how many claims are exploratory, which the counts leave out."""
     withdrawn, exploring = sum(f.verdict == "withdrawn" for f in found), [f for f in found if f.exploratory]
-    parts = [f"{withdrawn} earlier readings are withdrawn, each with the reason and what it gave."] if withdrawn else []
+    parts = []
+    if withdrawn:
+        were = "reading was" if withdrawn == 1 else "readings were"
+        parts.append(f"{withdrawn} earlier {were} withdrawn; each is listed with the reason and its result.")
     if exploring:
         each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in exploring)))
-        parts.append(f"Counted apart, exploratory, since written after the results ({len(exploring)}): {each}.")
+        parts.append(f"Exploratory, written after the results and counted separately ({len(exploring)}): {each}.")
     return parts
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _on_settings(depend: Sequence[bool]) -> list[str]:
@@ -172,16 +181,17 @@ def _on_settings(depend: Sequence[bool]) -> list[str]:
     if not depend:
         return []
     count = sum(depend)
+    repeated = "test was" if len(depend) == 1 else "tests were"
+    varied = f"{len(depend)} {repeated} repeated with other values of a setting that the paper leaves open"
     on_it = f"{count or 'none'} depend{'s' if count < 2 else ''} on it"
-    chance = f"by seeds alone up to {ALPHA * len(depend):.1f} would seem to"
-    varied = f"Of the {len(depend)} that were made under other values of a setting which the paper does not state"
-    return [f"{varied}, {on_it}; {chance}."]
+    chance = f"seed noise alone would make up to {ALPHA * len(depend):.1f} seem to"
+    return [f"{varied}: {on_it} ({chance})."]
 
 
-def _on(found: Sequence[Finding]) -> str:
-    """Return "; measured on …", where times were taken, each place once."""
+def _on(found: Sequence[Finding]) -> list[str]:
+    """Return a sentence on where times were measured, each place once; none where none were."""
     places = dict.fromkeys(f.timed_on for f in found if f.timed_on is not None)
-    return f"; measured on {', and '.join(places)}" if places else ""
+    return [f"They were measured on {', and on '.join(places)}."] if places else []
 
 
 def _overview(found: Sequence[Finding]) -> list[str]:
@@ -196,7 +206,8 @@ def _overview(found: Sequence[Finding]) -> list[str]:
 
 def reading(finding: Finding) -> str:
     """Return what the test takes the paper to say, where, and from where an effect matters."""
-    return f"{finding.reading} (§{finding.place}) What matters, as we see it: {finding.matters}; {finding.because}."
+    threshold = f"Smallest effect that matters, our choice: {finding.matters}; {finding.because}."
+    return f"{finding.reading} (§{finding.place}) {threshold}"
 
 
 def evidence(finding: Finding) -> str:
@@ -205,19 +216,19 @@ def evidence(finding: Finding) -> str:
     if finding.ours:
         parts.append(f"a question of ours: {finding.ours}")
     if finding.effect is not None:
-        parts.append(f"{finding.scale} {finding.effect:.4g}{_ends(finding)}; what matters: {finding.matters}")
+        parts.append(f"{finding.scale} {finding.effect:.4g}{_ends(finding)}; threshold: {finding.matters}")
     if finding.beside:
-        parts.append(f"beside it, deciding nothing: {finding.beside}")
+        parts.append(f"also measured, not part of the test: {finding.beside}")
     if finding.timed_on is not None:
         parts.append(f"on {finding.timed_on}")
     if finding.elsewhere:
-        parts.append(f"elsewhere, deciding nothing: {finding.elsewhere}")
+        parts.append(f"elsewhere, not part of the test: {finding.elsewhere}")
     if finding.p is not None and finding.p_against is not None:
-        both = f"p that it holds {p_text(finding.p)}, that it fails {p_text(finding.p_against)}"
-        parts.append(f"{both}, each one-sided after Holm, over {len(finding.seeds)} seeds")
+        both = f"p for the claim {p_text(finding.p)}, against it {p_text(finding.p_against)}"
+        parts.append(f"{both} (one-sided, after Holm, {len(finding.seeds)} seeds)")
     if finding.draws is not None and finding.error is not None:
-        by = f"by {finding.draws:,} choices of signs drawn at random"
-        parts.append(f"{by}: before Holm each p is uncertain by up to {finding.error:.1g} (standard error)")
+        by = f"from {finding.draws:,} random sign flips"
+        parts.append(f"{by}: the standard error of each p before Holm is at most {finding.error:.1g}")
     if finding.smallest_p is not None:
         parts.append(f"smallest attainable p {p_text(finding.smallest_p)}")
     if finding.sensitivity is not None:
@@ -231,7 +242,7 @@ def _withdrawn(finding: Finding) -> str:
     if finding.withdrawn is None:
         return ""
     instead = f"; instead: {finding.replaced_by}" if finding.replaced_by else ""
-    return f"withdrawn {finding.withdrawn}: {finding.withdrawn_because}{instead}; as it was read: {finding.earlier}, "
+    return f"withdrawn {finding.withdrawn}: {finding.withdrawn_because}{instead}; the verdict was {finding.earlier}: "
 
 
 def _ends(finding: Finding) -> str:

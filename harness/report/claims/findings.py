@@ -179,11 +179,11 @@ def _tested(family: Family, m: Measured, holding: tuple[float, float], failing: 
         verdict, why = "supported", "the test rejects and the effect is large enough"
     elif shown and excluded:
         verdict = "too small"
-        why = "a difference the claim's way is shown, and that it is large enough to matter is excluded"
+        why = "the difference is in the claimed direction, but too small to matter"
     elif excluded:
-        verdict, why = "contradicted", "an effect that would matter is excluded"
+        verdict, why = "contradicted", "an effect large enough to matter is ruled out"
     elif shown:
-        why = "a difference the claim's way is shown, but not that it is large enough to matter"
+        why = "the difference is in the claimed direction, but not shown to be large enough to matter"
     return _Outcome(verdict, why, holds, fails, min(least, least_failing))
 
 
@@ -289,12 +289,12 @@ def _interval(m: Measured) -> tuple[float, float] | None:
 
 
 def _timed_on(family: Family, m: Measured) -> str | None:
-    """Return "AMD EPYC (AVX2, 2 cores), 2 threads; the paper's NVIDIA GeForce GTX 1070" of times."""
+    """Return "AMD EPYC (AVX2, 2 cores), 2 threads (the paper: NVIDIA GeForce GTX 1070)" of times."""
     if m.timed is None:
         return None
     papers = None if family.table is None else paper_table(family.table).device
     here = _place_text(m.timed.place)
-    return here if papers is None else f"{here}; the paper's {papers}"
+    return here if papers is None else f"{here} (the paper: {papers})"
 
 
 def _place_text(place: Place) -> str:

@@ -72,7 +72,7 @@ class Sensitivity:
         if self.of_the_paper and not self.tested:
             return f"{self.setting} was varied, by too few seeds for a test ({tried})"
         said = "depends on" if self.flips else "not shown to depend on"
-        far = f"; seeds alone take these as far from the first as {_far(max(reaches), self.scale)}" if reaches else ""
+        far = f"; seed noise alone can move these from the first by {_far(max(reaches), self.scale)}" if reaches else ""
         return f"{said}: {self.setting} ({tried}{far})"
 
 
@@ -148,7 +148,8 @@ def _variants(stored: Stored, family: Family, claim: Claim, own: Mapping[str, st
     """Yield each protocol of the study, with the claim's trials trained by it and what the study calls it."""
     trials = stored.snapshot.trials
     names = tuple(dict.fromkeys((*claim.trials, *(n for n in (BASELINE,) if own.get(n) is not None))))
-    planned = [(r.name, trials[r.trial_key]) for r in stored.snapshot.study_trials if r.study == family.sensitivity]
+    places = [r for r in stored.snapshot.study_trials if r.study == family.sensitivity and r.overrides is None]
+    planned = [(r.name, trials[r.trial_key]) for r in places]
     mine = [trials[str(own[name])] for name in names]
     protocols: list[Mapping[str, Any]] = []
     for trial in [*(t for _, t in planned), mine[0]]:

@@ -68,8 +68,9 @@ class Stored:
 
     @cached_property
     def _keys(self) -> Mapping[tuple[str, str], str]:
-        """The newest trial of each study and name."""
-        return {(record.study, record.name): record.trial_key for record in self.snapshot.study_trials}
+        """The newest trial of each study and name, but for what `--set` made of it."""
+        own = (record for record in self.snapshot.study_trials if record.overrides is None)
+        return {(record.study, record.name): record.trial_key for record in own}
 
     def keys(self, family: Family, quantity: Quantity) -> dict[str, str | None]:
         """Return the key of each of a family's trials, as a study that feeds the claims calls it, else its own."""

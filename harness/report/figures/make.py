@@ -45,13 +45,22 @@ def _of_studies(results: Results, stored: Sequence[str]) -> Iterator[Drawn | Not
         timings = [timing for group in groups for timing in results.snapshot.timings(group.trial.key)]
         for made in (*(against_cost(results, study, cost) for cost in COSTS), by_placement(results, study)):
             if made is not None:
-                yield _noted(made, runs)
-        yield _noted(training_time(results, study), timings)
+                yield _noted(made, runs, _made_by_set(results, study))
+        yield _noted(training_time(results, study), timings, _made_by_set(results, study))
 
 
-def _noted(figure: Drawn | NotDrawn, behind: Iterable[AttemptRecord]) -> Drawn | NotDrawn:
-    """Return a figure whose caption says which of the attempts behind it count by a person's word alone."""
-    said = [f"Some of it was {remark}." for remark in accepted_remarks(behind)]
+def _made_by_set(results: Results, study: str) -> list[str]:
+    """Return what is to be said of the trials that stand in a study now and are not its own."""
+    return list(
+        dict.fromkeys(f"Run with --set {p.overrides}." for p in results.snapshot.standing(study) if p.overrides)
+    )
+
+
+def _noted(figure: Drawn | NotDrawn, behind: Iterable[AttemptRecord], changed: Sequence[str] = ()) -> Drawn | NotDrawn:
+    """Return a figure whose caption says what of it is `changed` by `--set`, and which of the attempts behind it count
+    by a person's word alone.
+    """
+    said = [*changed, *(f"Some of it was {remark}." for remark in accepted_remarks(behind))]
     if not said or isinstance(figure, NotDrawn):
         return figure
     return replace(figure, caption=" ".join([figure.caption, *said]).lstrip())

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from harness.report.figures.groups import Group
+from harness.spec.errors import printable
 
 Format = Literal["svg", "pdf"]
 FORMATS: tuple[Format, ...] = ("svg", "pdf")
@@ -111,6 +112,8 @@ def as_bytes(drawn: Drawn, form: Format) -> bytes:
     dates: dict[str, Any] = {"Date": None} if form == "svg" else {"CreationDate": None}
     with mpl.rc_context({"svg.hashsalt": drawn.name}):
         drawn.figure.savefig(buffer, format=form, metadata={"Title": drawn.title, **dates})
+    if form == "svg":  # a control character, which a comment repeats, is no XML
+        return printable(buffer.getvalue().decode()).encode()
     return buffer.getvalue()
 
 

@@ -3,10 +3,12 @@
 The same results give the same bytes: nothing of the time or the machine of its making is in it.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -21,6 +23,7 @@ from harness.report.html.studies import all_studies, in_order
 from harness.report.html.tables import MATCHES, added, all_tables
 from harness.report.printing import fixed
 from harness.report.tables.match import device_of
+from harness.spec.errors import printable, printable_json
 
 FOLDER = Path(__file__).parent
 _STYLES = ("style.css", "parts.css")
@@ -97,12 +100,23 @@ def _environment() -> Environment:
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.policies["json.dumps_function"] = _json
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
     return made
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template prints, with control characters as \\x1b."""
+    return type(value)(printable(value)) if isinstance(value, str) else value
+
+
+def _json(value: Any, **options: Any) -> str:
+    return printable_json(json.dumps(value, **options))
 
 
 def _figures(numbers: Numbers) -> list[FigureNumbers]:

@@ -2,9 +2,9 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from harness.report.document import DocCell, Document
+from harness.report.document import DocCell, DocRow, Document
 from harness.report.stats import gap
 from harness.report.tables.statistics import Statistics
 from harness.spec.spreadsheet import csv_cell
@@ -12,7 +12,8 @@ from harness.spec.spreadsheet import csv_cell
 
 def to_csv(document: Document) -> str:
     """Return one line a row (RFC 4180 quoting, line feeds): of each column the paper's value, ours,
-    difference and match; behind these, of each column of results its statistics, and last the row's protocol.
+    difference and match; behind these, of each column of results its statistics, then the row's protocol, and
+    where results of any row count by a person's word alone, whose word that is, or are of what `--set` made.
 
     What is not stored is empty. Without values of a paper, and for cells that are no numbers, ours alone as
     it is printed. A text that a spreadsheet would take for a formula comes after an apostrophe.
@@ -25,15 +26,23 @@ def to_csv(document: Document) -> str:
         parts = ("paper", "ours", "difference", "match") if document.compares else ()
         heads += [f"{name} {part}" for part in parts] or [name]
     heads += [f"{small.name} {part}" for small in document.statistics for part in _parts(None)]
-    writer.writerow(map(csv_cell, [*heads, "protocol"]))
+    said = [name for name in _SAID if any(_SAID[name](row) for row in document.rows)]
+    writer.writerow(map(csv_cell, [*heads, "protocol", *said]))
     for i, row in enumerate(document.rows):
         fields = [row.label]
         for cell in row.cells:
             fields += _compared(cell) if document.compares else [cell.ours]
         for small in document.statistics:
             fields += ["" if part is None else str(part) for part in _parts(small.data[i]).values()]
-        writer.writerow(map(csv_cell, [*fields, row.protocol]))
+        writer.writerow(map(csv_cell, [*fields, row.protocol, *(_SAID[name](row) for name in said)]))
     return out.getvalue()
+
+
+_SAID: Mapping[str, Callable[[DocRow], str]] = {
+    "accepted": lambda row: "; ".join(row.accepted),
+    "--set": lambda row: row.overrides,
+}
+"""Columns that are there only where a row has something in them."""
 
 
 def _compared(cell: DocCell) -> list[str]:

@@ -6,13 +6,15 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.report.document import Document
+from harness.spec.errors import printable_json
 
 
 def to_json(document: Document) -> str:
     """Return the cells as a JSON list. NaN and infinities, which JSON does not have, are null; the cell's
     note says so.
     """
-    return json.dumps([_finite(asdict(cell)) for cell in document.cells], ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps([_finite(asdict(cell)) for cell in document.cells], ensure_ascii=False, indent=2)
+    return printable_json(text) + "\n"
 
 
 def _finite(value: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 from harness.report.document import DocCell, DocRow, Document, StatisticsTable
+from harness.spec.errors import printable
 
 _CHARS = {
     "\\": r"\textbackslash{}",
@@ -83,9 +84,9 @@ _SCIENTIFIC = re.compile(r"([+\N{MINUS SIGN}-]?)(\d+(?:\.\d+)?)e([+-]?\d+)")
 
 def escape(text: str) -> str:
     """Return text as LaTeX that prints it, on one line and in ASCII alone; a character without a spelling
-    as "U+4E2D".
+    as "U+4E2D", a control character as \\x1b.
     """
-    quoted = _OPENING.sub("\N{LEFT DOUBLE QUOTATION MARK}", " ".join(text.split()))
+    quoted = _OPENING.sub("\N{LEFT DOUBLE QUOTATION MARK}", " ".join(printable(text).split()))
     quoted = quoted.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}")
     return _LIGATURE.sub(r"\g<0>{}", "".join(_char(char) for char in quoted))
 

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from unicodedata import east_asian_width
 
 from harness.report.document import DocCell, Document
+from harness.spec.errors import printable
 
 _SPECIAL = re.compile(r"[\\|*`<]|\[(?=[^\]]*\][(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ARROW = "\N{RIGHTWARDS ARROW}"
 
 
 def escape(text: str) -> str:
-    """Return text on one line that Markdown shows as it is, within a table too."""
-    return _SPECIAL.sub(lambda match: "\\" + match.group(), " ".join(text.split()))
+    """Return text on one line that Markdown shows as it is, within a table too; control characters as \\x1b."""
+    return _SPECIAL.sub(lambda match: "\\" + match.group(), " ".join(printable(text).split()))
 
 
 def to_markdown(document: Document) -> str:

@@ -15,7 +15,9 @@ _MISSING = object()
 
 
 def of_trial(snapshot: Snapshot, table: Table, row: Row, column: Column) -> list[Candidate]:
-    """Return the stored trials that a cell names, the one planned last first; none where nothing is stored.
+    """Return the stored trials that a cell names, the one planned last first and what `--set` made of it last.
+
+    None where nothing is stored.
 
     A name may hold words of the column's `where` in braces: "Baseline, {task.sigma}".
     """
@@ -28,7 +30,12 @@ def of_trial(snapshot: Snapshot, table: Table, row: Row, column: Column) -> list
         trial = snapshot.trials[record.trial_key]
         if all(_at(trial.config, path) in (value, _MISSING) for path, value in column.where.items()):
             found[trial.key] = Candidate(
-                trial, frozenset({"other-recipe"}), record.protocol_name, table.expect.dataset, named=True
+                trial,
+                frozenset({"other-recipe"}),
+                record.protocol_name,
+                table.expect.dataset,
+                named=True,
+                overrides=record.overrides,
             )
     return list(found.values())
 

@@ -10,7 +10,7 @@ from typing import Any
 from harness.report.printing import NOTHING, as_printed, in_unit
 from harness.report.tables.by_trial import of_trial
 from harness.report.tables.match import Candidate, Match, candidates, count_candidates, device_of, same_device, worst
-from harness.report.tables.provenance import accepted_remarks
+from harness.report.tables.provenance import accepted_remarks, with_set
 from harness.report.tables.selection import Values, aggregate, pick, values
 from harness.report.tables.statistics import Statistics
 from harness.report.tables.table import Column, Row, Select, Table
@@ -273,7 +273,9 @@ def _remarks(candidate: Candidate, table: Table) -> list[str]:
         "other-recipe": f"other-recipe: {OURS if table.match == 'by trial' else 'protocol'} {candidate.recipe}",
         "stand-in": f"stand-in: trained on {candidate.dataset}, not {table.expect.dataset}",
     }
-    return [text for difference, text in said.items() if difference in candidate.differences]
+    remarks = [text for difference, text in said.items() if difference in candidate.differences]
+    as_expected = table.match == "by configuration" and candidate.match == "exact"
+    return remarks if candidate.overrides is None or as_expected else [*remarks, with_set(candidate.overrides)]
 
 
 def _cell(table: Table, row: Row, column: Column, candidate: Candidate, **shown: Any) -> Cell:

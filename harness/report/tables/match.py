@@ -30,6 +30,7 @@ class Candidate:
     protocol: str  # by name, as a study called it
     dataset: str  # what it was trained on, by name
     named: bool  # does the row's study call it by the row's name?
+    overrides: str | None = None  # by which `--set` made it; None where it is some study's own trial
 
     @property
     def recipe(self) -> str:
@@ -78,17 +79,19 @@ def candidates(
         differs = differences(trial.config, expected)
         if differs is None:
             continue
-        names = [record.protocol_name for record in snapshot.study_trials if record.trial_key == key]
+        places = [record for record in snapshot.study_trials if record.trial_key == key]
+        names = [record.protocol_name for record in places]
         data = dataset if "stand-in" not in differs else _dataset_name(snapshot, trial)
         if "other-recipe" in differs and not set(names) & set(row.also):
             continue
         if "stand-in" in differs and data not in row.stand_ins:
             continue
         named = any(
-            (record.study, record.name, record.trial_key) == (row.trial.study, row.trial.name, key)
-            for record in snapshot.study_trials
+            (record.study, record.name) == (row.trial.study, row.trial.name) and record.overrides is None
+            for record in places
         )
-        found.append(Candidate(trial, differs, names[-1] if names else protocol, data, named))
+        made_by = None if any(record.overrides is None for record in places) or not places else places[-1].overrides
+        found.append(Candidate(trial, differs, names[-1] if names else protocol, data, named, made_by))
     return sorted(found, key=lambda c: (ORDER.index(c.match), not c.named, -planned.get(c.trial.key, -1), c.trial.key))
 
 

@@ -39,6 +39,11 @@ def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[
     return remarks
 
 
+def with_set(overrides: str) -> str:
+    """Return what is to be said of a trial that is not the study's own."""
+    return f"not the study's own trial: it was run with --set {overrides}"
+
+
 def accepted_remarks(attempts: Iterable[AttemptRecord]) -> list[str]:
     """Return a sentence for each edit by whose acceptance attempts count for another trial than their own."""
     return list(dict.fromkeys(word.in_words for attempt in attempts for word in attempt.by_word))

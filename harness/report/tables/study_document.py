@@ -13,7 +13,7 @@ from harness.report.stats import deviation, mean
 from harness.report.tables.cells import Cell
 from harness.report.tables.declared import better_of, declared_metrics
 from harness.report.tables.match import device_of
-from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of
+from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of, with_set
 from harness.report.tables.selection import pick
 from harness.report.tables.table import CLEAN, Better, NumberFormat
 from harness.report.tables.uncertainty import accuracy_note, images_of
@@ -72,7 +72,8 @@ def study_document(
         runs = _runs(snapshot, entry)
         behind += [(trial, run) for run in runs.values()]
         words = accepted_remarks(runs.values())
-        line = [DocCell(f"{len(runs)} of {len(entry.seeds)}", marks=marks(tuple(words)))]
+        changed = [] if entry.overrides is None else [with_set(entry.overrides)]
+        line = [DocCell(f"{len(runs)} of {len(entry.seeds)}", marks=marks((*changed, *words)))]
         for metric, top, form in zip(metrics, best, forms, strict=True):
             known = _known(snapshot, metric, runs, entry.seeds)
             shown = _doc_cell(known, metric, form, marks)
@@ -80,7 +81,7 @@ def study_document(
             cells.append(_cell(entry, trial, metric, known, runs, line[-1]))
         line += [_count(trial, name) for name in counts]
         cells += [_count_cell(entry, trial, name) for name in counts]
-        rows.append(DocRow(entry.name, tuple(line), _recipe(snapshot, entry)))
+        rows.append(DocRow(entry.name, tuple(line), _recipe(snapshot, entry), tuple(words), entry.overrides or ""))
     labels = ["Runs", *(metric.label for metric in metrics), *(_COUNTS[name] for name in counts)]
     code = (Footnote("code", text) for text in code_remarks(behind))
     return Document(
@@ -187,6 +188,7 @@ def _cell(
     stored = [value for value in known.values() if value is not None]
     missing = len(known) - len(stored)
     notes = [f"{len(stored)} of {len(known)} runs"] if missing else []
+    notes += [] if entry.overrides is None else [with_set(entry.overrides)]
     notes += accepted_remarks(runs.values())
     notes += [f"{word} among the values" for word in sorted({str(v) for v in stored if not math.isfinite(v)})]
     return Cell(

@@ -22,7 +22,7 @@ from harness.report.tables.cells import Expected, Found, find
 from harness.report.tables.compare import Samples, with_statistics
 from harness.report.tables.match import device_of
 from harness.report.tables.printed_gains import PrintedGain, gain_lines, printed_gains
-from harness.report.tables.provenance import code_remarks, short, threads_of
+from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of
 from harness.report.tables.statistics_table import statistics_tables
 from harness.report.tables.table import Select, Table
 from harness.report.tables.uncertainty import accuracy_notes, choosing_notes
@@ -76,6 +76,8 @@ def table_document(
             row.label,
             tuple(_cell(by_place[row.label, column.key], bold, marks) for column in table.columns),
             "; ".join(_recipes(by_place[row.label, column.key] for column in table.columns)),
+            tuple(accepted_remarks(a for column in table.columns for a in by_place[row.label, column.key].attempts)),
+            _made_by(by_place[row.label, column.key] for column in table.columns),
         )
         for row in table.rows
     )
@@ -159,6 +161,11 @@ def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
                 if (printed(value, column) == printed(top, column) if of_paper else gap(value, top) == 0)
             }
     return frozenset(best)
+
+
+def _made_by(found: Iterable[Found]) -> str:
+    """Return by which `--set` the trials of a row were made; "" of a study's own."""
+    return "; ".join(dict.fromkeys(f.candidate.overrides for f in found if f.candidate and f.candidate.overrides))
 
 
 def _behind(found: Sequence[Found]) -> tuple[tuple[TrialRecord, AttemptRecord], ...]:

@@ -57,7 +57,7 @@ def test_of_very_many_seeds_a_finding_says_that_its_p_is_from_draws():
     found = {finding.id: finding for finding in findings(stored, load_claims())}["spatial-50-beats-baseline"]
     assert (found.draws, found.smallest_p, found.verdict) == (9_999, pytest.approx(22 / 10_000), "supported")
     assert found.error > 0
-    assert "by 9,999 choices of signs drawn at random: before Holm each p is uncertain by up to" in evidence(found)
+    assert "from 9,999 random sign flips: the standard error of each p before Holm is at most" in evidence(found)
     assert "exact" not in found.rule
 
 
@@ -197,7 +197,7 @@ def test_beside_the_papers_flops_stand_the_multiply_accumulates_that_decide_noth
     ]
     found = found_of(snapshot(entries, []))["spatial-50-halves-flops"]
     assert (found.verdict, found.beside) == ("supported", "multiply-accumulates 0.625")
-    assert "beside it, deciding nothing: multiply-accumulates 0.625" in evidence(found)
+    assert "also measured, not part of the test: multiply-accumulates 0.625" in evidence(found)
 
 
 def test_a_test_over_seeds_has_both_p_and_the_interval_of_its_effect():
@@ -214,7 +214,7 @@ def test_a_test_over_seeds_has_both_p_and_the_interval_of_its_effect():
     assert found.p == pytest.approx(min(1, tests * p_holds(made, gains)))
     assert found.p_against == pytest.approx(min(1, tests * p_fails(made, gains)))
     assert "95%" in evidence(found)
-    assert "p that it holds" in evidence(found)
+    assert "p for the claim" in evidence(found)
 
 
 def test_seeds_whose_runs_kept_no_maps_are_said():
@@ -267,11 +267,11 @@ def test_the_document_counts_by_section_and_names_each_claim_once():
     found = findings(snapshot([], []), claims)
     text = findings_markdown(found, load_misprints(), claims.untested)
     assert text.startswith(
-        "# Findings\n\n201 tests of 40 statements of the paper, 6 of them of questions of ours, about which it claims"
-        " no outcome. Counts (36): 32 supported, 4 not run. Times, descriptive (26): 26 not run. Tests over seeds"
-        " (139): 139 not run. 102 of those not run await what this version cannot do: networks of ImageNet's size,"
-        " denoising, adversarial examples. 16 earlier readings are withdrawn, each with the reason and what it gave."
-        " Counted apart, exploratory, since written after the results (11): 11 not run.\n"
+        "# Findings\n\n201 tests of 40 statements in the paper; 6 of them are questions of our own, on which the paper"
+        " claims no outcome. Counts (36): 32 supported, 4 not run. Times, descriptive only (26): 26 not run. Tests over"
+        " seeds (139): 139 not run. 102 of the tests not run need what this version cannot do yet: networks of"
+        " ImageNet's size, denoising, adversarial examples. 16 earlier readings were withdrawn; each is listed with the"
+        " reason and its result. Exploratory, written after the results and counted separately (11): 11 not run.\n"
     )
     assert "| Section 4.1 (C), ImageNet | – | 5 | – |" in text
     assert text.index("## Exploratory: written after the results") > text.index("## Section 4.2 (D)")
@@ -335,7 +335,7 @@ def test_a_bound_that_a_ceiling_hides_is_a_ratio_of_distances():
     assert (nearer.verdict, nearer.exploratory) == ("supported", True)
     assert (closer.verdict, closer.earlier) == ("withdrawn", "too small")
     assert "withdrawn 2026-11-29: a ceiling: " in evidence(closer)
-    assert "; instead: spatial-50-maps-nearer; as it was read: too small, " in evidence(closer)
+    assert "; instead: spatial-50-maps-nearer; the verdict was too small: " in evidence(closer)
 
 
 def test_a_withdrawn_reading_counts_on_in_its_family():
@@ -355,8 +355,8 @@ def test_a_withdrawn_reading_counts_on_in_its_family():
 def test_what_is_exploratory_or_withdrawn_or_ours_is_counted_apart():
     found = findings(runs_of("Baseline", SPATIAL, seeds=9), load_claims())
     text = summary([f for f in found if f.id in {"spatial-50-loses-little", "spatial-50-beats-baseline"}])
-    assert text.startswith("1 tests of 1 statements of the paper. Tests over seeds (1): 1 contradicted.")
-    assert text.endswith("Counted apart, exploratory, since written after the results (1): 1 supported.")
+    assert text.startswith("1 test of 1 statement in the paper. Tests over seeds (1): 1 contradicted.")
+    assert text.endswith("Exploratory, written after the results and counted separately (1): 1 supported.")
     by_id = {f.id: f for f in found}
     assert verdict_of(by_id["spatial-50-loses-little"]) == "supported (exploratory)"
     assert verdict_of(by_id["spatial-50-beats-width"]) == "not run (a question of ours)"

@@ -106,7 +106,7 @@ def test_other_devices_threads_and_compositions_decide_nothing():
     two = ratios(*[1.1] * 4, threads=2)
     found = claim([*many, *few, *two])
     assert (found.verdict, found.effect) == ("supported", pytest.approx(3.0))
-    assert found.timed_on == "Test CPU, 1 thread; the paper's NVIDIA GeForce GTX 1070"
+    assert found.timed_on == "Test CPU, 1 thread (the paper: NVIDIA GeForce GTX 1070)"
     assert found.elsewhere == "1.2, 1.3 on Other CPU, 1 thread and 1.1, 1.1, 1.1, 1.1 on Test CPU, 2 threads"
     assert found.sensitivity is None  # plain torch was never timed
 
