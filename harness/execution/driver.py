@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ from harness.store.writer import start_attempt
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.25
+PATIENCE_S = 60.0
+"""After a SIGTERM or SIGHUP, how long what runs has to reach a checkpoint before it is ended."""
 _EDITED = "was edited since this was planned"  # in what an attempt says whose plug-in or function is another by now
 
 
@@ -208,7 +211,7 @@ class _Session:
     running: dict[Path, Job] = field(default_factory=dict)
     pruned: set[Path] = field(default_factory=set)
     stopping: bool = False
-    heeded: bool = False  # whether Ctrl-C was acted upon
+    heeded: float | None = None  # when Ctrl-C was acted upon, by the clock that only goes forward
     cut_short: bool = False  # whether an attempt ended before its end
     obstacle: OSError | None = None  # why no further attempt can be started on this machine
 
@@ -256,18 +259,26 @@ class _Session:
     def _let_end(self, interrupted: Sequence[int]) -> None:
         """Wait until what was asked to stop has ended, without the store."""
         while self.running:
-            if len(interrupted) > 1:
+            if self._heed(interrupted):
                 self.executor.kill()
             for attempt in self.executor.wait(_POLL_S):
                 self.running.pop(attempt.folder, None)
 
     def _heed(self, interrupted: Sequence[int]) -> bool:
-        """End what runs at a checkpoint after Ctrl-C; return whether there was a second one, to end it at once."""
-        if interrupted and not self.heeded:
-            self.heeded = True
+        """End what runs at a checkpoint after Ctrl-C; return whether to end it at once instead.
+
+        So it is after a second one, and if what runs has not reached a checkpoint some time after a SIGTERM: whoever
+        sends that (a cluster, a shutdown) waits no longer, and a function may never look whether it is to stop.
+        """
+        if interrupted and self.heeded is None:
+            self.heeded = time.monotonic()
             self._say_what_is_waited_for(interrupted[0])
             self._stop()
-        return len(interrupted) > 1
+        return len(interrupted) > 1 or self._was_patient(interrupted)
+
+    def _was_patient(self, interrupted: Sequence[int]) -> bool:
+        asked_by_a_person = all(number == signal.SIGINT for number in interrupted)
+        return self.heeded is not None and not asked_by_a_person and time.monotonic() - self.heeded > PATIENCE_S
 
     def _say_what_is_waited_for(self, number: int) -> None:
         """Say at once what a stop waits for, and how not to wait for it."""
@@ -276,10 +287,11 @@ class _Session:
             return
         asked = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         runs = labels[0] if len(labels) == 1 else f"{len(labels)} runs ({labels[0]}, …)"
+        how_long = "" if number == signal.SIGINT else f", {PATIENCE_S:.0f} s at most"
         said = (
-            "%s: waiting for %s to reach a checkpoint or finish; Ctrl-C again stops at once, and keeps checkpoints too"
+            "%s: waiting for %s to reach a checkpoint or end%s; Ctrl-C again stops at once, and keeps checkpoints too"
         )
-        _log.warning(said, asked, runs)
+        _log.warning(said, asked, runs, how_long)
 
     def _fill(self, interrupted: Sequence[int]) -> None:
         """Begin attempts while there is room for them."""

@@ -97,7 +97,8 @@ import sys
 def run(context, *, method="__str__", base="BaseException"):
     raise type("Mute", (getattr(__builtins__, base, None) or __builtins__[base],), {method: sys.exit})(28)
 """
-MUTES = """
+MUTES = """\
+trials:
   - {name: mute}
   - {name: mute of the system, arguments: {base: OSError}}
   - {name: shut, arguments: {method: __getattribute__}}
@@ -105,8 +106,9 @@ MUTES = """
 
 
 def test_what_raises_if_it_is_asked_for_its_message_has_failed_and_is_named(lab):
-    (lab.folder / "own.py").write_text(MUTE)
-    (lab.folder / "study.yml").write_text(STUDY.partition("  - {")[0] + MUTES.lstrip("\n"))
+    lab.own(MUTE)
+    study = lab.folder / "study.yml"
+    study.write_text(study.read_text().partition("trials:")[0] + MUTES)
     ended = lab.grid()
     assert (ended.code, lab.states()) == (1, ["failed"] * 3)
     assert ended.err.count("failed (Mute: (its message cannot be read); trace: ") == 2

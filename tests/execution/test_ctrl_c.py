@@ -43,7 +43,7 @@ def test_the_first_one_says_at_once_what_is_waited_for_and_a_late_one_stops_noth
     process.send_signal(number)
     asked = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
     wait_until(
-        lambda: f"{asked}: waiting for own: deaf, seed 0 to reach a checkpoint or finish; Ctrl-C again" in said(lab)
+        lambda: f"{asked}: waiting for own: deaf, seed 0 to reach a checkpoint or end; Ctrl-C again" in said(lab)
     )
     assert process.poll() is None
     (lab.folder / "over").touch()

@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import sys
 import time
 from contextlib import closing, suppress
 
@@ -107,6 +108,34 @@ def test_a_second_ctrl_c_ends_at_once(lab, begun, wait_until):
     assert ended.code == 130
     assert set(lab.states()) <= {"lost", "interrupted"}
     assert not lab.processes()
+
+
+DEAF = """
+import signal, time
+
+def run(context):
+    if folder := context.resume():
+        return {"m": float((folder / "half").read_text())}
+    with context.checkpoint("half") as file:
+        file.write(b"0.5")
+    time.sleep(600)
+"""
+
+
+def test_what_does_not_stop_after_sigterm_is_ended_and_resumes(lab, wait_until, monkeypatch):
+    module = sys.modules[type(lab).__module__]
+    monkeypatch.setattr(module, "MAIN", f"from harness.execution import driver; driver.PATIENCE_S = 0.3; {module.MAIN}")
+    lab.own(DEAF)
+    process = lab.start("run", "grid", "study.yml")
+    wait_until(lambda: list(lab.artifacts.glob("*/checkpoint/half")))
+    process.send_signal(signal.SIGTERM)
+    ended = lab.finish(process)
+    assert (ended.code, lab.states()) == (130, ["lost"])
+    assert "SIGTERM: waiting for own: " in ended.err
+    assert "0 s at most" in ended.err
+    again = lab.grid()
+    assert (again.code, lab.states()) == (0, ["lost", "done"])
+    assert "goes on" in again.err
 
 
 def test_ctrl_c_while_a_worker_starts_holds_nothing(lab, begun, undisturbed, wait_until):
