@@ -289,7 +289,7 @@ class _Session:
         runs = labels[0] if len(labels) == 1 else f"{len(labels)} runs ({labels[0]}, …)"
         how_long = "" if number == signal.SIGINT else f", {PATIENCE_S:.0f} s at most"
         said = (
-            "%s: waiting for %s to reach a checkpoint or end%s; Ctrl-C again stops at once, and keeps checkpoints too"
+            "%s: waiting for %s to reach a checkpoint or end%s; Ctrl-C again stops at once, keeping checkpoints"
         )
         _log.warning(said, asked, runs, how_long)
 
