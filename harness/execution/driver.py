@@ -231,6 +231,7 @@ class _Session:
             except GaveUpWaitingError as error:  # the results are in the attempts' folders: the next call takes them in
                 _log.warning("%s", error)
                 self.executor.kill()
+                self.cut_short = True
             except DatabaseError:  # a full disk, say: what runs keeps its checkpoint, and the next call its result
                 self._stop()
                 self._let_end(interrupted)
