@@ -351,7 +351,7 @@ class _Session:
         self.summary.hindered += hindered
         self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
-        self.cut_short |= state in {"interrupted", "lost"}
+        self.cut_short |= state in {"interrupted", "lost"} or (self.heeded and state in FAILED)  # by the stop, maybe
         if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so
             self.summary.edited = True
         if self.summary.edited or ((hindered or state in FAILED) and self.options.fail_fast):
