@@ -235,6 +235,7 @@ class _Session:
             except GaveUpWaitingError as error:  # the results are in the attempts' folders: the next call takes them in
                 _log.warning("%s", error)
                 self.executor.kill()
+                self.cut_short = True
             except DatabaseError:  # a full disk, say: what runs keeps its checkpoint, and the next call its result
                 self._stop()
                 self._let_end(interrupted)
@@ -366,7 +367,7 @@ class _Session:
             self.summary.hinder(str(taken.error))
         self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
-        self.cut_short |= state in {"interrupted", "lost"}
+        self.cut_short |= state in {"interrupted", "lost"} or (self.heeded and state in FAILED)  # by the stop, maybe
         if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so
             self.summary.edited = True
         if self.summary.edited or ((hindered or state in FAILED) and self.options.fail_fast):
