@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from harness.layers.conformance import check_compressor
-from harness.spec.plugins import load_object
-from harness.spec.study import load_study
+from harness.plugins.plugin import load_object
+from harness.study.study import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -10,25 +10,34 @@ import pytest
 from harness.store.connection import open_store
 
 PACKAGE = Path(__file__).resolve().parent.parent / "harness"
+BASE = {"base", "attempt"}
+STUDY = {*BASE, "plugins", "trial", "study"}
+OF_TRAINING = {"layers", "data", "models", "cost", "tasks", "training"}
 MAY_IMPORT = {
-    "spec": set(),
-    "layers": set(),
-    "models": {"layers"},
-    "data": set(),
-    "cost": {"models", "layers"},
-    "tasks": {"cost", "models", "data", "layers"},
-    "store": set(),
-    "training": {"tasks", "cost", "models", "data", "layers"},
-    "report": {"store"},
-    "execution": {"store", "training", "tasks", "cost", "models", "data", "layers"},
-    "search": {"execution", "store"},
-    "bench": {"execution", "report", "store", "training", "tasks", "cost", "models", "data", "layers"},
-    "python": {"execution", "report", "store", "data"},
-    "cli": {"execution", "search", "report", "bench", "store", "data", "cost", "models"},
+    "base": set(),
+    "attempt": {"base"},
+    "plugins": BASE,
+    "trial": {*BASE, "plugins"},
+    "study": {*BASE, "plugins", "trial"},
+    "stats": BASE,
+    "store": BASE,
+    "layers": STUDY,
+    "models": {*STUDY, "layers"},
+    "data": STUDY,
+    "cost": {*STUDY, "models", "layers"},
+    "tasks": {*STUDY, "cost", "models", "data", "layers"},
+    "training": {*STUDY, "tasks", "cost", "models", "data", "layers"},
+    "papers": set(),
+    "report": {*STUDY, "store", "stats", "papers"},
+    "execution": {*STUDY, *OF_TRAINING, "store"},
+    "search": {*STUDY, "execution", "store"},
+    "bench": {*STUDY, *OF_TRAINING, "execution", "report", "store"},
+    "python": {*STUDY, "execution", "report", "store", "data"},
+    "cli": {*STUDY, "execution", "search", "report", "stats", "bench", "store", "data", "cost", "models"},
 }
 OF_THE_PACKAGE = {"python"}  # what harness/__init__ gives by name
-FOR_EVERYBODY = {"spec", "torchvision_compat"}
-WITHOUT_TORCH = ("spec", "store", "report", "search", "cli", "python")
+FOR_EVERYBODY = {"torchvision_compat"}
+WITHOUT_TORCH = ("base", "attempt", "plugins", "trial", "study", "store", "stats", "report", "search", "cli", "python")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 

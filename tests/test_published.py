@@ -13,13 +13,13 @@ from click.testing import CliRunner
 from harness.cli import main
 from harness.execution.plan import plan
 from harness.report.include import included
-from harness.spec.grid import Override
-from harness.spec.protocol import resolve_protocol
-from harness.spec.study import load_study
 from harness.store.connection import open_memory
 from harness.store.export import published_lines
 from harness.store.merge import merge_jsonl, open_results
 from harness.store.queries import curve, samples, snapshot
+from harness.study.grid import Override
+from harness.study.study import load_study
+from harness.trial.protocol import resolve_protocol
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "results" / "published"

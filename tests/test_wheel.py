@@ -24,7 +24,7 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel):
 def test_the_installed_package_finds_its_files(installed, tmp_path):
     code = (
         "import harness, harness.report.html.page\n"
-        "from harness.spec.protocol import resolve_protocol\n"
+        "from harness.trial.protocol import resolve_protocol\n"
         "print(harness.__file__, resolve_protocol({'kind': 'mnist-paper'}).name)"
     )
     environment = {**os.environ, "PYTHONPATH": str(installed)}

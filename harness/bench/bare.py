@@ -64,7 +64,7 @@ class _NoCurve:
 
 def classify(path: Path) -> None:
     """Train, look every 100 steps and test every epoch, as a request says, and write nothing."""
-    from harness.spec.attempt import AttemptRequest
+    from harness.attempt.messages import AttemptRequest
     from harness.training.checkpoint import Progress
     from harness.training.observe import OBSERVE_EVERY, Observer
     from harness.training.process import configure

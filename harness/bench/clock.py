@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness.spec.files import atomic_write
-from harness.spec.processor import processor_name
+from harness.base.files import atomic_write
+from harness.base.processor import processor_name
 
 Clock = Callable[[], float]
 Measure = Callable[[Callable[[], object]], tuple[float, object]]  # a call → its seconds, and what it returned

@@ -19,18 +19,18 @@ from uuid import uuid4
 
 import torch
 
+from harness.attempt.messages import AttemptRequest, Execution
 from harness.bench.gpu_clock import macs_per_s
 from harness.bench.usual import usual_dataset, usual_epoch
 from harness.cost.count import count_config
 from harness.data.dataset import load_dataset
-from harness.execution.local import worker_environment
+from harness.execution.executors.local import worker_environment
 from harness.layers.kernels import use_kernels
-from harness.spec.attempt import AttemptRequest, Execution
-from harness.spec.resolve import resolve_trial
 from harness.training.checkpoint import Progress
 from harness.training.loop import Batches
 from harness.training.process import configure, synchronise
 from harness.training.setup import Setup, set_up, training
+from harness.trial.resolve import resolve_trial
 
 _FP4 = {"conv2": {"kind": "spatial", "stride": 4}}
 CASES: Mapping[str, Mapping[str, Any]] = {

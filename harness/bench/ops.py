@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from harness.attempt.messages import Execution
 from harness.bench.clock import Clock, in_turn, shape_text
 from harness.bench.gpu_clock import timed_on
-from harness.execution.local import worker_environment
+from harness.execution.executors.local import worker_environment
 from harness.layers import feature_pool, topk_pool
-from harness.spec.attempt import Execution
 from harness.training.process import configure
 
 Form = Callable[[Tensor, int], Tensor]  # (N, C, H, W), stride → (N, C/s, H, W)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.base.files import atomic_open
 from harness.bench.clock import shape_text
-from harness.spec.files import atomic_open
 
 
 def write_plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

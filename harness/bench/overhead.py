@@ -22,9 +22,9 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any, Protocol
 
+from harness.attempt.messages import AttemptRequest, Execution
 from harness.bench.bare import run as function
-from harness.spec.attempt import AttemptRequest, Execution
-from harness.spec.study import Study, load_study
+from harness.study.study import Study, load_study
 
 _MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
 _PROBE_ROUNDS = 200

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.base.errors import HarnessError
 from harness.bench.clock import BENCHMARKS, shape_text
-from harness.spec.errors import HarnessError
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]

@@ -10,21 +10,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.attempt.messages import AttemptRequest, AttemptResult, Execution, Measure, Point, ResultValue
 from harness.bench.clock import timed
 from harness.execution.plan import plan
 from harness.execution.register import rows_of, stored
 from harness.report import render, study_document
-from harness.spec.attempt import AttemptRequest, AttemptResult, Execution, Measure, Point, ResultValue
-from harness.spec.code import attempt_digest
-from harness.spec.study import Study, load_study
 from harness.store.connection import Store, open_store
 from harness.store.export import published_lines, write_jsonl
 from harness.store.merge import merge_jsonl
 from harness.store.queries import snapshot
 from harness.store.writer import add_study, finish_attempt, start_attempt
+from harness.study.study import Study, load_study
+from harness.trial.attempt_digest import attempt_digest
 
 if TYPE_CHECKING:
-    from harness.spec.resolve import Trial
+    from harness.trial.resolve import Trial
 
 _STUDY = """\
 study: bench-store

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, NoReturn
 import click
 
 import harness
+from harness.base.errors import HarnessError
 from harness.cli.common import INTERRUPTED
 from harness.cli.streams import open_missing_streams
 from harness.cli.terminal import guarded
 from harness.execution.interruptions import interruptions_remembered, was_interrupted
-from harness.spec.errors import HarnessError
 from harness.store.quick import import_quickly
 
 _WITH_STORE = frozenset({"run", "search", "report", "results", "doctor"})

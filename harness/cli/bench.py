@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import format_option, print_json, print_table
-from harness.spec.errors import HarnessError
 
 _FOLDER = Path("results/benchmarks")
 out_option = click.option(
@@ -240,8 +240,8 @@ def report(folder: Path, out: Path | None) -> None:
     \b
     harness bench report --out reports/benchmarks.md
     """
+    from harness.base.files import atomic_write
     from harness.bench.report import benchmarks_document, stored_benchmark
-    from harness.spec.files import atomic_write
 
     if out is None:
         click.echo(benchmarks_document(folder).rstrip("\n"))

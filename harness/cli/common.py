@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from harness.spec.errors import HarnessError, did_you_mean, printable_json, printable_line
-from harness.spec.spreadsheet import csv_cell
+from harness.base.errors import HarnessError, did_you_mean, printable_json, printable_line
+from harness.base.spreadsheet import csv_cell
 from harness.store.place import DEFAULT_DB
 
 INTERRUPTED = 130
@@ -59,7 +59,7 @@ skip_option = click.option(
 
 def _refuse_plugins(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from harness.spec.plugin_origin import without_plugins
+        from harness.plugins.origin import without_plugins
 
         ctx.with_resource(without_plugins())
 
@@ -88,8 +88,8 @@ def load_studies(
     """Load study files with --set, --only and --skip-invalid. Raises HarnessError where nothing is left of them."""
     from dataclasses import replace
 
-    from harness.spec.grid import Override
-    from harness.spec.study import load_study
+    from harness.study.grid import Override
+    from harness.study.study import load_study
 
     parsed = [Override.parse(text) for text in overrides]
     studies = [load_study(file, parsed, skip_invalid=skip_invalid) for file in files]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import (
     amount,
     format_option,
@@ -15,7 +16,6 @@ from harness.cli.common import (
     set_option,
     skip_option,
 )
-from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.cost.narrow import By

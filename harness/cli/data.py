@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.base.errors import HarnessError, did_you_mean
 from harness.cli.common import amount, format_option, plugins_option, print_json, print_table
-from harness.spec.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
-    from harness.spec.datasets import DatasetDeclaration
+    from harness.attempt.data import DatasetDeclaration
 
 _SHOWN = 10  # names of classes
 
@@ -33,8 +33,8 @@ def list_data(fmt: str) -> None:
     harness data list
     """
     from harness.data.locations import data_root, is_present
-    from harness.spec.datasets import DATASETS
-    from harness.spec.plugins import entry_points
+    from harness.plugins.plugin import entry_points
+    from harness.trial.datasets import DATASETS
 
     root = data_root()
     rows = [
@@ -115,7 +115,7 @@ def verify(names: tuple[str, ...]) -> None:
     harness data verify study.yml
     """
     from harness.data.locations import data_root, is_present
-    from harness.spec.datasets import DATASETS
+    from harness.trial.datasets import DATASETS
 
     root = data_root()
     studies = [name for name in names if name.endswith((".yml", ".yaml"))]
@@ -130,14 +130,14 @@ def verify(names: tuple[str, ...]) -> None:
 
 
 def _known(name: str) -> None:
-    from harness.spec.datasets import DATASETS
+    from harness.trial.datasets import DATASETS
 
     if name not in DATASETS:
         raise HarnessError(f"unknown dataset '{name}'{did_you_mean(name, DATASETS)}")
 
 
 def _verify_study(file: str, root: Path) -> None:
-    from harness.spec.study import load_study
+    from harness.study.study import load_study
 
     data = [declared for item in load_study(file, skip_invalid=True).trials for declared in item.trial.data]
     for name in dict.fromkeys(declared.name for declared in data):
@@ -181,7 +181,7 @@ def _verify_own(declared: "DatasetDeclaration", root: Path) -> None:
 
 def _verify(name: str, root: Path) -> None:
     from harness.data.dataset import load_dataset
-    from harness.spec.datasets import DATASETS
+    from harness.trial.datasets import DATASETS
 
     load_dataset(DATASETS[name], root)
     splits = ", ".join(f"{s.split} {amount(s.images)} ({s.fingerprint[:8]})" for s in DATASETS[name].splits.values())

@@ -4,11 +4,11 @@ import sys
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from harness.attempt.messages import AttemptResult
+from harness.base.errors import printable
 from harness.cli.terminal import behind
 from harness.execution.lines import Lines, progress_words, summary_line
 from harness.execution.options import Display
-from harness.spec.attempt import AttemptResult
-from harness.spec.errors import printable
 
 
 class ShownDisplay(Display, Protocol):

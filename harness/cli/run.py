@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import (
     INTERRUPTED,
     amount,
@@ -23,11 +24,10 @@ from harness.cli.common import (
     set_option,
     skip_option,
 )
-from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.execution.options import Options, Summary
-    from harness.spec.resolve import Trial
+    from harness.trial.resolve import Trial
 
 device_option = click.option(
     "--device",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import (
     INTERRUPTED,
     amount,
@@ -20,7 +21,6 @@ from harness.cli.common import (
     set_option,
 )
 from harness.cli.run import device_option, from_start_option, say_interrupted, threads_option
-from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.search.file import Search
@@ -172,7 +172,7 @@ def _search(  # noqa: PLR0913 - the options of a command
 
 def _load(file: str, overrides: tuple[str, ...], sampler: str | None, objectives: str | None) -> "Search":
     from harness.search.file import load_search
-    from harness.spec.grid import Override
+    from harness.study.grid import Override
 
     given = [Override.parse(text) for text in overrides]
     if sampler is not None:

@@ -1,6 +1,6 @@
 """Sizes of images as they are typed."""
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 
 
 def parse_shape(text: str) -> tuple[int, int, int]:

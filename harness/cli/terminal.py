@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import click
 
-from harness.spec.errors import printable
+from harness.base.errors import printable
 
 
 class Guarded:

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.backends import mha
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from harness.base.errors import HarnessError, in_one_line, wants_values
 from harness.models.build import build_model
-from harness.spec.errors import HarnessError, in_one_line, wants_values
-from harness.spec.models import ModelDeclaration
 from harness.torchvision_compat import import_ptflops
+from harness.trial.models import ModelDeclaration
 
 _CONVOLUTIONS = (
     nn.Conv1d,

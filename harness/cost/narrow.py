@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.base.errors import HarnessError
 from harness.cost.count import count_config
-from harness.spec.errors import HarnessError
-from harness.spec.models import MODELS, WidthOptions
+from harness.trial.models import MODELS, WidthOptions
 
 By = Literal["parameters", "macs"]
 _STEP = 1e-4  # of the width

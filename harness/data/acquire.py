@@ -12,13 +12,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, TypeVar
 
+from harness.base.errors import HarnessError
+from harness.base.files import atomic_open
 from harness.data import cifar10
 from harness.data.dataset import check, read_splits
 from harness.data.locations import MNIST_FILES, cifar10_decoded, mnist_folder
-from harness.spec.datasets import DATASETS
-from harness.spec.errors import HarnessError
-from harness.spec.files import atomic_open
 from harness.torchvision_compat import import_torchvision
+from harness.trial.datasets import DATASETS
 
 _CLASSES = {"mnist": "MNIST", "cifar10": "CIFAR10"}  # torchvision's
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, RuntimeError)

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.base.errors import HarnessError
+from harness.base.files import atomic_open
 from harness.data.class_folders import SPLITS, find_class_folders, read_class_folders
 from harness.data.dataset import Arrays
 from harness.data.fingerprint import fingerprint, image_hashes
 from harness.data.locations import CIFAR10_BATCHES, cifar10_decoded, cifar10_folder, require
-from harness.spec.datasets import CIFAR10, DATASETS
-from harness.spec.errors import HarnessError
-from harness.spec.files import atomic_open
 from harness.torchvision_compat import import_torchvision
+from harness.trial.datasets import CIFAR10, DATASETS
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SHAPE = (3, 32, 32)

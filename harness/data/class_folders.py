@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.base.errors import HarnessError
 from harness.data.dataset import Arrays
-from harness.spec.errors import HarnessError
 
 SPLITS = ("train", "test")
 _SUFFIXES = frozenset({".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff", ".jpg", ".jpeg"})

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.attempt.data import DatasetDeclaration, DatasetSplit
+from harness.base.errors import HarnessError
 from harness.data.fingerprint import fingerprint, image_hashes
-from harness.spec.datasets import DatasetDeclaration, DatasetSplit, validation_size
-from harness.spec.errors import HarnessError
+from harness.trial.datasets import validation_size
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from harness.spec.datasets import DatasetDeclaration
-from harness.spec.errors import HarnessError
+from harness.attempt.data import DatasetDeclaration
+from harness.base.errors import HarnessError
 
 MNIST_FILES = (
     "train-images-idx3-ubyte",

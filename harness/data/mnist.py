@@ -6,8 +6,8 @@ import numpy as np
 
 from harness.data.dataset import Arrays
 from harness.data.locations import mnist_folder, require
-from harness.spec.datasets import MNIST
 from harness.torchvision_compat import import_torchvision
+from harness.trial.datasets import MNIST
 
 
 def load(root: Path) -> dict[str, Arrays]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, cast
 
-from harness.spec.models import ModelDeclaration
+from harness.trial.models import ModelDeclaration
 
 _STEPS = 3  # after one of warm-up
 _IMAGES_ON_CPU = 16  # at least, where a batch has so many; a GPU gets a whole batch, or it is launches that are timed

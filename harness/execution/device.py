@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 
 
 def choose_device(asked: str) -> str:

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from harness.attempt.messages import REQUEST_FILE, AttemptResult, read_result
+from harness.base.errors import HarnessError
+from harness.base.files import atomic_write
 from harness.data.locations import is_present
 from harness.execution.driver import make_request
-from harness.execution.local import LocalExecutor
+from harness.execution.executors.local import LocalExecutor
 from harness.execution.options import Options
-from harness.spec.attempt import REQUEST_FILE, AttemptResult, read_result
-from harness.spec.datasets import DATASETS
-from harness.spec.errors import HarnessError
-from harness.spec.files import atomic_write
-from harness.spec.resolve import resolve_trial
-from harness.spec.study import ExecutionOptions, Study, StudyTrial
 from harness.store.connection import open_reader
 from harness.store.errors import DatabaseError
 from harness.store.queries import snapshot
+from harness.study.study import ExecutionOptions, Study, StudyTrial
+from harness.trial.datasets import DATASETS
+from harness.trial.resolve import resolve_trial
 
 _PACKAGES = (
     "harness", "torch", "torchvision", "numpy", "scipy", "pydantic", "sqlite-utils", "ptflops", "optuna",

@@ -9,27 +9,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.execution.clock import now
+from harness.attempt.messages import REQUEST_FILE, STOP_FILE, AttemptRequest, Execution, Kind, read_progress
+from harness.base.clock import now
+from harness.base.errors import environment_failure, in_a_line
+from harness.base.files import atomic_write
+from harness.execution.executors.local import Ended, Executor, LocalExecutor
 from harness.execution.intake import take_in, with_trace
 from harness.execution.interruptions import interruptions
 from harness.execution.libraries import libraries_of
-from harness.execution.local import Ended, Executor, LocalExecutor
 from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import Plan, PlannedRun, plan
 from harness.execution.recover import offer_recovery, recover
 from harness.execution.register import check_runnable, register, stored
 from harness.execution.repository import repository_of
 from harness.execution.resuming import resumable, say_what_was_otherwise, with_digest_of_weights
-from harness.spec.attempt import REQUEST_FILE, STOP_FILE, AttemptRequest, Execution, Kind, read_progress
-from harness.spec.errors import environment_failure, in_a_line
-from harness.spec.files import atomic_write
-from harness.spec.resolve import Trial
-from harness.spec.study import Study
 from harness.store.connection import GaveUpWaitingError, Store, open_store
 from harness.store.errors import DatabaseError
 from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
 from harness.store.writer import start_attempt
+from harness.study.study import Study
+from harness.trial.resolve import Trial
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.25
@@ -289,9 +289,7 @@ class _Session:
         asked = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         runs = labels[0] if len(labels) == 1 else f"{len(labels)} runs ({labels[0]}, …)"
         how_long = "" if number == signal.SIGINT else f", {PATIENCE_S:.0f} s at most"
-        said = (
-            "%s: waiting for %s to reach a checkpoint or end%s; Ctrl-C again stops at once, keeping checkpoints"
-        )
+        said = "%s: waiting for %s to reach a checkpoint or end%s; Ctrl-C again stops at once, keeping checkpoints"
         _log.warning(said, asked, runs, how_long)
 
     def _fill(self, interrupted: Sequence[int]) -> None:
@@ -367,7 +365,8 @@ class _Session:
             self.summary.hinder(str(taken.error))
         self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
-        self.cut_short |= state in {"interrupted", "lost"} or (self.heeded and state in FAILED)  # by the stop, maybe
+        by_the_stop = self.heeded is not None and state in FAILED  # maybe
+        self.cut_short |= by_the_stop or state in {"interrupted", "lost"}
         if state == "failed" and _EDITED in str(taken.error):  # all that is left would end so
             self.summary.edited = True
         if self.summary.edited or ((hindered or state in FAILED) and self.options.fail_fast):

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 from harness.execution.plan import PlannedRun
-from harness.spec.resolve import Trial
 from harness.store.records import Snapshot
+from harness.trial.resolve import Trial
 
 Calibrate = Callable[[Trial], float]
 """Returns the seconds of training on one image for a trial, measured now."""

@@ -9,11 +9,11 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.execution.clock import now
+from harness.attempt.messages import ENDED_WELL, FOR_PEOPLE, AttemptResult, State, read_result
+from harness.base.clock import now
+from harness.base.errors import DamagedError, in_a_line
+from harness.base.files import is_there
 from harness.execution.tidy import tidy
-from harness.spec.attempt import ENDED_WELL, FOR_PEOPLE, AttemptResult, State, read_result
-from harness.spec.errors import DamagedError, in_a_line
-from harness.spec.files import is_there
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
 from harness.store.writer import end_attempt, finish_attempt

@@ -1,4 +1,4 @@
-"""Which libraries the server of worker processes imports once for all of them (`harness.execution.local`).
+"""Which libraries the server of worker processes imports once for all of them (`harness.execution.executors.local`).
 
 Only such as may be loaded before a process is forked; what else a function imports, each worker imports itself.
 """
@@ -6,7 +6,7 @@ Only such as may be loaded before a process is forked; what else a function impo
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.spec.plugins import imports_of
+from harness.plugins.plugin import imports_of
 
 LIGHT = ("pydantic.types", "ruamel.yaml", "importlib.metadata", "difflib")
 WITH_TORCH = (*LIGHT, "torch", "torch._dynamo")  # the last is imported by every optimiser of torch

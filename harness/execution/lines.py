@@ -5,8 +5,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from harness.spec.attempt import AttemptResult, unflagged
-from harness.spec.errors import printable, shortened
+from harness.attempt.messages import AttemptResult, unflagged
+from harness.base.errors import printable, shortened
 
 
 def summary_line(label: str, state: str, result: AttemptResult | None, error: str | None) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.attempt.messages import AttemptResult
+from harness.base.errors import shortened
 from harness.execution.plan import HELD_FOR_FAILING, Plan
-from harness.spec.attempt import AttemptResult
-from harness.spec.errors import shortened
-from harness.spec.study import Study
+from harness.study.study import Study
 
 FAILED = HELD_FOR_FAILING | {"lost"}
 """States of an attempt that make a call of the driver end with exit code 1."""

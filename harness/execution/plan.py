@@ -15,7 +15,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal, get_args
 
-from harness.spec.attempt import (
+from harness.attempt.checkpoints import has_checkpoint
+from harness.attempt.messages import (
     CHECKPOINT_FOLDER,
     CRASHED,
     CURVE_FILE,
@@ -24,14 +25,13 @@ from harness.spec.attempt import (
     EvaluationSpec,
     read_curve,
 )
-from harness.spec.checkpoints import has_checkpoint
-from harness.spec.code import attempt_digest
-from harness.spec.errors import DamagedError, HarnessError, did_you_mean
-from harness.spec.files import is_there
-from harness.spec.resolve import Trial
-from harness.spec.study import Study
+from harness.base.errors import DamagedError, HarnessError, did_you_mean
+from harness.base.files import is_there
 from harness.store.find import values
 from harness.store.records import AttemptRecord, Snapshot
+from harness.study.study import Study
+from harness.trial.attempt_digest import attempt_digest
+from harness.trial.resolve import Trial
 
 Held = Literal["failed", "oom", "timeout", "crashed", "stale", "weights"]
 HELD: tuple[Held, ...] = get_args(Held)

@@ -6,14 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.attempt.messages import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, AttemptResult, read_result
+from harness.base.errors import DamagedError, in_a_line
+from harness.base.files import is_there
+from harness.base.keys import trial_key
+from harness.base.locks import is_held
 from harness.execution.intake import UNREADABLE, take_in
 from harness.execution.options import Options
 from harness.execution.plan import Plan
-from harness.spec.attempt import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, AttemptResult, read_result
-from harness.spec.errors import DamagedError, in_a_line
-from harness.spec.filelock import is_held
-from harness.spec.files import is_there
-from harness.spec.keys import trial_key
 from harness.store.connection import Store
 from harness.store.errors import REFUSED
 from harness.store.queries import in_state

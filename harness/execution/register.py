@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from harness.base.clock import now
+from harness.base.errors import HarnessError
+from harness.base.keys import KEY_SCHEME, canonical_json
 from harness.data.locations import require
-from harness.execution.clock import now
-from harness.spec.errors import HarnessError
-from harness.spec.keys import KEY_SCHEME, canonical_json
-from harness.spec.resolve import Trial
-from harness.spec.study import Study
 from harness.store.connection import Store, open_memory, open_reader
 from harness.store.queries import snapshot
 from harness.store.records import Snapshot, StudyTrialRow
 from harness.store.writer import add_study, set_costs
+from harness.study.study import Study
+from harness.trial.resolve import Trial
 
 
 def stored(db: Path) -> Snapshot:

@@ -14,26 +14,27 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any, Literal
 
+from harness.attempt.data import DatasetDeclaration
+from harness.attempt.messages import REQUEST_FILE, AttemptResult, EvaluationSpec, Execution, read_result, unflagged
+from harness.base.errors import DamagedError, HarnessError, in_a_line
+from harness.base.files import atomic_write
 from harness.data.locations import require
 from harness.execution.device import choose_device
 from harness.execution.driver import make_request
+from harness.execution.executors.local import LocalExecutor
 from harness.execution.libraries import libraries_of
-from harness.execution.local import LocalExecutor
 from harness.execution.options import Options
 from harness.execution.repository import repository_of
-from harness.spec.attempt import REQUEST_FILE, AttemptResult, EvaluationSpec, Execution, read_result, unflagged
-from harness.spec.compressors import COMPRESSORS
-from harness.spec.datasets import DATASETS, DatasetDeclaration
-from harness.spec.errors import DamagedError, HarnessError, in_a_line
-from harness.spec.files import atomic_write
-from harness.spec.models import MODELS
-from harness.spec.resolve import Trial
-from harness.spec.study import ExecutionOptions, Study
 from harness.store.circumstances import Pairs, changed, circumstances, may_change_bits, of_attempt
 from harness.store.connection import Store
 from harness.store.find import metric_words
 from harness.store.queries import artifacts, curve, installed, samples
 from harness.store.records import AttemptRecord, Snapshot
+from harness.study.study import ExecutionOptions, Study
+from harness.trial.compressors import COMPRESSORS
+from harness.trial.datasets import DATASETS
+from harness.trial.models import MODELS
+from harness.trial.resolve import Trial
 
 TOO_FAR = 4.0
 """Standard deviations over the seeds from which on a difference is a fault."""

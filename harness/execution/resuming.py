@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.spec.attempt import WEIGHTS_FILE, AttemptRequest, AttemptResult
-from harness.spec.checkpoints import UncheckedError, check_checkpoint
-from harness.spec.errors import DamagedError
+from harness.attempt.checkpoints import UncheckedError, check_checkpoint
+from harness.attempt.messages import WEIGHTS_FILE, AttemptRequest, AttemptResult
+from harness.base.errors import DamagedError
 from harness.store.connection import Store
 from harness.store.queries import artifacts
 

@@ -4,8 +4,8 @@ import logging
 import shutil
 from pathlib import Path
 
-from harness.spec.attempt import CHECKPOINT_FILE, CHECKPOINT_FOLDER, LOCK_FILE, MARK_FILE
-from harness.spec.filelock import is_held
+from harness.attempt.messages import CHECKPOINT_FILE, CHECKPOINT_FOLDER, LOCK_FILE, MARK_FILE
+from harness.base.locks import is_held
 from harness.store.connection import Store
 from harness.store.queries import gone_on_from
 

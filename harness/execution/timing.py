@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from harness.execution.driver import Job, make_request, run_feed
+from harness.execution.executors.local import LocalExecutor
 from harness.execution.libraries import libraries_of
-from harness.execution.local import LocalExecutor
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
 from harness.execution.recover import recover
 from harness.execution.register import check_runnable, register
-from harness.spec.code import attempt_digest
-from harness.spec.study import Study, StudyTrial
-from harness.spec.trial import Trial
 from harness.store.connection import open_store
 from harness.store.lock import driver_lock
 from harness.store.queries import snapshot
 from harness.store.records import AttemptRecord, Snapshot
+from harness.study.study import Study, StudyTrial
+from harness.trial.attempt_digest import attempt_digest
+from harness.trial.trial import Trial
 
 _SETTINGS = ("deterministic", "memory_format", "kernels", "order", "compile", "capture")
 _COUNT = "train_s_per_epoch_count"

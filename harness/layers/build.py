@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from harness.base.errors import HarnessError, did_you_mean
 from harness.layers.compressor import Compressor
-from harness.spec.compressors import COMPRESSORS
-from harness.spec.errors import HarnessError, did_you_mean
-from harness.spec.plugins import is_plugin, load_object, load_ours
+from harness.plugins.plugin import is_plugin, load_object, load_ours
+from harness.trial.compressors import COMPRESSORS
 
 _QUESTIONS = ("stride", "commutes_with", "conv_channels", "out_channels", "layer")
 

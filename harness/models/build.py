@@ -7,10 +7,10 @@ from typing import Any, cast
 from pydantic import ValidationError
 from torch import nn
 
+from harness.base.errors import HarnessError, did_you_mean
 from harness.layers.build import build_compressor
-from harness.spec.errors import HarnessError, did_you_mean
-from harness.spec.models import MODELS, ModelDeclaration
-from harness.spec.plugins import is_plugin, load_object, load_ours
+from harness.plugins.plugin import is_plugin, load_object, load_ours
+from harness.trial.models import MODELS, ModelDeclaration
 
 
 def build_model(
@@ -41,7 +41,7 @@ def build_model(
         network = load_ours(_code_of(kind))
     declaration = getattr(network, "declaration", None)
     if not isinstance(declaration, ModelDeclaration):
-        raise HarnessError(f"model '{kind}' has no 'declaration' (harness.spec.models.ModelDeclaration)")
+        raise HarnessError(f"model '{kind}' has no 'declaration' (harness.trial.models.ModelDeclaration)")
     try:
         options = declaration.options.model_validate(arguments)
     except ValidationError as error:

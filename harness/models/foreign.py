@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from harness.base.errors import HarnessError, wants_values
 from harness.layers.build import build_compressor
 from harness.layers.insert.place import insert_after
 from harness.layers.insert.sites import list_sites
 from harness.models.weights import load_weights
-from harness.spec.errors import HarnessError, wants_values
-from harness.spec.foreign import declared_model
-from harness.spec.models import ModelDeclaration
-from harness.spec.plugins import load_object
-from harness.spec.signature import takes
-from harness.spec.torchvision_models import TORCHVISION
+from harness.plugins.plugin import load_object
+from harness.plugins.signature import takes
+from harness.plugins.torchvision_models import TORCHVISION
 from harness.torchvision_compat import import_torchvision
+from harness.trial.models import ModelDeclaration
+from harness.trial.plugin_models import declared_model
 
 _OURS = frozenset({"kind", "code", "input_shape", "classes", "weights", "loses"})
 _WITHOUT_AUXILIARY = {"googlenet": {"aux_logits": False}, "inception_v3": {"aux_logits": False}}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from harness.layers.compressor import Compressor
 from harness.models.sites import Standing, check_sites
-from harness.spec.models import MNIST_CNN, ModelDeclaration, ModelOptions
+from harness.trial.models import MNIST_CNN, ModelDeclaration, ModelOptions
 
 
 class Activations(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.layers.insert.sites import refused_sites
 from harness.models.foreign import make_network, on_meta
-from harness.spec.torchvision_models import TORCHVISION
+from harness.plugins.torchvision_models import TORCHVISION
 
 
 def reason(model: Mapping[str, Any], path: str, folders: Sequence[str]) -> str | None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from harness.base.errors import HarnessError, did_you_mean
 from harness.layers.compressor import Compressor, place_of
-from harness.spec.errors import HarnessError, did_you_mean
-from harness.spec.models import ModelDeclaration, ModelOptions
+from harness.trial.models import ModelDeclaration, ModelOptions
 
 ORDERS = ("auto", "as_written")
 """auto: channels first where that commutes; as_written: everything where the paper has it."""

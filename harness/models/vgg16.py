@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from harness.layers.compressor import Compressor
 from harness.models.sites import Standing, check_sites
-from harness.spec.models import VGG16, VGG16_CHANNELS, ModelDeclaration, WidthOptions
+from harness.trial.models import VGG16, VGG16_CHANNELS, ModelDeclaration, WidthOptions
 
 DEPTHS = (2, 2, 3, 3, 3)  # convolutions of each block
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from harness.store.flat import COLUMNS, Rows, rows
 from harness.store.merge import open_results
 from harness.store.place import default_db
+from harness.trial.overrides import protocol_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,7 @@ class Results:
 
     def _rows(self, what: Rows, study: str | None) -> list[dict[str, Any]]:
         with open_results(self.paths) as store:
-            found = rows(store, what, studies=None if study is None else [study])
+            found = rows(store, what, studies=None if study is None else [study], protocol_in_words=protocol_in_words)
             return [dict(zip(COLUMNS[what], row, strict=True)) for row in found]
 
 

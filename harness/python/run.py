@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.base.errors import HarnessError, did_you_mean
 from harness.data.locations import data_root
 from harness.execution.device import choose_device
 from harness.execution.driver import run_grid
+from harness.execution.executors.local import in_worker
 from harness.execution.lines import Lines
-from harness.execution.local import in_worker
 from harness.execution.options import Options, Summary
 from harness.execution.plan import held_reasons
-from harness.spec.errors import HarnessError, did_you_mean
-from harness.spec.grid import Override
-from harness.spec.plugin_origin import without_plugins
-from harness.spec.study import Study, load_study
+from harness.plugins.origin import without_plugins
 from harness.store.place import default_db
+from harness.study.grid import Override
+from harness.study.study import Study, load_study
 
 if TYPE_CHECKING:
     from harness.python.results import Results

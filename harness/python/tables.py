@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from harness.report import render, study_document
-from harness.spec.datasets import DATASETS
 from harness.store.connection import open_reader
 from harness.store.queries import snapshot
+from harness.trial.datasets import DATASETS
 
 
 def study_markdown(db: Path, study: str, spec_sha: str) -> str:

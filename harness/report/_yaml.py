@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.spec.checks import FieldError, validate
-from harness.spec.source import read_source
+from harness.base.checks import FieldError, validate
+from harness.base.source import read_source
 
 M = TypeVar("M", bound=BaseModel)
 

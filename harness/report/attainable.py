@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.report.claims.load import load_claims
-from harness.report.stats import ALPHA, draws, smallest_p
 from harness.report.tables.statistics_table import p_text
+from harness.stats.tests import ALPHA, draws, smallest_p
 
 
 @dataclass(frozen=True)

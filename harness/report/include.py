@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.base.errors import HarnessError, did_you_mean
 
 _START = "<!-- include "
 _BLOCK = re.compile(

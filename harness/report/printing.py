@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Literal
 
-from harness.report.stats import tidy
 from harness.report.tables.table import Column, NumberFormat
+from harness.stats.tests import tidy
 
 _PER_UNIT = {
     "fraction": Decimal(1),

@@ -14,11 +14,11 @@ space:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.base.checks import FieldError, validate
+from harness.base.errors import did_you_mean
 from harness.search.arguments import ArgumentSpace
 from harness.search.form import ArgumentFile, RangeForm
 from harness.search.space import Choice, Range
-from harness.spec.checks import FieldError, validate
-from harness.spec.errors import did_you_mean
 
 _PREFIX = "arguments."
 _SCALARS = (bool, int, float, str, type(None))

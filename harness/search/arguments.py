@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from harness.base.errors import printable_line
+from harness.base.keys import canonical_json
 from harness.search.space import Choice, Placement, Range
-from harness.spec.errors import printable_line
-from harness.spec.function import target_signature
-from harness.spec.keys import canonical_json
-from harness.spec.resolve import Trial, resolve_trial
+from harness.trial.function import target_signature
+from harness.trial.resolve import Trial, resolve_trial
 
 _DIGITS = 4
 _SCALARS = (bool, int, float, str, type(None))

@@ -7,14 +7,14 @@ placements of the space, whichever study asked for their runs.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.base.errors import HarnessError, SpecError
+from harness.base.source import parse_source
 from harness.execution.options import Options
 from harness.execution.plan import PlannedRun
 from harness.execution.register import register, trial_costs
 from harness.search.file import Search
 from harness.search.outcome import Outcome, Reader, planned, study_of
 from harness.search.space import Placement
-from harness.spec.errors import HarnessError, SpecError
-from harness.spec.source import parse_source
 from harness.store.connection import Store
 from harness.store.queries import snapshot
 from harness.store.records import Snapshot

@@ -9,9 +9,9 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from harness.base.errors import HarnessError
 from harness.search.book import Book
 from harness.search.proposals import distribution
-from harness.spec.errors import HarnessError
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _STATES = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.attempt.messages import CURVE_FILE, ENDED_WELL, read_curve
+from harness.base.checks import FieldError
+from harness.base.errors import DamagedError
 from harness.execution.driver import Job, make_job
 from harness.search.book import Book
 from harness.search.outcome import Outcome, epochs_of, study_of
 from harness.search.proposals import Proposal, Proposals
 from harness.search.space import Placement
-from harness.spec.attempt import CURVE_FILE, ENDED_WELL, read_curve
-from harness.spec.checks import FieldError
-from harness.spec.errors import DamagedError
 
 REPEATS = 100
 """A sampler that proposes so many known placements one after another has nothing new to say.

@@ -21,18 +21,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from harness.attempt.metrics import Direction
+from harness.base.checks import FieldError, validate
+from harness.base.errors import HarnessError, SpecError, did_you_mean
+from harness.base.source import Source, YamlPath, read_source
 from harness.search.argument_file import argument_space, objectives_of
 from harness.search.form import ArgumentFile, PlacementFile, SamplerName, SearchFile
 from harness.search.space import AnySpace, Space
-from harness.spec.checks import FieldError, validate
-from harness.spec.errors import HarnessError, SpecError, did_you_mean
-from harness.spec.foreign import declared_model
-from harness.spec.grid import Override
-from harness.spec.metrics import Direction
-from harness.spec.resolve import named, resolve_trial
-from harness.spec.source import Source, YamlPath, read_source
-from harness.spec.study import MOST_POINTS
-from harness.spec.study_file import ExecutionOptions
+from harness.study.grid import Override
+from harness.study.study import MOST_POINTS
+from harness.study.study_file import ExecutionOptions
+from harness.trial.plugin_models import declared_model
+from harness.trial.resolve import named, resolve_trial
 
 _PLACED: tuple[Direction, ...] = ("maximize", "minimize")  # accuracy, and what a network costs
 

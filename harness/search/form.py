@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from harness.spec.keys import LONGEST_STUDY_NAME, STUDY_NAME
-from harness.spec.study_file import ExecutionOptions, Part, Seed
+from harness.base.keys import LONGEST_STUDY_NAME, STUDY_NAME
+from harness.study.study_file import ExecutionOptions, Part, Seed
 
 SamplerName = Literal["tpe", "nsga2", "brute"]
 OBJECTIVES: tuple[tuple[str, ...], ...] = (("accuracy",), ("accuracy", "parameters"), ("accuracy", "macs"))

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from harness.attempt.metrics import Direction
 from harness.search.space import Placement
-from harness.spec.metrics import Direction
 
 _PLACED: tuple[Direction, ...] = ("maximize", "minimize")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from harness.base.errors import HarnessError
+from harness.base.files import atomic_write
 from harness.search.file import Search
 from harness.search.front import Candidate
-from harness.spec.errors import HarnessError
-from harness.spec.files import atomic_write
 
 _HEAD = "# The front of the search"
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
+from harness.attempt.messages import Point, unflagged
 from harness.execution.plan import HELD_FOR_FAILING, PlannedRun, plan
 from harness.search.file import Search
 from harness.search.space import Placement
-from harness.spec.attempt import Point, unflagged
-from harness.spec.resolve import Trial
-from harness.spec.study import Study, StudyTrial
 from harness.store.connection import Store
 from harness.store.queries import curve
 from harness.store.records import AttemptRecord, Snapshot
+from harness.study.study import Study, StudyTrial
+from harness.trial.resolve import Trial
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.base.files import atomic_write
 from harness.search.file import Search
 from harness.search.front import Candidate
-from harness.spec.files import atomic_write
 
 _LABELS = {"parameters": "Parameters", "macs": "Multiply-accumulates for one image"}
 

@@ -19,9 +19,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.attempt.metrics import Direction
 from harness.search.form import SamplerName
 from harness.search.space import Choice, Range
-from harness.spec.metrics import Direction
 
 _STATES = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
 _DIRECTIONS = {"maximize": StudyDirection.MAXIMIZE, "minimize": StudyDirection.MINIMIZE}

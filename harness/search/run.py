@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from harness.base.errors import HarnessError
 from harness.execution.driver import Listed, make_job, run_feed
+from harness.execution.executors.local import Executor, LocalExecutor
 from harness.execution.libraries import libraries_of
-from harness.execution.local import Executor, LocalExecutor
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
 from harness.execution.recover import recover
@@ -18,7 +19,6 @@ from harness.search.book import Book
 from harness.search.file import Search
 from harness.search.front import Candidate, front
 from harness.search.outcome import planned, study_of
-from harness.spec.errors import HarnessError
 from harness.store.connection import open_store
 from harness.store.lock import driver_lock
 from harness.store.queries import snapshot

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from harness.spec.checks import FieldError
-from harness.spec.keys import canonical_json
-from harness.spec.resolve import Trial, named, resolve_trial
+from harness.base.checks import FieldError
+from harness.base.keys import canonical_json
+from harness.trial.resolve import Trial, named, resolve_trial
 
 Placement = tuple[tuple[str, Any], ...]
 """(site, stride) of each compressor, in the order of the sites; empty for the network without compressors.

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from harness.spec.attempt import FOR_PEOPLE, Artifact
-from harness.spec.errors import HarnessError
-from harness.spec.files import is_there
+from harness.attempt.messages import FOR_PEOPLE, Artifact
+from harness.base.errors import HarnessError
+from harness.base.files import is_there
 
 
 def places(folder: Path, uid: str, artifact: Artifact) -> tuple[Path, Path]:

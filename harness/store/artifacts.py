@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.spec.attempt import Artifact
-from harness.spec.errors import HarnessError
-from harness.spec.files import atomic_write
+from harness.attempt.messages import Artifact
+from harness.base.errors import HarnessError
+from harness.base.files import atomic_write
 from harness.store.artifact_files import is_here, places, read_artifact
 from harness.store.connection import Store
 from harness.store.queries import all_artifacts

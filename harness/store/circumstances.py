@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from harness.spec.keys import canonical_json
+from harness.base.keys import canonical_json
 from harness.store.records import AttemptRecord
 from harness.store.rows import text_sha
 

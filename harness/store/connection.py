@@ -17,7 +17,7 @@ from typing import Self
 
 from sqlite_utils import Database, Migrations
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 from harness.store.schema import MIGRATIONS, known_migrations
 
 _log = logging.getLogger(__name__)

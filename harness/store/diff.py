@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from harness.spec.attempt import Point, unflagged
+from harness.attempt.messages import Point, unflagged
 from harness.store.circumstances import Pairs, changed, comparable, flat, in_order, of_attempt
 from harness.store.connection import Store
 from harness.store.find import metric_words, study_trials, values

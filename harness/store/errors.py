@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 
 DatabaseError = sqlite3.DatabaseError
 """Of a file that is damaged, in use, or no database at all."""

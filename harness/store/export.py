@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.spec.attempt import ENDED_WELL, flagged
-from harness.spec.files import atomic_open
-from harness.spec.keys import canonical_json
+from harness.attempt.messages import ENDED_WELL, flagged
+from harness.base.files import atomic_open
+from harness.base.keys import canonical_json
 from harness.store.connection import Store
 from harness.store.published import FORMAT, without_private
 from harness.store.queries import artifacts, curve_rows, installed, samples, snapshot, source

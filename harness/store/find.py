@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from harness.spec.errors import HarnessError, did_you_mean
+from harness.base.errors import HarnessError, did_you_mean
 from harness.store.records import AttemptRecord, Snapshot
 
 

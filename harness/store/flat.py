@@ -7,16 +7,16 @@ newest, unless studies are named.
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from harness.spec.attempt import unflagged
-from harness.spec.errors import HarnessError
-from harness.spec.files import atomic_open
-from harness.spec.keys import canonical_json
-from harness.spec.spreadsheet import csv_cell
+from harness.attempt.messages import unflagged
+from harness.base.errors import HarnessError
+from harness.base.files import atomic_open
+from harness.base.keys import canonical_json
+from harness.base.spreadsheet import csv_cell
 from harness.store.connection import Store
 from harness.store.find import values
 from harness.store.queries import curve, snapshot
@@ -38,13 +38,23 @@ COLUMNS: Mapping[Rows, Mapping[str, type]] = {
 """The columns of each table with their types; `config` and `costs` are JSON."""
 
 
-def rows(store: Store, what: Rows, *, studies: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a table, by study, trial and seed. Raises HarnessError for a study that is not stored."""
+def rows(
+    store: Store,
+    what: Rows,
+    *,
+    studies: Sequence[str] | None,
+    protocol_in_words: Callable[[str, Mapping[str, Any]], str],
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a table, by study, trial and seed.
+
+    `protocol_in_words` gives the protocol of a trial from its name and the trial's configuration. Raises HarnessError
+    for a study that is not stored.
+    """
     found = snapshot(store)
     places = {p.trial_key: p for p in found.places(studies)}
     for place in sorted(places.values(), key=lambda p: (p.study, p.position, p.trial_key)):
         for attempt in _attempts(found, place.trial_key, what):
-            for row in _rows_of(store, found, place, attempt, what):
+            for row in _rows_of(store, found, place, attempt, what, protocol_in_words):
                 yield (place.study, place.name, attempt.seed, attempt.uid, *row)
 
 
@@ -89,7 +99,12 @@ def _attempts(found: Snapshot, key: str, what: Rows) -> list[AttemptRecord]:
 
 
 def _rows_of(
-    store: Store, found: Snapshot, place: StudyTrialRecord, attempt: AttemptRecord, what: Rows
+    store: Store,
+    found: Snapshot,
+    place: StudyTrialRecord,
+    attempt: AttemptRecord,
+    what: Rows,
+    protocol_in_words: Callable[[str, Mapping[str, Any]], str],
 ) -> Iterator[tuple[Any, ...]]:
     """Yield an attempt's rows, after the columns that all tables begin with."""
     if what == "results":
@@ -103,8 +118,6 @@ def _rows_of(
         for name, value in attempt.measures.items():
             yield attempt.kind, _device(attempt), attempt.threads, name, value
     else:
-        from harness.spec.overrides import protocol_in_words
-
         trial = found.trials[attempt.trial_key]
         config = trial.config
         begun, ended = (datetime.fromisoformat(time) for time in (attempt.started, str(attempt.ended)))

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.spec.errors import HarnessError
-from harness.spec.filelock import LockHeldError, hold, holder_words
+from harness.base.errors import HarnessError
+from harness.base.locks import LockHeldError, hold, holder_words
 from harness.store.connection import Store, open_store
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 from harness.store.connection import Store, open_memory, open_reader
 from harness.store.trusted import link_faults
 

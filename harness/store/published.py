@@ -21,10 +21,10 @@ from pydantic import (
     model_validator,
 )
 
-from harness.spec.attempt import ENDED_WELL, Flag, Kind, State
-from harness.spec.errors import name_fault, printable_line, shortened
-from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
-from harness.spec.metrics import Better
+from harness.attempt.messages import ENDED_WELL, Flag, Kind, State
+from harness.attempt.metrics import Better
+from harness.base.errors import name_fault, printable_line, shortened
+from harness.base.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.store.acceptance import said_fault
 from harness.store.rows import text_sha
 from harness.store.trusted import config_fault, is_absolute, is_study_name, is_time, stays_in_its_folder

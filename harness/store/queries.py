@@ -12,9 +12,9 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from harness.spec.attempt import ENDED_WELL, Artifact, Point, Sample, State, unflagged
-from harness.spec.errors import HarnessError
-from harness.spec.metrics import Metric
+from harness.attempt.messages import ENDED_WELL, Artifact, Point, Sample, State, unflagged
+from harness.attempt.metrics import Metric
+from harness.base.errors import HarnessError
 from harness.store.connection import Store
 from harness.store.records import (
     AcceptanceRecord,

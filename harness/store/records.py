@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from harness.spec.attempt import ENDED_WELL, Sample
-from harness.spec.datasets import DatasetSplit
-from harness.spec.errors import HarnessError, did_you_mean
-from harness.spec.metrics import Metric
+from harness.attempt.data import DatasetSplit
+from harness.attempt.messages import ENDED_WELL, Sample
+from harness.attempt.metrics import Metric
+from harness.base.errors import HarnessError, did_you_mean
 
 
 @dataclass(frozen=True)

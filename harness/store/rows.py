@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from harness.spec.attempt import AttemptResult, EvaluationSpec, Flag, flagged
-from harness.spec.datasets import DatasetSplit
-from harness.spec.errors import HarnessError, shortened
-from harness.spec.keys import canonical_json
-from harness.spec.metrics import Metric
+from harness.attempt.data import DatasetSplit
+from harness.attempt.messages import AttemptResult, EvaluationSpec, Flag, flagged
+from harness.attempt.metrics import Metric
+from harness.base.errors import HarnessError, shortened
+from harness.base.keys import canonical_json
 from harness.store.acceptance import but_for_code
 from harness.store.records import AcceptanceRecord, StudyTrialRow
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 
-from harness.spec.attempt import ENDED_WELL
+from harness.attempt.messages import ENDED_WELL
 from harness.store.records import AttemptRecord
 
 _Pair = frozenset[str]

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from itertools import zip_longest
 from typing import NamedTuple
 
-from harness.spec.attempt import Artifact, AttemptResult, EvaluationSpec, Measure, ResultValue, Sample
-from harness.spec.datasets import DatasetSplit
-from harness.spec.keys import canonical_json
-from harness.spec.metrics import Metric
+from harness.attempt.data import DatasetSplit
+from harness.attempt.messages import Artifact, AttemptResult, EvaluationSpec, Measure, ResultValue, Sample
+from harness.attempt.metrics import Metric
+from harness.base.keys import canonical_json
 from harness.store.published import CurvePoint, PublishedLine, StudyPart, TrialPart, parse_line
 from harness.store.records import AcceptanceRecord, StudyTrialRow
 from harness.store.rows import (

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import PurePosixPath, PureWindowsPath
 
-from harness.spec.keys import LONGEST_STUDY_NAME, STUDY_NAME
+from harness.base.keys import LONGEST_STUDY_NAME, STUDY_NAME
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

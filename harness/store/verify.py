@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.spec.attempt import LOCK_FILE, read_result
-from harness.spec.checkpoints import UncheckedError, check_checkpoint, has_checkpoint
-from harness.spec.errors import DamagedError, HarnessError, in_a_line, name_fault, printable_line, shortened
-from harness.spec.filelock import is_held
-from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
-from harness.spec.sealed import sha256_of
+from harness.attempt.checkpoints import UncheckedError, check_checkpoint, has_checkpoint
+from harness.attempt.messages import LOCK_FILE, read_result
+from harness.base.errors import DamagedError, HarnessError, in_a_line, name_fault, printable_line, shortened
+from harness.base.keys import KEY_SCHEME, evaluation_key, trial_key
+from harness.base.locks import is_held
+from harness.base.sealed import sha256_of
 from harness.store.acceptance import LONGEST, but_for_code, said_fault
 from harness.store.artifact_files import places
 from harness.store.connection import Store, open_memory, open_reader

@@ -7,9 +7,9 @@ either a running attempt or a whole one.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from harness.spec.attempt import AttemptRequest, AttemptResult, State
-from harness.spec.errors import HarnessError
-from harness.spec.keys import KEY_SCHEME, canonical_json
+from harness.attempt.messages import AttemptRequest, AttemptResult, State
+from harness.base.errors import HarnessError
+from harness.base.keys import KEY_SCHEME, canonical_json
 from harness.store.connection import Store
 from harness.store.records import AcceptanceRecord, StudyTrialRow
 from harness.store.rows import (

@@ -1,6 +1,6 @@
 """What training, evaluation and timing know of a task. None of them names one.
 
-A task is one trial's data, network, loss and metrics on one device. `harness.spec.tasks` declares tasks without torch.
+A task is one trial's data, network, loss and metrics on one device. `harness.trial.tasks` declares tasks without torch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness.spec.attempt import EvaluationSpec, Sample
+from harness.attempt.messages import EvaluationSpec, Sample
 
 Streams = Callable[[str], torch.Generator]
 """Gives the random stream of a purpose, from the run's seed and where the training is; the same on every device."""

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import torch
 
-from harness.spec.datasets import DatasetDeclaration
-from harness.spec.errors import HarnessError, did_you_mean
-from harness.spec.plugins import load_object, load_ours
-from harness.spec.tasks import find_task, task_names
+from harness.attempt.data import DatasetDeclaration
+from harness.base.errors import HarnessError, did_you_mean
+from harness.plugins.plugin import load_object, load_ours
 from harness.tasks.base import Task
+from harness.trial.tasks import find_task, task_names
 
 
 def build_task(

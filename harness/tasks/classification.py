@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.attempt.data import DatasetDeclaration
+from harness.attempt.messages import EvaluationSpec
+from harness.base.errors import HarnessError
 from harness.data.augment import training_images
 from harness.data.dataset import Arrays, load_dataset
 from harness.models.build import build_model
-from harness.spec.attempt import EvaluationSpec
-from harness.spec.datasets import DatasetDeclaration
-from harness.spec.errors import HarnessError
-from harness.spec.evaluations import evaluation_of
-from harness.spec.tasks import Clean
 from harness.tasks.base import Evaluated, Seen, Streams
 from harness.tasks.precision import autocast
+from harness.trial.evaluations import evaluation_of
+from harness.trial.tasks import Clean
 
 EVALUATION_BATCH = {"cpu": 500, "cuda": 2_500}  # as many as help; a GPU needs a few batches for a whole test set
 OBSERVED_ACCURACY, OBSERVED_HIDDEN = (

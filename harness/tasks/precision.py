@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 
 
 def use_precision(precision: str, device: torch.device) -> None:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.spec.attempt import (
+from harness.attempt.messages import (
     CHECKPOINT_FILE,
     CHECKPOINT_FOLDER,
     ENDED_WELL,
@@ -28,13 +28,13 @@ from harness.spec.attempt import (
     AttemptResult,
     State,
 )
-from harness.spec.code import attempt_digest
-from harness.spec.errors import HarnessError, environment_failure, in_a_line, kind_of, message_of
-from harness.spec.filelock import hold
-from harness.spec.files import atomic_write
-from harness.spec.inputs import check_inputs
+from harness.base.errors import HarnessError, environment_failure, in_a_line, kind_of, message_of
+from harness.base.files import atomic_write
+from harness.base.locks import hold
 from harness.training.environment import environment
 from harness.training.outcome import Outcome
+from harness.trial.attempt_digest import attempt_digest
+from harness.trial.inputs import check_inputs
 
 
 def run_attempt(folder: Path) -> str:

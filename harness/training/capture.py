@@ -1,6 +1,6 @@
 """A training step captured once as a CUDA graph and replayed: no operation is launched by the CPU any more.
 
-Only an attempt on a GPU reaches this module; the digests of others leave it out (`harness.spec.code`).
+Only an attempt on a GPU reaches this module; the digests of others leave it out (`harness.trial.attempt_digest`).
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 from harness.training.engine import PlainStep
 
 _WARM_UP = 3  # calls before a capture, in which libraries choose their algorithms and make their buffers

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from harness.spec.attempt import AttemptRequest, Point
-from harness.spec.checkpoints import check_file, sealed_open
-from harness.spec.code import attempt_digest
+from harness.attempt.checkpoints import check_file, sealed_open
+from harness.attempt.messages import AttemptRequest, Point
 from harness.training.environment import device_name, library_versions
+from harness.trial.attempt_digest import attempt_digest
 
 
 @dataclass

@@ -14,7 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, SupportsFloat, SupportsIndex
 
-from harness.spec.attempt import (
+from harness.attempt.checkpoints import Mark, Saved, check_folder, has_checkpoint, is_half_written, take_over
+from harness.attempt.messages import (
     CHECKPOINT_FOLDER,
     CURVE_FILE,
     MARK_FILE,
@@ -24,15 +25,14 @@ from harness.spec.attempt import (
     Point,
     read_curve,
 )
-from harness.spec.checkpoints import Mark, Saved, check_folder, has_checkpoint, is_half_written, take_over
-from harness.spec.errors import DamagedError, HarnessError
-from harness.spec.filelock import hold
-from harness.spec.files import atomic_open
-from harness.spec.function import as_number
-from harness.spec.sealed import copy_hashed, sha256_of
+from harness.base.errors import DamagedError, HarnessError
+from harness.base.files import atomic_open
+from harness.base.locks import hold
+from harness.base.sealed import copy_hashed, sha256_of
 from harness.training.curve import Curve
 from harness.training.libraries import stream_seed
 from harness.training.tell import FunctionTeller
+from harness.trial.function import as_number
 
 if TYPE_CHECKING:
     import numpy as np

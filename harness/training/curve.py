@@ -4,9 +4,9 @@ import errno
 import os
 from pathlib import Path
 
-from harness.spec.attempt import CURVE_FILE, Point, curve_line, flagged
-from harness.spec.checkpoints import CurveLength
-from harness.spec.files import atomic_write
+from harness.attempt.checkpoints import CurveLength
+from harness.attempt.messages import CURVE_FILE, Point, curve_line, flagged
+from harness.base.files import atomic_write
 
 
 class Curve:

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from harness.spec.attempt import Execution
+from harness.attempt.messages import Execution
 from harness.tasks.base import Task
 
 

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from harness.spec.processor import processor_facts, processor_name
+from harness.base.processor import processor_facts, processor_name
 from harness.training.distributions import imported, installed
 
 _PACKAGES = ("harness", "torch", "torchvision", "numpy", "scikit-learn")

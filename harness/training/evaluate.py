@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from harness.spec.attempt import WEIGHTS_FILE, AttemptRequest, EvaluationSpec, ResultValue, Sample, flagged
-from harness.spec.errors import DamagedError
-from harness.spec.sealed import sha256_of
+from harness.attempt.messages import WEIGHTS_FILE, AttemptRequest, EvaluationSpec, ResultValue, Sample, flagged
+from harness.base.errors import DamagedError
+from harness.base.sealed import sha256_of
 from harness.tasks.base import Task, samples
 from harness.training.outcome import Outcome
 from harness.training.process import StopFlag

@@ -14,16 +14,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from harness.spec.attempt import CURVE_FILE, STOP_FILE, AttemptRequest, Measure, ResultValue, State, flagged
-from harness.spec.code import attempt_digest
-from harness.spec.errors import HarnessError
-from harness.spec.function import RETURNED, load_target, returned_metrics
-from harness.spec.metrics import Direction
-from harness.spec.plugins import find_plugin
+from harness.attempt.messages import CURVE_FILE, STOP_FILE, AttemptRequest, Measure, ResultValue, State, flagged
+from harness.attempt.metrics import Direction
+from harness.base.errors import HarnessError
+from harness.plugins.plugin import find_plugin
 from harness.training.context import Context
 from harness.training.environment import device_name, library_versions
 from harness.training.libraries import libraries_ready, seed_loaded
 from harness.training.outcome import Outcome, measure
+from harness.trial.attempt_digest import attempt_digest
+from harness.trial.function import RETURNED, load_target, returned_metrics
 
 _NOT_COMPARED = frozenset({"device", "jobs", "checkpoint_every_s", "session"})
 

@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from harness.spec.attempt import Execution
+from harness.attempt.messages import Execution
 
 
 def stream_seed(seed: int, *purpose: str | int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from harness.spec.attempt import AttemptRequest
+from harness.attempt.messages import AttemptRequest
 from harness.training import evaluate, timing, train
 from harness.training.outcome import Outcome, measure
 from harness.training.process import StopFlag, configure, peak_memory_bytes, reset_peak_memory, watched

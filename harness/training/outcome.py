@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.spec.attempt import Artifact, Measure, Point, ResultValue, Sample, State, flagged
-from harness.spec.sealed import sha256_of
+from harness.attempt.messages import Artifact, Measure, Point, ResultValue, Sample, State, flagged
+from harness.base.sealed import sha256_of
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
+from harness.attempt.messages import STOP_FILE, Execution
 from harness.layers.kernels import use_kernels
 from harness.models.sites import use_order
-from harness.spec.attempt import STOP_FILE, Execution
 
 _POLL_S = 0.2
 

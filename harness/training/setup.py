@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from harness.attempt.messages import AttemptRequest, Execution
+from harness.base.errors import HarnessError
 from harness.layers.kernels import selected_kernels
 from harness.layers.kernels.linear import use_onednn
-from harness.spec.attempt import AttemptRequest, Execution
-from harness.spec.errors import HarnessError
 from harness.tasks.base import Task
 from harness.tasks.build import build_task
 from harness.tasks.precision import use_precision

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.spec.attempt import PROGRESS_FILE
+from harness.attempt.messages import PROGRESS_FILE
 
 if TYPE_CHECKING:
     from harness.training.checkpoint import Progress  # which wakes torch

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from harness.spec.attempt import AttemptRequest, Measure
+from harness.attempt.messages import AttemptRequest, Measure
 from harness.training.checkpoint import Progress
 from harness.training.loop import Training
 from harness.training.outcome import Outcome, measure

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.spec.attempt import CHECKPOINT_FILE, WEIGHTS_FILE, Artifact, AttemptRequest
-from harness.spec.errors import DamagedError
-from harness.spec.files import atomic_open
+from harness.attempt.messages import CHECKPOINT_FILE, WEIGHTS_FILE, Artifact, AttemptRequest
+from harness.base.errors import DamagedError
+from harness.base.files import atomic_open
 from harness.training.checkpoint import Checkpoint, Progress, compatible, load_checkpoint, save_checkpoint
 from harness.training.curve import Curve
 from harness.training.evaluate import evaluations

@@ -7,10 +7,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from harness.attempt.messages import Execution
 from harness.bench.bare import Nothing, run
 from harness.bench.ops import FORMS
 from harness.cli import main
-from harness.spec.attempt import Execution
 from harness.training.process import configure
 
 

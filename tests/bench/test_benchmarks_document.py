@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from harness.base.errors import HarnessError
 from harness.bench.overhead import row as overhead_row
 from harness.bench.report import benchmarks_document
-from harness.spec.errors import HarnessError
 
 MACHINE = {"processor": "P", "cores": 2, "threads": 2, "gpu": None, "python": "3", "torch": "2", "load": 0}
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 import harness
+from harness.base.keys import trial_key
 from harness.cli import main
-from harness.spec.keys import trial_key
 from harness.store.connection import open_memory, open_reader, open_store
 from harness.store.export import published_lines
 from harness.store.merge import merge_jsonl

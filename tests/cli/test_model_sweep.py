@@ -12,8 +12,8 @@ from harness.cost.count import count
 from harness.layers import Spatial, insert_after
 from harness.layers.insert.saving import Saving
 from harness.models.site_costs import SiteCosts, foreign_on_meta
+from harness.plugins.torchvision_models import torchvision_models
 from harness.report.site_sweep import document, kind_of
-from harness.spec.torchvision_models import torchvision_models
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "torchvision-sites.md"
 FEW = ("squeezenet1_1", "vit_b_16", "vit_b_32")

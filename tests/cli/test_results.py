@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness.base.keys import evaluation_key
 from harness.cli import main
 from harness.cli.results.curve import bars
-from harness.spec.keys import evaluation_key
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "results" / "published" / "mnist.jsonl"

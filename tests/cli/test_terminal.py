@@ -13,11 +13,11 @@ from contextlib import chdir, closing
 import pytest
 from click.testing import CliRunner
 
+from harness.base.errors import printable, printable_json
+from harness.base.spreadsheet import csv_cell
 from harness.cli import main
 from harness.cli.terminal import Guarded
 from harness.execution.lines import Lines
-from harness.spec.errors import printable, printable_json
-from harness.spec.spreadsheet import csv_cell
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31mpool\u202e\x7f"
 SHOWN = "\\x1b]0;owned\\x07\\x1b[2J\\x9b31mpool\\u202e\\x7f"

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from harness.base.errors import HarnessError
 from harness.cost.count import Costs, count, count_config
 from harness.models.build import build_model
-from harness.spec.errors import HarnessError
 
 SPATIAL_2 = {"conv2": {"kind": "spatial", "stride": 2}}
 SPATIAL_4 = {"conv2": {"kind": "spatial", "stride": 4}}

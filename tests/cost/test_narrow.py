@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.errors import HarnessError
 from harness.cost.count import count_config
 from harness.cost.narrow import narrow
-from harness.spec.errors import HarnessError
-from harness.spec.study import load_study
+from harness.study.study import load_study
 
 ABLATIONS = Path(__file__).resolve().parent.parent.parent / "ablations"
 # What each narrow trial of a study is to be as costly as.

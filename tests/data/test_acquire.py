@@ -8,10 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from harness.base.errors import HarnessError
 from harness.data import acquire, mnist
 from harness.data.acquire import import_dataset, import_mnist
 from harness.data.locations import MNIST_FILES, data_root, is_present, mnist_folder
-from harness.spec.errors import HarnessError
 
 
 def idx(array):

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.base.errors import HarnessError
 from harness.data import cifar10
 from harness.data.acquire import import_dataset
 from harness.data.dataset import load_dataset, read_splits
 from harness.data.locations import cifar10_decoded, data_root, is_present
-from harness.spec import datasets
-from harness.spec.datasets import CIFAR10
-from harness.spec.errors import HarnessError
+from harness.trial import datasets
+from harness.trial.datasets import CIFAR10
 
 SIZES = {"train": 30, "test": 20}
 

@@ -5,11 +5,11 @@ import hashlib
 import numpy as np
 import pytest
 
+from harness.base.errors import HarnessError
 from harness.data import digits
 from harness.data.dataset import Arrays, load_dataset, read_splits
 from harness.data.locations import data_root, is_present
-from harness.spec.datasets import DATASETS, validation_size
-from harness.spec.errors import HarnessError
+from harness.trial.datasets import DATASETS, validation_size
 
 EMBEDDED = pytest.mark.parametrize(
     "name",

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
+from harness.execution.executors.local import LocalExecutor
 from harness.execution.libraries import WITH_TORCH
-from harness.execution.local import LocalExecutor
 
 sys.path.insert(0, str(Path(__file__).parent))  # for executor_conformance
 

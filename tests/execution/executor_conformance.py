@@ -10,10 +10,18 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from harness.execution.local import Ended, Executor
-from harness.spec.attempt import LOCK_FILE, OUTPUT_FILE, REQUEST_FILE, STOP_FILE, AttemptRequest, Execution, read_result
-from harness.spec.filelock import is_held
-from harness.spec.resolve import resolve_trial
+from harness.attempt.messages import (
+    LOCK_FILE,
+    OUTPUT_FILE,
+    REQUEST_FILE,
+    STOP_FILE,
+    AttemptRequest,
+    Execution,
+    read_result,
+)
+from harness.base.locks import is_held
+from harness.execution.executors.local import Ended, Executor
+from harness.trial.resolve import resolve_trial
 
 PLUGIN = """
 import os, signal, sys, time

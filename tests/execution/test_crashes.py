@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from harness.execution import guard
-from harness.execution.processes import memory_kills
+from harness.execution.executors import guard
+from harness.execution.executors.processes import memory_kills
 
 OWN = """
 import ctypes

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.attempt.checkpoints import sealed_open
+from harness.attempt.messages import CHECKPOINT_FILE
 from harness.execution.driver import make_job
 from harness.execution.options import Options
 from harness.execution.plan import PlannedRun
 from harness.execution.resuming import resumable
-from harness.spec.attempt import CHECKPOINT_FILE
-from harness.spec.checkpoints import sealed_open
-from harness.spec.study import load_study
 from harness.store.verify import verify
+from harness.study.study import load_study
 
 
 @pytest.fixture

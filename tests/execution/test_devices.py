@@ -9,12 +9,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from harness.attempt.messages import REQUEST_FILE, AttemptRequest
 from harness.cli import main
 from harness.execution import device, driver
-from harness.execution.local import Ended
+from harness.execution.executors.local import Ended
 from harness.execution.options import Options
-from harness.spec.attempt import REQUEST_FILE, AttemptRequest
-from harness.spec.study import load_study
+from harness.study.study import load_study
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from harness.spec.errors import HarnessError
-from harness.spec.plugins import entry_points
-from harness.spec.study import load_study
+from harness.base.errors import HarnessError
+from harness.plugins.plugin import entry_points
+from harness.study.study import load_study
 
 FILES = {
     "strange_parts/__init__.py": "",

@@ -3,7 +3,7 @@
 import executor_conformance as conformance
 import pytest
 
-from harness.execution.local import LocalExecutor
+from harness.execution.executors.local import LocalExecutor
 
 
 def test_ends_are_told_as_what_they_are(tmp_path):

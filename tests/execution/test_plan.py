@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.attempt.messages import CHECKPOINT_FILE, WEIGHTS_FILE
 from harness.execution.plan import HELD, HELD_STATES, plan
-from harness.spec.attempt import CHECKPOINT_FILE, WEIGHTS_FILE
-from harness.spec.code import attempt_digest
-from harness.spec.study import load_study
 from harness.store.queries import accepted
 from harness.store.records import AttemptRecord, Snapshot
+from harness.study.study import load_study
+from harness.trial.attempt_digest import attempt_digest
 
 STUDY = """\
 study: {name}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.spec.sealed import seal, unseal
+from harness.base.sealed import seal, unseal
 
 FUNCTION = """
 def run(context, *, x=1):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from harness.execution.plan import plan
 from harness.execution.register import register
-from harness.spec.study import load_study
 from harness.store.connection import open_memory
 from harness.store.queries import snapshot
+from harness.study.study import load_study
 
 
 def _stands_now(store):

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from harness.base.errors import DamagedError
 from harness.cli.results.verify import _json, _print_repeated
 from harness.execution.rerun import Compared, Repeated, can_explain, draw
-from harness.spec.errors import DamagedError
-from harness.spec.study import load_study
 from harness.store.connection import open_reader, open_store
 from harness.store.merge import open_results
 from harness.store.queries import snapshot
+from harness.study.study import load_study
 
 OWN = """\
 study: own

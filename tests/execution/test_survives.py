@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.attempt.messages import PROGRESS_FILE, read_progress
 from harness.execution.intake import take_in
-from harness.spec.attempt import PROGRESS_FILE, read_progress
 
 OWN = r"""
 import os

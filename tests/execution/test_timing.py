@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
+from harness.attempt.messages import AttemptRequest, Execution
 from harness.execution.driver import Job
 from harness.execution.timing import Rounds
-from harness.spec.attempt import AttemptRequest, Execution
 
 NAMES = ("a", "b", "c", "d")
 

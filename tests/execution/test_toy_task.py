@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.spec.plugins import entry_points
+from harness.plugins.plugin import entry_points
 
 HERE = Path(__file__).parent
 STUDY = """\

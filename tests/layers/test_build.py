@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 import harness.layers
+from harness.base.errors import HarnessError
 from harness.layers import Conv1x1, Spatial, TopK, Width, build_compressor
-from harness.spec.compressors import COMPRESSORS
-from harness.spec.errors import HarnessError
+from harness.trial.compressors import COMPRESSORS
 
 PLUGIN = """
 from dataclasses import dataclass

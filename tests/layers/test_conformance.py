@@ -22,7 +22,7 @@ from harness.layers import (
     check_compressor,
 )
 from harness.layers.compressor import Compressor, reduced_channels
-from harness.spec.compressors import COMPRESSORS
+from harness.trial.compressors import COMPRESSORS
 
 BUILT_IN = [
     Spatial(2),

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from harness.base.errors import HarnessError
 from harness.layers import Spatial, insert_after, list_sites
-from harness.spec.errors import HarnessError
 
 SHAPE = (3, 8, 8)
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from harness.base.errors import HarnessError
 from harness.layers import Average, Conv1x1, Conv1x1BnRelu, Maxout, RandomChannel, Spatial, TopK, Width, insert_after
 from harness.layers.compressor import reduced_channels
 from harness.models.vgg16 import Vgg16
-from harness.spec.errors import HarnessError
 
 SHAPE = (3, 6, 6)
 ALL = [Spatial(2), TopK(2), Average(2), RandomChannel(2), Conv1x1(2), Conv1x1BnRelu(2), Width(2), Maxout(2)]

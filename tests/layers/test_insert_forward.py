@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from harness.base.errors import HarnessError
 from harness.layers import Average, Spatial, feature_pool, insert_after, list_sites
-from harness.spec.errors import HarnessError
 
 SHAPE = (3, 6, 5)
 

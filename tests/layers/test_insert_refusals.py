@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
+from harness.base.errors import HarnessError
 from harness.layers import Spatial, TopK, Width, insert_after, list_sites, refused_sites
-from harness.spec.errors import HarnessError
 
 SHAPE = (3, 8, 8)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.base.errors import HarnessError
 from harness.layers import Maxout, Spatial, Width, insert_after, list_sites, refused_sites
-from harness.spec.errors import HarnessError
 from harness.torchvision_compat import import_torchvision
 
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from harness.base.checks import FieldError
+from harness.base.errors import HarnessError
 from harness.cli import main
 from harness.models.build import build_model
-from harness.spec.checks import FieldError
-from harness.spec.errors import HarnessError
-from harness.spec.foreign import declared_model
-from harness.spec.resolve import resolve_trial
-from harness.spec.study import load_study
+from harness.study.study import load_study
 from harness.torchvision_compat import import_torchvision
 from harness.training.initialise import initialise
+from harness.trial.plugin_models import declared_model
+from harness.trial.resolve import resolve_trial
 
 SPATIAL = {"kind": "spatial", "stride": 2}
 
@@ -25,7 +25,7 @@ SPATIAL = {"kind": "spatial", "stride": 2}
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("harness.spec.found._known", {})
+    monkeypatch.setattr("harness.plugins.cache._known", {})
     return tmp_path / "cache"
 
 
@@ -246,7 +246,7 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_what_was_found_is_kept(own_cache, monkeypatch):
     resolve("torchvision:squeezenet1_1")
     assert list((own_cache / "harness" / "networks").glob("*.json"))
-    monkeypatch.setattr("harness.spec.found._known", {})
+    monkeypatch.setattr("harness.plugins.cache._known", {})
     monkeypatch.setattr("harness.models.foreign.describe", lambda *_: pytest.fail("looked again"))
     resolve("torchvision:squeezenet1_1")
 
@@ -286,13 +286,13 @@ def test_sites_follow_an_installed_package_that_a_plug_in_imports(tmp_path, monk
         importlib.invalidate_caches()
         for name in ("own_net_e", "own_widths"):
             sys.modules.pop(name, None)
-        monkeypatch.setattr("harness.spec.found._known", {})  # another process
+        monkeypatch.setattr("harness.plugins.cache._known", {})  # another process
         model = resolve("own_net_e.py:small", folders=(str(beside),)).config["model"]
         assert declared_model(model, (str(beside),)).sites["1"].channels == width
 
 
 DECLARED = """
-from harness.spec.models import ModelDeclaration, Site
+from harness.trial.models import ModelDeclaration, Site
 from torch import nn
 
 class Declared(nn.Module):
@@ -305,7 +305,7 @@ class Declared(nn.Module):
 
 def test_a_network_that_declares_itself_or_has_a_name_of_a_package(tmp_path, monkeypatch):
     given = {"theirs": "own_net_h:small", "declared": "own_net_h:Declared"}
-    monkeypatch.setattr("harness.spec.plugins.entry_points", lambda _: given)
+    monkeypatch.setattr("harness.plugins.plugin.entry_points", lambda _: given)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_net_h.py").write_text(PLUGIN + DECLARED, encoding="utf-8")
 

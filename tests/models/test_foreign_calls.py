@@ -5,8 +5,8 @@ from torch import nn
 
 from harness.cost.count import count_config
 from harness.models.foreign import ForeignNetwork
-from harness.spec.models import ModelDeclaration
-from harness.spec.resolve import resolve_trial
+from harness.trial.models import ModelDeclaration
+from harness.trial.resolve import resolve_trial
 
 
 class Penalty(nn.Module):

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from harness.base.errors import HarnessError
 from harness.layers import Conv1x1, Spatial, TopK, Width
 from harness.models.build import build_model
 from harness.models.mnist_cnn import MnistCnn
 from harness.models.sites import check_sites
-from harness.spec.errors import HarnessError
-from harness.spec.models import ModelDeclaration, ModelOptions, Site
+from harness.trial.models import ModelDeclaration, ModelOptions, Site
 
 OTHERS = {f"{module}.{kind}" for module in ("conv1", "conv2", "fc1", "fc2") for kind in ("weight", "bias")}
 

@@ -12,7 +12,7 @@ from harness.layers.topk import TopK
 from harness.models.mnist_cnn import MnistCnn
 from harness.models.sites import Standing, use_order
 from harness.models.vgg16 import Vgg16
-from harness.spec.models import WidthOptions
+from harness.trial.models import WidthOptions
 
 
 @pytest.fixture(autouse=True)

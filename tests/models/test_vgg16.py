@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from harness.base.errors import HarnessError
 from harness.cost.count import count_config
 from harness.layers import Conv1x1, Maxout, Spatial, Width
 from harness.models.vgg16 import Vgg16
-from harness.spec.errors import HarnessError
-from harness.spec.models import VGG16, WidthOptions
+from harness.trial.models import VGG16, WidthOptions
 
 PLACEMENTS = {
     "Baseline": (),

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from harness.base.errors import HarnessError
 from harness.models.foreign import ForeignNetwork
 from harness.models.weights import load_weights
-from harness.spec.errors import HarnessError
-from harness.spec.models import ModelDeclaration
 from harness.training.initialise import initialise
+from harness.trial.models import ModelDeclaration
 
 
 class Scale(nn.Module):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.base.errors import HarnessError
 from harness.execution.options import Summary
 from harness.execution.plan import Plan
-from harness.spec.errors import HarnessError
 
 CODE = """\
 def run(context, *, x, fails=False):

@@ -3,13 +3,11 @@
 from dataclasses import replace
 from functools import cache
 
+from harness.attempt.messages import Sample
+from harness.base.keys import trial_key
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.table import Table
 from harness.report.tables.table_file import load_paper_table
-from harness.spec.attempt import Sample
-from harness.spec.datasets import DATASETS
-from harness.spec.keys import trial_key
-from harness.spec.resolve import resolve_trial
 from harness.store.records import (
     AttemptRecord,
     DatasetRecord,
@@ -18,6 +16,8 @@ from harness.store.records import (
     StudyTrialRecord,
     TrialRecord,
 )
+from harness.trial.datasets import DATASETS
+from harness.trial.resolve import resolve_trial
 
 MODEL_COSTS = {  # parameters and 2 x weights of docs: the paper's printed 12.260M and 2.571e7, and so on
     "Baseline": (12_855_498, 25_709_856),

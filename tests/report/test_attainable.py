@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.report.attainable import Attainable, as_fields, attainable, in_a_line
-from harness.report.stats import one_sided, sign_flip
+from harness.stats.tests import one_sided, sign_flip
 
 LINE = (
     "{} the smallest p that paired sign-flips can give is {}, after Holm over 22 claims (Table 1) {}, over 9 claims {}"

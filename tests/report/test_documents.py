@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import entry, snapshot, table1, timing, train, whole, whole_samples
 
+from harness.base.errors import HarnessError, printable
 from harness.report import expected_configs, expected_settings, render, study_document, table_document
 from harness.report.document import _letters
 from harness.report.render.latex import escape as latex_escape
 from harness.report.render.markdown import escape as markdown_escape
-from harness.spec.errors import HarnessError, printable
 
 GOLDEN = Path(__file__).parent / "golden"
 CONFIGS = expected_configs(table1())

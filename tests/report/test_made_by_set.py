@@ -11,13 +11,13 @@ from click.testing import CliRunner
 from records import changed, entry, table1
 from records import snapshot as by_hand
 
+from harness.base.keys import trial_key
 from harness.cli import main
 from harness.report.claims.values import Stored
 from harness.report.figures.groups import table_groups
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.match import candidates
 from harness.report.tables.table_file import load_table
-from harness.spec.keys import trial_key
 from harness.store.connection import open_memory, open_reader
 from harness.store.export import published_lines, write_jsonl
 from harness.store.find import study_trials

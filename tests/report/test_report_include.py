@@ -3,9 +3,9 @@
 import pytest
 from click.testing import CliRunner
 
+from harness.base.errors import HarnessError
 from harness.cli import main
 from harness.report.include import included
-from harness.spec.errors import HarnessError
 
 REPORT = """\
 **T.** Caption.

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness.base.keys import trial_key
 from harness.cli import main
 from harness.report.tables import provenance
-from harness.spec.keys import trial_key
 from harness.store.connection import open_store
 
 COUNTS = {"parameters", "flops"}  # of a network: they need no run

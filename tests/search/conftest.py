@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.execution.local import Ended
-from harness.execution.options import Options
-from harness.search.file import load_search
-from harness.search.run import run_search
-from harness.spec.attempt import (
+from harness.attempt.checkpoints import sealed_open
+from harness.attempt.messages import (
     CHECKPOINT_FILE,
     CURVE_FILE,
     PROGRESS_FILE,
@@ -23,11 +20,14 @@ from harness.spec.attempt import (
     ResultValue,
     read_curve,
 )
-from harness.spec.checkpoints import sealed_open
-from harness.spec.code import attempt_digest
-from harness.spec.grid import Override
+from harness.execution.executors.local import Ended
+from harness.execution.options import Options
+from harness.search.file import load_search
+from harness.search.run import run_search
 from harness.store.connection import open_reader
 from harness.store.queries import snapshot
+from harness.study.grid import Override
+from harness.trial.attempt_digest import attempt_digest
 
 FILE = """\
 search: small

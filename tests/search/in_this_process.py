@@ -1,6 +1,6 @@
 """An executor without processes."""
 
-from harness.execution.local import Ended
+from harness.execution.executors.local import Ended
 
 
 class InThisProcess:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from harness.base.errors import HarnessError
 from harness.search.book import Book
 from harness.search.dashboard import dashboard, get
-from harness.spec.errors import HarnessError
 from harness.store.connection import open_reader
 
 

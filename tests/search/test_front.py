@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.base.errors import HarnessError
 from harness.search.front import Candidate, front
 from harness.search.front_file import write_front
 from harness.search.plot import plot_front
 from harness.search.space import words
-from harness.spec.errors import HarnessError
-from harness.spec.study import load_study
+from harness.study.study import load_study
 
 BOTH = ("accuracy", "parameters")
 

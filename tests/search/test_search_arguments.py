@@ -10,16 +10,16 @@ import pytest
 from command import start_command, until
 from in_this_process import InThisProcess
 
+from harness.base.errors import SpecError
 from harness.execution.options import Options
 from harness.search.arguments import ArgumentSpace
 from harness.search.file import load_search
 from harness.search.run import run_search
 from harness.search.space import Range
-from harness.spec.errors import SpecError
-from harness.spec.grid import Override
-from harness.spec.study import load_study
 from harness.store.connection import open_reader
 from harness.store.queries import snapshot
+from harness.study.grid import Override
+from harness.study.study import load_study
 
 CODE = """
 import time
@@ -200,8 +200,8 @@ def test_a_bad_point_is_ended_when_it_is_worse_than_the_median(own):
 
 
 def _local(slots, threads):
+    from harness.execution.executors.local import LocalExecutor
     from harness.execution.libraries import LIGHT
-    from harness.execution.local import LocalExecutor
 
     return LocalExecutor(slots, threads, LIGHT)
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.search import run as search_run
-from harness.spec.study import load_study
+from harness.study.study import load_study
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.errors import SpecError
 from harness.search.file import load_search
 from harness.search.space import words
-from harness.spec.errors import SpecError
-from harness.spec.grid import Override
-from harness.spec.resolve import resolve_trial
+from harness.study.grid import Override
+from harness.trial.resolve import resolve_trial
 
 FILE = """\
 search: small

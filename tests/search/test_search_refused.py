@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from harness.spec.checks import FieldError
-from harness.spec.study import load_study
+from harness.base.checks import FieldError
+from harness.study.study import load_study
 
 NETWORK = """
 from torch import nn

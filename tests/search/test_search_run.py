@@ -8,17 +8,17 @@ import signal
 import pytest
 from click.testing import CliRunner
 
+from harness.base.errors import HarnessError
 from harness.cli import main
 from harness.cli.search import _print as print_result
 from harness.execution.plan import plan
 from harness.search.outcome import study_of
 from harness.search.proposals import Proposals
-from harness.spec.errors import HarnessError
-from harness.spec.study import load_study
 from harness.store.connection import open_reader, open_store
 from harness.store.export import published_lines, write_jsonl
 from harness.store.merge import merge_jsonl
 from harness.store.queries import snapshot
+from harness.study.study import load_study
 
 BRUTE = "sampler=brute"
 NOTHING = {}

@@ -10,9 +10,9 @@ from command import start_command, until
 from in_this_process import InThisProcess
 
 from harness.search.run import run_search
-from harness.spec.study import load_study
 from harness.store.connection import open_reader
 from harness.store.queries import curve, snapshot
+from harness.study.study import load_study
 
 
 class Poisoned(dict):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.spec.attempt import (
+from harness.attempt.data import DatasetSplit
+from harness.attempt.messages import (
     Artifact,
     AttemptRequest,
     AttemptResult,
@@ -18,11 +19,11 @@ from harness.spec.attempt import (
     ResultValue,
     Sample,
 )
-from harness.spec.datasets import MNIST, DatasetSplit
-from harness.spec.keys import KEY_SCHEME, evaluation_key, trial_key
+from harness.base.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.store.connection import Store, open_store
 from harness.store.records import StudyTrialRow
 from harness.store.writer import add_study, finish_attempt, start_attempt
+from harness.trial.datasets import MNIST
 
 TRAIN = DatasetSplit("mnist", "train", "a" * 64, 60_000, 47_040_000)
 TEST = DatasetSplit("mnist", "test", "b" * 64, 10_000, 7_840_000)

@@ -6,9 +6,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from harness.attempt.messages import Artifact
+from harness.base.errors import HarnessError
 from harness.cli import main
-from harness.spec.attempt import Artifact
-from harness.spec.errors import HarnessError
 from harness.store.artifacts import take_artifacts
 from harness.store.connection import open_memory, open_store
 from harness.store.merge import merge_jsonl

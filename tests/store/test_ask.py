@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 from harness.store.ask import ask
 from harness.store.connection import open_memory, open_reader
 

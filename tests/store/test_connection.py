@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database, Migrations
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 from harness.store import connection
 from harness.store.connection import GaveUpWaitingError, migrate, open_memory, open_reader, open_store
 from harness.store.queries import snapshot

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.spec.errors import HarnessError
-from harness.spec.keys import canonical_json, trial_key
-from harness.spec.metrics import Metric
+from harness.attempt.metrics import Metric
+from harness.base.errors import HarnessError
+from harness.base.keys import canonical_json, trial_key
 from harness.store import merge
 from harness.store.browse import browsable
 from harness.store.connection import open_memory, open_store

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from harness.spec.attempt import Measure, Point, ResultValue, Sample
-from harness.spec.errors import HarnessError
+from harness.attempt.messages import Measure, Point, ResultValue, Sample
+from harness.base.errors import HarnessError
 from harness.store.circumstances import flat
 from harness.store.connection import open_store
 from harness.store.diff import diff_runs, diff_sides, store_side, study_side

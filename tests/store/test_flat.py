@@ -3,17 +3,22 @@
 import csv
 import math
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import harness
-from harness.spec.attempt import ResultValue
-from harness.spec.errors import HarnessError
-from harness.store.flat import COLUMNS, ROWS, rows, write_csv, write_parquet
+from harness.attempt.messages import ResultValue
+from harness.base.errors import HarnessError
+from harness.store.flat import COLUMNS, ROWS, write_csv, write_parquet
+from harness.store.flat import rows as rows_of
 from harness.store.merge import open_results
 from harness.store.writer import set_costs
+from harness.trial.overrides import protocol_in_words
+
+rows = partial(rows_of, protocol_in_words=protocol_in_words)
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published" / "mnist.jsonl"
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 from harness.store.lock import driver_lock
 
 DRIVER = """

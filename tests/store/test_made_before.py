@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
-from harness.spec.code import attempt_digest
-from harness.spec.study import load_study
 from harness.store.connection import open_memory, open_store
 from harness.store.export import published_lines
 from harness.store.merge import MergeReport, merge_jsonl
 from harness.store.queries import artifacts, curve, snapshot
 from harness.store.verify import verify
+from harness.study.study import load_study
+from harness.trial.attempt_digest import attempt_digest
 
 MADE = Path(__file__).parent / "made_before"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.spec.attempt import Measure
+from harness.attempt.messages import Measure
 from harness.store.connection import open_memory
 from harness.store.queries import accepted, snapshot
 from harness.store.records import AttemptRecord

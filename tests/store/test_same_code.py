@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from harness.spec.attempt import Artifact, ResultValue
+from harness.attempt.messages import Artifact, ResultValue
 from harness.store.export import published_lines
 from harness.store.queries import snapshot
 from harness.store.records import AttemptRecord

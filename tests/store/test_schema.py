@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from sqlite_utils import Database
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 from harness.store.connection import open_reader, open_store
 from harness.store.schema import MIGRATIONS, known_migrations
 

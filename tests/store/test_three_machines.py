@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from harness.base.keys import trial_key
 from harness.cli import main
-from harness.spec.keys import trial_key
 from harness.store.connection import open_store
 from harness.store.records import AcceptanceRecord
 from harness.store.rows import text_sha

@@ -7,10 +7,10 @@ from contextlib import closing
 import pytest
 from click.testing import CliRunner
 
+from harness.attempt.messages import Artifact
+from harness.base.errors import HarnessError
+from harness.base.sealed import sha256_of
 from harness.cli import main
-from harness.spec.attempt import Artifact
-from harness.spec.errors import HarnessError
-from harness.spec.sealed import sha256_of
 from harness.store.connection import open_reader
 from harness.store.export import published_lines, write_jsonl
 from harness.store.verify import verify

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.spec.attempt import Point, ResultValue
-from harness.spec.errors import HarnessError
+from harness.attempt.messages import Point, ResultValue
+from harness.base.errors import HarnessError
 from harness.store.queries import artifacts, curve, in_state, samples, snapshot
 from harness.store.writer import add_study, end_attempt, finish_attempt, set_costs, start_attempt
 
@@ -157,7 +157,7 @@ KILLED = """
 import os, sys
 from harness.store import rows, writer
 from harness.store.connection import open_store
-from harness.spec.attempt import AttemptResult, Point
+from harness.attempt.messages import AttemptResult, Point
 curve = tuple(Point("train", "loss", n, 1.0) for n in range(5000))
 put = writer.put_findings
 def put_and_die(*given):

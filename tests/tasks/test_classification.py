@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from harness.attempt.messages import EvaluationSpec
+from harness.base.errors import HarnessError
 from harness.data.dataset import load_dataset
-from harness.spec.attempt import EvaluationSpec
-from harness.spec.datasets import DIGITS
-from harness.spec.errors import HarnessError
-from harness.spec.resolve import resolve_trial
 from harness.tasks import classification
 from harness.tasks.base import Evaluated, samples
 from harness.tasks.classification import Classification, DeviceImages
+from harness.trial.datasets import DIGITS
+from harness.trial.resolve import resolve_trial
 
 CPU = torch.device("cpu")
 

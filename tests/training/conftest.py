@@ -6,11 +6,11 @@ from uuid import uuid4
 import pytest
 import torch
 
+from harness.attempt.messages import REQUEST_FILE, AttemptRequest, Execution, read_result
 from harness.data.dataset import load_dataset
-from harness.spec.attempt import REQUEST_FILE, AttemptRequest, Execution, read_result
-from harness.spec.datasets import DIGITS
-from harness.spec.resolve import resolve_trial
 from harness.training.attempt import run_attempt
+from harness.trial.datasets import DIGITS
+from harness.trial.resolve import resolve_trial
 
 WIDTH_75 = {"conv2": {"kind": "width", "stride": 4}}  # 8 channels: the smallest network
 ADAM = {"kind": "adam", "learning_rate": 0.001}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.spec.attempt import Execution
+from harness.attempt.messages import Execution
 from harness.training import train
 from harness.training.attempt import run_attempt
 from harness.training.capture import _restored

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from harness.spec.attempt import CHECKPOINT_FOLDER, read_result
-from harness.spec.function import RETURNED
+from harness.attempt.messages import CHECKPOINT_FOLDER, read_result
 from harness.training.attempt import run_attempt
+from harness.trial.function import RETURNED
 
 COUNTS = """
 import random

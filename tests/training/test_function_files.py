@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.spec.attempt import CHECKPOINT_FOLDER, CURVE_FILE, MARK_FILE, read_curve
+from harness.attempt.messages import CHECKPOINT_FOLDER, CURVE_FILE, MARK_FILE, read_curve
 from harness.training.curve import Curve
 
 COUNTS = """

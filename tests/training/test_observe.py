@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from harness.attempt.messages import WEIGHTS_FILE
 from harness.models.build import build_model
-from harness.spec.attempt import WEIGHTS_FILE
 from harness.tasks.classification import Classification
 from harness.training import train
 

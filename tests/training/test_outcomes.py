@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.spec.attempt import CURVE_FILE, LOCK_FILE, LOG_FILE, STOP_FILE, WEIGHTS_FILE, read_result
-from harness.spec.filelock import LockHeldError, hold, is_held
+from harness.attempt.messages import CURVE_FILE, LOCK_FILE, LOG_FILE, STOP_FILE, WEIGHTS_FILE, read_result
+from harness.base.locks import LockHeldError, hold, is_held
 from harness.training.attempt import run_attempt
 
 DIVERGES = {"kind": "sgd", "learning_rate": 1e6}

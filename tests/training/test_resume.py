@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.spec.attempt import CHECKPOINT_FILE, CURVE_FILE, WEIGHTS_FILE, Execution, read_curve, read_result
+from harness.attempt.messages import CHECKPOINT_FILE, CURVE_FILE, WEIGHTS_FILE, Execution, read_curve, read_result
 from harness.training import checkpoint, train
 from harness.training.attempt import run_attempt
 from harness.training.checkpoint import load_checkpoint

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.attempt.messages import WEIGHTS_FILE
 from harness.models.build import build_model
-from harness.spec.attempt import WEIGHTS_FILE
-from harness.spec.study import load_study
+from harness.study.study import load_study
 from harness.training import train
 from harness.training.initialise import initialise
 from harness.training.loop import Batches

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from harness.data.dataset import load_dataset
-from harness.spec.datasets import DIGITS
 from harness.training import evaluate, timing, train
+from harness.trial.datasets import DIGITS
 
 CPU = torch.device("cpu")
 

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import db_option, load_studies, only_option, plugins_option, set_option, skip_option
-from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.spec.study import Study
     from harness.store.records import AcceptanceRecord, Snapshot
+    from harness.study.study import Study
 
 
 @click.command()
@@ -65,7 +65,7 @@ def accept(
 
 def _words(study: "Study", found: "Snapshot", author: str, reason: str) -> "Sequence[AcceptanceRecord]":
     """Return what there is to accept, and say it."""
-    from harness.execution.clock import now
+    from harness.base.clock import now
     from harness.store.acceptance import acceptable
     from harness.store.records import AcceptanceRecord
 

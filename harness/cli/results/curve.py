@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import format_option, json_number, print_csv, print_json, print_table, sources_option
-from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.spec.attempt import Point
+    from harness.attempt.messages import Point
 
 _BARS = "▁▂▃▄▅▆▇█"
 _NOT_A_NUMBER = "·"
@@ -104,6 +104,6 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _value(point: "Point") -> float:
-    from harness.spec.attempt import unflagged
+    from harness.attempt.messages import unflagged
 
     return unflagged(point.value, point.flag)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import format_option, print_json, print_table, sources_option
-from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.store.connection import Store

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.base.errors import HarnessError, printable_line
 from harness.cli.common import format_option, print_json, print_table, sources_option
 from harness.cli.terminal import echo_as_it_is
-from harness.spec.errors import HarnessError, printable_line
 
 if TYPE_CHECKING:
     from harness.store.connection import Store
@@ -189,7 +189,7 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
 
 def _protocol(place: "StudyTrialRecord", found: "Snapshot") -> str:
     """Return the protocol by which a trial is trained, with what its study or `--set` overrides."""
-    from harness.spec.overrides import protocol_in_words
+    from harness.trial.overrides import protocol_in_words
 
     return protocol_in_words(place.protocol_name, found.trials[place.trial_key].config)
 

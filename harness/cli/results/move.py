@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import db_option, sources_option
-from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -62,10 +62,12 @@ def export(
         if out.suffix in {".csv", ".parquet"}:
             from harness.store.flat import rows as rows_of
             from harness.store.flat import write_csv, write_parquet
+            from harness.trial.overrides import protocol_in_words
 
             what = rows or "results"
             write = write_csv if out.suffix == ".csv" else write_parquet
-            click.echo(f"{out}: {write(out, what, rows_of(store, what, studies=studies or None))} rows of {what}")
+            table = rows_of(store, what, studies=studies or None, protocol_in_words=protocol_in_words)
+            click.echo(f"{out}: {write(out, what, table)} rows of {what}")
             return
         if rows is not None:
             raise HarnessError("--rows goes with a file *.csv or *.parquet: JSON lines hold all of an attempt")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import plugins_option, sources_option
 from harness.cli.terminal import echo_as_it_is, unguarded
-from harness.spec.errors import HarnessError
 
 
 @click.command()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import duration, format_option, load_studies, plugins_option, print_json, sources_option
-from harness.spec.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.execution.rerun import Drawn, Repeated

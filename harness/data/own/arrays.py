@@ -18,13 +18,13 @@ from typing import IO, Any
 import numpy as np
 import numpy.lib.format as npy
 
+from harness.base.checks import FieldError
+from harness.base.errors import HarnessError
 from harness.data.dataset import Arrays, Hashed
 from harness.data.own.contents import Contents, Found
 from harness.data.own.memory import check_fits, in_units
 from harness.data.own.pixels import as_arrays, class_names
 from harness.data.own.split import take_test
-from harness.spec.checks import FieldError
-from harness.spec.errors import HarnessError
 
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, OverflowError, RuntimeError, zlib.error, zipfile.BadZipFile)
 _VALIDATION = ("val", "valid", "validation")

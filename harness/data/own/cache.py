@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import __version__ as pillow
 
+from harness.base.files import atomic_open, atomic_write
+from harness.base.keys import canonical_json
 from harness.data.dataset import Arrays, Hashed
 from harness.data.locations import own_cache
-from harness.spec.digests import code_digest
-from harness.spec.files import atomic_open, atomic_write
-from harness.spec.keys import canonical_json
+from harness.plugins.digests import code_digest
 
 _READERS = ("harness.data.own.folder", "harness.data.own.arrays", "harness.data.own.declare")
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, zlib.error, zipfile.BadZipFile)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.base.errors import HarnessError
 from harness.data.dataset import Hashed
 from harness.data.own.normalization import Pair, measured
-from harness.spec.errors import HarnessError
 
 SMALLEST = 10  # training images; with fewer, a tenth of them for validation is none
 

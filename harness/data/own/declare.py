@@ -1,6 +1,6 @@
 """What own data are by contents: the declaration by which a study is checked, planned and costed, from what was read.
 
-`harness.spec.own_data` calls this by name, since what is declared there is all that it may know of data.
+`harness.trial.own_data` calls this by name, since what is declared there is all that it may know of data.
 """
 
 import importlib
@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.attempt.data import DatasetDeclaration, DatasetSplit
+from harness.base.checks import FieldError
+from harness.base.errors import HarnessError
 from harness.data.dataset import arrange
 from harness.data.locations import data_root
 from harness.data.own.cache import keep_facts, keep_images, kept_facts
 from harness.data.own.contents import Contents, Found, check_contents
-from harness.spec.checks import FieldError
-from harness.spec.datasets import DatasetDeclaration, DatasetSplit
-from harness.spec.errors import HarnessError
 
 _READERS = {"folder": "harness.data.own.folder", "arrays": "harness.data.own.arrays"}
 _FUNCTION = "harness.data.own.function"

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.base.checks import FieldError
+from harness.base.errors import HarnessError
 from harness.data.dataset import Arrays, Hashed
 from harness.data.fingerprint import file_hash, image_hash
 from harness.data.own.cache import keep_images, kept_images
@@ -18,8 +20,6 @@ from harness.data.own.images import LARGEST_FILE, UNREADABLE, Size, decode, prep
 from harness.data.own.listing import ImageFile, Listing, list_folder
 from harness.data.own.memory import PART, check_fits, in_units, memory_bytes
 from harness.data.own.split import take_test
-from harness.spec.checks import FieldError
-from harness.spec.errors import HarnessError
 
 Shape = tuple[int, int, int]
 

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.base.checks import FieldError
+from harness.base.errors import HarnessError, did_you_mean
 from harness.data.dataset import Hashed
 from harness.data.own.contents import Contents, Found
 from harness.data.own.pixels import LAYOUTS, as_arrays, class_names
-from harness.spec.checks import FieldError
-from harness.spec.errors import HarnessError, did_you_mean
-from harness.spec.plugins import load_object
+from harness.plugins.plugin import load_object
 
 _SPLITS = ("train", "test")
 _MAY_RETURN = (*_SPLITS, "classes", "layout")

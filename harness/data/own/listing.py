@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from harness.base.checks import FieldError
+from harness.base.errors import did_you_mean
 from harness.data.own.images import SUFFIXES
-from harness.spec.checks import FieldError
-from harness.spec.errors import did_you_mean
 
 Nested = Literal["refuse", "take", "skip"]
 """What is done with images in folders inside a class folder."""

@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from harness.spec.errors import HarnessError
+from harness.base.errors import HarnessError
 
 PART = 4
 """Images may take 1/4 of the memory: training holds them up to three times for a moment, and needs some itself."""

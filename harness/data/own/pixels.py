@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.base.errors import HarnessError
 from harness.data.dataset import Arrays
-from harness.spec.errors import HarnessError
 
 LAYOUTS = ("nchw", "nhwc")
 _COLOURS = (1, 3)

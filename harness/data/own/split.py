@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
+from harness.base.checks import FieldError
 from harness.data.dataset import Hashed
-from harness.spec.checks import FieldError
 
 
 def take_test(images: Hashed, part: float, classes: tuple[str, ...]) -> dict[str, Hashed]:

@@ -6,6 +6,7 @@ from typing import get_args
 
 from torch import nn
 
+from harness.base.errors import HarnessError, did_you_mean
 from harness.layers.compressor import Compressor, place_of
 from harness.layers.insert.attempt import Insertion, attempt
 from harness.layers.insert.axis import Reduction
@@ -16,7 +17,6 @@ from harness.layers.insert.plan import Plan, make_plan
 from harness.layers.insert.rewire import Weights, rewire
 from harness.layers.insert.twin import first_line
 from harness.layers.random_channel import RandomChannel2d
-from harness.spec.errors import HarnessError, did_you_mean
 
 
 def insert_after(

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from torch import nn
 
+from harness.base.errors import HarnessError
 from harness.layers.insert.attempt import Insertion, attempts
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.install import place_behind
@@ -13,7 +14,6 @@ from harness.layers.insert.network import Network
 from harness.layers.insert.plan import Plan, make_plan
 from harness.layers.insert.rewire import check_fits
 from harness.layers.spatial import Spatial
-from harness.spec.errors import HarnessError
 
 Found = dict[str, Plan | str]
 """What a compressor behind each path needs, or why it cannot stand there."""

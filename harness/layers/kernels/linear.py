@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.base.processor import processor_facts
 from harness.layers.kernels.eager import PLAIN, unwatched
-from harness.spec.processor import processor_facts
 
 _LARGE = 2_000_000  # weights
 

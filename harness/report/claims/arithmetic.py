@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from harness.base.errors import HarnessError, did_you_mean
 from harness.report.tables.table import Table
 from harness.report.tables.table_file import load_paper_table
-from harness.spec.errors import HarnessError, did_you_mean
 
 _OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,

@@ -1,6 +1,6 @@
 """What a claim of the paper is as data: a sentence, the two trials that it compares, and the test that it stands for.
 
-`paper/claims.yml` says what each test is. A family is what Holm's correction is over: the claims on one table, or on
+`claims.yml` says what each test is. A family is what Holm's correction is over: the claims on one table, or on
 figures or a section without one.
 """
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from harness.base.errors import printable_json
 from harness.report.claims.claim import Untested
 from harness.report.claims.findings import VERDICTS, Finding
 from harness.report.claims.misprints import Misprint
 from harness.report.render.markdown import escape
-from harness.report.stats import ALPHA
 from harness.report.tables.printed_gains import PrintedGain, gain_lines
 from harness.report.tables.statistics_table import p_text
-from harness.spec.errors import printable_json
+from harness.stats.tests import ALPHA
 
 
 def findings_json(

@@ -1,4 +1,4 @@
-"""What came of the paper's claims: each by the test that was written down for it (`paper/claims.yml`, with the day and
+"""What came of the paper's claims: each by the test that was written down for it (`claims.yml`, with the day and
 what was known then). Nothing here is typed by hand but the claims.
 
 supported     the test rejects and the mean reaches the smallest effect that matters (ours: the paper states none)
@@ -32,14 +32,14 @@ from harness.report.claims.gap_tests import (
 )
 from harness.report.claims.sensitivity import Sensitivity, sensitivity
 from harness.report.claims.values import Counts, Curves, MapsOf, Measured, Stored
-from harness.report.stats import draw_error, draws, holm, interval, smallest_p
 from harness.report.tables.cells import find
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.printed_gains import PrintedGain, printed_gains
 from harness.report.tables.table_file import paper_tables
 from harness.report.tables.timings import Place
-from harness.spec.counts import counts_of
+from harness.stats.tests import draw_error, draws, holm, interval, smallest_p
 from harness.store.records import Snapshot
+from harness.trial.counts import counts_of
 
 Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run", "withdrawn"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

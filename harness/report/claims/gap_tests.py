@@ -1,6 +1,6 @@
 """The tests of a claim on its gaps: what rejects its null, what its opposite's, and which way the mean points.
 
-`paper/claims.yml` says what superiority, non-inferiority and equivalence are; all are one-sided sign flips.
+`claims.yml` says what superiority, non-inferiority and equivalence are; all are one-sided sign flips.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from harness.report.claims.claim import Claim
-from harness.report.stats import ALPHA, one_sided
+from harness.stats.tests import ALPHA, one_sided
 
 SESSIONS = 5
 """Sessions that must agree before a claim on time has a verdict."""

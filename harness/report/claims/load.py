@@ -1,5 +1,5 @@
 """The claims of the paper as tests, each with the day on which it was written down: loaded, written out and checked,
-not yet evaluated. `claim` says what one is, `paper/claims.yml` what each test is.
+not yet evaluated. `claim` says what one is, `claims.yml` what each test is.
 """
 
 import itertools
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from harness.base.checks import FieldError
+from harness.base.errors import did_you_mean
 from harness.report._yaml import load
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import (
@@ -19,8 +21,6 @@ from harness.report.claims.claim import (
     Word,
 )
 from harness.report.tables.table_file import PAPER
-from harness.spec.checks import FieldError
-from harness.spec.errors import did_you_mean
 
 _Path = tuple[str | int, ...]
 _FILLED = ("id", "title", "reading", "quantity", "replaced_by")

@@ -1,6 +1,6 @@
 """Where the paper disagrees with itself or with the works it cites: entries that are checked, not asserted.
 
-`paper/misprints.yml` holds them by number. Each has checks (arithmetic over the reference tables, with the value that
+`misprints.yml` holds them by number. Each has checks (arithmetic over the reference tables, with the value that
 it must give) or quotes the places that disagree; what is inferred says so and stands under a heading of its own.
 """
 
@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from harness.base.checks import FieldError
 from harness.report._yaml import Part, load
 from harness.report.claims.arithmetic import evaluate
 from harness.report.tables.table_file import PAPER
-from harness.spec.checks import FieldError
 
 
 class Check(Part):

@@ -16,12 +16,12 @@ from typing import Any, Literal
 from harness.report.claims.claim import Claim, Family
 from harness.report.claims.gap_tests import effect_of, mean_gap, middle, points, timed_way
 from harness.report.claims.values import BASELINE, Measured, Stored
-from harness.report.stats import ALPHA, deviation
 from harness.report.tables.timings import Composition
-from harness.spec.overrides import in_words
+from harness.stats.tests import ALPHA, deviation
 from harness.store.circumstances import flat
 from harness.store.diff import differing
 from harness.store.records import TrialRecord
+from harness.trial.overrides import in_words
 
 _SPELT = {"optimizer": "optimiser"}
 _COMPOSED: Mapping[Composition, str] = {"paper": "plain torch", "ours": "our kernels"}

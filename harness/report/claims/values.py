@@ -1,6 +1,6 @@
 """What is stored of a claim's trials, as one number a run: results, numbers behind the figures, times, counts.
 
-`paper/claims.yml` says of each quantity what it is; those of curves and maps are computed as for the figures.
+`claims.yml` says of each quantity what it is; those of curves and maps are computed as for the figures.
 """
 
 import math
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
+from harness.attempt.messages import Point, unflagged
+from harness.base.keys import canonical_json
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
-from harness.report.stats import gap
 from harness.report.tables.expected import configs_of_the_paper
 from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
 from harness.report.tables.timings import Composition, Place, Session, composition, place_of, sessions
-from harness.spec.attempt import Point, unflagged
-from harness.spec.counts import counts_of
-from harness.spec.keys import canonical_json
+from harness.stats.tests import gap
 from harness.store.records import AttemptRecord, Snapshot
+from harness.trial.counts import counts_of
 
 if TYPE_CHECKING:
     from harness.report.figures.results import Array, Maps, Series

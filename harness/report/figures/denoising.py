@@ -5,7 +5,7 @@ from collections import defaultdict
 from harness.report.figures.groups import Group, study_groups, study_names
 from harness.report.figures.results import Results
 from harness.report.figures.style import COLOURS, GREY, MARKERS, Drawn, NotDrawn, legend, new_figure
-from harness.report.stats import mean
+from harness.stats.tests import mean
 from harness.store.find import values as known_results
 
 _METRIC = "psnr_db"

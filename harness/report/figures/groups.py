@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.stats import mean
 from harness.report.tables.by_trial import of_trial
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.match import candidates
 from harness.report.tables.table import Table
 from harness.report.tables.table_file import load_paper_table
+from harness.stats.tests import mean
 from harness.store.find import values as known_results
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 

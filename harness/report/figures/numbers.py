@@ -1,7 +1,7 @@
 """What the paper reads off Figs. 4, 5 and 6 as numbers: one a run for each network of Table 1, and for each claim that
 stands on a figure how many seeds point the paper's way.
 
-The quantities and the claims are those of `paper/claims.yml`. Nothing is decided here: `harness report findings`
+The quantities and the claims are those of `claims.yml`. Nothing is decided here: `harness report findings`
 does that.
 """
 
@@ -22,8 +22,8 @@ from harness.report.figures.quantities import (
 )
 from harness.report.figures.results import Array, Results, Series, observed
 from harness.report.printing import fixed
-from harness.report.stats import mean
 from harness.report.tables.provenance import accepted_remarks
+from harness.stats.tests import mean
 
 _TABLE = 1
 _LISTED = 4  # values that are shown each

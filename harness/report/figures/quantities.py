@@ -1,4 +1,4 @@
-"""The numbers behind the paper's figures, one a run, as `paper/claims.yml` defines them.
+"""The numbers behind the paper's figures, one a run, as `claims.yml` defines them.
 
 Fig. 4: area under the curve, steps to an accuracy, deviation of successive differences. Fig. 6: activations over the
 last epoch. Fig. 5: total variation of the maps, and linear centred kernel alignment (Kornblith et al., 2019) of two

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.spec.attempt import unflagged
+from harness.attempt.messages import unflagged
 from harness.store.artifact_files import read_artifact
 from harness.store.connection import Store
 from harness.store.queries import artifacts, curve, snapshot

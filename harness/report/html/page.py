@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import harness
+from harness.base.errors import printable, printable_json
 from harness.report.figures.groups import study_names
 from harness.report.figures.numbers import Numbers, Pointing, Reading, figure_of, quantities, read_numbers
 from harness.report.figures.results import Results
@@ -23,7 +24,6 @@ from harness.report.html.studies import all_studies, in_order
 from harness.report.html.tables import MATCHES, added, all_tables
 from harness.report.printing import fixed
 from harness.report.tables.match import device_of
-from harness.spec.errors import printable, printable_json
 
 FOLDER = Path(__file__).parent
 _STYLES = ("style.css", "parts.css")

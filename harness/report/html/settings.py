@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.base.errors import HarnessError
 from harness.report.figures.groups import Group
 from harness.report.tables.provenance import short
-from harness.spec.errors import HarnessError
-from harness.spec.overrides import Override, in_words, overrides
-from harness.spec.protocol import resolve_protocol
 from harness.store.records import Snapshot
+from harness.trial.overrides import Override, in_words, overrides
+from harness.trial.protocol import resolve_protocol
 
 
 @dataclass(frozen=True)

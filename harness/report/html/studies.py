@@ -11,7 +11,7 @@ from harness.report.html.settings import SettingView, settings_of
 from harness.report.html.tables import TableView, study_table
 from harness.report.printing import fixed
 from harness.report.tables.table_file import load_our_table, load_paper_table, our_tables, paper_tables
-from harness.spec.overrides import overrides, protocol_in_words
+from harness.trial.overrides import overrides, protocol_in_words
 
 _COSTS = {"parameters": "parameters", "macs": "MACs"}
 

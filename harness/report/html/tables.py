@@ -14,8 +14,8 @@ from harness.report.tables.study_document import study_document
 from harness.report.tables.table import Table
 from harness.report.tables.table_document import table_document
 from harness.report.tables.table_file import load_our_table, load_paper_table, our_tables, paper_tables
-from harness.spec.datasets import DATASETS
 from harness.store.queries import samples
+from harness.trial.datasets import DATASETS
 
 NOT_RUN = "not run"
 MATCHES = ("exact", "other-device", "other-precision", "other-recipe", "stand-in", NOT_RUN)

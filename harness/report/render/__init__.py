@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
+from harness.base.errors import HarnessError, did_you_mean
 from harness.report.document import Document
 from harness.report.render.comma import to_csv
 from harness.report.render.jsonlist import to_json
 from harness.report.render.latex import to_latex
 from harness.report.render.markdown import to_markdown
-from harness.spec.errors import HarnessError, did_you_mean
 
 FORMATS: Mapping[str, Callable[[Document], str]] = {
     "md": to_markdown,

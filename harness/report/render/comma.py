@@ -4,10 +4,10 @@ import csv
 import io
 from collections.abc import Callable, Mapping
 
+from harness.base.spreadsheet import csv_cell
 from harness.report.document import DocCell, DocRow, Document
-from harness.report.stats import gap
 from harness.report.tables.statistics import Statistics
-from harness.spec.spreadsheet import csv_cell
+from harness.stats.tests import gap
 
 
 def to_csv(document: Document) -> str:

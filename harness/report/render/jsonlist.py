@@ -5,8 +5,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from harness.base.errors import printable_json
 from harness.report.document import Document
-from harness.spec.errors import printable_json
 
 
 def to_json(document: Document) -> str:

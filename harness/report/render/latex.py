@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
+from harness.base.errors import printable
 from harness.report.document import DocCell, DocRow, Document, StatisticsTable
-from harness.spec.errors import printable
 
 _CHARS = {
     "\\": r"\textbackslash{}",

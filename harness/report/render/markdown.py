@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from unicodedata import east_asian_width
 
+from harness.base.errors import printable
 from harness.report.document import DocCell, Document
-from harness.spec.errors import printable
 
 _SPECIAL = re.compile(r"[\\|*`<]|\[(?=[^\]]*\][(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ARROW = "\N{RIGHTWARDS ARROW}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.base.errors import HarnessError
 from harness.report.printing import NOTHING, as_printed, in_unit
 from harness.report.tables.by_trial import of_trial
 from harness.report.tables.match import Candidate, Match, candidates, count_candidates, device_of, same_device, worst
@@ -15,9 +16,8 @@ from harness.report.tables.selection import Values, aggregate, pick, values
 from harness.report.tables.statistics import Statistics
 from harness.report.tables.table import Column, Row, Select, Table
 from harness.report.tables.timings import clean_timings, composition, newest, place_of, shown_timings
-from harness.spec.errors import HarnessError
-from harness.spec.overrides import Override, Unstated, overrides, unstated
 from harness.store.records import AttemptRecord, Snapshot
+from harness.trial.overrides import Override, Unstated, overrides, unstated
 
 OURS = "a reconstruction, not compared with the paper's configuration; protocol"
 Expected = Mapping[str, Mapping[str, Any]]  # a row's label -> its resolved configuration

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
-from harness.report.comparison import alike
+from harness.attempt.messages import Sample
 from harness.report.printing import in_unit
-from harness.report.stats import deviation, draw_error, draws, gap, holm, interval, mcnemar, mean, sign_flip, smallest_p
 from harness.report.tables.cells import Found
 from harness.report.tables.selection import evaluation_keys, values
 from harness.report.tables.statistics import Difference, McNemar, Statistics
 from harness.report.tables.table import Table
-from harness.spec.attempt import Sample
+from harness.stats.comparison import alike
+from harness.stats.tests import deviation, draw_error, draws, gap, holm, interval, mcnemar, mean, sign_flip, smallest_p
 from harness.store.records import Snapshot
 
 Samples = Callable[[str], Sequence[Sample]]  # an attempt's uid -> its values by image

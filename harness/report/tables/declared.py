@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from harness.report.tables.table import Better
+from harness.stats.comparison import Better
 
 _BETTER: Mapping[str, Better] = {"maximize": "higher", "minimize": "lower"}
 _LOWER = ("loss", "error", "mse", "mae", "rmse")

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from harness.base.errors import HarnessError
 from harness.report.tables.by_name import by_name
 from harness.report.tables.table import Row, Table
 from harness.report.tables.table_document import Setting
 from harness.report.tables.table_file import load_paper_table, paper_tables
-from harness.spec.errors import HarnessError
-from harness.spec.resolve import Trial, resolve_trial
 from harness.store.records import Snapshot
+from harness.trial.resolve import Trial, resolve_trial
 
 
 def filled(table: Table, snapshot: Snapshot) -> tuple[Table, dict[str, Mapping[str, Any]], Sequence[Setting]]:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.base.keys import KEY_SCHEME, trial_key
 from harness.report.tables.table import Row
-from harness.spec.counts import counts_of
-from harness.spec.keys import KEY_SCHEME, trial_key
-from harness.spec.overrides import protocol_in_words
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
+from harness.trial.counts import counts_of
+from harness.trial.overrides import protocol_in_words
 
 Match = Literal["exact", "other-device", "other-precision", "other-recipe", "stand-in"]
 ORDER: tuple[Match, ...] = ("exact", "other-device", "other-precision", "other-recipe", "stand-in")

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from harness.report.stats import ALPHA, gap, holm, one_sided
 from harness.report.tables.cells import Found
 from harness.report.tables.compare import rows_alike, values_by_seed
 from harness.report.tables.statistics_table import p_text, seeds_text, signed
 from harness.report.tables.table import Column, NumberFormat, Table
+from harness.stats.tests import ALPHA, gap, holm, one_sided
 from harness.store.records import Snapshot
 
 

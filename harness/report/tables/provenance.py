@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from harness.spec.code import attempt_digest
-from harness.spec.datasets import DATASETS
 from harness.store.records import AttemptRecord, TrialRecord
+from harness.trial.attempt_digest import attempt_digest
+from harness.trial.datasets import DATASETS
 
 
 def short(digest: str) -> str:

@@ -4,14 +4,14 @@ with bootstrap intervals, what the better of two runs is expected to be, and unp
 
 from dataclasses import dataclass
 
-from harness.report.comparison import Methods, Spread, methods, spread
-from harness.report.stats import binomial_error
 from harness.report.tables.cells import Found, find
 from harness.report.tables.compare import rows_alike, values_by_seed
 from harness.report.tables.expected import filled
 from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.table import Table
 from harness.report.tables.uncertainty import test_images
+from harness.stats.comparison import Methods, Spread, methods, spread
+from harness.stats.tests import binomial_error
 from harness.store.records import Snapshot
 
 

@@ -10,12 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from harness.report.stats import mean
-from harness.report.tables.table import Better, Evaluated, Select
-from harness.spec.datasets import DATASETS
-from harness.spec.function import RETURNED
+from harness.report.tables.table import Evaluated, Select
+from harness.stats.comparison import Better
+from harness.stats.tests import mean
 from harness.store import find
 from harness.store.records import Snapshot
+from harness.trial.datasets import DATASETS
+from harness.trial.function import RETURNED
 
 Values = Mapping[int, float | None]  # by seed
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from harness.report.document import StatisticsTable
 from harness.report.printing import MINUS, NOTHING, number
-from harness.report.stats import ALPHA, draw_error, smallest_p
 from harness.report.tables.cells import Found
 from harness.report.tables.statistics import Difference, McNemar, Statistics
 from harness.report.tables.table import Column, NumberFormat, Select, Table
+from harness.stats.tests import ALPHA, draw_error, smallest_p
 
 
 def statistics_tables(table: Table, found: Sequence[Found], how: Select) -> tuple[StatisticsTable, ...]:

@@ -7,21 +7,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness.base.errors import HarnessError
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
 from harness.report.printing import NOTHING, fitted, number
-from harness.report.stats import deviation, mean
 from harness.report.tables.cells import Cell
 from harness.report.tables.declared import better_of, declared_metrics
 from harness.report.tables.match import device_of
 from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of, with_set
 from harness.report.tables.selection import pick
-from harness.report.tables.table import CLEAN, Better, NumberFormat
+from harness.report.tables.table import CLEAN, NumberFormat
 from harness.report.tables.uncertainty import accuracy_note, images_of
-from harness.spec.errors import HarnessError
-from harness.spec.function import RETURNED
-from harness.spec.overrides import overrides, protocol_in_words, unstated
+from harness.stats.comparison import Better
+from harness.stats.tests import deviation, mean
 from harness.store.find import values as found_values
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
+from harness.trial.function import RETURNED
+from harness.trial.overrides import overrides, protocol_in_words, unstated
 
 _COUNTS = {"parameters": "Parameters", "macs": "MACs"}
 _FORM = NumberFormat(digits=4)

@@ -11,11 +11,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.report._yaml import Part
-from harness.spec.function import RETURNED
+from harness.stats.comparison import Better
+from harness.trial.function import RETURNED
 
 CLEAN = {"kind": "clean"}  # the condition of an evaluation that changes nothing
 Select = Literal["best", "mean", "median"]
-Better = Literal["higher", "lower"]
 Source = Literal["result", "timing", "cost"]
 Unit = Literal["fraction", "percent", "dB", "s", "M", "count"]  # M is 2^20
 Named = str | dict[str, Any]  # NAME, or {kind: NAME, option: value}

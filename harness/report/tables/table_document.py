@@ -17,7 +17,6 @@ from harness.report.document import (
     StatisticsTable,
 )
 from harness.report.printing import NOTHING, difference, fitted, printed
-from harness.report.stats import gap, mean
 from harness.report.tables.cells import Expected, Found, find
 from harness.report.tables.compare import Samples, with_statistics
 from harness.report.tables.match import device_of
@@ -26,9 +25,10 @@ from harness.report.tables.provenance import accepted_remarks, code_remarks, sho
 from harness.report.tables.statistics_table import statistics_tables
 from harness.report.tables.table import Select, Table
 from harness.report.tables.uncertainty import accuracy_notes, choosing_notes
-from harness.spec.function import RETURNED
-from harness.spec.overrides import in_words
+from harness.stats.tests import gap, mean
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
+from harness.trial.function import RETURNED
+from harness.trial.overrides import in_words
 
 _SHOWN = {
     "best": "the best of the stated seeds",

@@ -1,20 +1,20 @@
 """Table files: read, with the rows of a grid written out, and refused in one line where they contradict themselves.
 
-The paper's tables lie in `paper/`, tables of ours in `ours/`; a user's own table has the form of either.
+The paper's tables lie in `harness/papers/`, tables of ours in `ours/`; a user's own table has the form of either.
 """
 
 import itertools
 from pathlib import Path
 
+from harness.base.checks import FieldError
+from harness.base.errors import HarnessError, did_you_mean
 from harness.report._yaml import load
 from harness.report.tables.table import Row, RowEntry, Table, TableEntry, TrialName
-from harness.spec.checks import FieldError
-from harness.spec.errors import HarnessError, did_you_mean
-from harness.spec.function import RETURNED
+from harness.trial.function import RETURNED
 
-_REPORT = Path(__file__).parent.parent
-PAPER = _REPORT / "paper"
-OURS = _REPORT / "ours"
+_HARNESS = Path(__file__).parents[2]
+PAPER = _HARNESS / "papers" / "feature_pooling"
+OURS = _HARNESS / "report" / "ours"
 
 
 def paper_tables() -> list[int]:

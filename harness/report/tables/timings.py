@@ -13,8 +13,8 @@ from datetime import datetime
 from statistics import median
 from typing import Literal
 
+from harness.attempt.messages import Execution
 from harness.report.tables.match import device_of
-from harness.spec.attempt import Execution
 from harness.store.records import AttemptRecord, Snapshot
 
 Composition = Literal["ours", "paper"]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from harness.report.printing import fixed
-from harness.report.stats import best_of, binomial_error
 from harness.report.tables.cells import Found
 from harness.report.tables.compare import values_by_seed
 from harness.report.tables.selection import evaluation_keys
-from harness.report.tables.table import Better, Column
+from harness.report.tables.table import Column
+from harness.stats.comparison import Better
+from harness.stats.tests import best_of, binomial_error
 from harness.store.records import Snapshot
 
 _COUNTED = {2: "two", 3: "three", 4: "four", 5: "five"}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.spec.errors import HarnessError
-from harness.spec.own_data import resolve_dataset
-from harness.spec.study import load_study
+from harness.base.errors import HarnessError
+from harness.study.study import load_study
+from harness.trial.own_data import resolve_dataset
 
 STUDY = """\
 study: s

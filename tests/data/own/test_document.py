@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from harness.cli import main
-from harness.spec.own_data import FORMS, resolve_dataset
+from harness.trial.own_data import FORMS, resolve_dataset
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
 
@@ -81,7 +81,7 @@ def test_a_training_on_a_folder_and_its_results(scans):
 
 def test_planning_does_not_wake_torch(scans):
     code = (
-        "import sys; from harness.spec.study import load_study; load_study('study.yml'); print('torch' in sys.modules)"
+        "import sys; from harness.study.study import load_study; load_study('study.yml'); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.base.checks import FieldError
+from harness.base.errors import HarnessError
 from harness.data.dataset import load_dataset
 from harness.data.own import declare as declaring
 from harness.data.own import folder, memory
-from harness.spec.checks import FieldError
-from harness.spec.errors import HarnessError
-from harness.spec.own_data import resolve_dataset
-from harness.spec.resolve import _recipe
+from harness.trial.own_data import resolve_dataset
+from harness.trial.resolve import _recipe
 
 
 def test_splits_sizes_classes_and_normalization(photos, declare, data):

@@ -14,13 +14,13 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
+from harness.attempt.data import DatasetDeclaration, DatasetSplit
+from harness.attempt.metrics import Metric
 from harness.layers import build_compressor
-from harness.spec.datasets import DatasetDeclaration, DatasetSplit
-from harness.spec.evaluations import evaluation_of
-from harness.spec.metrics import Metric
-from harness.spec.models import ModelDeclaration, Site
-from harness.spec.tasks import Condition, Options, TaskDeclaration
 from harness.tasks.base import Evaluated
+from harness.trial.evaluations import evaluation_of
+from harness.trial.models import ModelDeclaration, Site
+from harness.trial.tasks import Condition, Options, TaskDeclaration
 
 LENGTH = 64
 COUNTS = {"train": 240, "validation": 24, "test": 48}

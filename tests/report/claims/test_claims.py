@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.errors import SpecError
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.gap_tests import reaches
 from harness.report.claims.load import load_claims
 from harness.report.claims.values import BASELINE
 from harness.report.tables.table_file import PAPER
-from harness.spec.errors import SpecError
-from harness.spec.study import load_study
+from harness.study.study import load_study
 
 TEXT = (PAPER / "claims.yml").read_text(encoding="utf-8")
 ABLATIONS = Path(__file__).resolve().parents[3] / "ablations"

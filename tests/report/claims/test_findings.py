@@ -8,6 +8,8 @@ import pytest
 import scipy.stats
 from records import entry, snapshot, table1, train
 
+from harness.attempt.messages import Point
+from harness.base.errors import HarnessError, SpecError
 from harness.report.claims.arithmetic import evaluate
 from harness.report.claims.document import evidence, findings_json, findings_markdown, summary, verdict_of
 from harness.report.claims.findings import findings
@@ -18,8 +20,6 @@ from harness.report.claims.values import Stored, of_curve
 from harness.report.figures.results import Maps, Series
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.table_file import PAPER, load_paper_table
-from harness.spec.attempt import Point
-from harness.spec.errors import HarnessError, SpecError
 
 SPATIAL = "Feature pooling (spatial pooling), 50%"
 TOPK = "Feature pooling (top-k), 50%"

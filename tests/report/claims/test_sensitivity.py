@@ -12,8 +12,8 @@ from harness.report.claims.sensitivity import sensitivity
 from harness.report.claims.values import Stored
 from harness.report.html import on_the_page
 from harness.report.tables.expected import expected_configs
-from harness.spec.study import load_study
 from harness.store.records import EvaluationRecord
+from harness.study.study import load_study
 
 CONFIGS = expected_configs(table1())
 SPATIAL = "Feature pooling (spatial pooling), 50%"

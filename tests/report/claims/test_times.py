@@ -5,12 +5,12 @@ from itertools import count
 import pytest
 from records import entry, snapshot, table1, timing
 
+from harness.base.keys import trial_key
 from harness.report.claims.document import evidence
 from harness.report.claims.findings import findings
 from harness.report.claims.load import load_claims
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.timings import clean_timings, sessions
-from harness.spec.keys import trial_key
 
 CONFIGS = expected_configs(table1())
 SPATIAL, TOPK = "Feature pooling (spatial pooling), 50%", "Feature pooling (top-k), 50%"

@@ -11,13 +11,13 @@ from statistics import median
 import pytest
 from click.testing import CliRunner
 
+from harness.base.errors import HarnessError
 from harness.cli import main
 from harness.report.figures.groups import table_groups
 from harness.report.figures.numbers import mean_and_all, read_numbers
 from harness.report.figures.results import Results
 from harness.report.figures.style import styled
 from harness.report.figures.training import fig_4, lines, middle
-from harness.spec.errors import HarnessError
 from harness.store.artifact_files import read_artifact
 from harness.store.connection import open_store
 from harness.store.queries import artifacts

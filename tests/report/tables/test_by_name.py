@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from records import changed, entry, snapshot, table1, train, whole, whole_samples
 
+from harness.base.keys import trial_key
 from harness.cost.count import count_config
 from harness.report import (
     expected_configs,
@@ -19,8 +20,7 @@ from harness.report import (
     render,
     table_document,
 )
-from harness.spec.keys import trial_key
-from harness.spec.study import load_study
+from harness.study.study import load_study
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = expected_configs(table1())

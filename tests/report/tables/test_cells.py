@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from records import attempt, changed, entry, snapshot, table1, timing, train, whole
 
+from harness.base.errors import HarnessError
 from harness.report.tables.cells import table_cells
 from harness.report.tables.expected import expected_configs
-from harness.spec.datasets import DATASETS
-from harness.spec.errors import HarnessError
+from harness.trial.datasets import DATASETS
 
 CONFIGS = expected_configs(table1())
 SPATIAL = "Feature pooling (spatial pooling), 50%"

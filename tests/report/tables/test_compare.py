@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from records import EVALUATION, attempt, changed, correct, entry, snapshot, table1, train
 
+from harness.attempt.messages import Sample
 from harness.report import expected_configs, expected_settings, render, table_document
-from harness.spec.attempt import Sample
 
 CONFIGS = expected_configs(table1())
 SPATIAL, TOPK = "Feature pooling (spatial pooling), 50%", "Feature pooling (top-k), 50%"

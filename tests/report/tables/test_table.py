@@ -3,11 +3,11 @@
 import pytest
 from records import MODEL_COSTS, table1
 
+from harness.base.errors import HarnessError, SpecError
 from harness.report.printing import as_printed, difference, in_unit, printed
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.table import Column
 from harness.report.tables.table_file import load_our_table, load_paper_table, load_table, our_tables, paper_tables
-from harness.spec.errors import HarnessError, SpecError
 
 
 def test_table_1_has_the_papers_35_values():

@@ -1,0 +1,1 @@
+"""What passes between the driver and a worker, by files in an attempt's folder."""

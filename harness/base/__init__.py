@@ -1,0 +1,1 @@
+"""What everything else stands on, and what stands on nothing of ours."""

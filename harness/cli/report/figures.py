@@ -1,0 +1,56 @@
+"""`harness report figures`: figures from what is stored, and the numbers for what the paper reads off its own."""
+
+from pathlib import Path
+
+import click
+
+from harness.cli.common import sources_option
+
+
+@click.command()
+@sources_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports/figures"),
+    show_default=True,
+    help="Write the figures there; the page beside the folder, under its name (figures.md).",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["svg", "pdf"]), default="svg", show_default=True, help="Of the files."
+)
+@click.option("--numbers", is_flag=True, help="Print the numbers alone, and write nothing.")
+def figures(sources: tuple[Path, ...], out: Path, form: str, numbers: bool) -> None:
+    """Draw figures from stored results; needs neither torch nor data.
+
+    Those of the paper (4, 5, 6), and by study accuracy against costs, by placement, and training time. What is not
+    stored is named. The same results give the same bytes.
+
+    \b
+    harness report figures --from results/published
+    harness report figures --from results/published --format pdf --out /tmp/figures
+    harness report figures --from results/published --numbers
+    """
+    from harness.base.files import atomic_write
+    from harness.report.figures.make import figure_files
+    from harness.report.figures.numbers import read_numbers
+    from harness.report.figures.page import figures_markdown, numbers_markdown
+    from harness.report.figures.results import Results
+    from harness.report.figures.style import NotDrawn
+    from harness.store.merge import open_results
+
+    with open_results(sources) as store:
+        results = Results(store, sources)
+        read = read_numbers(results)
+        if numbers:
+            click.echo(numbers_markdown(read).rstrip("\n"))
+            return
+        files, drawn = figure_files(results, "pdf" if form == "pdf" else "svg")
+    page = out.with_name(f"{out.name}.md")
+    for name, content in files.items():
+        atomic_write(out / name, content)
+        click.echo(out / name)
+    atomic_write(page, figures_markdown(drawn, read, f"{out.name}/", form))
+    click.echo(page)
+    for missing in (each for each in drawn if isinstance(each, NotDrawn)):
+        click.echo(f"not drawn: {missing.title}: {missing.why}", err=True)

@@ -1,0 +1,245 @@
+"""`harness report statistics` and `harness report compare`: what the stored runs can tell, in numbers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.base.errors import HarnessError, did_you_mean
+from harness.cli.common import format_option, print_json, print_table, sources_option
+
+if TYPE_CHECKING:
+    from harness.report.tables.row_statistics import RowStatistics
+    from harness.stats.comparison import Interval, Methods, Networks, Spread
+    from harness.stats.tests import Test
+    from harness.store.connection import Store
+    from harness.store.records import AttemptRecord, Snapshot
+
+
+@click.command()
+@click.argument("table", metavar="N|NAME|FILE")
+@sources_option
+@format_option("text", "json")
+def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
+    """Print the statistics of a table's results: of each row's runs, and against the row that it stands against.
+
+    sd: sample standard deviation. t and bootstrap: 95% intervals of the mean, of the difference where they stand behind
+    one. Best of two: what the better of two such runs is expected to be. p: sign flips (paired by seed) and
+    Mann-Whitney (unpaired), two-sided, without a correction; exact, or by random draws of very many runs, with the
+    number of draws and the error of p.
+
+    \b
+    harness report statistics 1 --from results/published
+    harness report statistics cifar-small --from results/published --format json
+    """
+    from harness.report.tables.row_statistics import row_statistics
+    from harness.report.tables.statistics_table import seeds_text
+    from harness.report.tables.table_file import find_table
+    from harness.store.merge import open_results
+    from harness.store.queries import snapshot
+
+    wanted = find_table(table)
+    with open_results(sources) as store:
+        rows = row_statistics(snapshot(store), wanted)
+    if fmt == "json":
+        print_json([_row_json(row) for row in rows])
+        return
+    if not rows:
+        click.echo(f"no run of table {wanted.table} is stored; --from names other results")
+        return
+    for column in dict.fromkeys(row.column for row in rows):
+        mine = [row for row in rows if row.column == column]
+        click.echo(f"{column} [{mine[0].unit}]")
+        print_table(
+            ["", "seeds", "mean", "sd", "t", "bootstrap", "best", "best of two", "binomial error"],
+            [[r.row, len(r.spread.seeds), *_spread_texts(r.spread), "" if r.error is None else f"±{r.error:.2g}"]
+             for r in mine],
+        )  # fmt: skip
+        compared = [(r, r.compared) for r in mine if r.compared is not None]
+        if compared:
+            click.echo()
+            print_table(
+                ["", "against", "difference", "over seeds", "t", "bootstrap", "sign flips", "Mann-Whitney"],
+                [[r.row, r.against, f"{c.difference:+.4g}", seeds_text(c.shared) or "unpaired", _interval(c.student_95),
+                  _interval(c.bootstrap_95), _test(c.sign_flip), _test(c.mann_whitney)] for r, c in compared],
+            )  # fmt: skip
+        click.echo()
+    _print_remarks(remark for row in rows for remark in row.remarks)
+
+
+def _print_remarks(remarks: Iterable[str]) -> None:
+    """Say by whose word runs count that are not those of the trials themselves."""
+    for remark in dict.fromkeys(remarks):
+        click.echo(f"some runs were {remark}", err=True)
+
+
+@click.command()
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--metric", help="Only this metric, e.g. accuracy.")
+@sources_option
+@format_option("text", "json")
+def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: str) -> None:
+    """Tell whether two methods differ, or whether two networks do.
+
+    Two trials (STUDY:TRIAL) are methods: compared over their seeds, paired where one protocol trained both. Two runs
+    (STUDY:TRIAL:SEED, or the first digits of an attempt's uid) are networks: compared over the images of the test set,
+    by McNemar's test and a paired bootstrap. The one says nothing of the other.
+
+    \b
+    harness report compare mnist:Baseline 'mnist:Feature pooling (top-k), 50%' --from results/published
+    harness report compare mnist:Baseline:0 'mnist:Feature pooling (top-k), 50%:0' --from results/published
+    """
+    from harness.report.tables.provenance import accepted_remarks
+    from harness.store.find import find_attempt
+    from harness.store.merge import open_results
+    from harness.store.queries import snapshot
+
+    with open_results(sources) as store:
+        found = snapshot(store)
+        keys = [_trial(found, text) for text in (a, b)]
+        if all(key is None for key in keys):
+            runs = find_attempt(found, a), find_attempt(found, b)
+            _print_networks(_networks(store, found, *runs, metric), [run.uid for run in runs], fmt)
+            _print_remarks(accepted_remarks(runs))
+        elif None in keys:
+            run, trial = (a, b) if keys[0] is None else (b, a)
+            raise HarnessError(f"'{trial}' is a method and '{run}' a single network: name two trials or two runs")
+        else:
+            study = a.partition(":")[0]
+            _print_methods(_methods(found, str(keys[0]), str(keys[1]), metric, study), (a, b), fmt)
+            _print_remarks(accepted_remarks(run for key in keys for run in found.runs(str(key)).values()))
+
+
+def _trial(found: "Snapshot", text: str) -> str | None:
+    """Return the key of the trial that a text names, STUDY:TRIAL; None where it is written as a run.
+
+    Raises HarnessError for a study that is not stored, and a trial that it does not have.
+    """
+    from harness.store.find import study_trials
+
+    study, _, name = text.partition(":")
+    if not name:
+        return None
+    trials = study_trials(found, study)
+    if name not in trials and not name.rpartition(":")[2].isdecimal():
+        raise HarnessError(f"study '{study}' has no trial '{name}'{did_you_mean(name, trials)}")
+    return trials.get(name)
+
+
+def _methods(found: "Snapshot", a: str, b: str, metric: str | None, study: str) -> dict[str, "Methods"]:
+    """Return the comparison of two trials, by key, for each metric that both have; better is what `study` says."""
+    from harness.report.tables.declared import better_of
+    from harness.stats.comparison import alike, methods
+    from harness.store.find import metric_words, values
+
+    sides: list[dict[tuple[str, str], dict[int, float]]] = []
+    for key in (a, b):
+        by: dict[tuple[str, str], dict[int, float]] = {}
+        for seed, run in sorted(found.runs(key).items()):
+            for place, value in values(found, run).items():
+                by.setdefault(place, {})[seed] = value
+        sides.append(by)
+    pairable = alike(found.trials[a].config, found.trials[b].config)
+    shared = [place for place in sides[0] if place in sides[1] and metric in (None, place[1])]
+    if not shared:
+        raise HarnessError(f"the two have no {metric or 'metric'} in common")
+    text = next(r.spec_yaml for r in reversed(found.study_trials) if (r.study, r.trial_key) == (study, a))
+    return {
+        metric_words(found, place): methods(
+            sides[0][place], sides[1][place], alike=pairable, better=better_of(place[1], text)
+        )
+        for place in shared
+    }
+
+
+def _networks(
+    store: "Store", found: "Snapshot", a: "AttemptRecord", b: "AttemptRecord", metric: str | None
+) -> dict[str, "Networks"]:
+    """Return the comparison of two runs for each metric of which both kept a value an image."""
+    from harness.stats.comparison import networks
+    from harness.store.find import metric_words
+    from harness.store.queries import samples
+
+    kept: list[dict[tuple[str, str], Any]] = []
+    for run in (a, b):
+        later = found.evaluated_later(run.uid)
+        kept.append({(s.evaluation, s.name): s for each in (*later, run) for s in samples(store, each.uid)})
+    wanted = {"accuracy": "correct"}.get(metric or "", metric)
+    shared = [place for place in kept[0] if place in kept[1] and wanted in (None, place[1])]
+    if not shared:
+        raise HarnessError("the two runs kept no values by image of the same evaluation")
+    return {metric_words(found, place): networks(kept[0][place], kept[1][place]) for place in shared}
+
+
+def _print_methods(compared: Mapping[str, "Methods"], names: Sequence[str], fmt: str) -> None:
+    if fmt == "json":
+        whole = {words: _methods_json(found) for words, found in compared.items()}
+        print_json({"kind": "methods", "a": names[0], "b": names[1], "metrics": whole})
+        return
+    click.echo(f"A {names[0]}\nB {names[1]}\nTwo methods, over their seeds. Not whether two networks differ.")
+    for words, found in compared.items():
+        click.echo(f"\n{words}")
+        print_table(
+            ["", "seeds", "mean", "sd", "t", "bootstrap", "best", "best of two"],
+            [[side, len(s.seeds), *_spread_texts(s)] for side, s in (("A", found.a), ("B", found.b))],
+        )
+        click.echo(f"B − A: {found.difference:+.4g}, 95% {_interval(found.student_95)} (t),"
+                   f" {_interval(found.bootstrap_95)} (bootstrap); {found.over}")  # fmt: skip
+        click.echo(f"sign flips, paired: {_test(found.sign_flip)}")
+        click.echo(f"Mann-Whitney, unpaired: {_test(found.mann_whitney)}")
+
+
+def _print_networks(compared: Mapping[str, "Networks"], uids: Sequence[str], fmt: str) -> None:
+    if fmt == "json":
+        print_json(
+            {"kind": "networks", "a": uids[0], "b": uids[1], "metrics": {w: asdict(n) for w, n in compared.items()}}
+        )
+        return
+    click.echo(
+        f"A {uids[0]}\nB {uids[1]}\nTwo networks, over the images of one test set. Not whether two methods differ."
+    )
+    for words, n in compared.items():
+        errors = [f" ± {error:.2g}" if error is not None else "" for error in (n.error_a, n.error_b)]
+        click.echo(f"\n{words}, {n.images:,} images")
+        click.echo(f"A {_number(n.a)}{errors[0]}, B {_number(n.b)}{errors[1]}{' (binomial)' if errors[0] else ''}")
+        click.echo(f"B − A: {n.difference:+.4g}, 95% {_interval(n.bootstrap_95)} (paired bootstrap over images)")
+        if n.mcnemar is not None:
+            click.echo(f"McNemar: p {n.mcnemar:.2g}; right in A alone {n.only_a:,}, in B alone {n.only_b:,}")
+
+
+def _row_json(row: "RowStatistics") -> dict[str, Any]:
+    compared = None if row.compared is None else _methods_json(row.compared)
+    return {**asdict(row), "spread": _spread_json(row.spread), "compared": compared}
+
+
+def _methods_json(found: "Methods") -> dict[str, Any]:
+    tests = {
+        name: None if test is None else {**asdict(test), "error": test.error, "can_tell": test.can_tell}
+        for name, test in (("sign_flip", found.sign_flip), ("mann_whitney", found.mann_whitney))
+    }
+    return {**asdict(found), "a": _spread_json(found.a), "b": _spread_json(found.b), **tests}
+
+
+def _spread_json(spread: "Spread") -> dict[str, Any]:
+    return {**asdict(spread), "bias_of_two": spread.bias_of_two}
+
+
+def _spread_texts(s: "Spread") -> list[str]:
+    two = "" if s.best_of_two is None else f"{_number(s.best_of_two)} ({s.bias_of_two:+.2g})"
+    return [_number(s.mean), "" if s.sd is None else f"{s.sd:.2g}", _interval(s.student_95), _interval(s.bootstrap_95),
+            _number(s.best), two]  # fmt: skip
+
+
+def _interval(ends: "Interval") -> str:
+    return "–" if ends is None else f"[{_number(ends[0])}, {_number(ends[1])}]"
+
+
+def _test(test: "Test | None") -> str:
+    return "–" if test is None else str(test)
+
+
+_number = partial("{:.5g}".format)

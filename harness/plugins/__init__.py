@@ -1,0 +1,1 @@
+"""A person's own code: found, digested and imported."""

@@ -1,0 +1,102 @@
+"""What an entry leaves out of its grid and zip: `exclude`, a list of conditions, each a mapping from path to value.
+
+A point is left out where it fulfils all of some condition. Paths lead into the entry as it is written, with the study's
+defaults and the point put in, before `--set`. What a protocol, model or compressor has by itself, the entry does not
+set.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.base.checks import FieldError
+from harness.base.errors import did_you_mean
+from harness.study.grid import ROOTS, Point, apply, steps
+
+Condition = Mapping[str, Any]
+_NOTHING = object()
+
+
+@dataclass(frozen=True)
+class View:
+    """A point and the entry with it put in, `at` among its parts."""
+
+    point: Point
+    parts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any], point: Point) -> "View":
+        """Put a point into a normalised entry. Raises FieldError for a path that leads nowhere."""
+        at = point.get("at", entry.get("at"))
+        return cls(point, {**apply(entry, point), **({} if at is None else {"at": at})})
+
+    def found(self, path: str) -> list[Any]:
+        """Return the values that a path leads to: one for each site where it begins with `compressor`."""
+        root, *keys = steps(path, self.parts)
+        by_site = self.parts.get("compressors")
+        if root == "compressor":
+            starts = list(by_site.values()) if isinstance(by_site, Mapping) else []
+        else:
+            starts = [self.parts.get(root, _NOTHING)]
+        return [_inside(start, keys) for start in starts]
+
+    def fulfils(self, condition: Condition) -> bool:
+        """Return whether each path leads to the value that the condition names, or to one of those that it lists."""
+        for path, wanted in condition.items():
+            values = self.found(path)
+            either = [wanted, *wanted] if isinstance(wanted, list) else [wanted]
+            if not values or not all(any(_same(value, one) for one in either) for value in values):
+                return False
+        return True
+
+
+def left(views: Sequence[View], conditions: Sequence[Condition]) -> list[Point]:
+    """Return the points that fulfil no condition.
+
+    Raises FieldError, by its path in the entry, for a path that no point sets, a condition that no point fulfils, and
+    where no point is left; and where there is only the one point of an entry without grid and zip.
+    """
+    if not any(view.point for view in views):
+        raise FieldError(("exclude",), "'exclude' needs 'grid' or 'zip', of whose points it leaves some out")
+    out: set[int] = set()
+    for number, condition in enumerate(conditions):
+        for path in condition:
+            _check_leads_somewhere(path, views, number)
+        fulfilled = {index for index, view in enumerate(views) if view.fulfils(condition)}
+        if not fulfilled:
+            raise FieldError(("exclude", number), "this condition excludes nothing: no point fulfils all of it")
+        out |= fulfilled
+    if len(out) == len(views):
+        raise FieldError(("exclude",), "nothing is left of this entry: every point is excluded")
+    return [view.point for index, view in enumerate(views) if index not in out]
+
+
+def _check_leads_somewhere(path: str, views: Sequence[View], number: int) -> None:
+    if any(value is not _NOTHING for view in views for value in view.found(path)):
+        return
+    root, *keys = path.split(".")
+    if root not in ROOTS:
+        raise FieldError(("exclude", number, path), f"'{path}' leads nowhere{did_you_mean(root, ROOTS)}")
+    before = [value for view in views for value in view.found(path.rpartition(".")[0])] if keys else []
+    known = {key for value in before if isinstance(value, Mapping) for key in value}
+    near = did_you_mean(keys[-1], known) if keys else ""
+    raise FieldError(("exclude", number, path), f"'{path}' leads nowhere: nothing in this entry sets it{near}")
+
+
+def _inside(value: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        if not isinstance(value, Mapping) or key not in value:
+            return _NOTHING
+        value = value[key]
+    return value
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    """Return whether two values are the same: numbers by what they are worth, a part with options by its name too."""
+    if isinstance(value, Mapping) and isinstance(wanted, str):
+        return bool(value.get("kind") == wanted)
+    if isinstance(value, Mapping) and isinstance(wanted, Mapping):
+        return value.keys() == wanted.keys() and all(_same(value[key], wanted[key]) for key in value)
+    if isinstance(value, list) and isinstance(wanted, list):
+        return len(value) == len(wanted) and all(map(_same, value, wanted))
+    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)

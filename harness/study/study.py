@@ -1,0 +1,261 @@
+"""A study file as a Study: checked, expanded, with every trial resolved.
+
+    study: mnist                      # its name in the store
+    task: classification              # defaults, which an entry may override
+    dataset: mnist
+    model: mnist_cnn
+    protocol: mnist-paper             # each a name, or {kind: NAME, option: …}
+    seeds: [0, 1]
+    trials:
+      - name: "Feature pooling, {reduction}"
+        at: conv2
+        compressor: {kind: spatial}
+        grid: {compressor.stride: [2, 4]}
+
+Expansion is deterministic: what is included first, then the entries in order, and within an entry the steps of its zip,
+and for each the product of its grid, the last path fastest, without what it excludes.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from harness.base.checks import FieldError, MisfitError
+from harness.base.errors import HarnessError, SpecError, name_fault, printable_line
+from harness.study.exclude import View, left
+from harness.study.grid import Override, Point, apply, count, normalise, points, size, taken
+from harness.study.include import Said, WrittenEntry, WrittenStudy, read_study
+from harness.study.locate_errors import placing
+from harness.study.names import render_name
+from harness.study.study_file import ExecutionOptions
+from harness.trial.own_data import looking_once
+from harness.trial.resolve import OF_A_FUNCTION, Trial, resolve_trial
+
+__all__ = ["ExecutionOptions", "Study", "StudyTrial", "load_study"]
+
+
+@dataclass(frozen=True)
+class StudyTrial:
+    """A trial's place in a study."""
+
+    name: str
+    position: int
+    trial: Trial
+    seeds: tuple[int, ...]
+    overrides: str | None = None  # by which `--set` made another trial of the one that the file has
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, expanded. `spec_yaml` is the file's text; where it includes others, followed by theirs.
+
+    `plugin_folders` is where its plug-ins are looked for first.
+    """
+
+    name: str
+    description: str
+    trials: tuple[StudyTrial, ...]
+    execution: ExecutionOptions
+    spec_yaml: str
+    file: str
+    plugin_folders: tuple[str, ...]
+    only: str = "*"  # a pattern: what of it is asked for now; the study itself stays whole
+    skipped: Mapping[str, str] = field(default_factory=dict)  # by name: trials that cannot be built, and why
+
+    @property
+    def chosen(self) -> tuple[StudyTrial, ...]:
+        """The trials whose names match `only`."""
+        return tuple(item for item in self.trials if fnmatchcase(item.name, self.only))
+
+    @property
+    def spec_sha(self) -> str:
+        """The SHA-256 of the text."""
+        return hashlib.sha256(self.spec_yaml.encode()).hexdigest()
+
+
+def load_study(
+    path: Path | str | Mapping[str, Any], overrides: Sequence[Override] = (), *, skip_invalid: bool = False
+) -> Study:
+    """Read, check and expand a study file, or a mapping of the same form.
+
+    With `skip_invalid` the study is left without the trials whose compressors cannot be at their sites, if any others
+    are left. Raises SpecError with file and line for the first thing that is wrong.
+    """
+    written = read_study(path)
+    skipped: dict[str, str] = {}
+    with looking_once():
+        trials = tuple(_unique(_expand(written, overrides, skipped if skip_invalid else None)))
+    if not trials:
+        name, reason = next(iter(skipped.items()))
+        raise SpecError(f"--skip-invalid leaves no trial: '{name}': {reason}", file=written.source.file)
+    return Study(
+        name=written.source.data["study"],
+        description=written.source.data.get("description", ""),
+        trials=trials,
+        execution=written.execution,
+        spec_yaml=written.text,
+        file=written.source.file,
+        plugin_folders=written.folders,
+        skipped=skipped,
+    )
+
+
+def _expand(
+    written: WrittenStudy, overrides: Sequence[Override], skipped: dict[str, str] | None
+) -> Iterator[tuple[WrittenEntry, StudyTrial]]:
+    """Yield each point of each entry that is not excluded, resolved, with the entry.
+
+    A trial that cannot be built goes into `skipped`, if that is not None. Raises SpecError for an override that no
+    trial takes.
+    """
+    _check_size(written)
+    used: set[str] = set()
+    runs = 0
+    for entry in written.entries:
+        parts = entry.parts(written.defaults)
+        base = normalise({key: said.value for key, said in parts.items()})
+        for point in _points(entry, parts, base):
+            with placing(entry, parts, point, overrides):
+                own = taken(overrides, base, point)
+                used |= {override.path for override in own}
+                trial = _trial(entry.data["name"], base, point, own, written.folders, skipped)
+                if trial is not None:
+                    trial = replace(trial, overrides=_made_by(trial, entry, base, point, own, written.folders))
+            if trial is None:
+                continue
+            runs += len(trial.seeds)
+            if runs > _MOST_RUNS:
+                raise entry.error((), f"the study has more than {_MOST_RUNS:,} runs: {_SMALLER}")
+            yield entry, trial
+    for override in overrides:
+        if override.path not in used:
+            raise SpecError("no trial of the study has a compressor", file=f"--set {override.path}")
+
+
+_OF_NO_TRIAL = frozenset({"seeds", "evaluate"})
+
+
+def _made_by(
+    made: StudyTrial,
+    entry: WrittenEntry,
+    base: Mapping[str, Any],
+    point: Point,
+    overrides: Sequence[Override],
+    folders: Sequence[str],
+) -> str | None:
+    """Return the overrides without which this would be another trial, or none; None if it is the study's own."""
+    rest = [override for override in overrides if override.path in _OF_NO_TRIAL]
+    if len(rest) == len(overrides):
+        return None
+    try:
+        own = _trial(entry.data["name"], base, point, rest, folders, {})
+    except HarnessError:
+        own = None
+    if own is not None and own.trial.key == made.trial.key:
+        return None
+    return ", ".join(str(override) for override in overrides if override not in rest)
+
+
+MOST_POINTS = 10_000  # a thousand are resolved in a second
+_MOST_RUNS = 100_000
+_MOST_THINGS = 2_000_000  # that are copied into the points of a study
+_SMALLER = "split it into several studies"
+
+
+def _check_size(written: WrittenStudy) -> None:
+    """Refuse, before any is made, more points than a study can have. Raises SpecError."""
+    total = things = 0
+    for entry in written.entries:
+        grid, zipped = entry.data.get("grid") or {}, entry.data.get("zip") or {}
+        total += (here := count(grid, zipped))
+        if total > MOST_POINTS:
+            where = next((key for key in ("grid", "zip") if key in entry.data), "name")
+            raise entry.error((where,), f"{total:,} points are more than the {MOST_POINTS:,} of a study: {_SMALLER}")
+        said = sum(size(part.value) for part in entry.parts(written.defaults).values())
+        things += here * (said + sum(max(map(size, values)) for values in (*grid.values(), *zipped.values())))
+        if things > _MOST_THINGS:
+            raise entry.error((), f"{here:,} points with such long values are more than a study can hold: {_SMALLER}")
+
+
+def _points(entry: WrittenEntry, parts: Mapping[str, Said], base: Mapping[str, Any]) -> Sequence[Point]:
+    """Return the points of an entry's grid and zip that it does not exclude."""
+    with placing(entry, parts):
+        found = list(points(entry.data.get("grid") or {}, entry.data.get("zip")))
+    conditions = entry.data.get("exclude")
+    if conditions is None:
+        return found
+    views = []
+    for point in found:
+        with placing(entry, parts, point):
+            views.append(View.of(base, point))
+    with placing(entry, parts):
+        return left(views, conditions)
+
+
+def _trial(
+    name: str,
+    base: Mapping[str, Any],
+    point: Point,
+    overrides: Sequence[Override],
+    folders: Sequence[str],
+    skipped: dict[str, str] | None,
+) -> StudyTrial | None:
+    """Return the trial of a point, None for one that is put into `skipped`.
+
+    Raises FieldError, which names the trial where its compressors are to blame and it is one of several.
+    """
+    parts = apply(base, point, {override.path: override.value for override in overrides})
+    seeds, evaluate = parts.pop("seeds", None), parts.pop("evaluate", None)
+    if seeds is None:
+        raise FieldError(("seeds",), "'seeds' is missing: a list of whole numbers from 0")
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**32 for s in seeds):
+        raise FieldError(("seeds",), f"'seeds' must be a list of whole numbers from 0, not {seeds!r}")
+    if len(set(seeds)) != len(seeds):
+        raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
+    rendered = render_name(name, parts)
+    if (fault := name_fault(rendered)) is not None:
+        raise FieldError(("name",), f"'{printable_line(rendered)}' cannot be a trial's name: {fault}")
+    known = {
+        key: parts.get(key) for key in ("task", "dataset", "model", "compressors", "protocol", "inputs", *OF_A_FUNCTION)
+    }
+    try:
+        trial = resolve_trial(**known, evaluate=evaluate, plugin_folders=folders)
+    except MisfitError as error:
+        if skipped is not None:
+            skipped[rendered] = error.message
+            return None
+        if not point:
+            raise
+        cure = f"trial '{rendered}', which --skip-invalid skips"
+        raise MisfitError(error.path, f"{error.message} ({cure})") from error.__cause__
+    return StudyTrial(name=rendered, position=0, trial=trial, seeds=tuple(seeds))
+
+
+def _unique(expanded: Iterator[tuple[WrittenEntry, StudyTrial]]) -> Iterator[StudyTrial]:
+    """Number the trials, give one that occurs twice once, and refuse one name for two."""
+    by_name: dict[str, StudyTrial] = {}
+    by_key: dict[str, StudyTrial] = {}
+    for entry, item in expanded:
+        key = item.trial.key
+        if item.name in by_name and by_name[item.name].trial.key != key:
+            raise entry.error(
+                ("name",),
+                f"two trials would both be named '{item.name}': put what differs into the name, "
+                "e.g. {compressor.stride}",
+            )
+        by_key[key] = _both(by_key[key], item) if key in by_key else replace(item, position=len(by_key))
+        by_name.setdefault(item.name, item)
+    return iter(by_key.values())
+
+
+def _both(first: StudyTrial, again: StudyTrial) -> StudyTrial:
+    """Return a trial that occurs twice once, with the seeds and the evaluations of both."""
+    evaluations = {one.key: one for one in (*first.trial.evaluations, *again.trial.evaluations)}
+    return replace(
+        first,
+        trial=replace(first.trial, evaluations=tuple(evaluations.values())),
+        seeds=tuple(dict.fromkeys((*first.seeds, *again.seeds))),
+    )

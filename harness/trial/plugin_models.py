@@ -1,0 +1,187 @@
+"""Which network a study means: one of ours, `torchvision:NAME`, an entry point's name, or a plug-in `module:object`.
+
+A foreign network's sites are found by running it without values (`harness.models.foreign`), which wakes torch; what was
+found is kept on disk under everything that it follows from (`harness.plugins.cache`).
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.attempt.data import DatasetDeclaration
+from harness.base.checks import FieldError, MisfitError, validate
+from harness.base.errors import HarnessError, did_you_mean, in_one_line
+from harness.base.keys import canonical_json
+from harness.plugins.cache import found
+from harness.plugins.plugin import (
+    entry_point,
+    entry_points,
+    is_plugin,
+    load_object,
+    load_ours,
+    load_plugin,
+    outside_of,
+    plugin_options,
+)
+from harness.plugins.signature import without
+from harness.plugins.torchvision_models import TORCHVISION, torchvision_digest, torchvision_name
+from harness.trial.models import MODELS, ModelDeclaration, Site
+
+_FOREIGN = "harness.models.foreign"
+_REFUSED = "harness.models.refused"
+_OURS = frozenset({"code", "input_shape", "classes"})
+"""What stands in the configuration of a foreign network beside its options."""
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A network, resolved: `files` tells where files lie that its configuration names by their digest."""
+
+    config: dict[str, Any]
+    declaration: ModelDeclaration
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def resolve_model(options: Mapping[str, Any], dataset: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
+    """Return the network that `{kind: NAME, option: value}` means for some data.
+
+    Raises FieldError: an unknown name or option, data that do not fit, a network that cannot be looked at.
+    """
+    kind = options["kind"]
+    given = {name: value for name, value in options.items() if name != "kind"}
+    if isinstance(kind, str) and kind not in MODELS and not is_plugin(kind):
+        kind = entry_point("harness.models", kind) or kind
+    if isinstance(kind, str) and kind in MODELS:
+        return _declared(kind, MODELS[kind], given, dataset, {})
+    if not is_plugin(kind):
+        known = [*MODELS, *entry_points("harness.models")]
+        raise FieldError(("kind",), f"unknown model '{kind}'{did_you_mean(kind, known)} (or {TORCHVISION}NAME)")
+    for name in given:
+        if name in _OURS:
+            raise FieldError((name,), f"'{name}' follows from the data and the code, it is no option")
+    if kind.startswith(TORCHVISION):
+        code, kept, files = torchvision_digest(torchvision_name(kind)), *_weights(given, folders)
+    else:
+        target, code = load_plugin(kind, folders)
+        declaration = getattr(target, "declaration", None)
+        if isinstance(declaration, ModelDeclaration):
+            return _declared(kind, declaration, given, dataset, {"code": code})
+        if not callable(target) or (isinstance(target, type) and not _is_network(target)):
+            wanted = "a subclass of torch.nn.Module, or a function that returns one, is wanted"
+            raise FieldError(("kind",), f"'{kind}' is no network: {wanted}")
+        kept, files = plugin_options(without(target, {"num_classes", "classes"} - {*given}), given), {}
+    try:
+        canonical_json(kept)
+    except (TypeError, ValueError):
+        raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
+    config = {
+        "kind": kind,
+        "code": code,
+        "input_shape": list(dataset.input_shape),
+        "classes": dataset.classes,
+        **kept,
+    }
+    try:
+        return ResolvedModel(config, declared_model(config, folders), files)
+    except HarnessError as error:
+        raise FieldError(("kind",), f"'{kind}': {error}") from error
+
+
+def _is_network(cls: type) -> bool:
+    """Return whether a class is a torch.nn.Module, without waking torch for those that are none."""
+    return any((base.__module__, base.__qualname__) == ("torch.nn.modules.module", "Module") for base in cls.__mro__)
+
+
+def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDeclaration:
+    """Return what is declared of a resolved network, its sites with its options; a foreign one's are looked for."""
+    kind = config["kind"]
+    options = {name: value for name, value in config.items() if name not in {"kind", "code"}}
+    model = MODELS.get(kind)
+    if model is None and not kind.startswith(TORCHVISION):
+        given = getattr(load_object(kind, folders), "declaration", None)
+        model = given if isinstance(given, ModelDeclaration) else None
+    if model is not None:
+        return replace(model, sites=model.sites_of(model.options.model_validate(options)))
+    bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
+    with in_one_line("it cannot be made"):
+        imports = _imports([kind], folders)
+        rows = found("sites", bare, lambda: load_ours(f"{_FOREIGN}:describe")(bare, folders), imports)
+    channels, height, width = config["input_shape"]
+    sites = {path: Site(path, count, narrowable) for path, count, narrowable in rows}
+    return ModelDeclaration(kind, (channels, height, width), config["classes"], sites, f"{_FOREIGN}:build_foreign")
+
+
+def model_modules(config: Mapping[str, Any]) -> set[str]:
+    """Return our modules that a network is made by; a foreign one's own code is in its configuration."""
+    kind = config["kind"]
+    return {MODELS[kind].code.partition(":")[0]} if kind in MODELS else {_FOREIGN}
+
+
+def refused_site(config: Mapping[str, Any], path: str, folders: Sequence[str]) -> str | None:
+    """Return why a module of a foreign network is no site; None where it has no such module, or a network of ours."""
+    if "input_shape" not in config:
+        return None
+    bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
+    why: str | None = load_ours(f"{_REFUSED}:reason")(bare, path, folders)
+    return why
+
+
+def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None:
+    """Refuse, with a FieldError, a set of compressors that cannot stand together in a foreign network."""
+    model, compressors = config["model"], config["compressors"]
+    if "input_shape" not in model or not compressors:
+        return
+    parts = {"model": {k: v for k, v in model.items() if k != "weights"}, "compressors": compressors}
+    kinds = [model["kind"], *(options["kind"] for options in compressors.values())]
+    imports = _imports(kinds, folders)
+    try:
+        with in_one_line("it cannot be made with them"):
+            refusal = found("standing", parts, lambda: load_ours(f"{_FOREIGN}:refusal")(parts, folders), imports)
+    except HarnessError as error:
+        refusal = str(error)
+    if refusal is not None:
+        raise MisfitError(("compressors",), f"'{model['kind']}': {refusal}")
+
+
+def _imports(kinds: Iterable[str], folders: Sequence[str]) -> frozenset[str]:
+    """Return what the plug-ins among networks and compressors import beside their own code."""
+    plugins = {kind for kind in kinds if is_plugin(kind) and not kind.startswith(TORCHVISION)}
+    return frozenset(name for kind in plugins for name in outside_of(kind, folders))
+
+
+def _declared(
+    kind: str, model: ModelDeclaration, given: Any, dataset: DatasetDeclaration, code: Mapping[str, str]
+) -> ResolvedModel:
+    checked = validate(model.options, given)
+    if (dataset.input_shape, dataset.classes) != (model.input_shape, model.classes):
+        wants = "×".join(str(n) for n in model.input_shape)
+        has = "×".join(str(n) for n in dataset.input_shape)
+        raise FieldError(
+            ("dataset",),
+            f"the model '{model.name}' takes {wants} images of {model.classes} classes, '{dataset.name}' has {has} of "
+            f"{dataset.classes}",
+        )
+    config = {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True), **code}
+    return ResolvedModel(config, replace(model, sites=model.sites_of(checked)))
+
+
+def _weights(given: Mapping[str, Any], folders: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the options with the digest of the weights' file in its place, and where that lies."""
+    kept = {name: value for name, value in given.items() if value is not None}
+    if "num_classes" in kept:
+        raise FieldError(("num_classes",), "'num_classes' follows from the dataset")
+    loses = kept.get("loses", "slice")
+    if loses not in ("slice", "fold", "fresh") or ("loses" in kept and "weights" not in kept):
+        raise FieldError(("loses",), "'loses' (slice, fold or fresh) goes with 'weights': how its layers lose channels")
+    if "weights" not in kept:
+        return kept, {}
+    written = str(kept["weights"])
+    places = [Path(folder, written).expanduser() for folder in [*folders, "."]]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise FieldError(("weights",), f"there is no file '{written}'")
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return {**kept, "weights": digest, "loses": loses}, {digest: str(file.resolve())}

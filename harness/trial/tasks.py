@@ -1,0 +1,126 @@
+"""Tasks, declared without torch: their options, the conditions under which they evaluate, and their metrics.
+
+Another package adds a task by an entry point of the group `harness.tasks` that names a `TaskDeclaration`; its code
+(`module:Class`) answers what `harness.tasks.base.Task` asks. An entry point may also name a plain function: then the
+task is `function` under a name of its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.attempt.data import DatasetDeclaration
+from harness.attempt.metrics import Metric
+from harness.base.checks import FieldError, validate
+from harness.base.errors import did_you_mean
+from harness.plugins.plugin import code_of, entry_point, entry_points, load_plugin
+
+FUNCTION = "function"
+"""The one task without a network: a person's own function (`harness.trial.function`)."""
+
+
+class Options(BaseModel):
+    """The options of a task, part of a trial's key unless they are at their default. This one has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def canonical(self) -> dict[str, Any]:
+        """Return what of them is part of a trial's key."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class Condition(BaseModel):
+    """The options of a condition, each a single value: a list in a study stands for an evaluation with each.
+
+    Options at their default are left out of the key, so that a new one orphans no result.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: ClassVar[str]
+
+    def canonical(self) -> dict[str, Any]:
+        """Return what of it is part of an evaluation's key."""
+        return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
+
+
+class Clean(Condition):
+    """The images as they are."""
+
+    kind: ClassVar[str] = "clean"
+
+
+def _clean(_: Options) -> Condition:
+    return Clean()
+
+
+@dataclass(frozen=True)
+class TaskDeclaration:
+    """A task by name.
+
+    `conditions` are those of its evaluations, by kind; their options stand beside `dataset` and `split`, so none has
+    these names, nor `condition`. `usual` is the condition that is meant if a study names none.
+    """
+
+    name: str
+    code: str
+    """`module:Class` (see `harness.tasks.base.Task`)."""
+    metrics: tuple[Metric, ...]
+    """The foremost first."""
+    options: type[Options] = Options
+    conditions: Mapping[str, type[Condition]] = field(default_factory=lambda: {Clean.kind: Clean})
+    usual: Callable[[Options], Condition] = _clean
+    own_data: Callable[[Options], DatasetDeclaration] | None = None
+    """The data that the task brings itself, with their fingerprints; None if a study names a dataset."""
+
+
+CLASSIFICATION = TaskDeclaration(
+    name="classification",
+    code="harness.tasks.classification:Classification",
+    metrics=(Metric("accuracy", "fraction", "higher", by_item="correct"), Metric("loss", "", "lower")),
+)
+
+TASKS: Mapping[str, TaskDeclaration] = {task.name: task for task in (CLASSIFICATION,)}
+
+
+@dataclass(frozen=True)
+class ResolvedTask:
+    """A task of a trial: its declaration, its options, and what of both is part of the trial's key."""
+
+    declaration: TaskDeclaration
+    options: Options
+    config: Mapping[str, Any]
+
+
+def task_names() -> list[str]:
+    """Return what a study may name as its task."""
+    return [*TASKS, FUNCTION, *entry_points("harness.tasks")]
+
+
+def find_task(name: str, folders: Sequence[str] = ()) -> tuple[TaskDeclaration, str | None] | None:
+    """Return a task's declaration with the digest of its code, None for ours; None if `name` is a function's task."""
+    if name in TASKS:
+        return TASKS[name], None
+    reference = entry_point("harness.tasks", name)
+    if reference is None:
+        return None
+    found, digest = load_plugin(reference, folders)
+    if not isinstance(found, TaskDeclaration):
+        return None
+    code = code_of(found.code, folders)[0]
+    return found, digest if code == digest else f"{digest}+{code}"
+
+
+def resolve_task(task: Mapping[str, Any], found: tuple[TaskDeclaration, str | None]) -> ResolvedTask:
+    """Resolve `{kind: NAME, option: value}`. Raises FieldError for an option that the task does not have."""
+    declaration, digest = found
+    given = {name: value for name, value in task.items() if name != "kind"}
+    for name in given:
+        if name not in declaration.options.model_fields:
+            known = list(declaration.options.model_fields)
+            why = did_you_mean(name, known) if known else f": the task '{declaration.name}' has no options"
+            raise FieldError((name,), f"unknown key '{name}'{why}")
+    options = validate(declaration.options, given)
+    code = {} if digest is None else {"code": digest}
+    return ResolvedTask(declaration, options, {"kind": task["kind"], **code, **options.canonical()})

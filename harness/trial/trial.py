@@ -1,0 +1,68 @@
+"""A trial: what is trained, resolved, whatever its task."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from harness.attempt.data import DatasetDeclaration, DatasetSplit
+from harness.attempt.messages import EvaluationSpec
+from harness.attempt.metrics import Direction, Metric
+from harness.base.keys import trial_key
+
+if TYPE_CHECKING:
+    from harness.trial.protocol import ResolvedProtocol  # whose forms take a tenth of a second, which no function needs
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is trained, resolved: its configuration is all that its key is made of."""
+
+    config: Mapping[str, Any]
+    data: tuple[DatasetDeclaration, ...]  # what is trained on first, then what else is evaluated on; none of a function
+    protocol: "ResolvedProtocol | None"  # None for a function, which has its own
+    evaluations: tuple[EvaluationSpec, ...]  # what its runs are tested on, each once; not part of the key
+    metrics: tuple[Metric, ...]  # what its evaluations find, the foremost first; not part of the key
+    files: Mapping[str, str] = field(default_factory=dict)  # where files lie that `config` names by their digest
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of the configuration."""
+        return trial_key(self.config)
+
+    @property
+    def directions(self) -> Mapping[str, Direction]:
+        """Which way each of its metrics is optimised, the foremost first."""
+        return {metric.name: metric.direction for metric in self.metrics}
+
+    @property
+    def is_function(self) -> bool:
+        """Whether a person's own function is what runs, so that the harness knows neither its data nor its network."""
+        return bool(self.config["task"]["kind"] == "function")
+
+    @property
+    def protocol_name(self) -> str:
+        """The protocol's name; for a function, that of the function."""
+        return str(self.config["task"]["target"]) if self.protocol is None else self.protocol.name
+
+    @property
+    def precision(self) -> str:
+        """The numeric precision: fp32, tf32 or bf16."""
+        if self.protocol is None:
+            return str(self.config["task"].get("precision", "fp32"))
+        return self.protocol.settings.precision
+
+    @property
+    def datasets(self) -> tuple[DatasetSplit, ...]:
+        """The splits that the trial is trained and evaluated on, or keeps out of training, each once, `train` first."""
+        evaluated = [DatasetSplit(e.dataset, e.split, e.fingerprint, e.images, e.bytes) for e in self.evaluations]
+        if not self.data:
+            return tuple(evaluated)
+        own = self.data[0].splits
+        kept_out = () if self.trains_on_all else (own["validation"],)
+        return tuple(dict.fromkeys((own["train"], *kept_out, *evaluated)))
+
+    @property
+    def trains_on_all(self) -> bool:
+        """Whether the validation split is trained on too, so that the test set is what may be looked at."""
+        return self.protocol is None or self.protocol.settings.train_on == "all"
