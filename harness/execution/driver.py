@@ -13,7 +13,7 @@ from harness.attempt.messages import REQUEST_FILE, STOP_FILE, AttemptRequest, Ex
 from harness.base.clock import now
 from harness.base.errors import environment_failure, in_a_line
 from harness.base.files import atomic_write
-from harness.execution.executors.local import Ended, Executor, LocalExecutor
+from harness.execution.executors import Ended, Executor, make_executor
 from harness.execution.intake import take_in, with_trace
 from harness.execution.interruptions import interruptions
 from harness.execution.libraries import libraries_of
@@ -59,7 +59,7 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         else:
             threads = max(job.request.execution.threads for job in jobs)
             libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs)
-            with LocalExecutor(min(options.jobs, len(jobs)), threads, libraries) as executor:
+            with make_executor(options.executor, min(options.jobs, len(jobs)), threads, libraries) as executor:
                 register(store, studies)  # counts costs while the executor gets ready
                 _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)

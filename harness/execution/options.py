@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from harness.attempt.messages import AttemptResult
 from harness.base.errors import shortened
+from harness.execution.executors import check_executor
 from harness.execution.plan import HELD_FOR_FAILING, Plan
 from harness.study.study import Study
 
@@ -21,19 +22,26 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Options:
-    """How studies are run. `threads` None shares the cores among the jobs; `limit` counts runs."""
+    """How studies are run. `threads` None shares the cores among the jobs; `limit` counts runs.
+
+    Raises HarnessError for an executor that there is not, or that cannot do what is asked of it.
+    """
 
     db: Path
     data_root: Path
     device: str = "cpu"
     devices: tuple[str, ...] = ()  # several GPUs, among which attempts are shared out; else all run on `device`
     jobs: int = 1
+    executor: str = "local"  # one of `executors.EXECUTORS`
     threads: int | None = None
     limit: int | None = None
     retry: frozenset[str] = frozenset()
     from_start: bool = False  # leave checkpoints alone: every run begins at its beginning
     fail_fast: bool = False
     timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        check_executor(self.executor, self.jobs, self.timeout_s)
 
     @property
     def artifacts(self) -> Path:
