@@ -356,9 +356,9 @@ def say_interrupted(summary: "Summary", so: str = "the same command goes on from
 
 
 def _exit(summary: "Summary") -> None:
-    if summary.interrupted:
-        sys.exit(INTERRUPTED)
     if summary.hindrance is not None:
         click.echo(summary.hindrance, err=True)
+    if summary.interrupted:
+        sys.exit(INTERRUPTED)
     if summary.failed:
         sys.exit(1)

@@ -64,11 +64,13 @@ class Summary:
     edited: bool = False  # whether it ended early, because code was edited since it was planned
     hindered: int = 0  # attempts that a full disk or another failure of the environment has interrupted
     hindered_by: str | None = None  # what it was, of the first of them
+    blocked: bool = False  # whether it is one that every further attempt would meet
 
-    def hinder(self, by: str) -> None:
-        """Note that a failure of the environment has interrupted an attempt: no other is to begin."""
+    def hinder(self, by: str, *, blocks: bool) -> None:
+        """Note that a failure of the environment has interrupted an attempt, and whether no other is to begin."""
         self.hindered += 1
         self.hindered_by = self.hindered_by or by
+        self.blocked = self.blocked or blocks
 
     def add(self, other: "Summary") -> None:
         """Count what another session of the same call made."""
@@ -78,6 +80,7 @@ class Summary:
         self.stopped_late = self.stopped_late or other.stopped_late
         self.hindered += other.hindered
         self.hindered_by = self.hindered_by or other.hindered_by
+        self.blocked = self.blocked or other.blocked
 
     @property
     def hindrance(self) -> str | None:
@@ -86,7 +89,8 @@ class Summary:
             return None
         runs, them = ("1 run was", "it") if self.hindered == 1 else (f"{self.hindered} runs were", "them")
         by = f"interrupted by a failure of disk or permissions ({shortened(self.hindered_by)})"
-        return f"{runs} {by}, and nothing else was begun; when that is mended, the same command resumes {them}"
+        rest = ", and nothing else was begun" if self.blocked else ""
+        return f"{runs} {by}{rest}; when that is mended, the same command resumes {them}"
 
     def count(self, state: str) -> None:
         """Count an attempt that ended."""

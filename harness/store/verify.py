@@ -322,7 +322,7 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
 
 
 _NOT_MADE_SINCE = """NOT EXISTS (SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id > a.id
-    AND b.kind = 'train' AND b.state IN ('done', 'nan'))"""
+    AND b.kind = a.kind AND b.weights_from IS a.weights_from AND b.state IN ('done', 'nan'))"""
 
 
 def _is_file(path: Path) -> bool:

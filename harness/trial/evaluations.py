@@ -78,7 +78,7 @@ def _condition(item: Mapping[str, Any], number: int, task: ResolvedTask) -> type
     """Return the kind of condition that an item names, or the task's usual one."""
     declaration = task.declaration
     kind = item.get("condition", declaration.usual(task.options).kind)
-    if kind not in declaration.conditions:
+    if not isinstance(kind, str) or kind not in declaration.conditions:
         near = did_you_mean(str(kind), declaration.conditions)
         raise FieldError((number, "condition"), f"unknown condition '{kind}' of task '{declaration.name}'{near}")
     return declaration.conditions[kind]
