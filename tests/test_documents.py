@@ -81,3 +81,14 @@ def test_modules_that_docstrings_name_exist():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for name in re.findall(_DOTTED, node.value):
                     assert name in _NO_MODULES or _leads_somewhere(name), f"{_name(path)}:{node.lineno}: {name}"
+
+
+def test_the_changelog_has_parts_that_can_be_read():
+    parts = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    days = [part.splitlines()[0] for part in parts]
+    assert days[0] == "Unreleased"
+    assert [day[:10] for day in days[1:]] == sorted((day[:10] for day in days[1:]), reverse=True)
+    for part in parts:
+        assert len(re.findall(r"^- ", part, flags=re.MULTILINE)) <= 25, part.splitlines()[0]
+        heads = re.findall(r"^### (.*)", part, flags=re.MULTILINE)
+        assert heads == [head for head in ("Added", "Changed", "Fixed") if head in heads], part.splitlines()[0]
