@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+STUDIES = sorted((ROOT / "ablations").glob("*.yml"))
 MODULES = sorted((ROOT / "harness").rglob("*.py"))
+_PATH = r"(?<![\w./-])((?:harness|tests|docs)/[\w/.-]*[\w/])"
 
 
 def _name(path):
@@ -47,10 +49,9 @@ def test_links_lead_to_files_and_headings(document):
         assert not anchor or anchor in _anchors(target), link
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
-def test_paths_lead_to_files(document):
-    text = document.read_text(encoding="utf-8")
-    for path in re.findall(r"(?<![\w./-])((?:harness|tests|docs)/[\w/.-]*[\w/])", text):
+@pytest.mark.parametrize("file", [*DOCUMENTS, *STUDIES], ids=_name)
+def test_paths_lead_to_files(file):
+    for path in re.findall(_PATH, file.read_text(encoding="utf-8")):
         assert (ROOT / path).exists() or "NAME" in path, path
 
 
@@ -75,12 +76,15 @@ def test_modules_that_a_document_names_exist(document):
         assert name in _NO_MODULES or _leads_somewhere(name), name
 
 
-def test_modules_that_docstrings_name_exist():
-    for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def test_modules_and_files_that_docstrings_name_exist():
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                where = f"{_name(module)}:{node.lineno}"
                 for name in re.findall(_DOTTED, node.value):
-                    assert name in _NO_MODULES or _leads_somewhere(name), f"{_name(path)}:{node.lineno}: {name}"
+                    assert name in _NO_MODULES or _leads_somewhere(name), f"{where}: {name}"
+                for path in re.findall(rf"{_PATH}(?<=\.md|\.py)", node.value):
+                    assert (ROOT / path).exists(), f"{where}: {path}"
 
 
 def test_the_changelog_has_parts_that_can_be_read():
