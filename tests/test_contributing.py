@@ -38,6 +38,11 @@ def test_the_recipe_for_a_compressor(tmp_path):
     check_compressor(load_object("my_layers:Every", [tmp_path])(2))
 
 
+def test_the_files_that_it_names_exist():
+    for path in re.findall(r"`((?:harness|tests)/[\w/.-]+)`", TEXT):
+        assert (ROOT / path).exists(), path
+
+
 def _quotes():
     """Yield each block that quotes a file of the repository: the file, and the lines."""
     for first, lines in re.findall(r"```(?:python|yaml)\n# ((?:harness|tests)/\S+)\n(.*?)```", TEXT, flags=re.DOTALL):

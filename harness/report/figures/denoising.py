@@ -1,4 +1,4 @@
-"""Denoising: PSNR against the noise level σ, a line per trial."""
+"""Denoising: PSNR against the noise level σ, a line a trial."""
 
 from collections import defaultdict
 

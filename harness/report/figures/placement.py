@@ -1,4 +1,4 @@
-"""A study's accuracy by where the compressors are and by their stride, as a heat map: the difference to the network
+"""A study's accuracy by where the compressors stand and by their stride, as a heat map: the difference to the network
 without any.
 """
 

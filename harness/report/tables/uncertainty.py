@@ -1,4 +1,4 @@
-"""What is printed below a table on how far its numbers can be trusted: what choosing the best of k runs adds, and the
+"""What stands under a table on how far its numbers can be trusted: what choosing the best of k runs adds, and the
 binomial standard error of an accuracy on its test set.
 """
 
