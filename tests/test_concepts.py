@@ -3,12 +3,16 @@
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 from test_imports import MAY_IMPORT
 
+from harness.attempt.messages import Kind, State
 from harness.cli import main
+from harness.report.tables.match import Match
+from harness.report.tables.table import Select
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
@@ -25,6 +29,19 @@ def _commands():
         for part in block.split("$ harness ")[1:]:
             command, _, output = part.partition("\n")
             yield pytest.param(shlex.split(command), output, id=command)
+
+
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [
+        ("attempt", {*get_args(Kind), *get_args(State)} - {"running"}),
+        ("match", set(get_args(Match))),
+        ("selection", set(get_args(Select))),
+    ],
+)
+def test_a_word_has_all_its_values(word, values):
+    (meaning,) = re.findall(rf"^\| {word} \| (.*) \|$", _section("The words"), flags=re.MULTILINE)
+    assert set(re.findall(r"`([\w-]+)`", meaning)) == values
 
 
 def test_the_folder_map_has_every_package_below_those_that_it_imports():
