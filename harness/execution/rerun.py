@@ -2,7 +2,7 @@
 
 Which runs is drawn by a seed, so that nobody picks them. A run is repeated as it was made: its configuration, seed,
 threads, memory format and device. What cannot be made here (data that are not here, another package's code, no GPU) is
-passed over, and said. Where the bits differ, the difference stands beside the spread over the trial's seeds.
+passed over, and said. If the bits differ, the difference is shown beside the spread over the trial's seeds.
 """
 
 import math

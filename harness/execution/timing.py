@@ -1,6 +1,6 @@
 """`timing` attempts: one at a time, alone on the device, for the trials that have none yet.
 
-A call is one session. It times every trial once per round, in an order drawn anew for each round, so that a machine
+A call is one session. It times every trial once per round, in an order drawn for each round, so that a machine
 that gets warm, or busy, does so for all trials alike; the session is recorded with each attempt.
 """
 

@@ -2,8 +2,8 @@
 
     evaluate: [digits, {dataset: mnist, split: train}]
 
-The options of a condition stand beside these; `condition: KIND` names one if a task has several. What is left out is as
-in the task's usual condition.
+The options of a condition are written beside these; `condition: KIND` names one if a task has several. What is left out
+is as in the task's usual condition.
 
 Evaluations are never in a trial's key; each has its own.
 """

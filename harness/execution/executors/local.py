@@ -2,7 +2,7 @@
 
 So an attempt runs the code that its digest names, and its peak of memory is its own. Workers are forked off a small
 server that has imported what others made and nothing of ours: torch, which takes two seconds, once for all of them
-instead of for each; for functions of a person's own no torch, where they do not import it.
+instead of for each; for functions of a person's own no torch, if they do not import it.
 
 A worker that dies takes nothing along but its own attempt and what that has started (`guard`). Workers leave Ctrl-C to
 the driver, which asks them, by a file in the attempt's folder, to end at a checkpoint. A worker whose driver dies ends
