@@ -97,10 +97,10 @@ def _made(request: AttemptRequest) -> Outcome:
 
 def _failure(error: BaseException) -> State:
     """Tell a failure of the environment, which may end by itself, and running out of memory from every other."""
-    if environment_failure(error) or isinstance(error, KeyboardInterrupt):
+    kind = type(error)  # and not what an error says that it is
+    if environment_failure(error) or issubclass(kind, KeyboardInterrupt):
         return "interrupted"
     of_torch = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
-    kind = type(error)  # and not what an error says that it is
     out_of_memory = issubclass(kind, MemoryError | of_torch)
     if issubclass(kind, RuntimeError) and not issubclass(kind, HarnessError):
         out_of_memory = out_of_memory or "can't allocate memory" in message_of(error)
