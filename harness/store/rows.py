@@ -75,14 +75,24 @@ def put_study_trial(conn: sqlite3.Connection, study: int, trial: int, row: Study
 
 
 def put_trial(
-    conn: sqlite3.Connection, key: str, key_scheme: int, config: Mapping[str, Any], metrics: Sequence[Metric] = ()
+    conn: sqlite3.Connection,
+    key: str,
+    key_scheme: int,
+    config: Mapping[str, Any],
+    metrics: Sequence[Metric] = (),
+    *,
+    renew: bool = False,
 ) -> int:
-    """Insert a trial unless it is known, and what its metrics are unless these are known. Return its id."""
+    """Insert a trial unless it is known, and what its metrics are unless these are known. Return its id.
+
+    `renew`: what is said of the metrics now takes the place of what is known, as they are not part of the key.
+    """
     declared = canonical_json([metric.to_dict() for metric in metrics]) if metrics else None
     conn.execute(
         """INSERT INTO trial (key, key_scheme, task, model, config_json, metrics_json) VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT (key) DO UPDATE SET metrics_json = coalesce(metrics_json, excluded.metrics_json)""",
-        (key, key_scheme, _kind(config.get("task")), _kind(config.get("model")), canonical_json(config), declared),
+        ON CONFLICT (key) DO UPDATE SET metrics_json = CASE WHEN ? THEN coalesce(excluded.metrics_json, metrics_json)
+        ELSE coalesce(metrics_json, excluded.metrics_json) END""",
+        (key, key_scheme, _kind(config.get("task")), _kind(config.get("model")), canonical_json(config), declared, renew),
     )
     return _id(conn, "SELECT id FROM trial WHERE key = ?", key)
 

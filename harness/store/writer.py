@@ -46,7 +46,7 @@ def add_study(store: Store, *, name: str, spec_yaml: str, created: str, trials: 
         for trial in trials:
             for data in trial.datasets:
                 put_dataset(conn, data)
-            number = put_trial(conn, trial.key, trial.key_scheme, trial.config, trial.metrics)
+            number = put_trial(conn, trial.key, trial.key_scheme, trial.config, trial.metrics, renew=True)
             put_study_trial(conn, study, number, trial, added=created)
 
 
