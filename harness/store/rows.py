@@ -92,7 +92,15 @@ def put_trial(
         """INSERT INTO trial (key, key_scheme, task, model, config_json, metrics_json) VALUES (?, ?, ?, ?, ?, ?)
         ON CONFLICT (key) DO UPDATE SET metrics_json = CASE WHEN ? THEN coalesce(excluded.metrics_json, metrics_json)
         ELSE coalesce(metrics_json, excluded.metrics_json) END""",
-        (key, key_scheme, _kind(config.get("task")), _kind(config.get("model")), canonical_json(config), declared, renew),
+        (
+            key,
+            key_scheme,
+            _kind(config.get("task")),
+            _kind(config.get("model")),
+            canonical_json(config),
+            declared,
+            renew,
+        ),
     )
     return _id(conn, "SELECT id FROM trial WHERE key = ?", key)
 

@@ -11,6 +11,7 @@ from harness.report.figures.groups import Group
 from harness.report.figures.results import Results, Series
 from harness.report.html.anchors import run_id
 from harness.report.printing import fixed
+from harness.report.tables.declared import metric_named, metrics_of, position
 from harness.report.tables.match import device_of
 from harness.report.tables.provenance import accepted_remarks, short
 from harness.store.records import AttemptRecord, Snapshot
@@ -135,11 +136,12 @@ def _seconds(attempt: AttemptRecord) -> float | None:
 
 
 def _results(snapshot: Snapshot, attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
-    for (key, name), value in sorted(attempt.results.items(), key=lambda item: (item[0][1], item[0][0])):
-        record = snapshot.evaluations[key]
+    metrics = metrics_of(snapshot, attempt.trial_key)
+    for key, name in sorted(attempt.results, key=lambda place: (position(metrics, place[1]), place[0])):
+        value, record = attempt.results[key, name], snapshot.evaluations[key]
         condition = {k: v for k, v in record.condition.items() if (k, v) != ("kind", "clean")}
         under = f", {', '.join(f'{k} {v}' for k, v in sorted(condition.items()))}" if condition else ""
-        yield f"{name} ({record.dataset} {record.split}{under})", _short(value)
+        yield f"{metric_named(metrics, name).label} ({record.dataset} {record.split}{under})", _short(value)
 
 
 def _measures(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:

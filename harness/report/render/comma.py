@@ -33,7 +33,9 @@ def to_csv(document: Document) -> str:
         for cell in row.cells:
             fields += _compared(cell) if document.compares else [cell.ours]
         for small in document.statistics:
-            fields += ["" if part is None else str(part) for part in _parts(small.data[i], by_item=_by_item(small)).values()]
+            fields += [
+                "" if part is None else str(part) for part in _parts(small.data[i], by_item=_by_item(small)).values()
+            ]
         writer.writerow(map(csv_cell, [*fields, row.protocol, *(_SAID[name](row) for name in said)]))
     return out.getvalue()
 

@@ -1,4 +1,4 @@
-"""What the metrics of stored trials are: as stored with a trial, else as its task declares them, else as its study does.
+"""What the metrics of stored trials are: as stored with a trial, else as its task declares them, else as its study.
 
 Trials of earlier versions have none stored. A function's metrics stand in the text of its study.
 """

@@ -40,9 +40,8 @@ class McNemar:
 
 @dataclass(frozen=True)
 class ItemGap:
-    """Two single networks, item by item, of a metric whose values by item are numbers: this one's mean minus the other's.
-
-    In the column's unit.
+    """Two single networks, item by item, of a metric whose values by item are numbers: this one's minus the other's, in
+    the column's unit.
     """
 
     seed: int

@@ -130,9 +130,7 @@ def _metrics(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_M
     stored = {metric.name for key in keys for metric in snapshot.trials[key].metrics}
     names = {metric.name for metric in declared}
     return [
-        _Metric(
-            metric_named(declared, name), record, bold=name in names and (name in stored or key == RETURNED.key)
-        )
+        _Metric(metric_named(declared, name), record, bold=name in names and (name in stored or key == RETURNED.key))
         for record in snapshot.evaluations.values()
         for key, name in sorted(pairs, key=lambda pair: position(declared, pair[1]))
         if key == record.key and (key != RETURNED.key or not declared or name in names)
@@ -163,7 +161,9 @@ def _best(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecor
 def _form(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord]) -> NumberFormat:
     """Return how a column is printed: with as many digits as show its runs apart."""
     known = (_known(snapshot, metric, _runs(snapshot, entry), entry.seeds) for entry in planned)
-    return fitted(NumberFormat(digits=metric.what.digits), [value for row in known for value in row.values() if value is not None])
+    return fitted(
+        NumberFormat(digits=metric.what.digits), [value for row in known for value in row.values() if value is not None]
+    )
 
 
 def _doc_cell(known: Mapping[int, float | None], metric: _Metric, form: NumberFormat, marks: Marks) -> DocCell:

@@ -104,7 +104,11 @@ def test_images(snapshot: Snapshot, found: Found) -> int | None:
     number is not known.
     """
     dataset = found.dataset
-    if found.column.unit not in {"fraction", "percent"} or dataset is None or not metric_of(snapshot, found).counts_items:
+    if (
+        found.column.unit not in {"fraction", "percent"}
+        or dataset is None
+        or not metric_of(snapshot, found).counts_items
+    ):
         return None
     sizes = {images_of(snapshot, key) for key in evaluation_keys(snapshot, found.column.evaluation, dataset)} - {None}
     return sizes.pop() or None if len(sizes) == 1 else None
