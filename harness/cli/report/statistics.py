@@ -152,7 +152,9 @@ def _methods(found: "Snapshot", a: str, b: str, metric: str | None, study: str) 
         metric_words(found, place): methods(
             sides[0][place], sides[1][place], alike=pairable, better=metric_named(declared, place[1]).better
         )
-        for place in sorted(shared, key=lambda place: position(declared, place[1]))
+        for place in sorted(
+            shared, key=lambda place: (found.evaluations[place[0]].reading_order, position(declared, place[1]))
+        )
     }
 
 
@@ -176,6 +178,7 @@ def _networks(
     shared = [place for place in kept[0] if place in kept[1] and wanted in (None, place[1])]
     if not shared:
         raise HarnessError("the two runs kept no values by image of the same evaluation")
+    shared.sort(key=lambda place: found.evaluations[place[0]].reading_order)
     return {metric_words(found, place): networks(kept[0][place], kept[1][place]) for place in shared}
 
 

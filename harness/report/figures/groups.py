@@ -110,7 +110,7 @@ def score(snapshot: Snapshot, groups: Sequence[Group]) -> dict[str, Score]:
     """Return each group's results of the foremost metric by its label, all on one evaluation of a network.
 
     It is clean if any is, on the test split if any has it, else on the validation split; of several conditions the one
-    that was stored first. Groups without a number there are left out.
+    whose options are most like those of the task that was trained. Groups without a number there are left out.
     """
     metric = foremost(snapshot, groups)
     found: dict[str, dict[str, dict[int, float]]] = {}
@@ -119,29 +119,26 @@ def score(snapshot: Snapshot, groups: Sequence[Group]) -> dict[str, Score]:
             for (key, name), value in sorted(known_results(snapshot, run).items()):
                 if metric is not None and name == metric.name and math.isfinite(value):  # else no number to draw
                     found.setdefault(key, {}).setdefault(group.label, {})[seed] = value
-    positions = {key: position for position, key in enumerate(snapshot.evaluations)}
 
     def rank(key: str) -> tuple[Any, ...]:
         record = snapshot.evaluations[key]
-        clean = _is_clean(record)
-        return (not clean, record.split != "test", -len(found[key]), 0 if clean else positions[key], key)
+        among = () if record.is_clean else (_distance(groups, record), record.reading_order)
+        return (not record.is_clean, record.split != "test", -len(found[key]), *among, key)
 
     ranked = sorted(found.keys() - {RETURNED.key}, key=rank)
     if metric is None or not ranked:
         return {}
-    words = evaluation_words(snapshot.evaluations[ranked[0]])
+    words = snapshot.evaluations[ranked[0]].words
     return {label: Score(metric, ranked[0], words, values) for label, values in found[ranked[0]].items()}
 
 
-def _is_clean(record: EvaluationRecord) -> bool:
-    return dict(record.condition).get("kind") in {"clean", None}
-
-
-def evaluation_words(record: EvaluationRecord) -> str:
-    """Return "cifar10 test", with the condition if it is not clean: "signals test, noisy, sigma 0.4"."""
-    given = {} if _is_clean(record) else record.condition
-    under = [str(value) if name == "kind" else f"{name} {value}" for name, value in sorted(given.items())]
-    return ", ".join([f"{record.dataset} {record.split}", *under])
+def _distance(groups: Sequence[Group], record: EvaluationRecord) -> tuple[int, int]:
+    """Return how far a condition is from what the groups trained for: options that differ from their task's, then,
+    negative, those that are the same.
+    """
+    tasks = [group.trial.config["task"] for group in groups]
+    same = [task.get(name) == value for task in tasks for name, value in record.options.items()]
+    return (len(same) - sum(same), -sum(same))
 
 
 def has_networks(groups: Sequence[Group]) -> bool:

@@ -103,8 +103,8 @@ def _some(steps: tuple[int, ...]) -> list[int]:
     return [steps[round(i * last / (_LOG_LINES - 1))] for i in range(_LOG_LINES)]
 
 
-def _short(value: float) -> str:
-    return fixed(value, 4) if abs(value) < 1000 else f"{value:.4g}"
+def _short(value: float, digits: int = 4) -> str:
+    return fixed(value, digits) if abs(value) < 1000 else f"{value:.4g}"
 
 
 def _facts(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
@@ -137,11 +137,12 @@ def _seconds(attempt: AttemptRecord) -> float | None:
 
 def _results(snapshot: Snapshot, attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
     metrics = metrics_of(snapshot, attempt.trial_key)
-    for key, name in sorted(attempt.results, key=lambda place: (position(metrics, place[1]), place[0])):
-        value, record = attempt.results[key, name], snapshot.evaluations[key]
+    places = [(position(metrics, name), snapshot.evaluations[key]) for key, name in attempt.results]
+    for (_, name), record in sorted(places, key=lambda place: (place[0], place[1].reading_order)):
+        metric, value = metric_named(metrics, name), attempt.results[record.key, name]
         condition = {k: v for k, v in record.condition.items() if (k, v) != ("kind", "clean")}
         under = f", {', '.join(f'{k} {v}' for k, v in sorted(condition.items()))}" if condition else ""
-        yield f"{metric_named(metrics, name).label} ({record.dataset} {record.split}{under})", _short(value)
+        yield f"{metric.label} ({record.dataset} {record.split}{under})", _short(value, metric.digits)
 
 
 def _measures(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from harness.report.tables.declared import metric_named, metrics_of_all, positio
 from harness.report.tables.match import device_of
 from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of, with_set
 from harness.report.tables.selection import pick
-from harness.report.tables.table import CLEAN, NumberFormat
+from harness.report.tables.table import NumberFormat
 from harness.report.tables.uncertainty import accuracy_note, images_of
 from harness.stats.tests import deviation, mean
 from harness.store.find import values as found_values
@@ -45,10 +45,7 @@ class _Metric:
         """Return "accuracy (mnist test)", with the condition where it is not clean; of a function the name alone."""
         if self.evaluation.key == RETURNED.key:
             return self.what.label
-        condition = self.evaluation.condition
-        given = {} if dict(condition) == CLEAN else condition
-        under = ", ".join(str(v) if k == "kind" else f"{k} {v}" for k, v in sorted(given.items()))
-        return f"{self.what.label} ({self.evaluation.dataset} {self.evaluation.split}{', ' + under if under else ''})"
+        return f"{self.what.label} ({self.evaluation.words})"
 
 
 def study_document(
@@ -131,7 +128,7 @@ def _metrics(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_M
     names = {metric.name for metric in declared}
     return [
         _Metric(metric_named(declared, name), record, bold=name in names and (name in stored or key == RETURNED.key))
-        for record in snapshot.evaluations.values()
+        for record in sorted(snapshot.evaluations.values(), key=lambda record: record.reading_order)
         for key, name in sorted(pairs, key=lambda pair: position(declared, pair[1]))
         if key == record.key and (key != RETURNED.key or not declared or name in names)
     ]
@@ -300,9 +297,13 @@ def _left_out(snapshot: Snapshot, study: str) -> Iterable[Note]:
 
 def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]) -> Iterable[str]:
     """Yield what the standard error of one fraction of the images is on each test set."""
+    by: dict[tuple[str, str, str, int], list[float]] = {}
     for metric in metrics:
-        images = images_of(snapshot, metric.evaluation.key)
-        known = [found_values(snapshot, run).get((metric.evaluation.key, metric.name)) for run in runs]
+        on = metric.evaluation
+        images = images_of(snapshot, on.key)
+        known = [found_values(snapshot, run).get((on.key, metric.name)) for run in runs]
         numbers = [value for value in known if value is not None and 0 <= value <= 1]
         if metric.what.counts_items and images and numbers:
-            yield accuracy_note(numbers, images, metric.name)
+            by.setdefault((metric.name, on.dataset, on.split, images), []).extend(numbers)
+    for (name, _, _, images), numbers in by.items():
+        yield accuracy_note(numbers, images, name)
