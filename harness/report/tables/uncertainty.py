@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from harness.attempt.metrics import Better
 from harness.report.printing import fixed
 from harness.report.tables.cells import Found
 from harness.report.tables.compare import metric_of, values_by_seed
 from harness.report.tables.selection import evaluation_keys
 from harness.report.tables.table import Column
-from harness.stats.comparison import Better
 from harness.stats.tests import best_of, binomial_error
 from harness.store.records import Snapshot
 
