@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test chaos lint format tables clean
+.PHONY: setup demo test quick coverage chaos lint format tables clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,18 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# What needs no worker process, no kernel and no browser: while you type.
+quick: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m 'not slow' $(addprefix --ignore=tests/,$(SLOW)) $(PYTEST_ARGS)
+SLOW := execution chaos bench training layers models search/test_search_trains.py test_make_tables.py test_wheel.py
+
+# Lines that the tests reach, those of workers and commands too: twice as long as `make test`.
+coverage: $(STAMP)
+	rm -rf .coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 # A small grid under seeded faults, again and again: kills, locks, damaged files, full disks (CONTRIBUTING.md); minutes.
 FAULTS ?= 40
@@ -49,4 +61,4 @@ tables: $(STAMP)
 	$(BIN)/harness report include README.md
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,1 +1,1 @@
-"""What everything else stands on, and what stands on nothing of ours."""
+"""What everything else is built on, and what imports nothing of ours."""

@@ -1,4 +1,4 @@
-"""What a person is told when something that she wrote cannot be used: one line with what, where and what to do."""
+"""What a person sees if something that she wrote cannot be used: one line with what, where and what to do."""
 
 import errno
 import os

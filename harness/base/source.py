@@ -1,4 +1,4 @@
-"""A YAML file as plain data that remembers on which line each thing stands.
+"""A YAML file as plain data that remembers on which line each thing is.
 
 ruamel.yaml in its safe, pure form: `1e-4` is a number and `no` is a word (YAML 1.2). Tags are refused, so that a file
 can never build a Python object, and so are keys that occur twice. Aliases (`*x`) stand for what they name; merge keys

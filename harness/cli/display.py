@@ -1,4 +1,4 @@
-"""What a person sees while attempts run: bars on a terminal, a line an epoch elsewhere. All on stderr."""
+"""What a person sees while attempts run: bars on a terminal, one line per epoch elsewhere. All on stderr."""
 
 import sys
 from types import TracebackType

@@ -39,6 +39,13 @@ threads_option = click.option("--threads", type=click.IntRange(min=1), help="Thr
 from_start_option = click.option(
     "--from-start", is_flag=True, help="Begin each run at its beginning, not at its checkpoint."
 )
+executor_option = click.option(
+    "--executor",
+    metavar="NAME",
+    default="local",
+    show_default=True,
+    help="local: worker processes; in-process: in this one, to debug an attempt.",
+)
 limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="RUNS", help="Make at most so many runs.")
 
 
@@ -56,6 +63,7 @@ def run() -> None:
 @click.option("--dry-run", is_flag=True, help="Print what there is to do and what it takes; store nothing.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs side by side  [default: 1]")
 @click.option("--per-device", type=click.IntRange(min=1), metavar="N", help="Runs side by side on each GPU.")
+@executor_option
 @threads_option
 @device_option
 @only_option
@@ -76,6 +84,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     dry_run: bool,
     jobs: int | None,
     per_device: int | None,
+    executor: str,
     threads: int | None,
     device: str,
     only: str | None,
@@ -102,6 +111,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     from harness.cli.display import display
     from harness.data.locations import data_root
     from harness.execution.driver import run_grid
+    from harness.execution.lines import Lines
     from harness.execution.options import Options
 
     studies = load_studies(files, overrides, only, skip_invalid=skip_invalid)
@@ -112,6 +122,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
         device=where,
         devices=gpus,
         jobs=side_by_side,
+        executor=executor,
         threads=threads,
         limit=limit,
         retry=parse_reasons(retry),
@@ -123,7 +134,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
         _dry_run(studies, options, fmt)
         return
     _tell_skipped(studies)
-    with display() as shown:
+    with Lines() if executor == "in-process" else display() as shown:  # no bar across what a debugger prints
         summary = run_grid(studies, options, shown)
     _conclude(summary, fmt)
 
@@ -345,9 +356,9 @@ def say_interrupted(summary: "Summary", so: str = "the same command goes on from
 
 
 def _exit(summary: "Summary") -> None:
-    if summary.interrupted:
-        sys.exit(INTERRUPTED)
     if summary.hindrance is not None:
         click.echo(summary.hindrance, err=True)
+    if summary.interrupted:
+        sys.exit(INTERRUPTED)
     if summary.failed:
         sys.exit(1)

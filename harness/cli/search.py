@@ -1,4 +1,4 @@
-"""`harness search`: where compressors stand, and a function's arguments."""
+"""`harness search`: where compressors go, and a function's arguments."""
 
 import csv
 import math

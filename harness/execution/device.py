@@ -1,4 +1,4 @@
-"""Which device `auto` means, without waking torch where there can be no GPU."""
+"""Which device `auto` means, without importing torch if there can be no GPU."""
 
 import os
 import re

@@ -1,18 +1,16 @@
 """Whether this machine is fit: versions, devices, data, the store, and one trial made twice and compared bit by bit."""
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.attempt.messages import REQUEST_FILE, AttemptResult, read_result
+from harness.attempt.messages import AttemptResult
 from harness.base.errors import HarnessError
-from harness.base.files import atomic_write
 from harness.data.locations import is_present
 from harness.execution.driver import make_request
-from harness.execution.executors.local import LocalExecutor
 from harness.execution.options import Options
+from harness.execution.repeat import differences, make
 from harness.store.connection import open_reader
 from harness.store.errors import DatabaseError
 from harness.store.queries import snapshot
@@ -67,7 +65,7 @@ def repeated(options: Options) -> Finding:
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
         placed = Options(Path(folder) / "harness.db", options.data_root, options.device, threads=options.threads)
         results = [_check(item, study, placed) for _ in range(2)]
-    differing = _differences(*results)
+    differing = differences(*results)
     where = f"{results[0].environment.get('device')}, {placed.threads_for(study)} thread(s)"
     if differing:
         return Finding("determinism", f"one trial twice on {where} differs in {', '.join(differing)}", well=False)
@@ -78,27 +76,10 @@ def _check(item: StudyTrial, study: Study, options: Options) -> AttemptResult:
     request = make_request(
         "check", item.trial, item.seeds[0], item.name, study, options, evaluations=item.trial.evaluations
     )
-    folder = Path(request.folder)
-    atomic_write(folder / REQUEST_FILE, request.to_json())
-    with LocalExecutor(1, options.threads_for(study)) as executor:
-        executor.start(folder, None)
-        ended = [*executor.wait(600)]
-    result = read_result(folder)
-    if result is None or result.state != "done":
-        reason = result.error if result else ended[0].error if ended else "it took more than ten minutes"
-        raise HarnessError(f"the trial did not end well: {reason}")
+    result = make(request, timeout_s=600)
+    if isinstance(result, str) or result.state != "done":
+        raise HarnessError(f"the trial did not end well: {result if isinstance(result, str) else result.error}")
     return result
-
-
-def _differences(first: AttemptResult, second: AttemptResult) -> Sequence[str]:
-    """Return in what two results differ, bit by bit."""
-    compared = {
-        "curve": (first.curve, second.curve),
-        "metrics": (first.results, second.results),
-        "images": (first.samples, second.samples),
-        "files": tuple([(a.kind, a.sha256) for a in result.artifacts] for result in (first, second)),
-    }
-    return [name for name, (one, other) in compared.items() if one != other]
 
 
 def _store(db: Path) -> Finding:

@@ -13,7 +13,7 @@ from harness.attempt.messages import REQUEST_FILE, STOP_FILE, AttemptRequest, Ex
 from harness.base.clock import now
 from harness.base.errors import environment_failure, in_a_line
 from harness.base.files import atomic_write
-from harness.execution.executors.local import Ended, Executor, LocalExecutor
+from harness.execution.executors import Ended, Executor, make_executor
 from harness.execution.intake import take_in, with_trace
 from harness.execution.interruptions import interruptions
 from harness.execution.libraries import libraries_of
@@ -34,7 +34,7 @@ from harness.trial.resolve import Trial
 _log = logging.getLogger(__name__)
 _POLL_S = 0.25
 PATIENCE_S = 60.0
-"""After a SIGTERM or SIGHUP, how long what runs has to reach a checkpoint before it is ended."""
+"""After a SIGTERM, how long what runs has to reach a checkpoint before it is ended."""
 _EDITED = "was edited since this was planned"  # in what an attempt says whose plug-in or function is another by now
 
 
@@ -59,7 +59,7 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         else:
             threads = max(job.request.execution.threads for job in jobs)
             libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs)
-            with LocalExecutor(min(options.jobs, len(jobs)), threads, libraries) as executor:
+            with make_executor(options.executor, min(options.jobs, len(jobs)), threads, libraries) as executor:
                 register(store, studies)  # counts costs while the executor gets ready
                 _Session(Listed(jobs), store, executor, options, display, summary).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)
@@ -219,7 +219,7 @@ class _Session:
         """Hand out all jobs.
 
         After Ctrl-C, a failure with --fail-fast, or an edit of the code that runs, end those that run at a checkpoint.
-        After a failure of the environment those that run go on, and no other begins.
+        After a failure of the disk those that run go on, and no other begins.
         Raises OSError if an attempt cannot be started (a full disk, no more processes), when those that run have ended.
         """
         self.display.total(self.feed.expected)
@@ -278,8 +278,8 @@ class _Session:
         return len(interrupted) > 1 or self._was_patient(interrupted)
 
     def _was_patient(self, interrupted: Sequence[int]) -> bool:
-        asked_by_a_person = all(number == signal.SIGINT for number in interrupted)
-        return self.heeded is not None and not asked_by_a_person and time.monotonic() - self.heeded > PATIENCE_S
+        late = self.heeded is not None and time.monotonic() - self.heeded > PATIENCE_S
+        return late and signal.SIGTERM in interrupted
 
     def _say_what_is_waited_for(self, number: int) -> None:
         """Say at once what a stop waits for, and how not to wait for it."""
@@ -288,14 +288,14 @@ class _Session:
             return
         asked = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         runs = labels[0] if len(labels) == 1 else f"{len(labels)} runs ({labels[0]}, …)"
-        how_long = "" if number == signal.SIGINT else f", {PATIENCE_S:.0f} s at most"
+        how_long = f", {PATIENCE_S:.0f} s at most" if number == signal.SIGTERM else ""
         said = "%s: waiting for %s to reach a checkpoint or end%s; Ctrl-C again stops at once, keeping checkpoints"
         _log.warning(said, asked, runs, how_long)
 
     def _fill(self, interrupted: Sequence[int]) -> None:
         """Begin attempts while there is room for them."""
         while len(self.running) < self.executor.slots:
-            if self.stopping or self.obstacle or self.summary.hindered or interrupted:
+            if self.stopping or self.obstacle or self.summary.blocked or interrupted:
                 return
             job = self.feed.take()
             if job is None:
@@ -308,7 +308,7 @@ class _Session:
                     return
                 said = "%s cannot begin (%s): nothing else begins, and what runs ends at a checkpoint"
                 _log.warning(said, job.request.label, error)
-                self.summary.hinder(in_a_line(error))
+                self.summary.hinder(in_a_line(error), blocks=True)
                 self._stop()
 
     def _start(self, job: Job) -> None:
@@ -362,7 +362,8 @@ class _Session:
         self.summary.count(state)
         hindered = state == "interrupted" and taken.error is not None
         if hindered:
-            self.summary.hinder(str(taken.error))
+            own = result is not None and result.error_kind == PermissionError.__name__  # of this run, not of the disk
+            self.summary.hinder(str(taken.error), blocks=not own)
         self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
         by_the_stop = self.heeded is not None and state in FAILED  # maybe

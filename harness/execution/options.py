@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from harness.attempt.messages import AttemptResult
 from harness.base.errors import shortened
+from harness.execution.executors import check_executor
 from harness.execution.plan import HELD_FOR_FAILING, Plan
 from harness.study.study import Study
 
@@ -21,19 +22,26 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Options:
-    """How studies are run. `threads` None shares the cores among the jobs; `limit` counts runs."""
+    """How studies are run. `threads` None shares the cores among the jobs; `limit` counts runs.
+
+    Raises HarnessError for an executor that there is not, or that cannot do what is asked of it.
+    """
 
     db: Path
     data_root: Path
     device: str = "cpu"
     devices: tuple[str, ...] = ()  # several GPUs, among which attempts are shared out; else all run on `device`
     jobs: int = 1
+    executor: str = "local"  # one of `executors.EXECUTORS`
     threads: int | None = None
     limit: int | None = None
     retry: frozenset[str] = frozenset()
     from_start: bool = False  # leave checkpoints alone: every run begins at its beginning
     fail_fast: bool = False
     timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        check_executor(self.executor, self.jobs, self.timeout_s)
 
     @property
     def artifacts(self) -> Path:
@@ -56,11 +64,13 @@ class Summary:
     edited: bool = False  # whether it ended early, because code was edited since it was planned
     hindered: int = 0  # attempts that a full disk or another failure of the environment has interrupted
     hindered_by: str | None = None  # what it was, of the first of them
+    blocked: bool = False  # whether it is one that every further attempt would meet
 
-    def hinder(self, by: str) -> None:
-        """Note that a failure of the environment has interrupted an attempt: no other is to begin."""
+    def hinder(self, by: str, *, blocks: bool) -> None:
+        """Note that a failure of the environment has interrupted an attempt, and whether no other is to begin."""
         self.hindered += 1
         self.hindered_by = self.hindered_by or by
+        self.blocked = self.blocked or blocks
 
     def add(self, other: "Summary") -> None:
         """Count what another session of the same call made."""
@@ -70,6 +80,7 @@ class Summary:
         self.stopped_late = self.stopped_late or other.stopped_late
         self.hindered += other.hindered
         self.hindered_by = self.hindered_by or other.hindered_by
+        self.blocked = self.blocked or other.blocked
 
     @property
     def hindrance(self) -> str | None:
@@ -78,7 +89,8 @@ class Summary:
             return None
         runs, them = ("1 run was", "it") if self.hindered == 1 else (f"{self.hindered} runs were", "them")
         by = f"interrupted by a failure of disk or permissions ({shortened(self.hindered_by)})"
-        return f"{runs} {by}, and nothing else was begun; when that is mended, the same command resumes {them}"
+        rest = ", and nothing else was begun" if self.blocked else ""
+        return f"{runs} {by}{rest}; when that is mended, the same command resumes {them}"
 
     def count(self, state: str) -> None:
         """Count an attempt that ended."""

@@ -1,7 +1,7 @@
 """What is done, left and held, from the studies and what is stored; no torch, thousands of runs in a moment.
 
 Left: runs without an accepted attempt whose last attempt is none, interrupted, lost or pruned (a search leaves alone
-what it has pruned, a study goes on with it), and evaluations that the accepted attempt lacks while its weights are
+what it has pruned, a study resumes it), and evaluations that the accepted attempt lacks while its weights are
 here. Held until named in --retry: failed, oom, timeout (which then resume from their checkpoint), crashed (its worker
 process died twice in a row, the second time no further than the first), stale (done with code that has changed since
 and is not shown to give the same bits), weights (an evaluation whose weights are not here). A run without an accepted

@@ -77,13 +77,19 @@ def rows_of(study: Study) -> list[StudyTrialRow]:
 
 
 def _stands(study: Study, rows: Sequence[StudyTrialRow], found: Snapshot) -> bool:
-    """Return whether the store has this study with the same text and just these trials in it now."""
+    """Return whether the store has this study with the same text and just these trials in it now.
+
+    Beside trials that `--set` made there may be the study's own, and the other way round.
+    """
+    kinds = {row.overrides is None for row in rows}
     places = {
-        (p.name, p.position, p.trial_key, p.seeds, p.protocol_name, p.overrides)
+        (p.name, p.position, p.trial_key, p.seeds, p.protocol_name, p.overrides, found.trials[p.trial_key].metrics)
         for p in found.study_trials
-        if p.study == study.name and p.spec_sha == study.spec_sha and p.stands
+        if p.study == study.name and p.spec_sha == study.spec_sha and p.stands and (p.overrides is None) in kinds
     }
-    return places == {(row.name, row.position, row.key, row.seeds, row.protocol_name, row.overrides) for row in rows}
+    return places == {
+        (row.name, row.position, row.key, row.seeds, row.protocol_name, row.overrides, row.metrics) for row in rows
+    }
 
 
 def trial_costs(trial: Trial, plugin_folders: Sequence[str]) -> Mapping[str, float]:

@@ -2,7 +2,7 @@
 
 Which runs is drawn by a seed, so that nobody picks them. A run is repeated as it was made: its configuration, seed,
 threads, memory format and device. What cannot be made here (data that are not here, another package's code, no GPU) is
-passed over, and said. Where the bits differ, the difference stands beside the spread over the trial's seeds.
+passed over, and said. If the bits differ, the difference is shown beside the spread over the trial's seeds.
 """
 
 import math
@@ -15,15 +15,13 @@ from statistics import stdev
 from typing import Any, Literal
 
 from harness.attempt.data import DatasetDeclaration
-from harness.attempt.messages import REQUEST_FILE, AttemptResult, EvaluationSpec, Execution, read_result, unflagged
-from harness.base.errors import DamagedError, HarnessError, in_a_line
-from harness.base.files import atomic_write
+from harness.attempt.messages import AttemptResult, EvaluationSpec, Execution, unflagged
+from harness.base.errors import HarnessError
 from harness.data.locations import require
 from harness.execution.device import choose_device
 from harness.execution.driver import make_request
-from harness.execution.executors.local import LocalExecutor
-from harness.execution.libraries import libraries_of
 from harness.execution.options import Options
+from harness.execution.repeat import make
 from harness.execution.repository import repository_of
 from harness.store.circumstances import Pairs, changed, circumstances, may_change_bits, of_attempt
 from harness.store.connection import Store
@@ -179,17 +177,7 @@ def _make(drawn: Drawn, options: Options) -> AttemptResult | str:
     )
     repository = repository_of(drawn.study.plugin_folders)
     request = replace(request, execution=drawn.execution, repository=repository.facts if repository else {})
-    folder = Path(request.folder)
-    atomic_write(folder / REQUEST_FILE, request.to_json())
-    libraries = libraries_of([(request.config, request.plugin_paths)])
-    with LocalExecutor(1, drawn.execution.threads, libraries) as executor:
-        executor.start(folder, None)
-        while not (ended := executor.wait(1.0)):
-            pass
-    try:
-        return read_result(folder) or ended[0].error or "it left no result"
-    except (DamagedError, OSError) as error:
-        return in_a_line(error)
+    return make(request)
 
 
 def _drawn(

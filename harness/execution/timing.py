@@ -1,6 +1,6 @@
 """`timing` attempts: one at a time, alone on the device, for the trials that have none yet.
 
-A call is one session. It times every trial once per round, in an order drawn anew for each round, so that a machine
+A call is one session. It times every trial once per round, in an order drawn for each round, so that a machine
 that gets warm, or busy, does so for all trials alike; the session is recorded with each attempt.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.execution.driver import Job, make_request, run_feed
-from harness.execution.executors.local import LocalExecutor
+from harness.execution.executors import make_executor
 from harness.execution.libraries import libraries_of
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
@@ -151,7 +151,7 @@ def run_timing(studies: Sequence[Study], options: Options, display: Display, *, 
         libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs)
         rounds = {item.trial.key: repeats.of(item.trial) for item, _ in left}
         feed = Rounds(jobs, rounds, uuid.uuid4().hex, repeats.at_most_s)
-        with LocalExecutor(1, threads, libraries) as executor:
+        with make_executor(options.executor, 1, threads, libraries) as executor:
             summary = run_feed(feed, store, executor, options, display)
         return Timed(summary, len(feed.done), before)
 

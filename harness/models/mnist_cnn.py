@@ -4,7 +4,7 @@
 
 Convolutions keep height and width and, like the fully connected layers, have biases; there is no spatial
 pooling. Both are fixed by the parameter counts of Table 1. Parameters start as torch has them; a protocol
-sets them anew.
+sets them again.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Why no compressor can stand behind a module of a foreign network, for the message that refuses one there."""
+"""Why no compressor can go behind a module of a foreign network, for the message that refuses one there."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
-"""Whether compressors can stand where a model is asked to put them, and in which order a site is computed.
+"""Whether compressors can go where a model is asked to put them, and in which order a site is computed.
 
-Where a compressor commutes with all that it stands behind (ReLU, max-pooling), a network may pool the channels first,
-and do the rest on 1/stride of the maps. Values are equal; so are gradients, but where max-pooling meets equal values.
+If a compressor commutes with all that it comes after (ReLU, max-pooling), a network may pool the channels first,
+and do the rest on 1/stride of the maps. Values are equal; so are gradients, unless max-pooling meets equal values.
 """
 
 from collections.abc import Collection, Mapping

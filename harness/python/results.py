@@ -1,11 +1,11 @@
-"""`harness.load`: stored results as pandas frames. Every method reads anew, so that a study under way can be watched.
+"""`harness.load`: stored results as pandas frames. Every method reads again, so a running study can be watched.
 
     results = harness.load("results/harness.db")
-    results.runs()      # a row a run
-    results.results()   # a row a metric of a run
-    results.curves()    # a row a point of a curve
+    results.runs()      # a row per run
+    results.results()   # a row per metric of a run
+    results.curves()    # a row per point of a curve
 
-The columns are those of docs/python.md, always all of them, also where nothing is stored.
+The columns are those of docs/python.md, always all of them, even if nothing is stored.
 """
 
 import json

@@ -12,7 +12,7 @@ from harness.base.errors import HarnessError, did_you_mean
 from harness.data.locations import data_root
 from harness.execution.device import choose_device
 from harness.execution.driver import run_grid
-from harness.execution.executors.local import in_worker
+from harness.execution.executors import in_worker
 from harness.execution.lines import Lines
 from harness.execution.options import Options, Summary
 from harness.execution.plan import held_reasons
@@ -88,6 +88,7 @@ def run(  # noqa: PLR0913 - what the command has as options
     *,
     db: str | Path | None = None,
     jobs: int = 1,
+    executor: str = "local",
     device: str = "auto",
     threads: int | None = None,
     limit: int | None = None,
@@ -110,6 +111,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         study: a study file, or a mapping of the same form, whose paths lead from the current folder.
         db: the results database; by default $HARNESS_DB, or results/harness.db in the current folder.
         jobs: runs side by side.
+        executor: local, worker processes; or in-process, in this one, to debug an attempt.
         device: auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.
         threads: of each worker; by default the study's, or an even share of the cores.
         limit: make at most so many runs.
@@ -140,6 +142,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         data_root=data_root() if data is None else Path(data).expanduser(),
         device=choose_device(device),
         jobs=_count("jobs", jobs),
+        executor=executor,
         threads=None if threads is None else _count("threads", threads),
         limit=None if limit is None else _count("limit", limit),
         retry=held_reasons(retry.split(",") if isinstance(retry, str) else retry, "retry"),

@@ -1,4 +1,4 @@
-"""What so many seeds can tell before anything has run: the smallest p that paired sign-flips can give a study.
+"""What a number of seeds can show before anything has run: the smallest p that paired sign-flips can give a study.
 
 A study that claims of the paper rest on has one-sided tests, corrected over each family of claims; any other has its
 trials' rows in a table, each against one of them, two-sided.

@@ -1,7 +1,7 @@
-"""Parts of reports within another document: what a README shows of a table is what stands in the report.
+"""Parts of reports within another document: what a README shows of a table is what the report says.
 
 A block begins with `<!-- include reports/table1.md: table -->` and ends with `<!-- end -->`; what is between them is
-written anew. Paths are relative to the document.
+replaced. Paths are relative to the document.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The document of `harness model sweep`: where feature pooling can stand in torchvision's networks, what it saves."""
+"""The document of `harness model sweep`: where feature pooling can go in torchvision's networks, what it saves."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

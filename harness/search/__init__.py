@@ -1,4 +1,4 @@
-"""Search with Optuna: where compressors stand, and the arguments of a person's own function.
+"""Search with Optuna: where compressors go, and the arguments of a person's own function.
 
     search file → Space of placements → Optuna proposes one → its runs, by the driver, into the store → Optuna is told
 

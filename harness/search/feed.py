@@ -3,7 +3,7 @@
 First comes what an earlier call left unfinished, from its checkpoints. Then proposals are taken until the search has as
 many members as its budget says: one that is known already is told from the store and costs nothing. What fails is told
 as failed and held as always; what a pruner ends is stopped at a checkpoint. Sites that each can have a compressor may
-refuse them together, which only shows when they are proposed: the sampler is told that this failed, and goes on.
+refuse them together, which only shows when they are proposed: the sampler is told that this failed, and continues.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.base.errors import HarnessError
 from harness.execution.driver import Listed, make_job, run_feed
-from harness.execution.executors.local import Executor, LocalExecutor
+from harness.execution.executors import Executor, make_executor
 from harness.execution.libraries import libraries_of
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
@@ -75,7 +75,7 @@ def run_search(
     budget = trials or (int(search.space.size) if search.sampler == "brute" else BUDGET)
     base = [search.space.sample]
     libraries = libraries_of((trial.config, search.space.plugin_folders) for trial in base)
-    executors = executors or partial(LocalExecutor, libraries=libraries)
+    executors = executors or partial(make_executor, options.executor, libraries=libraries)
     if not options.db.exists():  # nothing is made for what cannot run
         check_runnable(base, options.data_root, options.device)
     with driver_lock(options.db), open_store(options.db) as store:

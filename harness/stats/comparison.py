@@ -1,7 +1,7 @@
 """Two methods over their seeds, or two networks over the images of one test set: never one in place of the other.
 
-Methods: means with Student's and bootstrap intervals, the sign-flip test where runs are paired by seed, the
-Mann-Whitney test where they need not be. Networks: McNemar's exact test and a paired bootstrap over images. `stats` has
+Methods: means with Student's and bootstrap intervals, the sign-flip test if runs are paired by seed, the
+Mann-Whitney test if they need not be. Networks: McNemar's exact test and a paired bootstrap over images. `stats` has
 the tests, docs/statistics.md what each assumes.
 """
 

@@ -1,6 +1,6 @@
 """What the tables and their columns mean, and queries that people ask: what datasette shows, and docs/results.md.
 
-A column is described once where it means the same in every table.
+A column that means the same in every table is described once.
 """
 
 from collections.abc import Mapping

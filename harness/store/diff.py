@@ -1,7 +1,7 @@
 """In what two runs, two studies or two stores differ: configuration, environment, metrics.
 
 Two runs are compared value by value and bit by bit. Studies and stores are compared trial by trial, by the trials'
-names: what stands in one alone, whose configuration differs, the means of the metrics, and how many of the runs that
+names: what only one of them has, whose configuration differs, the means of the metrics, and how many of the runs that
 both have (the same key and seed) have the same bits.
 """
 

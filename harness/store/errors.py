@@ -1,4 +1,4 @@
-"""What SQLite raises, by what it means here: for those parts of the harness in which no SQL stands."""
+"""What SQLite raises, by what it means here: for those parts of the harness that hold no SQL."""
 
 import sqlite3
 

@@ -4,7 +4,7 @@ What counts is each run's accepted attempt, the evaluations made from its weight
 attempt at the run goes with it where the two show that their codes give the same bits (`same_code`).
 Of what the harness has recorded neither the machine's name nor an absolute path leaves the store; in what a study's
 repository differed from its commit, and what was installed but not imported, leave it only on request. What a person
-wrote leaves it as it stands: a study's text with its description, its arguments, the names of its trials.
+wrote is exported as it is: a study's text with its description, its arguments, the names of its trials.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """What counts as plain rows, for other programs: runs, results, curves and measures, each a table of its own.
 
-`harness.load`'s frames are these rows with pandas' types. A trial that stands in several studies comes under the
+`harness.load`'s frames are these rows with pandas' types. A trial of several studies comes under the
 newest, unless studies are named.
 """
 

@@ -1,11 +1,11 @@
 """Taking in published lines and other stores, each file in one transaction: all of it or nothing.
 
 Merging twice is the same as once: an attempt is known by its uid, a study's text and a trial's place in it are the
-newest that any file has, and the trials of files that have one text of a study stand in it together; costs and names
+newest that any file has, and the trials of files that have one text of a study are in it together; costs and names
 of data that the store has already stay as they are. Where the store saw an attempt begin and not end, it takes in how
 it ended.
 
-The format of lines (pydantic) is imported where lines are read: who opens a store as it is does not wait for it.
+The format of lines (pydantic) is imported when lines are read: who opens a store as it is does not wait for it.
 """
 
 import json

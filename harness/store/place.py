@@ -1,4 +1,4 @@
-"""Where the store is where nobody says."""
+"""Where the store is if nobody says."""
 
 import os
 from pathlib import Path

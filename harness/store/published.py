@@ -55,6 +55,11 @@ def _is_name(text: str) -> str:
 Name = Annotated[str, AfterValidator(_is_name)]
 
 
+def _is_unit(text: str) -> str:
+    """Refuse what is no unit; a bare number has the empty one."""
+    return text and _is_name(text)
+
+
 class _Part(BaseModel):
     """What all parts share: nothing is coerced, nothing unknown is skipped, no NaN."""
 
@@ -64,10 +69,10 @@ class _Part(BaseModel):
 class MetricPart(_Part):
     """What one of a trial's final metrics is."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    unit: Annotated[str, Field(max_length=20)] = ""
+    name: Name
+    unit: Annotated[str, Field(max_length=20), AfterValidator(_is_unit)] = ""
     better: Better
-    by_item: str | None = None
+    by_item: Name | None = None
 
 
 class TrialPart(_Part):

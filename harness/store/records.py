@@ -201,9 +201,14 @@ class Snapshot:
     def standing(self, study: str) -> list[StudyTrialRecord]:
         """Return the places of the trials that stand in a study now, in its order.
 
-        Raises HarnessError for a study that is not stored.
+        Of a trial of the study's own and what `--set` made of it: the own one if a run of it is stored, or none of the
+        other. Raises HarnessError for a study that is not stored.
         """
-        return sorted((p for p in self.places([study]) if p.stands), key=lambda p: p.position)
+        places = sorted((p for p in self.places([study]) if p.stands), key=lambda p: p.position)
+        made = {p.position for p in places if p.overrides is not None and self.runs(p.trial_key)}
+        own = {p.position for p in places if p.overrides is None}
+        shown = {p.position for p in places if p.overrides is None and self.runs(p.trial_key)} | (own - made)
+        return [p for p in places if (p.overrides is None) == (p.position in shown)]
 
     def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
         """Return the accepted attempt of each of a trial's runs, by seed.

@@ -54,13 +54,14 @@ def after_earlier_texts(conn: sqlite3.Connection, name: str, created: str) -> st
 
 
 def put_study_trial(conn: sqlite3.Connection, study: int, trial: int, row: StudyTrialRow, *, added: str) -> None:
-    """Insert or renew a trial's place in a study."""
+    """Insert or renew a trial's place in a study. What was once the study's own is not made another by `--set`."""
     conn.execute(
         """INSERT INTO study_trial (study_id, trial_id, name, position, seeds_json, protocol_name, added, overrides)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (study_id, trial_id) DO UPDATE
         SET name = excluded.name, position = excluded.position, seeds_json = excluded.seeds_json,
-            protocol_name = excluded.protocol_name, added = excluded.added, overrides = excluded.overrides""",
+            protocol_name = excluded.protocol_name, added = excluded.added,
+            overrides = CASE WHEN overrides IS NULL THEN NULL ELSE excluded.overrides END""",
         (
             study,
             trial,
@@ -74,35 +75,34 @@ def put_study_trial(conn: sqlite3.Connection, study: int, trial: int, row: Study
     )
 
 
+def keep_own_trials(conn: sqlite3.Connection, study: int, *, stood: str, added: str) -> None:
+    """Let a study's own trials stand further that stood in it when it was last added, at `stood`."""
+    conn.execute(
+        "UPDATE study_trial SET added = ? WHERE study_id = ? AND added = ? AND overrides IS NULL", (added, study, stood)
+    )
+
+
 def put_trial(
-    conn: sqlite3.Connection,
-    key: str,
-    key_scheme: int,
-    config: Mapping[str, Any],
-    metrics: Sequence[Metric] = (),
-    *,
-    renew: bool = False,
+    conn: sqlite3.Connection, key: str, key_scheme: int, config: Mapping[str, Any], metrics: Sequence[Metric] = ()
 ) -> int:
     """Insert a trial unless it is known, and what its metrics are unless these are known. Return its id.
 
-    `renew`: what is said of the metrics now takes the place of what is known, as they are not part of the key.
+    `put_metrics` replaces what is known of them.
     """
     declared = canonical_json([metric.to_dict() for metric in metrics]) if metrics else None
     conn.execute(
         """INSERT INTO trial (key, key_scheme, task, model, config_json, metrics_json) VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT (key) DO UPDATE SET metrics_json = CASE WHEN ? THEN coalesce(excluded.metrics_json, metrics_json)
-        ELSE coalesce(metrics_json, excluded.metrics_json) END""",
-        (
-            key,
-            key_scheme,
-            _kind(config.get("task")),
-            _kind(config.get("model")),
-            canonical_json(config),
-            declared,
-            renew,
-        ),
+        ON CONFLICT (key) DO UPDATE SET metrics_json = coalesce(metrics_json, excluded.metrics_json)""",
+        (key, key_scheme, _kind(config.get("task")), _kind(config.get("model")), canonical_json(config), declared),
     )
     return _id(conn, "SELECT id FROM trial WHERE key = ?", key)
+
+
+def put_metrics(conn: sqlite3.Connection, trial: int, metrics: Sequence[Metric]) -> None:
+    """Write what a trial's metrics are, in place of what a study said before: a direction may have been corrected."""
+    if metrics:
+        declared = canonical_json([metric.to_dict() for metric in metrics])
+        conn.execute("UPDATE trial SET metrics_json = ? WHERE id = ?", (declared, trial))
 
 
 def put_acceptance(conn: sqlite3.Connection, word: AcceptanceRecord) -> None:

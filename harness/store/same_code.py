@@ -1,6 +1,6 @@
 """Which digests of code are shown to give the same bits, from runs that were made by both.
 
-A digest changes with every change of a program, also one that computes the same. Where a run is made anew by the
+A digest changes with every change of a program, also one that computes the same. If a run is made again by the
 changed code (`--retry stale`) and ends with the same weights and results, bit by bit, the two digests count as one, and
 the other runs of the older are as good as today's. A single run that differs shows that they are two, whatever others
 say. Only runs on one model of device are held against each other: elsewhere sums are taken in another order.

@@ -183,12 +183,13 @@ def _take_study(conn: sqlite3.Connection, study: StudyPart, number_of_trial: int
         overrides=study.overrides,
     )
     row = conn.execute(
-        """SELECT added, name, position, seeds_json, protocol_name, coalesce(overrides, '')
+        """SELECT added, overrides IS NULL, name, position, seeds_json, protocol_name, coalesce(overrides, '')
         FROM study_trial WHERE study_id = ? AND trial_id = ?""",
         (number, number_of_trial),
     ).fetchone()
     new = (
         study.added,
+        place.overrides is None,
         place.name,
         place.position,
         canonical_json(study.seeds),

@@ -1,4 +1,4 @@
-"""Whether a store is whole: SQLite's own checks, keys and digests made anew, references, artifacts and checkpoints.
+"""Whether a store is whole: SQLite's own checks, recomputed keys and digests, references, artifacts and checkpoints.
 
 A fault is one line. What lies elsewhere is none: an artifact of another machine's attempt, weights that were cleared
 away, an attempt that is named but was never published.
@@ -322,7 +322,7 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
 
 
 _NOT_MADE_SINCE = """NOT EXISTS (SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id > a.id
-    AND b.kind = 'train' AND b.state IN ('done', 'nan'))"""
+    AND b.kind = a.kind AND b.weights_from IS a.weights_from AND b.state IN ('done', 'nan'))"""
 
 
 def _is_file(path: Path) -> bool:

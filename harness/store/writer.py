@@ -15,6 +15,7 @@ from harness.store.records import AcceptanceRecord, StudyTrialRow
 from harness.store.rows import (
     after_earlier_attempts,
     after_earlier_texts,
+    keep_own_trials,
     put_acceptance,
     put_attempt,
     put_costs,
@@ -22,6 +23,7 @@ from harness.store.rows import (
     put_environment,
     put_evaluation,
     put_findings,
+    put_metrics,
     put_run,
     put_source,
     put_study,
@@ -37,16 +39,21 @@ def add_study(store: Store, *, name: str, spec_yaml: str, created: str, trials: 
     """Write a study with its trials and their data. `created`: ISO 8601, UTC.
 
     Done again it replaces the study's text and time and the places of the trials that it has now; trials that
-    it no longer has keep theirs, with the time at which they were last added. The time is moved behind that of what it
+    it no longer has keep theirs, with the time at which they were last added. Its own trials stand further beside those
+    that `--set` made of them. The time is moved behind that of what it
     replaces if the clock was set back since: of trials of one name the newest counts.
     """
     with store.writing() as conn:
         created = after_earlier_texts(conn, name, created)
+        before = conn.execute("SELECT created, spec_yaml FROM study WHERE name = ?", (name,)).fetchone()
         study = put_study(conn, name, spec_yaml, created)
+        if before is not None and before[1] == spec_yaml and any(trial.overrides for trial in trials):
+            keep_own_trials(conn, study, stood=before[0], added=created)
         for trial in trials:
             for data in trial.datasets:
                 put_dataset(conn, data)
-            number = put_trial(conn, trial.key, trial.key_scheme, trial.config, trial.metrics, renew=True)
+            number = put_trial(conn, trial.key, trial.key_scheme, trial.config)
+            put_metrics(conn, number, trial.metrics)
             put_study_trial(conn, study, number, trial, added=created)
 
 

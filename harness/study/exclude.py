@@ -1,6 +1,6 @@
 """What an entry leaves out of its grid and zip: `exclude`, a list of conditions, each a mapping from path to value.
 
-A point is left out where it fulfils all of some condition. Paths lead into the entry as it is written, with the study's
+A point is left out if it fulfils all of some condition. Paths lead into the entry as it is written, with the study's
 defaults and the point put in, before `--set`. What a protocol, model or compressor has by itself, the entry does not
 set.
 """

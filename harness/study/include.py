@@ -1,7 +1,7 @@
 """A study file together with the files that it includes: one set of defaults and one list of entries.
 
 Each file is read once, after those that it includes. What comes later overrides what came before, key by key at the top
-level, so that the study itself has the last word; the entries stand one after another. Everything remembers the file in
+level, so that the study itself has the last word; the entries follow one another. Everything remembers the file in
 which it was said.
 """
 

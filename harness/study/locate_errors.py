@@ -1,4 +1,4 @@
-"""Where the value stands that an error is about: on the command line, in an entry's grid or zip, or in a file."""
+"""Where the value is that an error is about: on the command line, in an entry's grid or zip, or in a file."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -252,10 +252,11 @@ def _unique(expanded: Iterator[tuple[WrittenEntry, StudyTrial]]) -> Iterator[Stu
 
 
 def _both(first: StudyTrial, again: StudyTrial) -> StudyTrial:
-    """Return a trial that occurs twice once, with the seeds and the evaluations of both."""
+    """Return a trial that occurs twice once, with seeds and evaluations of both; the file's own if either is."""
     evaluations = {one.key: one for one in (*first.trial.evaluations, *again.trial.evaluations)}
     return replace(
         first,
         trial=replace(first.trial, evaluations=tuple(evaluations.values())),
         seeds=tuple(dict.fromkeys((*first.seeds, *again.seeds))),
+        overrides=None if again.overrides is None else first.overrides,
     )

@@ -98,7 +98,7 @@ def _made(request: AttemptRequest) -> Outcome:
 
 def _failure(error: BaseException) -> State:
     """Tell a failure of the environment, which may end by itself, and running out of memory from every other."""
-    if environment_failure(error):
+    if environment_failure(error) or isinstance(error, KeyboardInterrupt):
         return "interrupted"
     of_torch = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
     kind = type(error)  # and not what an error says that it is

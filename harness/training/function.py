@@ -1,7 +1,7 @@
 """An attempt at a run of `task: function`: a person's own function is called with a context and returns its metrics.
 
-An attempt of kind `timing` calls it once more, alone on the device, and keeps the seconds only. Torch is there where
-the function imports it, or where it is to run on a GPU.
+An attempt of kind `timing` calls it once more, alone on the device, and keeps the seconds only. Torch is there if the
+function imports it, or if it is to run on a GPU.
 """
 
 import math

@@ -1,6 +1,7 @@
 """The worker process around an attempt: threads, determinism, memory, and knowing when to stop."""
 
 import ctypes
+import multiprocessing
 import os
 import sys
 import threading
@@ -81,10 +82,11 @@ def watched(folder: Path) -> Iterator[StopFlag]:
     A worker whose driver died ends at once, without a result: the next driver goes on from the last checkpoint.
     """
     flag, over, parent = StopFlag(), threading.Event(), os.getppid()
+    guarded = multiprocessing.parent_process() is not None  # else this is the driver itself
 
     def watch() -> None:
         while not over.wait(_POLL_S):
-            if os.getppid() != parent:
+            if guarded and os.getppid() != parent:
                 os._exit(1)
             if (folder / STOP_FILE).exists():
                 flag.set()

@@ -1,7 +1,7 @@
-"""Streams of random numbers: one a purpose, each from the run's seed alone, never from the trial's key.
+"""Streams of random numbers: one per purpose, each from the run's seed alone, never from the trial's key.
 
 Two trials at one seed so see the same batches, and parameters that both have, at one shape, start equal: only then may
-a difference between them be called paired. A stream has no state to save: it is made anew from its name, so that an
+a difference between them be called paired. A stream has no state to save: it is made again from its name, so that an
 attempt that is resumed in the middle of an epoch draws the same order as one that was not disturbed.
 """
 

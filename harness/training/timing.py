@@ -1,7 +1,7 @@
 """An attempt of kind `timing`: seconds an epoch and seconds a test, alone on the device, nothing else measured.
 
 50 steps of warm-up, then 3 epochs over all training data (at least one, at most ten minutes), then the whole test set
-(or what stands in its place where a trial keeps it out of sight) three times after one warm-up. Median and spread are
+(or what replaces it if a trial keeps it out of sight) three times after one warm-up. Median and spread are
 stored. `harness run timing` asks for one of each per attempt, and repeats the attempt in turn with other trials.
 """
 

@@ -1,4 +1,4 @@
-"""What stands at a site: a compressor's options, checked against the site and written canonically."""
+"""What is put at a site: a compressor's options, checked against the site and written canonically."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -2,8 +2,8 @@
 
     evaluate: [digits, {dataset: mnist, split: train}]
 
-The options of a condition stand beside these; `condition: KIND` names one if a task has several. What is left out is as
-in the task's usual condition.
+The options of a condition are written beside these; `condition: KIND` names one if a task has several. What is left out
+is as in the task's usual condition.
 
 Evaluations are never in a trial's key; each has its own.
 """
@@ -78,7 +78,7 @@ def _condition(item: Mapping[str, Any], number: int, task: ResolvedTask) -> type
     """Return the kind of condition that an item names, or the task's usual one."""
     declaration = task.declaration
     kind = item.get("condition", declaration.usual(task.options).kind)
-    if kind not in declaration.conditions:
+    if not isinstance(kind, str) or kind not in declaration.conditions:
         near = did_you_mean(str(kind), declaration.conditions)
         raise FieldError((number, "condition"), f"unknown condition '{kind}' of task '{declaration.name}'{near}")
     return declaration.conditions[kind]

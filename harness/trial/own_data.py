@@ -1,12 +1,12 @@
-"""What stands for `dataset` in a study: one of ours by name, or a person's own data (docs/data.md).
+"""What `dataset` means in a study: one of ours by name, or a person's own data (docs/data.md).
 
     dataset: {kind: folder, path: photos, size: 64, test: 0.2}
     dataset: {kind: arrays, path: cells.npz}
     dataset: {kind: "shapes:make", count: 100}           # a function in a file beside the study
     dataset: shapes                                      # an entry point of an installed package
 
-Paths lead from the study's folder, or where nothing is there, from the data root ($HARNESS_DATA). Own data are known by
-their contents alone: where they lie, how they are named and whose function gave them is in no key.
+Paths start at the study's folder, or if nothing is there, at the data root ($HARNESS_DATA). Own data are known by
+their contents alone: where they are, how they are named and whose function gave them is in no key.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Protocols: training recipes, fully resolved, each field with its source.
 
-A protocol is a file in `protocols/`. The paper states some of its settings; where it is silent the file says what was
+A protocol is a file in `protocols/`. The paper states some of its settings; if it is silent the file says what was
 inferred (and why) or assumed. A study may set single fields: `protocol: {kind: mnist-paper, epochs: 2}`.
 
 Required fields are always part of a trial's key. A field that is added later gets a default that means "as before" and

@@ -222,7 +222,7 @@ def test_ctrl_c_before_anything_runs_has_the_same_exit_code(call, study_file, mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harness.execution.driver.register", interrupted)  # counts costs
-    monkeypatch.setattr("harness.execution.driver.LocalExecutor", lambda *_: nullcontext())
+    monkeypatch.setattr("harness.execution.driver.make_executor", lambda *_: nullcontext())
     result = call("run", "grid", study_file("quickstart"))
     assert (result.exit_code, result.stderr.strip()) == (130, "interrupted")
 

@@ -20,7 +20,7 @@ from harness.attempt.messages import (
     read_result,
 )
 from harness.base.locks import is_held
-from harness.execution.executors.local import Ended, Executor
+from harness.execution.executors import Ended, Executor
 from harness.trial.resolve import resolve_trial
 
 PLUGIN = """

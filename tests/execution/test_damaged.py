@@ -92,7 +92,7 @@ def run(context, *, fate="fails"):
         with context.checkpoint("state") as file:
             file.write(repr((step + 1, float(total))).encode())
         if step == 3 and Path("broken").exists():
-            FATES[fate]()
+            FATES.get(fate, int)()
     if fate == "is killed":
         (context.checkpoints / "best.pt").write_bytes(b"weights")
         context.save("best", context.checkpoints / "best.pt")
@@ -174,8 +174,18 @@ def test_after_a_failure_of_the_environment_no_other_run_begins(broken, form):
     assert lab.states() == ["interrupted", "done", "done", "done"]
 
 
+def test_a_run_that_lacks_a_permission_keeps_no_other_from_beginning(broken):
+    lab = broken("read-only", "ends well")
+    first = lab.grid()
+    assert (first.code, lab.states()) == (1, ["interrupted", "done"])
+    assert first.err.splitlines()[-1].startswith(
+        "1 run was interrupted by a failure of disk or permissions (Permission"
+    )
+    assert "nothing else was begun" not in first.err
+
+
 def test_so_it_is_with_timings(broken):
-    lab = broken("full", "fails")
+    lab = broken("full")
     first = lab.here("run", "timing", "study.yml")
     assert (first.code, lab.states(), first.out) == (1, ["interrupted"], "0 timed\n")
     assert first.err.splitlines()[-1].startswith("1 run was interrupted by a failure of disk or permissions (OSError")

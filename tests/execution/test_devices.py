@@ -68,7 +68,7 @@ class Quiet:
 
 def test_attempts_go_to_the_gpu_that_has_the_fewest(tmp_path, study_file, monkeypatch):
     executor = FakeExecutor(4)
-    monkeypatch.setattr(driver, "LocalExecutor", lambda *_: nullcontext(executor))
+    monkeypatch.setattr(driver, "make_executor", lambda *_: nullcontext(executor))
     study = replace(load_study(study_file("quickstart")), only="*")
     gpus = ("cuda:0", "cuda:1")
     options = Options(db=tmp_path / "h.db", data_root=tmp_path, device="cuda:0", devices=gpus, jobs=4)

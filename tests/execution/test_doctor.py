@@ -15,7 +15,7 @@ def test_one_trial_twice_is_equal_and_a_changed_value_is_told(tmp_path, monkeypa
     first, second = made
     assert first.uid != second.uid
     changed = replace(first.results[0], value=first.results[0].value + 2**-40)
-    assert doctor._differences(first, replace(second, results=(changed, *second.results[1:]))) == ["metrics"]
+    assert doctor.differences(first, replace(second, results=(changed, *second.results[1:]))) == ["metrics"]
 
 
 def test_the_store_is_looked_at(tmp_path):

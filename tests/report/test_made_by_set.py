@@ -100,6 +100,29 @@ def test_a_table_shows_the_studys_own_trial(overridden):
     assert json.loads(call("results", "show", "own:x 2:0", "--format", "json"))["config"]["arguments"] == {"x": 2}
 
 
+def test_the_studys_own_table_shows_its_own_trials_whichever_ran_last(overridden):
+    for _ in range(2):
+        shown = call("report", "tables", "--study", "own")
+        assert ("20.0000" in shown, "2.0000 " in shown, SAID in shown) == (True, False, False)
+        call("run", "grid", "own.yml")
+
+
+def test_a_trial_that_the_file_has_too_is_its_own_although_set_makes_it(here):
+    call("run", "grid", "own.yml", "--set", "arguments.x=3")  # of both points, one of which is so in the file
+    assert [(p.name, p.overrides) for p in found().study_trials] == [("x 3", None)]
+    (here / "own.yml").write_text(STUDY.replace("[2, 3]", "[2]"))
+    call("run", "grid", "own.yml", "--set", "arguments.x=3")
+    assert [(p.name, p.overrides) for p in found().study_trials] == [("x 3", None)], "it was the study's own once"
+
+
+def test_a_direction_that_is_corrected_is_corrected_in_the_store(here):
+    call("run", "grid", "own.yml")
+    assert {m.better for t in found().trials.values() for m in t.metrics} == {"lower"}
+    (here / "own.yml").write_text(STUDY.replace("{y: minimize}", "{y: {direction: maximize, unit: dB}}"))
+    call("run", "grid", "own.yml")
+    assert {(m.better, m.unit) for t in found().trials.values() for m in t.metrics} == {("higher", "dB")}
+
+
 def test_a_table_of_what_set_made_alone_says_so(here):
     call("run", "grid", "own.yml", "--set", "arguments.steps=1")
     for words in (["--file", "table.yml"], ["--study", "own"]):

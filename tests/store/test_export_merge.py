@@ -16,6 +16,7 @@ from harness.store.browse import browsable
 from harness.store.connection import open_memory, open_store
 from harness.store.export import published_lines, write_jsonl
 from harness.store.merge import MergeReport, files_of, merge_jsonl, merge_store, open_results
+from harness.store.published import parse_line
 from harness.store.queries import curve, installed, samples, snapshot, source
 from harness.store.rows import text_sha
 from harness.store.verify import verify
@@ -58,6 +59,22 @@ def test_what_a_metric_is_travels_and_is_never_forgotten(lab, tmp_path):
     with open_store(tmp_path / "other" / "harness.db") as other:
         merge_jsonl(other, file)
         assert [trial.metrics for trial in snapshot(other).trials.values()] == [metrics]
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ({"name": "a\nb", "better": "lower"}, "control character"),
+        ({"name": "a", "better": "lower", "unit": "\x1b[31m"}, "control character"),
+        ({"name": "a", "better": "lower", "by_item": ""}, "it is empty"),
+        ({"name": "a", "better": "most"}, "Input should be 'higher' or 'lower'"),
+    ],
+)
+def test_what_no_metric_can_be_is_refused(file, metric, message):
+    first = json.loads(file.read_text().splitlines()[0])
+    first["trial"]["metrics"] = [metric]
+    with pytest.raises(ValueError, match=message):
+        parse_line(json.dumps(first))
 
 
 @pytest.fixture

@@ -200,6 +200,8 @@ def test_what_is_left_out_is_as_in_the_usual_condition_and_another_kind_is_named
         noisy({"condition": "clear"})
     with pytest.raises(FieldError, match="unknown key 'sigma'"):
         noisy({"condition": "clean", "sigma": 15})
+    with pytest.raises(FieldError, match=r"unknown condition '\['clean'\]'"):
+        noisy({"condition": ["clean"]})
 
 
 def test_a_list_in_a_condition_stands_for_an_evaluation_with_each(noisy):

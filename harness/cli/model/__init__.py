@@ -1,4 +1,4 @@
-"""`harness model`: the networks and where compressors can stand in them."""
+"""`harness model`: the networks and where compressors can go in them."""
 
 from typing import TYPE_CHECKING, Any
 

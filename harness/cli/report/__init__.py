@@ -1,4 +1,4 @@
-"""`harness report`: tables from what is stored, beside the paper's values where there are any."""
+"""`harness report`: tables from what is stored, beside the paper's values if there are any."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`harness report statistics` and `harness report compare`: what the stored runs can tell, in numbers."""
+"""`harness report statistics` and `harness report compare`: what the stored runs show, in numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What was read of own data is kept below the data root, so that it is not read anew each time.
+"""What was read of own data is kept below the data root, so that it is not read again each time.
 
 Two files a source (a path with its options): KEY.json, by which a study is checked and planned without decoding, and
 for folders KEY.npz, the decoded images, so that not every worker decodes them again. Both hold the state of the files

@@ -1,4 +1,4 @@
-"""A folder of images, a class a folder: decoded side by side, a corrupt one named and counted."""
+"""A folder of images, one folder per class: decoded side by side, a corrupt one named and counted."""
 
 import os
 from collections.abc import Mapping, Sequence

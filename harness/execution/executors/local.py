@@ -2,7 +2,7 @@
 
 So an attempt runs the code that its digest names, and its peak of memory is its own. Workers are forked off a small
 server that has imported what others made and nothing of ours: torch, which takes two seconds, once for all of them
-instead of for each; for functions of a person's own no torch, where they do not import it.
+instead of for each; for functions of a person's own no torch, if they do not import it.
 
 A worker that dies takes nothing along but its own attempt and what that has started (`guard`). Workers leave Ctrl-C to
 the driver, which asks them, by a file in the attempt's folder, to end at a checkpoint. A worker whose driver dies ends
@@ -16,16 +16,16 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
-from harness.attempt.messages import LOCK_FILE, State
+from harness.attempt.messages import LOCK_FILE
 from harness.base.locks import is_held
+from harness.execution.executors.base import Ended, attempt_name
 from harness.execution.executors.guard import HUGE_PAGES, THREADS, Told, guard
 from harness.execution.interruptions import INTERRUPTIONS
 from harness.execution.libraries import WITH_TORCH
@@ -34,31 +34,6 @@ if TYPE_CHECKING:
     from harness.execution.executors.guard import Link
 
 _PATIENCE_S = 15.0  # longer than a guard has with processes that do not end
-
-
-@dataclass(frozen=True)
-class Ended:
-    """An attempt whose worker is through with it. `error` where it left no result: a dead worker, a timeout."""
-
-    folder: Path
-    state: State | None = None  # lost, timeout, oom, failed; None where the result is in the folder
-    error: str | None = None
-    kind: str | None = None  # of the error, e.g. CRASHED
-
-
-class Executor(Protocol):
-    """What carries out attempts, wherever: the driver needs no more than this."""
-
-    slots: int
-
-    def start(self, folder: Path, timeout_s: float | None) -> None:
-        """Begin the attempt whose request lies in `folder`."""
-
-    def wait(self, timeout_s: float) -> Sequence[Ended]:
-        """Wait until some attempt ends, at most so long, and return those that ended."""
-
-    def kill(self) -> None:
-        """End all workers at once."""
 
 
 class LocalExecutor:
@@ -97,7 +72,8 @@ class LocalExecutor:
     def _start(self, context: BaseContext, folder: Path, timeout_s: float | None) -> None:
         link, theirs = cast("tuple[Link, Link]", multiprocessing.Pipe())
         arguments = (str(folder), self._threads, dict(os.environ), timeout_s, theirs)
-        process = cast("BaseProcess", context.Process(target=guard, args=arguments, name=_name(folder), daemon=True))  # type: ignore[attr-defined]
+        named = {"name": attempt_name(folder), "daemon": True}
+        process = cast("BaseProcess", context.Process(target=guard, args=arguments, **named))  # type: ignore[attr-defined]
         try:
             with _interruptions_blocked(), _main_hidden(), worker_environment(self._threads), theirs:
                 process.start()  # which starts the server, too, if that was killed meanwhile
@@ -137,18 +113,6 @@ def _until_free(folder: Path) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while is_held(folder / LOCK_FILE) and time.monotonic() < deadline:
         time.sleep(0.02)
-
-
-def in_worker() -> bool:
-    """Return whether this process is a worker, which makes one attempt and nothing else."""
-    return multiprocessing.current_process().name.startswith(_NAMED)
-
-
-_NAMED = "attempt "
-
-
-def _name(folder: Path) -> str:
-    return f"{_NAMED}{folder.name}"
 
 
 _server: tuple[int, bool] | None = None

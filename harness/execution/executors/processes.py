@@ -1,4 +1,4 @@
-"""What Linux tells about processes; elsewhere nothing is known, and the guard makes do with process groups."""
+"""What Linux says about processes; elsewhere nothing is known, and the guard makes do with process groups."""
 
 import ctypes
 import sys

@@ -1,4 +1,4 @@
-"""Making a compressor's layer stand behind a module, without a new name for anything that was there before."""
+"""Putting a compressor's layer behind a module, without a new name for anything that was there before."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

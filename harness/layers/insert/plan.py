@@ -1,4 +1,4 @@
-"""What is to change for a compressor to stand behind a module, or why it cannot."""
+"""What must change to put a compressor behind a module, or why it cannot."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Where in a network a compressor can stand, and why not elsewhere."""
+"""Where in a network a compressor can go, and why not elsewhere."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 numba compiles (seconds); what it makes calls nothing of numba's, so its object code alone is stored and loaded again by
 llvmlite (milliseconds). The file's name tells the sources, the CPU and the compiler's version apart. It lies beside
-this file, or where that is read-only in the user's cache folder; where neither can be written, each process compiles.
+this file, or if that is read-only in the user's cache folder; if neither can be written, each process compiles.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ Rows of maps have run-time strides, and LLVM gives up on loops over several of t
 each function is a few vectors long, works on addresses (bytes, as integers), and is inlined into compiled loops. Maps
 travel as integers of their size: 32 bits are fp32, 16 bits are bf16, which is the upper half of an fp32.
 
-Imported only where kernels are compiled: see `cpu_build`.
+Imported only if kernels are compiled: see `cpu_build`.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@ what was known then). Nothing here is typed by hand but the claims.
 supported     the test rejects and the mean reaches the smallest effect that matters (ours: the paper states none)
 too small     the test rejects, and so does its opposite: a difference the claim's way, too small to matter
 contradicted  the opposite test alone rejects: an effect that matters is excluded
-undecided     neither, or too few seeds ever to reject (the smallest attainable p stands beside it)
+undecided     neither, or too few seeds ever to reject (the smallest attainable p is printed beside it)
 not run       nothing is stored of one of its trials
 withdrawn     the reading does not mean its sentence: what it gave is shown, with the reason and what replaces it
 

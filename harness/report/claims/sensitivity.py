@@ -2,7 +2,7 @@
 
 A family names the study that varies the setting (`sensitivity`). Its trials are found by what they are: the claim's own
 in everything but the protocol, once for each protocol in which both are stored; the claim's own runs are one of them.
-A claim depends on the setting where, under some value, the mean gap points the other way than the claim's own and lies
+A claim depends on the setting if, under some value, the mean gap points the other way than the claim's own and lies
 farther from it than seeds alone would take it: few seeds turn a small gap whatever the setting is. Of times the setting
 is how the network is computed: by plain torch's operators in the paper's order, or by our kernels with channels pooled
 first.

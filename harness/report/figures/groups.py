@@ -1,4 +1,4 @@
-"""Which runs stand together in a figure: those of a trial, under the words of a table's row or of a study."""
+"""Which runs are shown together in a figure: those of a trial, under the words of a table's row or of a study."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Tables of ours: each row is the trial that a study calls by that name, whatever its configuration.
 
 So they need no study file, which an installed package does not have, and follow the study when it is changed: of a name
-that had several trials (an edited file, `--set`), the newest of its own that has a run stands in the table.
+that had several trials (an edited file, `--set`), the newest of its own that has a run is shown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

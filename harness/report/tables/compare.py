@@ -1,7 +1,7 @@
 """Statistics beside each result of a table: over all stored seeds of its trial, and against the row that it stands
 against. A cell shows what the table states (the better of two runs); what can be told of it rests on all there is.
 
-Rows are compared only where their protocols and data are the same: else no pair of runs saw the same batches.
+Rows are compared only if their protocols and data are the same: else no pair of runs saw the same batches.
 """
 
 import math

@@ -1,8 +1,8 @@
-"""How near a stored trial is to the cell that it stands in, from comparing resolved configurations (never
+"""How near a stored trial is to the cell that it fills, from comparing resolved configurations (never
 names).
 
 Another model, task or compressor never matches. Another numeric precision matches and is marked; another
-recipe or other training data match only where the row lists them. A count of parameters follows from model
+recipe or other training data match only if the row lists them. A count of parameters follows from model
 and compressors alone.
 """
 

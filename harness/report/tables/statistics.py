@@ -1,7 +1,7 @@
-"""What stands beside a row's result: its spread over seeds, and how it compares with the row that it stands against.
+"""What is printed beside a row's result: its spread over seeds, and how it compares with another row.
 
 `compare` fills it in, `stats` has the tests. Differences are paired by seed, because two trials at one seed see the
-same batches and start from the same weights where they have the same layers.
+same batches and start from the same weights if they have the same layers.
 """
 
 from dataclasses import dataclass

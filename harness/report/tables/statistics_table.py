@@ -1,5 +1,5 @@
 """The small table under a table: each row's result over its seeds beside the row that it stands against, and in words
-what so few seeds can tell.
+what so few seeds can show.
 """
 
 import math

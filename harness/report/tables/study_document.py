@@ -1,4 +1,4 @@
-"""Any study's own table: a row a trial; its metrics over the seeds, the number of parameters and of
+"""Any study's own table: a row per trial; its metrics over the seeds, the number of parameters and of
 multiply-accumulates.
 """
 

@@ -1,4 +1,4 @@
-"""Table files: read, with the rows of a grid written out, and refused in one line where they contradict themselves.
+"""Table files: read, with the rows of a grid written out, and refused in one line if they contradict themselves.
 
 The paper's tables lie in `harness/papers/`, tables of ours in `ours/`; a user's own table has the form of either.
 """

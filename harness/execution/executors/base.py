@@ -1,0 +1,64 @@
+"""What an executor is: whoever carries out attempts, of which the driver needs no more than this.
+
+An attempt's request lies in its folder. An executor sees to it that `run_attempt(folder)` is called, wherever, and says
+when that is over; results are in the folder. `tests/execution/executor_conformance.py` holds every executor to this.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from harness.attempt.messages import State
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An attempt that is over. `error` if it left no result: a dead worker, a timeout."""
+
+    folder: Path
+    state: State | None = None  # lost, timeout, oom, failed; None if the result is in the folder
+    error: str | None = None
+    kind: str | None = None  # of the error, e.g. CRASHED
+
+
+class Executor(Protocol):
+    """What carries out up to `slots` attempts at a time. Leaving its context ends those that still run."""
+
+    slots: int
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def start(self, folder: Path, timeout_s: float | None) -> None:
+        """Begin the attempt whose request lies in `folder`; it is to end after `timeout_s` seconds at most.
+
+        Raises OSError if no further attempt can be started.
+        """
+
+    def wait(self, timeout_s: float) -> Sequence[Ended]:
+        """Wait until some attempt ends, at most so long, and return those that ended, each once."""
+
+    def kill(self) -> None:
+        """End all attempts at once; they are lost."""
+
+
+MakeExecutor = Callable[[int, int, Sequence[str]], Executor]
+"""Slots, threads per attempt, libraries that most attempts will import → an executor."""
+
+_NAMED = "attempt "
+
+
+def attempt_name(folder: Path) -> str:
+    """Return what a process is called while it makes the attempt in `folder`."""
+    return f"{_NAMED}{folder.name}"
+
+
+def in_worker() -> bool:
+    """Return whether this process makes an attempt now."""
+    return multiprocessing.current_process().name.startswith(_NAMED)
