@@ -6,6 +6,8 @@ from typing import Any, Literal, Self
 
 Better = Literal["higher", "lower"]
 Direction = Literal["maximize", "minimize"]
+_DIGITS = {"dB": 2}
+_USUAL_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,26 @@ class Metric:
     def direction(self) -> Direction:
         """Which way it is optimised, as searches and studies of functions write it."""
         return "maximize" if self.better == "higher" else "minimize"
+
+    @property
+    def label(self) -> str:
+        """The name with its unit: "psnr_db [dB]". Fractions and bare numbers have the name alone."""
+        return self.name if self.unit in {"", "fraction"} else f"{self.name} [{self.unit}]"
+
+    @property
+    def title(self) -> str:
+        """The label as a heading begins with it: "Accuracy", "psnr_db [dB]"."""
+        return self.label[:1].upper() + self.label[1:] if self.name.isalpha() else self.label
+
+    @property
+    def digits(self) -> int:
+        """How many digits behind the point are shown at least."""
+        return _DIGITS.get(self.unit, _USUAL_DIGITS)
+
+    @property
+    def counts_items(self) -> bool:
+        """Whether it is the fraction of the items of which something holds, so that its error is binomial."""
+        return self.unit == "fraction" and self.by_item is not None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as it is stored, without what is at its default."""

@@ -58,7 +58,8 @@ _OPTIONS = (
     click.option(
         "--objectives",
         metavar="NAMES",
-        help="accuracy,parameters; a function's metrics, one with a comma in quotes. Instead of the file's.",
+        help="The task's foremost metric, alone or with parameters or macs: accuracy,parameters; a function's metrics,"
+        " one with a comma in quotes. Instead of the file's.",
     ),
     click.option("--confirm", metavar="SEEDS", default="", help="Run the front again with fresh seeds: 10,11,12."),
     click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs side by side."),
@@ -217,7 +218,7 @@ def _print_text(result: "SearchResult") -> None:
 
     of_arguments, objectives = result.search.of_arguments, result.search.objectives
     confirmed = any(candidate.confirmed for candidate in result.front)
-    names = ["arguments", *objectives] if of_arguments else ["placement", "accuracy", "parameters", "MACs"]
+    names = ["arguments", *objectives] if of_arguments else ["placement", objectives[0], "parameters", "MACs"]
     headers = [*names, *(["confirmed"] if confirmed else [])]
     rows = []
     for candidate in result.front:
@@ -279,11 +280,11 @@ def _json(result: "SearchResult") -> dict[str, Any]:
     }
 
 
-def _json_placement(candidate: "Candidate", _search: "Search") -> dict[str, Any]:
+def _json_placement(candidate: "Candidate", search: "Search") -> dict[str, Any]:
     return {
         "placement": candidate.words,
         "strides": dict(candidate.placement),
-        "accuracy": candidate.mean,
+        search.objectives[0]: candidate.mean,
         "parameters": int(candidate.costs["parameters"]),
         "macs": int(candidate.costs["macs"]),
     }

@@ -10,6 +10,7 @@ from typing import Any
 from harness.execution.plan import PlannedRun
 from harness.store.records import Snapshot
 from harness.trial.resolve import Trial
+from harness.trial.trial import is_of_function
 
 Calibrate = Callable[[Trial], float]
 """Returns the seconds of training on one image for a trial, measured now."""
@@ -86,6 +87,6 @@ def _epochs(config: Mapping[str, Any]) -> float:
 
 
 def _alike(config: Mapping[str, Any]) -> str:
-    if config["task"]["kind"] == "function":
+    if is_of_function(config):
         return f"{config['task']['target']}"
     return f"{config['model']} {config['data']} {config['protocol']['precision']}"

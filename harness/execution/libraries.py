@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.plugins.plugin import imports_of
+from harness.trial.trial import is_of_function
 
 LIGHT = ("pydantic.types", "ruamel.yaml", "importlib.metadata", "difflib")
 WITH_TORCH = (*LIGHT, "torch", "torch._dynamo")  # the last is imported by every optimiser of torch
@@ -32,8 +33,7 @@ def libraries_of(trials: Iterable[tuple[Mapping[str, Any], Sequence[str]]]) -> S
 
 
 def _target(config: Mapping[str, Any]) -> str | None:
-    task = config["task"]
-    return str(task["target"]) if task["kind"] == "function" else None
+    return str(config["task"]["target"]) if is_of_function(config) else None
 
 
 def _top(name: str) -> str:

@@ -33,6 +33,8 @@ from harness.trial.compressors import COMPRESSORS
 from harness.trial.datasets import DATASETS
 from harness.trial.models import MODELS
 from harness.trial.resolve import Trial
+from harness.trial.tasks import TASKS
+from harness.trial.trial import is_of_function
 
 TOO_FAR = 4.0
 """Standard deviations over the seeds from which on a difference is a fault."""
@@ -201,8 +203,10 @@ def _drawn(
 def _trial(found: Snapshot, run: AttemptRecord, evaluations: Sequence[EvaluationSpec]) -> Trial:
     """Return the trial of a configuration in which all is ours. Raises HarnessError where something is not."""
     config = found.trials[run.trial_key].config
-    if config["task"]["kind"] != "classification":
+    if is_of_function(config):
         raise HarnessError("it is a function of somebody's: --study FILE tells where it lies")
+    if config["task"]["kind"] not in TASKS:
+        raise HarnessError(f"'{config['task']['kind']}' is no task of the harness: --study FILE tells where it lies")
     if config.get("inputs"):
         raise HarnessError("it reads inputs: --study FILE tells where they lie")
     foreign = [options["kind"] for options in config["compressors"].values() if options["kind"] not in COMPRESSORS]

@@ -97,17 +97,20 @@ class Book:
     def objectives(self, placement: Placement) -> tuple[float, ...]:
         """Return what a sampler is told of a placement that has a value, or diverged; nothing where nothing can be.
 
-        A network that diverged is told as one that is never right and costs as much as that without compressors, which
-        every other dominates; a function that did, as the worst that is known in each objective.
+        What diverged is told as the worst that is known in each objective. A network costs as much as that without
+        compressors; where the metric is a fraction, it is as bad as any can be, so that every other dominates it.
         """
         outcome, further = self.outcomes[placement], self.search.objectives[1:]
         if outcome.state != "nan":
             return (outcome.mean, *(self.costs(placement)[name] for name in further))
-        if not self.search.of_arguments:
-            return (0.0, *(self.costs(())[name] for name in further))
         known = [self.objectives(p) for p, o in self.outcomes.items() if o.state == "value"]
         worst = [min if direction == "maximize" else max for direction in self.search.directions]
-        return tuple(choose(each) for choose, each in zip(worst, zip(*known, strict=True), strict=False))
+        values = tuple(choose(each) for choose, each in zip(worst, zip(*known, strict=True), strict=False))
+        if self.search.of_arguments:
+            return values
+        if self.search.metric.unit == "fraction":
+            values = (0.0 if self.search.metric.better == "higher" else 1.0,)
+        return (*values[:1], *(self.costs(())[name] for name in further)) if values else ()
 
     def _planned(
         self, seeds: Mapping[Placement, tuple[int, ...]], found: Snapshot, *, again: bool

@@ -5,11 +5,11 @@
     dataset: cifar10
     model: {kind: vgg16, width: 0.25}
     protocol: {kind: cifar-fast, train_on: without_validation}
-    seeds: [0]                        # the accuracy is the mean over these
+    seeds: [0]                        # the foremost metric is the mean over these
     sites: [conv3, conv4]             # default: all sites of the model
     compressor: {kind: spatial}
     strides: [2, 4]
-    objectives: [accuracy, parameters]
+    objectives: [accuracy, parameters]    # the task's foremost metric, alone or before parameters or macs
 
 A search chooses, so it must not meet the test set: a protocol that trains on all data is refused. A file whose task is
 a function searches its arguments (`harness.search.argument_file`).
@@ -21,20 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from harness.attempt.metrics import Direction
+from harness.attempt.metrics import Direction, Metric
 from harness.base.checks import FieldError, validate
 from harness.base.errors import HarnessError, SpecError, did_you_mean
 from harness.base.source import Source, YamlPath, read_source
 from harness.search.argument_file import argument_space, objectives_of
-from harness.search.form import ArgumentFile, PlacementFile, SamplerName, SearchFile
+from harness.search.form import COSTS, ArgumentFile, PlacementFile, SamplerName, SearchFile
 from harness.search.space import AnySpace, Space
 from harness.study.grid import Override
 from harness.study.study import MOST_POINTS
 from harness.study.study_file import ExecutionOptions
 from harness.trial.plugin_models import declared_model
 from harness.trial.resolve import named, resolve_trial
-
-_PLACED: tuple[Direction, ...] = ("maximize", "minimize")  # accuracy, and what a network costs
+from harness.trial.tasks import find_task
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Search:
     space: AnySpace
     seeds: tuple[int, ...]
     objectives: tuple[str, ...]
+    metric: Metric  # the first objective
     directions: tuple[Direction, ...]  # the better one of each objective
     sampler: SamplerName
     sampler_seed: int
@@ -80,22 +80,22 @@ def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
     Raises SpecError, with file and line or the option to blame, for the first thing that is wrong.
     """
     source = read_source(path)
-    form = _form(source.data)
-    data = _overridden(source.data, overrides, form)
     folders = (str(Path(path).resolve().parent),)
     space: AnySpace
-    directions: tuple[Direction, ...]
+    directions: Sequence[Direction]
     try:
+        form = _form(source.data, folders)
+        data = _overridden(source.data, overrides, form)
         file = validate(form, data)
         if isinstance(file, ArgumentFile):
             space = argument_space(file, folders)
             metrics = space.sample.directions
             objectives = objectives_of(file, metrics)
-            directions = tuple(metrics[name] for name in objectives)
+            directions = [metrics[name] for name in objectives]
         else:
             space = _space(cast("PlacementFile", file), data, folders)
-            objectives = tuple(cast("PlacementFile", file).objectives)
-            directions = _PLACED[: len(objectives)]
+            objectives = _objectives(cast("PlacementFile", file).objectives, space.sample.metrics[0])
+            directions = (space.sample.metrics[0].direction, "minimize")[: len(objectives)]
         _check(file, objectives, space.size)
     except FieldError as error:
         raise _placed(source, error, overrides) from error.__cause__
@@ -105,7 +105,8 @@ def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
         space=space,
         seeds=tuple(file.seeds),
         objectives=objectives,
-        directions=directions,
+        metric=next(metric for metric in space.sample.metrics if metric.name == objectives[0]),
+        directions=tuple(directions),
         sampler=file.sampler,
         sampler_seed=file.sampler_seed,
         prunes=file.pruner is not None,
@@ -117,11 +118,33 @@ def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
     )
 
 
-def _form(data: Mapping[str, Any]) -> type[SearchFile]:
-    """Return the form of a file: that of a function's arguments where its task is no training of ours."""
+def _form(data: Mapping[str, Any], folders: Sequence[str]) -> type[SearchFile]:
+    """Return the form of a file: that of a function's arguments if its task trains no network of ours.
+
+    Raises FieldError for a package's task that cannot be imported.
+    """
     task = named(data.get("task"))
     kind = task.get("kind") if isinstance(task, dict) else None
-    return PlacementFile if kind in (None, "classification") else ArgumentFile
+    if not isinstance(kind, str):
+        return PlacementFile if kind is None else ArgumentFile
+    try:
+        found = find_task(kind, folders)
+    except FieldError as error:
+        raise FieldError(("task",), error.message) from error.__cause__
+    return ArgumentFile if found is None else PlacementFile
+
+
+def _objectives(written: Sequence[str] | None, metric: Metric) -> tuple[str, ...]:
+    """Return what placements are searched for. Raises FieldError for what they cannot be."""
+    given = (metric.name, COSTS[0]) if written is None else tuple(written)
+    for number, name in enumerate(given):
+        if name not in {metric.name, *COSTS}:
+            known = f"{metric.name}, {' or '.join(COSTS)}"
+            raise FieldError(("objectives", number), f"an item of 'objectives' must be {known}, not '{name}'")
+    if given not in {(metric.name,), *((metric.name, cost) for cost in COSTS)}:
+        message = f"'objectives' must be {metric.name}, alone or followed by {' or '.join(COSTS)}"
+        raise FieldError(("objectives",), message)
+    return given
 
 
 def _space(file: PlacementFile, data: Mapping[str, Any], folders: Sequence[str]) -> Space:

@@ -8,7 +8,8 @@ from harness.base.keys import LONGEST_STUDY_NAME, STUDY_NAME
 from harness.study.study_file import ExecutionOptions, Part, Seed
 
 SamplerName = Literal["tpe", "nsga2", "brute"]
-OBJECTIVES: tuple[tuple[str, ...], ...] = (("accuracy",), ("accuracy", "parameters"), ("accuracy", "macs"))
+COSTS = ("parameters", "macs")
+"""What of a network may be searched for behind its task's foremost metric."""
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -17,16 +18,9 @@ def _distinct(values: list[Any]) -> list[Any]:
     return values
 
 
-def _objectives(values: list[str]) -> list[str]:
-    if tuple(values) not in OBJECTIVES:
-        raise ValueError("accuracy, alone or followed by parameters or macs")
-    return values
-
-
 Name = Annotated[str, Field(pattern=STUDY_NAME, max_length=LONGEST_STUDY_NAME)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 Stride = Annotated[int, Field(ge=2, strict=True)]
-Cost = Literal["accuracy", "parameters", "macs"]
 Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Word = bool | int | float | str | None
 
@@ -57,7 +51,8 @@ class PlacementFile(SearchFile):
     sites: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] | None = None
     compressor: Part
     strides: Annotated[list[Stride], Field(min_length=1), AfterValidator(_distinct)]
-    objectives: Annotated[list[Cost], AfterValidator(_objectives)] = ["accuracy", "parameters"]
+    objectives: list[str] | None = None
+    """The task's foremost metric, alone or before a cost: by default before `parameters`."""
 
 
 class RangeForm(BaseModel):

@@ -29,11 +29,12 @@ def write_front(path: Path, search: Search, front: Sequence[Candidate], members:
     parts = search.space.final_parts()
     seeds = ", ".join(map(str, search.seeds))
     how = f"{members} placements, sampler {search.sampler}, objectives {', '.join(search.objectives)}"
-    what, found = "placement", ["accuracy on the validation split", "accuracy on the test set"]
+    name = search.objectives[0]
+    what, found = "placement", [f"{name} on the validation split", f"{name} on the test set"]
     said = ["# Found without test data; this study trains on the whole training set and meets the test set."]
     if search.of_arguments:
         how = how.replace("placements", "points")
-        what, found, said = "arguments", [f"{search.objectives[0]} as the function returned it"] * 2, []
+        what, found, said = "arguments", [f"{name} as the function returned it"] * 2, []
     lines = [
         f"{_HEAD} '{search.name}' ({search.file}), written by `harness search {what}`.",
         f"# {how}; {found[0]}, seeds {seeds}.",

@@ -1,8 +1,8 @@
 """What the store knows of a placement: its outcome over the search's seeds, or that it has none yet.
 
-The value is the first objective's, the mean over the seeds: the accuracy on the validation split at the last epoch, or
-what a function returned. Where it is no finite number with one seed, the placement has diverged (`nan`): it is told to
-a sampler as the worst there can be, and is never on a front.
+The value is the first objective's, the mean over the seeds: the task's foremost metric on the validation split at the
+last epoch, or what a function returned. Where it is no finite number with one seed, the placement has diverged (`nan`):
+it is told to a sampler as the worst there can be, and is never on a front.
 Values that were found with other code than today's count, and are said to be such.
 """
 

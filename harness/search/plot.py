@@ -57,4 +57,4 @@ def _axes(search: Search) -> dict[str, Any]:
     if search.of_arguments:
         return {"xlabel": search.cost or "Number of the trial", "ylabel": search.objectives[0]}
     label = _LABELS[search.cost or "parameters"]
-    return {"xscale": "log", "xlabel": label, "ylabel": "Accuracy on the validation split"}
+    return {"xscale": "log", "xlabel": label, "ylabel": f"{search.metric.title} on the validation split"}

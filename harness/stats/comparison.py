@@ -9,9 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from harness.attempt.messages import Sample
+from harness.attempt.metrics import Better
 from harness.base.errors import HarnessError
 from harness.stats.tests import (
     Test,
@@ -29,7 +30,6 @@ from harness.stats.tests import (
 )
 
 Interval = tuple[float, float] | None
-Better = Literal["higher", "lower"]
 
 
 def alike(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 A `Snapshot` is everything that a table, a plan or an export needs, read in one transaction.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,6 +89,33 @@ class EvaluationRecord:
     split: str
     fingerprint: str
     condition: Mapping[str, Any]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the condition changes nothing."""
+        return dict(self.condition).get("kind") in {"clean", None}
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of the condition, without its kind."""
+        return {name: value for name, value in sorted(self.condition.items()) if name != "kind"}
+
+    @property
+    def words(self) -> str:
+        """Return "cifar10 test", with the condition if it is not clean: "signals test, noisy, sigma 0.4"."""
+        given = {} if dict(self.condition) == {"kind": "clean"} else self.condition
+        under = [str(value) if name == "kind" else f"{name} {value}" for name, value in sorted(given.items())]
+        return ", ".join([f"{self.dataset} {self.split}", *under])
+
+    @property
+    def reading_order(self) -> tuple[Any, ...]:
+        """By which evaluations are sorted for people: clean before other conditions, options by their numbers."""
+        numbers = [
+            (name, float(value), "") if isinstance(value, int | float) else (name, math.inf, str(value))
+            for name, value in self.options.items()
+        ]
+        kind = str(self.condition.get("kind", ""))
+        return (self.dataset, self.split, not self.is_clean, kind, numbers, self.key)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from harness.training.environment import environment
 from harness.training.outcome import Outcome
 from harness.trial.attempt_digest import attempt_digest
 from harness.trial.inputs import check_inputs
+from harness.trial.trial import is_of_function
 
 
 def run_attempt(folder: Path) -> str:
@@ -86,7 +87,7 @@ def _attempt(request: AttemptRequest) -> AttemptResult:
 def _made(request: AttemptRequest) -> Outcome:
     """Call the function, or train, evaluate or time the network."""
     check_inputs(request.config, request.files)
-    if request.config["task"]["kind"] == "function":
+    if is_of_function(request.config):
         from harness.training import function
 
         return function.run(request)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.keys import canonical_json
 from harness.plugins.digests import DIGITS, code_digest
+from harness.trial.trial import is_of_function
 
 if TYPE_CHECKING:
     from harness.attempt.data import DatasetDeclaration
@@ -34,7 +35,7 @@ def attempt_digest(
     attempts on a GPU ("cuda:0") alone.
     """
     without = frozenset[str]() if device.startswith("cuda") else _GPU_ONLY
-    if config["task"]["kind"] == "function":  # which needs none of what is declared of networks
+    if is_of_function(config):  # which needs none of what is declared of networks
         return _digest((_FUNCTION,), without)
     from harness.trial.compressors import COMPRESSORS
     from harness.trial.models import MODELS

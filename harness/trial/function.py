@@ -25,7 +25,7 @@ from harness.base.errors import HarnessError, did_you_mean, name_fault, printabl
 from harness.base.keys import canonical_json, evaluation_key
 from harness.plugins.plugin import code_of, load_plugin, plugin_options
 from harness.plugins.signature import written_signature
-from harness.trial.trial import Trial
+from harness.trial.trial import FUNCTION, Trial
 
 Precision = Literal["fp32", "tf32", "bf16"]
 _LONGEST_UNIT = 20
@@ -51,9 +51,9 @@ def resolve_function(
     """
     reference = _reference(target)
     digest, signature = _read_target(reference, folders)
-    if metrics is None and task["kind"] != "function":  # a package's task may say them itself
+    if metrics is None and task["kind"] != FUNCTION:  # a package's task may say them itself
         metrics = getattr(load_target(reference, folders)[0], "metrics", None)
-    config_task: dict[str, Any] = {"kind": "function", "target": reference, "code": digest, **_task_options(task)}
+    config_task: dict[str, Any] = {"kind": FUNCTION, "target": reference, "code": digest, **_task_options(task)}
     return Trial(
         config={"task": config_task, "arguments": _arguments(reference, signature, arguments)},
         data=(),

@@ -18,8 +18,8 @@ from harness.trial.models import Site
 from harness.trial.own_data import resolve_dataset
 from harness.trial.plugin_models import ResolvedModel, check_compressors, refused_site, resolve_model
 from harness.trial.protocol import FieldSource, Normalization, ResolvedProtocol, resolve_protocol
-from harness.trial.tasks import FUNCTION, ResolvedTask, find_task, resolve_task, task_names
-from harness.trial.trial import Trial
+from harness.trial.tasks import ResolvedTask, find_task, resolve_task, task_names
+from harness.trial.trial import FUNCTION, Trial
 
 __all__ = ["OF_A_FUNCTION", "Trial", "named", "resolve_trial"]
 

@@ -16,9 +16,7 @@ from harness.attempt.metrics import Metric
 from harness.base.checks import FieldError, validate
 from harness.base.errors import did_you_mean
 from harness.plugins.plugin import code_of, entry_point, entry_points, load_plugin
-
-FUNCTION = "function"
-"""The one task without a network: a person's own function (`harness.trial.function`)."""
+from harness.trial.trial import FUNCTION
 
 
 class Options(BaseModel):
@@ -73,6 +71,11 @@ class TaskDeclaration:
     usual: Callable[[Options], Condition] = _clean
     own_data: Callable[[Options], DatasetDeclaration] | None = None
     """The data that the task brings itself, with their fingerprints; None if a study names a dataset."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a task without metrics: nothing could be reported of it."""
+        if not self.metrics:
+            raise ValueError(f"the task '{self.name}' declares no metrics")
 
 
 CLASSIFICATION = TaskDeclaration(

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from harness.trial.protocol import ResolvedProtocol  # whose forms take a tenth of a second, which no function needs
 
 
+FUNCTION = "function"
+"""The one task without a network: a person's own function (`harness.trial.function`)."""
+
+
+def is_of_function(config: Mapping[str, Any]) -> bool:
+    """Return whether a trial's configuration is of a person's own function, so that it names no network and no data."""
+    return bool(config["task"]["kind"] == FUNCTION)
+
+
 @dataclass(frozen=True)
 class Trial:
     """What is trained, resolved: its configuration is all that its key is made of."""
@@ -38,7 +47,7 @@ class Trial:
     @property
     def is_function(self) -> bool:
         """Whether a person's own function is what runs, so that the harness knows neither its data nor its network."""
-        return bool(self.config["task"]["kind"] == "function")
+        return is_of_function(self.config)
 
     @property
     def protocol_name(self) -> str:

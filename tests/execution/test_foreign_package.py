@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError
 from harness.plugins.plugin import entry_points
 from harness.study.study import load_study
@@ -130,7 +131,7 @@ def test_a_task_is_a_function_whose_package_says_its_metrics(load):
     assert one.trial.is_function
     assert one.trial.config["task"].keys() == {"kind", "target", "code"}
     assert one.trial.config["task"]["target"] == "strange_parts.tasks:halve"
-    assert dict(one.trial.directions) == {"left": "minimize"}
+    assert one.trial.metrics == (Metric("left", better="lower"),)
     as_function = HALVES.replace("task: halve", "task: function\ntarget: strange_parts.tasks:halve")
     own = load(as_function.replace("seeds", "metrics: {left: minimize}\nseeds")).trials[0]
     assert own.trial.key == one.trial.key

@@ -3,9 +3,11 @@
 `signals_package/signals.py` is registered by an entry point; nothing in `harness/` knows of it.
 """
 
+import csv
 import json
 import math
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -28,6 +30,34 @@ trials:
   - name: pooled
     at: conv2
     compressor: {kind: spatial, stride: 2}
+"""
+
+SEARCH = """\
+search: places
+task: {kind: signals, sigma: 0.4}
+model: signals:Net
+protocol: {kind: digits-quick, epochs: 1, batch_size: 120, train_on: without_validation}
+seeds: [0]
+compressor: {kind: spatial}
+strides: [2]
+sampler: brute
+execution: {threads: 1}
+"""
+TABLE = """\
+table: mine
+caption: Signals.
+match: by name
+study: signals
+expect: {task: signals, dataset: signals, seeds: [0, 1]}
+select: best
+columns:
+  - {key: psnr, label: PSNR, source: result, metric: psnr_db, unit: dB, format: {digits: 2}, better: higher,
+     evaluation: {condition: {kind: noisy, sigma: 0.4}}}
+  - {key: better, label: Improved, source: result, metric: improved, unit: percent, format: {digits: 1}, better: higher,
+     evaluation: {condition: {kind: noisy, sigma: 0.1}}}
+rows:
+  - {label: Baseline, select_by: psnr}
+  - {label: pooled, select_by: psnr}
 """
 
 
@@ -99,6 +129,102 @@ def test_its_values_by_item_and_what_its_metrics_are_are_stored(ran):
 def test_its_curve_has_its_metrics_by_epoch(ran):
     points = ran.query("SELECT split, name, count(*) FROM metric WHERE attempt_id = 1 GROUP BY 1, 2 ORDER BY 1, 2")
     assert points == [("test", "improved", 3), ("test", "psnr_db", 3)]
+
+
+def test_its_studys_table_has_its_metrics_in_their_order_with_units(ran):
+    ended = ran.here("report", "tables", "--study", "study.yml")
+    head, _, *rows = [line.strip("| ").split(" | ") for line in ended.out.splitlines() if line.startswith("|")]
+    conditions = ["noisy, sigma 0.1", "noisy, sigma 0.4", "noisy, sigma 0.8", "offset"]
+    of = [f"{name} (signals test, {c})" for c in conditions for name in ("psnr_db [dB]", "improved")]
+    assert [" ".join(cell.split()) for cell in head][-11:] == ["Runs", *of, "Parameters", "MACs"]
+    for metric in range(2, 10, 2):
+        best = max(rows, key=lambda row: float(row[metric].strip("* ").split()[0]))
+        assert re.fullmatch(r"\*\*-?\d+\.\d\d ± \d+\.\d\d \(n = 2, best -?\d+\.\d\d\)\*\*", best[metric].strip())
+        assert sum("**" in row[metric] for row in rows) == 1
+    (error,) = re.findall("binomial standard error of an improved of", ended.out)
+    assert error
+    cells = json.loads(ran.here("report", "tables", "--study", "study.yml", "--format", "json").out)
+    assert {cell["unit"] for cell in cells if "psnr_db" in cell["column"]} == {"dB"}
+    assert {cell["unit"] for cell in cells if "improved" in cell["column"]} == {"fraction"}
+
+
+def test_a_table_of_it_compares_its_networks_by_item(ran):
+    (ran.folder / "mine.yml").write_text(TABLE)
+    ended = ran.here("report", "tables", "--file", "mine.yml")
+    assert ended.code == 0, ended.err
+    pooled = [line for line in ended.out.splitlines() if line.startswith("| pooled")]
+    assert re.search(r"[+−]\d\.\d\d \[[+−]\d\.\d\d, [+−]\d\.\d\d\] \([01], [01]\) \|$", pooled[1])
+    assert "By image [95%] (seeds)" in ended.out
+    assert re.search(r"\(\d+/\d+; [01], [01]\) \|$", pooled[2])  # bits: McNemar's test
+    assert ended.out.count("binomial standard error of an improved of") == 1
+    text = ran.here("report", "tables", "--file", "mine.yml", "--format", "csv").out
+    head, *rows = csv.reader(text.splitlines())
+    assert [name for name in head if name.endswith("items mean difference")] == ["PSNR [dB] items mean difference"]
+    assert [len(row) for row in rows] == [len(head)] * 2
+
+
+def test_its_curve_is_printed(ran):
+    ended = ran.here("results", "curve", "signals:pooled:1", "--metric", "psnr_db")
+    assert re.search(r"signals:pooled:1 +test +psnr_db +12–36 +[▁▂▃▄▅▆▇█]{3} ", ended.out)
+
+
+def test_its_runs_are_compared_item_by_item(ran):
+    runs = ("signals:Baseline:0", "signals:pooled:0")
+    whole = json.loads(ran.here("report", "compare", *runs, "--format", "json").out)["metrics"]
+    first = whole["signals/test psnr (kind noisy, sigma 0.4)"]
+    assert (first["images"], first["mcnemar"]) == (48, None)
+    assert first["difference"] == pytest.approx(first["b"] - first["a"])
+    assert first["bootstrap_95"][0] < first["difference"] < first["bootstrap_95"][1]
+    bits = whole["signals/test better (kind noisy, sigma 0.1)"]
+    assert bits["difference"] == pytest.approx((bits["only_b"] - bits["only_a"]) / 48)
+    named = json.loads(ran.here("report", "compare", *runs, "--metric", "psnr_db", "--format", "json").out)["metrics"]
+    assert named == {words: found for words, found in whole.items() if "/test psnr " in words}
+    methods = ran.here("report", "compare", "signals:Baseline", "signals:pooled", "--metric", "psnr_db")
+    assert "signals/test psnr_db (kind offset)" in methods.out
+
+
+def test_its_figures_show_its_foremost_metric(ran):
+    ended = ran.here("report", "figures", "--out", "figures")
+    assert ended.code == 0, ended.err
+    made = {path.stem: path.read_text() for path in (ran.folder / "figures").glob("*.svg")}
+    assert made.keys() == {"parameters-signals", "macs-signals", "psnr_db-sigma-signals-signals-test-noisy"}
+    assert "<!-- psnr_db [dB] (signals test, noisy, sigma 0.4) -->" in made["parameters-signals"]
+    assert "<!-- psnr_db [dB] (signals test, noisy) -->" in made["psnr_db-sigma-signals-signals-test-noisy"]
+    assert "study signals" not in ended.err.replace("Training time, study signals", "")
+
+
+def test_its_page_has_its_metrics(ran):
+    ended = ran.here("report", "html", "--out", "page.html")
+    assert ended.code == 0, ended.err
+    page = (ran.folder / "page.html").read_text()
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    labels = [metric["label"] for metric in data["curves"]["signals"]["metrics"]]
+    assert labels == ["psnr_db [dB], test", "Improved, test"]
+    assert data["costs"]["signals"]["metric"] == "psnr_db [dB]"
+    assert "psnr_db [dB] against costs</h2>" in page
+    assert re.search(r"2 runs · psnr_db \[dB\] \d+\.\d\d \(signals test, noisy, sigma 0\.4\)", page)
+
+
+def test_a_search_of_where_compressors_stand_in_it(another):
+    lab = another()
+    (lab.folder / "search.yml").write_text(SEARCH)
+    ended = lab.here("search", "placement", "search.yml", "--confirm", 5, "--format", "json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert (found["objectives"], found["outcomes"], found["stopped"]) == (
+        ["psnr_db", "parameters"], {"value": 2}, "exhausted",
+    )  # fmt: skip
+    splits = lab.query("SELECT DISTINCT d.split FROM evaluation e JOIN dataset d ON d.id = e.dataset_id")
+    assert splits == [("validation",)], "a search never meets the test set"
+    assert [type(place["confirmed"]) for place in found["front"]] == [float] * len(found["front"])
+    shown = lab.here("search", "placement", "search.yml").out
+    assert shown.split()[:4] == ["placement", "psnr_db", "parameters", "MACs"]
+    assert "psnr_db [dB] on the validation split" in (lab.folder / "places-front.svg").read_text()
+    assert "psnr_db on the test set" in (lab.folder / "places-front.yml").read_text()
+    assert lab.here("run", "grid", "places-front.yml", "--dry-run").code == 0
+    wrong = lab.here("search", "placement", "search.yml", "--objectives", "accuracy")
+    assert wrong.code == 2
+    assert "--objectives: an item of 'objectives' must be psnr_db, parameters or macs, not 'accuracy'" in wrong.err
 
 
 def test_it_is_said_how_far_it_is_in_its_own_words(ran, another):

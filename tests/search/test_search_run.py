@@ -4,15 +4,18 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
+from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError
 from harness.cli import main
 from harness.cli.search import _print as print_result
 from harness.execution.plan import plan
-from harness.search.outcome import study_of
+from harness.search.book import Book
+from harness.search.outcome import Outcome, study_of
 from harness.search.proposals import Proposals
 from harness.store.connection import open_reader, open_store
 from harness.store.export import published_lines, write_jsonl
@@ -221,6 +224,16 @@ def test_a_diverged_network_is_told_as_the_worst(desk, executor, monkeypatch):
     desk.executor = executor(lambda _: "nan")
     desk.run(BRUTE, "strides=[32]", trials=2)
     assert told == [("value", (0.0, 6400.0))] * 2  # whatever it costs itself
+
+
+@pytest.mark.parametrize(("metric", "told"), [(Metric("psnr_db", "dB"), 5.0), (Metric("error", "", "lower"), 8.0)])
+def test_where_no_value_is_the_worst_a_diverged_network_is_told_as_the_worst_that_is_known(desk, metric, told):
+    search = replace(desk.search(), metric=metric, directions=(metric.direction, "minimize"))
+    known = {(("conv2", 2),): Outcome("value", {0: 8.0}), (("conv2", 4),): Outcome("value", {0: 5.0})}
+    diverged = (("conv2", 8),)
+    outcomes = {**known, diverged: Outcome("nan", {0: float("nan")})}
+    assert Book(search, None, None, outcomes=outcomes).objectives(diverged) == (told, 6400.0)
+    assert Book(search, None, None, outcomes={diverged: outcomes[diverged]}).objectives(diverged) == ()
 
 
 def test_a_lost_worker_is_gone_on_with_by_the_next_call(desk, executor):

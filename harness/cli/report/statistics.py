@@ -132,7 +132,7 @@ def _trial(found: "Snapshot", text: str) -> str | None:
 
 def _methods(found: "Snapshot", a: str, b: str, metric: str | None, study: str) -> dict[str, "Methods"]:
     """Return the comparison of two trials, by key, for each metric that both have; better is what `study` says."""
-    from harness.report.tables.declared import better_of
+    from harness.report.tables.declared import metric_named, metrics_of, position
     from harness.stats.comparison import alike, methods
     from harness.store.find import metric_words, values
 
@@ -147,19 +147,25 @@ def _methods(found: "Snapshot", a: str, b: str, metric: str | None, study: str) 
     shared = [place for place in sides[0] if place in sides[1] and metric in (None, place[1])]
     if not shared:
         raise HarnessError(f"the two have no {metric or 'metric'} in common")
-    text = next(r.spec_yaml for r in reversed(found.study_trials) if (r.study, r.trial_key) == (study, a))
+    declared = metrics_of(found, a, study)
     return {
         metric_words(found, place): methods(
-            sides[0][place], sides[1][place], alike=pairable, better=better_of(place[1], text)
+            sides[0][place], sides[1][place], alike=pairable, better=metric_named(declared, place[1]).better
         )
-        for place in shared
+        for place in sorted(
+            shared, key=lambda place: (found.evaluations[place[0]].reading_order, position(declared, place[1]))
+        )
     }
 
 
 def _networks(
     store: "Store", found: "Snapshot", a: "AttemptRecord", b: "AttemptRecord", metric: str | None
 ) -> dict[str, "Networks"]:
-    """Return the comparison of two runs for each metric of which both kept a value an image."""
+    """Return the comparison of two runs for each metric of which both kept a value an image.
+
+    `metric` is the name of a metric, or that of its values by image.
+    """
+    from harness.report.tables.declared import metric_named, metrics_of
     from harness.stats.comparison import networks
     from harness.store.find import metric_words
     from harness.store.queries import samples
@@ -168,10 +174,11 @@ def _networks(
     for run in (a, b):
         later = found.evaluated_later(run.uid)
         kept.append({(s.evaluation, s.name): s for each in (*later, run) for s in samples(store, each.uid)})
-    wanted = {"accuracy": "correct"}.get(metric or "", metric)
+    wanted = None if metric is None else metric_named(metrics_of(found, a.trial_key), metric).by_item or metric
     shared = [place for place in kept[0] if place in kept[1] and wanted in (None, place[1])]
     if not shared:
         raise HarnessError("the two runs kept no values by image of the same evaluation")
+    shared.sort(key=lambda place: found.evaluations[place[0]].reading_order)
     return {metric_words(found, place): networks(kept[0][place], kept[1][place]) for place in shared}
 
 

@@ -3,15 +3,19 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from harness.attempt.metrics import Metric
 from harness.report.tables.by_trial import of_trial
+from harness.report.tables.declared import metrics_of_all
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.match import candidates
 from harness.report.tables.table import Table
 from harness.report.tables.table_file import load_paper_table
 from harness.stats.tests import mean
 from harness.store.find import values as known_results
-from harness.store.records import AttemptRecord, Snapshot, TrialRecord
+from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, TrialRecord
+from harness.trial.function import RETURNED
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,9 @@ class Group:
 class Score:
     """A group's results of one metric on one evaluation."""
 
-    metric: str
+    metric: Metric
     evaluation: str  # its key
-    words: str  # "cifar10 test"
+    words: str  # "cifar10 test", with the condition if it is not clean
     values: Mapping[int, float]  # by seed
 
     @property
@@ -97,23 +101,44 @@ def study_groups(snapshot: Snapshot, study: str) -> list[Group]:
     ]
 
 
-def score(snapshot: Snapshot, groups: Iterable[Group], metric: str = "accuracy") -> dict[str, Score]:
-    """Return each group's results of a metric by its label, all on one clean evaluation: on the test split, where any
-    has it, else on the validation split. Groups without a number there are left out.
+def foremost(snapshot: Snapshot, groups: Iterable[Group]) -> Metric | None:
+    """Return the foremost metric of some trials; None if nobody says what their metrics are."""
+    return next(iter(metrics_of_all(snapshot, [group.trial.key for group in groups])), None)
+
+
+def score(snapshot: Snapshot, groups: Sequence[Group]) -> dict[str, Score]:
+    """Return each group's results of the foremost metric by its label, all on one evaluation of a network.
+
+    It is clean if any is, on the test split if any has it, else on the validation split; of several conditions the one
+    whose options are most like those of the task that was trained. Groups without a number there are left out.
     """
+    metric = foremost(snapshot, groups)
     found: dict[str, dict[str, dict[int, float]]] = {}
     for group in groups:
         for seed, run in group.runs.items():
             for (key, name), value in sorted(known_results(snapshot, run).items()):
-                if name == metric and math.isfinite(value):  # else no number to draw
+                if metric is not None and name == metric.name and math.isfinite(value):  # else no number to draw
                     found.setdefault(key, {}).setdefault(group.label, {})[seed] = value
-    clean = [key for key in found if dict(snapshot.evaluations[key].condition).get("kind") in {"clean", None}]
-    ranked = sorted(clean, key=lambda key: (snapshot.evaluations[key].split != "test", -len(found[key]), key))
-    if not ranked:
+
+    def rank(key: str) -> tuple[Any, ...]:
+        record = snapshot.evaluations[key]
+        among = () if record.is_clean else (_distance(groups, record), record.reading_order)
+        return (not record.is_clean, record.split != "test", -len(found[key]), *among, key)
+
+    ranked = sorted(found.keys() - {RETURNED.key}, key=rank)
+    if metric is None or not ranked:
         return {}
-    record = snapshot.evaluations[ranked[0]]
-    words = f"{record.dataset} {record.split}"
-    return {label: Score(metric, record.key, words, values) for label, values in found[ranked[0]].items()}
+    words = snapshot.evaluations[ranked[0]].words
+    return {label: Score(metric, ranked[0], words, values) for label, values in found[ranked[0]].items()}
+
+
+def _distance(groups: Sequence[Group], record: EvaluationRecord) -> tuple[int, int]:
+    """Return how far a condition is from what the groups trained for: options that differ from their task's, then,
+    negative, those that are the same.
+    """
+    tasks = [group.trial.config["task"] for group in groups]
+    same = [task.get(name) == value for task in tasks for name, value in record.options.items()]
+    return (len(same) - sum(same), -sum(same))
 
 
 def has_networks(groups: Sequence[Group]) -> bool:
@@ -121,11 +146,17 @@ def has_networks(groups: Sequence[Group]) -> bool:
     return any("model" in group.trial.config for group in groups)
 
 
-def missing_accuracy(groups: Sequence[Group]) -> str:
-    """Return why there is no accuracy of networks to draw."""
+def title_of(metric: Metric | None) -> str:
+    """Return how a heading names the foremost metric: "Accuracy"."""
+    return "Results" if metric is None else metric.title
+
+
+def missing_score(snapshot: Snapshot, groups: Sequence[Group]) -> str:
+    """Return why there is no result of networks to draw."""
     if groups and not has_networks(groups):
         return "a function has no network: its parameters and MACs are not counted"
-    return "no accuracy is stored"
+    metric = foremost(snapshot, groups)
+    return f"no {'result' if metric is None else metric.name} is stored"
 
 
 def _in_order(runs: Mapping[int, AttemptRecord]) -> dict[int, AttemptRecord]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from harness.report.figures.conditions import condition_figures
 from harness.report.figures.cost import COSTS, against_cost
-from harness.report.figures.denoising import psnr_figures
 from harness.report.figures.groups import has_networks, study_groups, study_names, table_groups
 from harness.report.figures.maps import fig_5, fig_5_each
 from harness.report.figures.placement import by_placement
@@ -15,6 +15,7 @@ from harness.report.figures.training import fig_4, fig_6
 from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.table_file import load_paper_table, paper_tables
 from harness.store.records import AttemptRecord
+from harness.trial.tasks import TASKS
 
 
 def draw_all(results: Results) -> list[Drawn | NotDrawn]:
@@ -27,7 +28,7 @@ def draw_all(results: Results) -> list[Drawn | NotDrawn]:
         return list(_of_studies(results, stored))
     behind = [run for group in table_groups(results.snapshot) for run in group.runs.values()]
     papers = [_noted(each(results), behind) for each in (fig_4, fig_5, fig_5_each, fig_6)]
-    return [*papers, *_of_studies(results, stored), *_not_run(stored), *psnr_figures(results)]
+    return [*papers, *_of_studies(results, stored), *_not_run(stored), *condition_figures(results)]
 
 
 def figure_files(results: Results, form: Format) -> tuple[dict[str, bytes], list[Drawn | NotDrawn]]:
@@ -67,12 +68,19 @@ def _noted(figure: Drawn | NotDrawn, behind: Iterable[AttemptRecord], changed: S
 
 
 def _not_run(stored: Sequence[str]) -> Iterator[NotDrawn]:
-    for study in sorted(_papers_studies() - set(stored)):
-        yield NotDrawn(f"parameters-{study}", f"Accuracy against costs and by placement, study {study}", "not run")
+    titles = _papers_studies()
+    for study in sorted(titles.keys() - set(stored)):
+        yield NotDrawn(
+            f"parameters-{study}", f"{titles[study]} against costs and by placement, study {study}", "not run"
+        )
 
 
-def _papers_studies() -> set[str]:
-    """Return the studies whose trials the paper's tables with an accuracy show."""
-    tables = [load_paper_table(number) for number in paper_tables()]
-    shown = [t for t in tables if any(c.metric == "accuracy" and c.source == "result" for c in t.columns)]
-    return {row.trial.study for table in shown for row in table.rows}
+def _papers_studies() -> dict[str, str]:
+    """Return the studies whose trials the paper's tables show with the foremost metric of their task, and its title."""
+    titles: dict[str, str] = {}
+    for table in map(load_paper_table, paper_tables()):
+        task = TASKS.get(table.expect.task)
+        metric = None if task is None else task.metrics[0]
+        if metric is not None and any(c.metric == metric.name and c.source == "result" for c in table.columns):
+            titles |= {row.trial.study: metric.title for row in table.rows}
+    return titles

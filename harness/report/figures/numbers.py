@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.report.claims.claim import Claim
 from harness.report.claims.load import load_claims
-from harness.report.figures.groups import Group, baseline_of, table_groups
+from harness.report.figures.groups import Group, baseline_of, foremost, table_groups
 from harness.report.figures.quantities import (
     area,
     late_mean,
@@ -131,10 +131,13 @@ def _values(
             return {}
         theirs = maps[base.label]
         return {s: similarity(each, theirs[s]) for s, each in mine.items() if s in theirs}
-    name = {"hidden mean": "hidden_mean", "hidden variance": "hidden_variance"}.get(quantity, "accuracy")
+    name = {"hidden mean": "hidden_mean", "hidden variance": "hidden_variance"}.get(quantity)
+    metric = foremost(results.snapshot, [group])
+    if name is None and metric is not None:
+        name = metric.name
     found = {}
     for seed, run in group.runs.items():
-        curve = observed(results, run.uid, name)
+        curve = None if name is None else observed(results, run.uid, name)
         if curve is not None:
             found[seed] = _of_curve(quantity)(curve[1], _epoch(group, curve[1]))
     return found

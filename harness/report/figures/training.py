@@ -9,7 +9,7 @@ from statistics import median
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from harness.report.figures.groups import Group, table_groups
+from harness.report.figures.groups import Group, foremost, table_groups
 from harness.report.figures.results import Results, Series, observed
 from harness.report.figures.style import Drawn, NotDrawn, colour_of, dashes_of, legend, new_figure
 
@@ -20,7 +20,8 @@ _FIG_6 = ("fig6", "Fig. 6. Activations of the last hidden layer while training (
 def fig_4(results: Results) -> Drawn | NotDrawn:
     """Draw the accuracy of baseline, spatial pooling and top-k at stride 2."""
     groups = shown(table_groups(results.snapshot))
-    curves = [(g, found) for g in groups if (found := lines(results, g, "accuracy"))]
+    metric = foremost(results.snapshot, groups)
+    curves = [] if metric is None else [(g, found) for g in groups if (found := lines(results, g, metric.name))]
     if not curves:
         return NotDrawn(*_FIG_4, "no run of Table 1 with its curve is stored")
     figure = new_figure(6.6, 4.4)

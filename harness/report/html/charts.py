@@ -1,26 +1,26 @@
-"""The numbers behind the page's charts, as JSON: curves by study, and accuracy against costs.
+"""The numbers behind the page's charts, as JSON: curves by study, and the foremost metric against costs.
 
 A curve has at most 240 points (first and last among them), a value five digits, so that the page stays small.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from harness.attempt.metrics import Metric
 from harness.report.figures.front import pareto
 from harness.report.figures.groups import Group, score, study_groups
 from harness.report.figures.results import Results, Series
 from harness.report.html.anchors import run_id, trial_id
+from harness.report.tables.declared import metric_named, metrics_of_all
 
 _POINTS = 240
 COSTS = {"parameters": "Parameters", "macs": "MACs of one image"}
-_WORDS = {
-    "accuracy": "Accuracy",
-    "loss": "Loss",
+_OBSERVED = {  # while training, beside the metrics
     "hidden_mean": "Mean of the last hidden layer",
     "hidden_variance": "Variance of the last hidden layer",
 }
-_FIRST = ("accuracy", "hidden_mean", "hidden_variance", "loss")
 
 
 def curves(results: Results, studies: Sequence[str]) -> dict[str, Any]:
@@ -36,7 +36,8 @@ def curves(results: Results, studies: Sequence[str]) -> dict[str, Any]:
 def _curves(results: Results, study: str) -> dict[str, Any]:
     groups = [group for group in study_groups(results.snapshot, study) if group.runs]
     found = {(g.label, seed): results.curves(run.uid) for g in groups for seed, run in g.runs.items()}
-    places = sorted({place for each in found.values() for place in each}, key=_order)
+    metrics = metrics_of_all(results.snapshot, [group.trial.key for group in groups])
+    places = sorted({place for each in found.values() for place in each}, key=partial(_order, metrics))
     places = [place for place in places if max(len(each[place]) for each in found.values() if place in each) > 1]
     steps: list[tuple[int, ...]] = []
     trials = []
@@ -50,19 +51,22 @@ def _curves(results: Results, study: str) -> dict[str, Any]:
             }
             runs.append({"seed": seed, "target": run_id(run), "series": known})
         trials.append({"label": group.label, "target": trial_id(group.trial), "colour": number, "runs": runs})
-    metrics = [{"id": f"{split} {name}", "label": _label(split, name)} for split, name in places]
-    return {"metrics": metrics, "steps": [list(each) for each in steps], "trials": trials}
+    shown = [{"id": f"{split} {name}", "label": _label(metrics, split, name)} for split, name in places]
+    return {"metrics": shown, "steps": [list(each) for each in steps], "trials": trials}
 
 
-def _order(place: tuple[str, str]) -> tuple[Any, ...]:
-    """Put accuracy first, observed often before once an epoch, then the rest by name."""
+def _order(metrics: Sequence[Metric], place: tuple[str, str]) -> tuple[Any, ...]:
+    """Put the foremost metric first, then what else is observed, then the other metrics in their order, then the rest
+    by name; observed often before once an epoch.
+    """
     split, name = place
-    return (_FIRST.index(name) if name in _FIRST else len(_FIRST), split == "train", "[" not in split, split, name)
+    names = [*(metric.name for metric in metrics[:1]), *_OBSERVED, *(metric.name for metric in metrics[1:])]
+    return (names.index(name) if name in names else len(names), split == "train", "[" not in split, split, name)
 
 
-def _label(split: str, name: str) -> str:
+def _label(metrics: Sequence[Metric], split: str, name: str) -> str:
     """Return "Accuracy, first 2,000 of test"."""
-    words = _WORDS.get(name, name)
+    words = _OBSERVED.get(name) or metric_named(metrics, name).title
     if "[:" not in split:
         return f"{words}, {split}" if split else words
     whole, count = split.removesuffix("]").split("[:")
@@ -84,9 +88,10 @@ def _rounded(value: float) -> float | None:
 
 
 def costs(results: Results, studies: Sequence[str]) -> dict[str, Any]:
-    """Return by study accuracy and costs of each trial, and which are on the front for each cost, the cheapest first.
+    """Return by study the foremost metric and costs of each trial, and which are on the front for each cost, the
+    cheapest first.
 
-    {words, points: [{label, target, colour, mean, values, parameters, macs}], fronts: {cost: [index]}}
+    {metric, title, words, points: [{label, target, colour, mean, values, parameters, macs}], fronts: {cost: [index]}}
     """
     made = {study: _costs(results, study_groups(results.snapshot, study)) for study in studies}
     return {study: chart for study, chart in made.items() if chart is not None}
@@ -108,5 +113,14 @@ def _costs(results: Results, groups: Sequence[Group]) -> dict[str, Any] | None:
         }
         for i, g in shown
     ]
-    fronts = {c: pareto([(g.trial.costs[c], scores[g.label].mean) for _, g in shown]) for c in COSTS}
-    return {"words": next(iter(scores.values())).words, "points": points, "fronts": fronts}
+    some = next(iter(scores.values()))
+    sign = 1 if some.metric.better == "higher" else -1
+    fronts = {c: pareto([(g.trial.costs[c], sign * scores[g.label].mean) for _, g in shown]) for c in COSTS}
+    names = {"metric": some.metric.label, "title": some.metric.title, "words": some.words}
+    return {**names, "points": points, "fronts": fronts}
+
+
+def costs_title(charts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the heading of the charts of costs: with the metric, if it is the same in all."""
+    titles = {str(chart["title"]) for chart in charts.values()}
+    return f"{titles.pop() if len(titles) == 1 else 'Results'} against costs"

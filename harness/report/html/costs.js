@@ -1,4 +1,4 @@
-// Accuracy against costs: points that lead to their trials, the seeds beside them, the front.
+// The foremost metric against costs: points that lead to their trials, the seeds beside them, the front.
 
 for (const figure of document.querySelectorAll(".chart.costs")) {
   const chart = DATA.costs[figure.dataset.study];
@@ -10,7 +10,7 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
   function words(point) {
     const seeds = point.values.map(([seed, v]) => `seed ${seed}: ${number(v, 4)}`).join(", ");
     const counts = `${point.parameters.toLocaleString("en")} parameters, ${point.macs.toLocaleString("en")} MACs`;
-    return `${point.label}: accuracy ${number(point.mean, 4)} (${seeds}); ${counts}`;
+    return `${point.label}: ${chart.metric} ${number(point.mean, 4)} (${seeds}); ${counts}`;
   }
 
   function draw() {
@@ -21,10 +21,10 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
     const x = [Math.max(0, Math.min(...xs) - wide), Math.max(...xs) + wide];
     const y = [Math.min(...ys) - tall, Math.max(...ys) + tall];
     const height = plot.clientWidth < 500 ? 270 : 350;
-    const { root, sx, sy, width } = frame(plot, { x, y, xLabel: name === "macs" ? "MACs" : name, yLabel: `accuracy, ${chart.words}`, xFormat: short, height });
+    const { root, sx, sy, width } = frame(plot, { x, y, xLabel: name === "macs" ? "MACs" : name, yLabel: `${chart.metric}, ${chart.words}`, xFormat: short, height });
     root.removeAttribute("aria-hidden");
     root.setAttribute("role", "group");
-    root.setAttribute("aria-label", `Accuracy against ${name}, study ${figure.dataset.study}`);
+    root.setAttribute("aria-label", `${chart.title} against ${name}, study ${figure.dataset.study}`);
     const line = front.map((i) => `${sx(xs[i]).toFixed(1)},${sy(chart.points[i].mean).toFixed(1)}`).join(" ");
     root.append(svg("polyline", { class: "front", points: line }));
     const order = chart.points.map((_, i) => i).sort((a, b) => xs[a] - xs[b] || b - a);

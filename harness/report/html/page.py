@@ -17,7 +17,7 @@ from harness.base.errors import printable, printable_json
 from harness.report.figures.groups import study_names
 from harness.report.figures.numbers import Numbers, Pointing, Reading, figure_of, quantities, read_numbers
 from harness.report.figures.results import Results
-from harness.report.html.charts import COSTS, costs, curves
+from harness.report.html.charts import COSTS, costs, costs_title, curves
 from harness.report.html.findings import Finding, grouped, verdicts
 from harness.report.html.pictures import map_strips
 from harness.report.html.studies import all_studies, in_order
@@ -91,6 +91,7 @@ def render_page(results: Results, findings: Sequence[Finding] = ()) -> str:
             figures=_figures(numbers),
             between=[fixed(value, 3) for value in numbers.between_baselines],
             cost_names=COSTS,
+            costs_title=costs_title(data["costs"]),
         )
     )
 

@@ -11,6 +11,7 @@ from harness.report.figures.groups import Group
 from harness.report.figures.results import Results, Series
 from harness.report.html.anchors import run_id
 from harness.report.printing import fixed
+from harness.report.tables.declared import metric_named, metrics_of, position
 from harness.report.tables.match import device_of
 from harness.report.tables.provenance import accepted_remarks, short
 from harness.store.records import AttemptRecord, Snapshot
@@ -102,8 +103,8 @@ def _some(steps: tuple[int, ...]) -> list[int]:
     return [steps[round(i * last / (_LOG_LINES - 1))] for i in range(_LOG_LINES)]
 
 
-def _short(value: float) -> str:
-    return fixed(value, 4) if abs(value) < 1000 else f"{value:.4g}"
+def _short(value: float, digits: int = 4) -> str:
+    return fixed(value, digits) if abs(value) < 1000 else f"{value:.4g}"
 
 
 def _facts(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
@@ -135,11 +136,13 @@ def _seconds(attempt: AttemptRecord) -> float | None:
 
 
 def _results(snapshot: Snapshot, attempt: AttemptRecord) -> Iterator[tuple[str, str]]:
-    for (key, name), value in sorted(attempt.results.items(), key=lambda item: (item[0][1], item[0][0])):
-        record = snapshot.evaluations[key]
+    metrics = metrics_of(snapshot, attempt.trial_key)
+    places = [(position(metrics, name), snapshot.evaluations[key]) for key, name in attempt.results]
+    for (_, name), record in sorted(places, key=lambda place: (place[0], place[1].reading_order)):
+        metric, value = metric_named(metrics, name), attempt.results[record.key, name]
         condition = {k: v for k, v in record.condition.items() if (k, v) != ("kind", "clean")}
         under = f", {', '.join(f'{k} {v}' for k, v in sorted(condition.items()))}" if condition else ""
-        yield f"{name} ({record.dataset} {record.split}{under})", _short(value)
+        yield f"{metric.label} ({record.dataset} {record.split}{under})", _short(value, metric.digits)
 
 
 def _measures(attempt: AttemptRecord) -> Iterator[tuple[str, str]]:

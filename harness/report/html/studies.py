@@ -70,7 +70,7 @@ def _trial(results: Results, study: str, group: Group, scores: Mapping[str, Scor
     summary = [f"{len(group.runs)} run{'' if len(group.runs) == 1 else 's'}"]
     if group.label in scores:
         found = scores[group.label]
-        summary.append(f"accuracy {fixed(found.mean, 4)} ({found.words})")
+        summary.append(f"{found.metric.label} {fixed(found.mean, found.metric.digits)} ({found.words})")
     if overrides(group.protocol, group.trial.config):
         summary.append(protocol_in_words(group.protocol, group.trial.config))
     costs = group.trial.costs

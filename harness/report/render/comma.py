@@ -5,8 +5,8 @@ import io
 from collections.abc import Callable, Mapping
 
 from harness.base.spreadsheet import csv_cell
-from harness.report.document import DocCell, DocRow, Document
-from harness.report.tables.statistics import Statistics
+from harness.report.document import DocCell, DocRow, Document, StatisticsTable
+from harness.report.tables.statistics import ItemGap, Statistics
 from harness.stats.tests import gap
 
 
@@ -25,7 +25,7 @@ def to_csv(document: Document) -> str:
         name = f"{column.label} [{column.unit}]" if column.unit else column.label
         parts = ("paper", "ours", "difference", "match") if document.compares else ()
         heads += [f"{name} {part}" for part in parts] or [name]
-    heads += [f"{small.name} {part}" for small in document.statistics for part in _parts(None)]
+    heads += [f"{small.name} {part}" for small in document.statistics for part in _parts(None, by_item=_by_item(small))]
     said = [name for name in _SAID if any(_SAID[name](row) for row in document.rows)]
     writer.writerow(map(csv_cell, [*heads, "protocol", *said]))
     for i, row in enumerate(document.rows):
@@ -33,7 +33,9 @@ def to_csv(document: Document) -> str:
         for cell in row.cells:
             fields += _compared(cell) if document.compares else [cell.ours]
         for small in document.statistics:
-            fields += ["" if part is None else str(part) for part in _parts(small.data[i]).values()]
+            fields += [
+                "" if part is None else str(part) for part in _parts(small.data[i], by_item=_by_item(small)).values()
+            ]
         writer.writerow(map(csv_cell, [*fields, row.protocol, *(_SAID[name](row) for name in said)]))
     return out.getvalue()
 
@@ -52,10 +54,16 @@ def _compared(cell: DocCell) -> list[str]:
     return ["" if part is None else str(part) for part in (cell.paper_value, cell.ours_value, between, cell.match)]
 
 
-def _parts(statistics: Statistics | None) -> Mapping[str, float | str | None]:
+def _by_item(small: StatisticsTable) -> bool:
+    """Return whether any row of a small table is compared by numbers, one an item."""
+    return any(statistics is not None and statistics.items is not None for statistics in small.data)
+
+
+def _parts(statistics: Statistics | None, *, by_item: bool) -> Mapping[str, float | str | None]:
     """Return a row's statistics by the names of their columns; all None where there are none."""
     difference = None if statistics is None else statistics.difference
     pair = None if statistics is None else statistics.mcnemar
+    items = None if statistics is None else statistics.items
     return {
         "n": None if statistics is None else len(statistics.seeds),
         "mean": None if statistics is None else statistics.mean,
@@ -74,4 +82,11 @@ def _parts(statistics: Statistics | None) -> Mapping[str, float | str | None]:
         "McNemar b": None if pair is None else pair.only_this,
         "McNemar c": None if pair is None else pair.only_against,
         "McNemar p": None if pair is None else pair.p,
+        **(_items(items) if by_item else {}),
     }
+
+
+def _items(gap: ItemGap | None) -> Mapping[str, float | str | None]:
+    names = {"items seed": "seed", "items against seed": "against_seed", "items mean difference": "mean",
+             "items low 95": "low_95", "items high 95": "high_95"}  # fmt: skip
+    return {name: None if gap is None else getattr(gap, field) for name, field in names.items()}

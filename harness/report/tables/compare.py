@@ -10,12 +10,14 @@ from dataclasses import replace
 from functools import cache
 
 from harness.attempt.messages import Sample
+from harness.attempt.metrics import Metric
 from harness.report.printing import in_unit
 from harness.report.tables.cells import Found
+from harness.report.tables.declared import metric_named, metrics_of
 from harness.report.tables.selection import evaluation_keys, values
-from harness.report.tables.statistics import Difference, McNemar, Statistics
+from harness.report.tables.statistics import Difference, ItemGap, McNemar, Statistics
 from harness.report.tables.table import Table
-from harness.stats.comparison import alike
+from harness.stats.comparison import alike, networks
 from harness.stats.tests import deviation, draw_error, draws, gap, holm, interval, mcnemar, mean, sign_flip, smallest_p
 from harness.store.records import Snapshot
 
@@ -33,12 +35,12 @@ def with_statistics(
     `samples` gives an attempt's values by image; without it there is no McNemar test. Holm's correction is over all
     rows of a column.
     """
-    networks = _Networks(snapshot, samples)
+    by_item = _Networks(snapshot, samples)
     done: dict[tuple[str, str], Statistics] = {}
     for column in (c for c in table.columns if c.source == "result"):
         rows = {f.row.label: f for f in found if f.column.key == column.key}
         tests = sum(table.against(f.row) is not None for f in rows.values())  # at most
-        mine = {label: _statistics(snapshot, table, rows, f, networks, tests) for label, f in rows.items()}
+        mine = {label: _statistics(snapshot, table, rows, f, by_item, tests) for label, f in rows.items()}
         for label, statistics in _corrected(mine).items():
             done[label, column.key] = statistics
     return [replace(f, cell=replace(f.cell, statistics=done.get((f.row.label, f.column.key)))) for f in found]
@@ -59,7 +61,7 @@ def _corrected(rows: Mapping[str, Statistics | None]) -> dict[str, Statistics]:
 
 
 def _statistics(
-    snapshot: Snapshot, table: Table, rows: Mapping[str, Found], found: Found, networks: "_Networks", tests: int
+    snapshot: Snapshot, table: Table, rows: Mapping[str, Found], found: Found, by_item: "_Networks", tests: int
 ) -> Statistics | None:
     """Return a row's statistics, without Holm's correction over `tests` rows; None where nothing is stored of it."""
     mine = values_by_seed(snapshot, found)
@@ -77,11 +79,16 @@ def _statistics(
     if not rows_alike(found, other):
         return replace(bare, note=_UNLIKE)
     seeds = tuple(seed for seed in mine if seed in theirs)
-    by_seed = tuple(pair for seed in seeds if (pair := networks.pair(found, other, seed, seed)) is not None)
+    by_seed = tuple(pair for seed in seeds if (pair := by_item.pair(found, other, seed, seed)) is not None)
     shown = by_seed[0] if by_seed else None
     if found.cell.select == "best":
-        shown = networks.pair(found, other, found.chosen, other.chosen)
-    compared = replace(bare, mcnemar=shown, mcnemar_by_seed=by_seed)
+        shown = by_item.pair(found, other, found.chosen, other.chosen)
+    compared = replace(
+        bare,
+        mcnemar=shown if isinstance(shown, McNemar) else None,
+        mcnemar_by_seed=tuple(pair for pair in by_seed if isinstance(pair, McNemar)),
+        items=shown if isinstance(shown, ItemGap) else None,
+    )
     if not seeds:
         return replace(compared, note=_NO_SEED)
     means = mean([mine[s] for s in seeds]), mean([theirs[s] for s in seeds])
@@ -97,6 +104,12 @@ def values_by_seed(snapshot: Snapshot, found: Found) -> dict[int, float]:
     key = candidate.trial.key
     stored = values(snapshot, key, sorted(snapshot.runs(key)), column.metric, column.evaluation, dataset)
     return {seed: in_unit(value, column) for seed, value in stored.items() if value is not None}
+
+
+def metric_of(snapshot: Snapshot, found: Found) -> Metric:
+    """Return what the metric of a column of results is, as the trial in the cell has it."""
+    known = () if found.candidate is None else metrics_of(snapshot, found.candidate.trial.key, found.row.trial.study)
+    return metric_named(known, found.column.metric)
 
 
 def rows_alike(one: Found, other: Found) -> bool:
@@ -115,25 +128,31 @@ def _difference(seeds: tuple[int, ...], gaps: Sequence[float], tests: int) -> Di
 
 
 class _Networks:
-    """Which images each run's network has right, from the stored samples."""
+    """What each run's network makes of each image, from the stored samples."""
 
     def __init__(self, snapshot: Snapshot, samples: Samples | None) -> None:
         self._snapshot = snapshot
         self._samples: Samples = cache(samples) if samples is not None else lambda _: ()
 
-    def pair(self, one: Found, other: Found, seed: int | None, other_seed: int | None) -> McNemar | None:
+    def pair(self, one: Found, other: Found, seed: int | None, other_seed: int | None) -> McNemar | ItemGap | None:
         """Compare two runs image by image; None where either kept no values by image, or is nan."""
-        a, b = self._correct(one, seed), self._correct(other, other_seed)
+        a, b = self._by_item(one, seed), self._by_item(other, other_seed)
         if seed is None or other_seed is None or a is None or b is None:
             return None
-        if (a.evaluation, a.count) != (b.evaluation, b.count):
+        if (a.evaluation, a.name, a.count, a.encoding) != (b.evaluation, b.name, b.count, b.encoding):
             return None
+        if a.encoding != "bits":
+            found = networks(b, a)
+            ends = (None, None) if found.bootstrap_95 is None else found.bootstrap_95
+            gaps = [None if value is None else in_unit(value, one.column) for value in ends]
+            return ItemGap(seed, other_seed, a.count, in_unit(found.difference, one.column), *gaps)
         ours, theirs = int.from_bytes(a.packed), int.from_bytes(b.packed)
         mine, not_mine = (ours & ~theirs).bit_count(), (theirs & ~ours).bit_count()
         return McNemar(seed, other_seed, mine, not_mine, mcnemar(mine, not_mine))
 
-    def _correct(self, found: Found, seed: int | None) -> Sample | None:
-        if seed is None or found.column.metric != "accuracy" or found.candidate is None:
+    def _by_item(self, found: Found, seed: int | None) -> Sample | None:
+        name = metric_of(self._snapshot, found).by_item
+        if seed is None or name is None or found.candidate is None:
             return None
         run = self._snapshot.runs(found.candidate.trial.key).get(seed)
         if run is None or run.state == "nan":
@@ -141,6 +160,6 @@ class _Networks:
         keys = evaluation_keys(self._snapshot, found.column.evaluation, found.candidate.dataset)
         for attempt in (run, *self._snapshot.evaluated_later(run.uid)):
             for sample in self._samples(attempt.uid):
-                if sample.name == "correct" and sample.encoding == "bits" and sample.evaluation in keys:
+                if sample.name == name and sample.evaluation in keys:
                     return sample
         return None

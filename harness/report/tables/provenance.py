@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from harness.store.records import AttemptRecord, TrialRecord
 from harness.trial.attempt_digest import attempt_digest
 from harness.trial.datasets import DATASETS
+from harness.trial.trial import is_of_function
 
 
 def short(digest: str) -> str:
@@ -72,7 +73,7 @@ def _digest_now(trial: TrialRecord, kind: str, device: str) -> str | None:
     """Return the digest of the code that an attempt of a kind would run today, None where that cannot be known."""
     trained = trial.config.get("data", {}).get("train")
     datasets = [d for d in DATASETS.values() if d.splits["train"].fingerprint == trained]
-    if not datasets and trial.config["task"]["kind"] != "function":
+    if not datasets and not is_of_function(trial.config):
         return None
     try:
         return attempt_digest(trial.config, datasets, kind, device)

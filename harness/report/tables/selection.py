@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from harness.attempt.metrics import Better
 from harness.report.tables.table import Evaluated, Select
-from harness.stats.comparison import Better
 from harness.stats.tests import mean
 from harness.store import find
 from harness.store.records import Snapshot

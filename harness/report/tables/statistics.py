@@ -39,6 +39,20 @@ class McNemar:
 
 
 @dataclass(frozen=True)
+class ItemGap:
+    """Two single networks, item by item, of a metric whose values by item are numbers: this one's minus the other's, in
+    the column's unit.
+    """
+
+    seed: int
+    against_seed: int
+    items: int
+    mean: float
+    low_95: float | None  # the 95 % interval of the mean, by a paired bootstrap over the items
+    high_95: float | None
+
+
+@dataclass(frozen=True)
 class Statistics:
     """What stands beside a row's metric: spread over the stated seeds, and the comparison with another row."""
 
@@ -50,4 +64,5 @@ class Statistics:
     paired_means: tuple[float, float] | None = None  # over the seeds of the difference, where these are not all seeds
     mcnemar: McNemar | None = None  # of the pair that the table shows
     mcnemar_by_seed: tuple[McNemar, ...] = ()
+    items: ItemGap | None = None  # of the pair that the table shows, if its values by item are numbers
     note: str | None = None  # why something is missing

@@ -28,7 +28,9 @@ def _small_table(
 ) -> StatisticsTable:
     several = len({s.against for _, s in rows if s is not None and s.against is not None}) > 1
     other = "the row in brackets" if several else str(table.baseline)
-    heads = ["Seeds", "Mean ± sd", "Difference [95%]", "p (Holm)", "McNemar p (b/c; seeds)"]
+    by_item = any(s is not None and s.items is not None for _, s in rows)
+    networks = "By image [95%] (seeds)" if by_item else "McNemar p (b/c; seeds)"
+    heads = ["Seeds", "Mean ± sd", "Difference [95%]", "p (Holm)", networks]
     points = "; differences in percentage points" if column.unit == "percent" else ""
     unit = f" ({column.unit}{points})" if column.unit != "fraction" else ""
     return StatisticsTable(
@@ -60,8 +62,16 @@ def _fields(statistics: Statistics | None, column: Column, fields: int) -> list[
         spread,
         NOTHING if d is None else _difference(d, form),
         NOTHING if d is None or math.isnan(d.p) else f"{p_text(d.p, d.draws)} ({p_text(d.p_holm)})",
-        NOTHING if statistics.mcnemar is None else _mcnemar(statistics.mcnemar),
+        _networks(statistics, form),
     ]
+
+
+def _networks(statistics: Statistics, form: NumberFormat) -> str:
+    """Return how two single networks compare image by image."""
+    gap = statistics.items
+    if gap is None:
+        return NOTHING if statistics.mcnemar is None else _mcnemar(statistics.mcnemar)
+    return f"{_interval(gap.mean, gap.low_95, gap.high_95, form)} ({gap.seed}, {gap.against_seed})"
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
@@ -77,10 +87,13 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 def _difference(d: Difference, form: NumberFormat) -> str:
     """Return "+0.0013 [−0.0051, +0.0077]"; of one pair without the interval."""
-    middle = signed(d.mean, form)
-    if d.low_95 is None or d.high_95 is None or math.isnan(d.low_95):
-        return middle
-    return f"{middle} [{signed(d.low_95, form)}, {signed(d.high_95, form)}]"
+    return _interval(d.mean, d.low_95, d.high_95, form)
+
+
+def _interval(middle: float, low: float | None, high: float | None, form: NumberFormat) -> str:
+    if low is None or high is None or math.isnan(low):
+        return signed(middle, form)
+    return f"{signed(middle, form)} [{signed(low, form)}, {signed(high, form)}]"
 
 
 def _mcnemar(pair: McNemar) -> str:
@@ -115,6 +128,8 @@ def _notes(rows: Sequence[tuple[str, Statistics | None]], other: str, how: Selec
         yield from _partly_shared(rows, other)
     if networks:
         yield _about_mcnemar(other, how)
+    if any(s is not None and s.items is not None for _, s in rows):
+        yield _about_items(other, how)
     if compared:
         yield can_tell(max(len(d.seeds) for d in compared), tests)
     broken = [label for label, s in rows if s is not None and math.isnan(s.mean)]
@@ -135,6 +150,14 @@ def _about_mcnemar(other: str, how: Select) -> str:
         f"McNemar: exact, two-sided test between single networks, image by image: {pair} (seeds: the row's, that of"
         f" {other}){chosen}. b: images that only the row's network has right, c: only the other. It says nothing of"
         " other seeds."
+    )
+
+
+def _about_items(other: str, how: Select) -> str:
+    pair = "the two networks that are shown" if how == "best" else "the networks of the smallest seed that both have"
+    return (
+        f"By image: the mean over the images of {pair} (seeds: the row's, that of {other}), row {MINUS} {other}, with"
+        " its 95% interval by a paired bootstrap over the images. It says nothing of other seeds."
     )
 
 

@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError
 from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
 from harness.report.printing import NOTHING, fitted, number
 from harness.report.tables.cells import Cell
-from harness.report.tables.declared import better_of, declared_metrics
+from harness.report.tables.declared import metric_named, metrics_of_all, position
 from harness.report.tables.match import device_of
 from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of, with_set
 from harness.report.tables.selection import pick
-from harness.report.tables.table import CLEAN, NumberFormat
+from harness.report.tables.table import NumberFormat
 from harness.report.tables.uncertainty import accuracy_note, images_of
-from harness.stats.comparison import Better
 from harness.stats.tests import deviation, mean
 from harness.store.find import values as found_values
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
@@ -25,27 +25,27 @@ from harness.trial.function import RETURNED
 from harness.trial.overrides import overrides, protocol_in_words, unstated
 
 _COUNTS = {"parameters": "Parameters", "macs": "MACs"}
-_FORM = NumberFormat(digits=4)
 
 
 @dataclass(frozen=True)
 class _Metric:
     """A column: one metric of one evaluation."""
 
-    name: str
+    what: Metric
     evaluation: EvaluationRecord
-    better: Better
-    declared: bool  # by a study of functions: its best is then set in bold
+    bold: bool  # is the best of the column set in bold?
+
+    @property
+    def name(self) -> str:
+        """Its name, as it is stored."""
+        return self.what.name
 
     @property
     def label(self) -> str:
         """Return "accuracy (mnist test)", with the condition where it is not clean; of a function the name alone."""
         if self.evaluation.key == RETURNED.key:
-            return self.name
-        condition = self.evaluation.condition
-        given = {} if dict(condition) == CLEAN else condition
-        under = ", ".join(str(v) if k == "kind" else f"{k} {v}" for k, v in sorted(given.items()))
-        return f"{self.name} ({self.evaluation.dataset} {self.evaluation.split}{', ' + under if under else ''})"
+            return self.what.label
+        return f"{self.what.label} ({self.evaluation.words})"
 
 
 def study_document(
@@ -78,7 +78,7 @@ def study_document(
         for metric, top, form in zip(metrics, best, forms, strict=True):
             known = _known(snapshot, metric, runs, entry.seeds)
             shown = _doc_cell(known, metric, form, marks)
-            line.append(replace(shown, bold=metric.declared and _mean(known) == top))
+            line.append(replace(shown, bold=metric.bold and _mean(known) == top))
             cells.append(_cell(entry, trial, metric, known, runs, line[-1]))
         line += [_count(trial, name) for name in counts]
         cells += [_count_cell(entry, trial, name) for name in counts]
@@ -114,18 +114,23 @@ def _runs(snapshot: Snapshot, entry: StudyTrialRecord) -> dict[int, AttemptRecor
 
 
 def _metrics(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_Metric]:
-    """Return the metrics that any of the study's runs has, in order of the evaluations, then by name; of functions
-    those that the study declares, in its order, or all where it leaves them to its task.
+    """Return the metrics that any of the study's runs has, in order of the evaluations, the foremost of each first; of
+    functions those that are declared, or all if none is.
+
+    The best is set in bold if the trials or their study say which way is better: those of earlier versions do not, and
+    their tables stay as they are.
     """
     runs = [run for entry in planned for run in _runs(snapshot, entry).values()]
     pairs = {pair for run in runs for pair in found_values(snapshot, run)}
-    declared = declared_metrics(planned[0].spec_yaml)
-    order = list(declared)
+    keys = [entry.trial_key for entry in planned]
+    declared = metrics_of_all(snapshot, keys, planned[0].study)
+    stored = {metric.name for key in keys for metric in snapshot.trials[key].metrics}
+    names = {metric.name for metric in declared}
     return [
-        _Metric(name, record, better_of(name, planned[0].spec_yaml), key == RETURNED.key and name in declared)
-        for record in snapshot.evaluations.values()
-        for key, name in sorted(pairs, key=lambda pair: (order.index(pair[1]) if pair[1] in declared else -1, pair))
-        if key == record.key and (key != RETURNED.key or not declared or name in declared)
+        _Metric(metric_named(declared, name), record, bold=name in names and (name in stored or key == RETURNED.key))
+        for record in sorted(snapshot.evaluations.values(), key=lambda record: record.reading_order)
+        for key, name in sorted(pairs, key=lambda pair: position(declared, pair[1]))
+        if key == record.key and (key != RETURNED.key or not declared or name in names)
     ]
 
 
@@ -146,14 +151,16 @@ def _best(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecor
     """Return the best mean of a column; None where there are not two to choose from."""
     means = [_mean(_known(snapshot, metric, _runs(snapshot, entry), entry.seeds)) for entry in planned]
     numbers = [value for value in means if math.isfinite(value)]
-    choose = max if metric.better == "higher" else min
+    choose = max if metric.what.better == "higher" else min
     return choose(numbers) if len(numbers) > 1 else None
 
 
 def _form(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord]) -> NumberFormat:
     """Return how a column is printed: with as many digits as show its runs apart."""
     known = (_known(snapshot, metric, _runs(snapshot, entry), entry.seeds) for entry in planned)
-    return fitted(_FORM, [value for row in known for value in row.values() if value is not None])
+    return fitted(
+        NumberFormat(digits=metric.what.digits), [value for row in known for value in row.values() if value is not None]
+    )
 
 
 def _doc_cell(known: Mapping[int, float | None], metric: _Metric, form: NumberFormat, marks: Marks) -> DocCell:
@@ -165,7 +172,7 @@ def _doc_cell(known: Mapping[int, float | None], metric: _Metric, form: NumberFo
     noted = marks(tuple(remarks))
     if not stored:
         return DocCell(NOTHING, marks=noted)
-    seed = pick(known, metric.better)
+    seed = pick(known, metric.what.better)
     best = None if seed is None else known[seed]
     sd = None if broken else deviation(stored)
     spread = "" if sd is None else f" ± {number(sd, form)}"
@@ -198,7 +205,7 @@ def _cell(
         column=metric.label,
         paper=None,
         ours=mean(stored) if stored else None,
-        unit="dB" if metric.name.endswith("_db") else "fraction" if metric.name == "accuracy" else "",
+        unit=metric.what.unit,
         match=None,
         runs=len(stored),
         select="mean",
@@ -289,10 +296,14 @@ def _left_out(snapshot: Snapshot, study: str) -> Iterable[Note]:
 
 
 def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]) -> Iterable[str]:
-    """Yield what one accuracy's standard error is on each test set."""
+    """Yield what the standard error of one fraction of the images is on each test set."""
+    by: dict[tuple[str, str, str, int], list[float]] = {}
     for metric in metrics:
-        images = images_of(snapshot, metric.evaluation.key)
-        known = [found_values(snapshot, run).get((metric.evaluation.key, metric.name)) for run in runs]
+        on = metric.evaluation
+        images = images_of(snapshot, on.key)
+        known = [found_values(snapshot, run).get((on.key, metric.name)) for run in runs]
         numbers = [value for value in known if value is not None and 0 <= value <= 1]
-        if metric.name == "accuracy" and images and numbers:
-            yield accuracy_note(numbers, images)
+        if metric.what.counts_items and images and numbers:
+            by.setdefault((metric.name, on.dataset, on.split, images), []).extend(numbers)
+    for (name, _, _, images), numbers in by.items():
+        yield accuracy_note(numbers, images, name)

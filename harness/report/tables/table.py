@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from harness.attempt.metrics import Better
 from harness.report._yaml import Part
-from harness.stats.comparison import Better
 from harness.trial.function import RETURNED
 
 CLEAN = {"kind": "clean"}  # the condition of an evaluation that changes nothing

@@ -11,6 +11,7 @@ from harness.base.errors import HarnessError, did_you_mean
 from harness.report._yaml import load
 from harness.report.tables.table import Row, RowEntry, Table, TableEntry, TrialName
 from harness.trial.function import RETURNED
+from harness.trial.trial import FUNCTION
 
 _HARNESS = Path(__file__).parents[2]
 PAPER = _HARNESS / "papers" / "feature_pooling"
@@ -113,7 +114,7 @@ def _check(table: TableEntry) -> None:
 
 def _check_data(table: TableEntry) -> None:
     """Refuse data beside a function, and none beside another task."""
-    function = table.expect.task == "function"
+    function = table.expect.task == FUNCTION
     if function != (table.expect.dataset == RETURNED.dataset):
         said = "a function's data are its own: leave 'dataset' out" if function else "'dataset' is missing"
         raise FieldError(("expect", "dataset"), said)

@@ -1,5 +1,5 @@
 """What stands under a table on how far its numbers can be trusted: what choosing the best of k runs adds, and the
-binomial standard error of an accuracy on its test set.
+binomial standard error of a fraction of the test set's images, such as an accuracy.
 """
 
 import math
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from harness.attempt.metrics import Better
 from harness.report.printing import fixed
 from harness.report.tables.cells import Found
-from harness.report.tables.compare import values_by_seed
+from harness.report.tables.compare import metric_of, values_by_seed
 from harness.report.tables.selection import evaluation_keys
 from harness.report.tables.table import Column
-from harness.stats.comparison import Better
 from harness.stats.tests import best_of, binomial_error
 from harness.store.records import Snapshot
 
@@ -86,23 +86,29 @@ def _in_words(told: Choosing, column: Column) -> str:
 
 
 def accuracy_notes(snapshot: Snapshot, found: Sequence[Found]) -> Iterable[str]:
-    """Yield a sentence for each test set of which a table shows accuracies."""
-    by: dict[tuple[int, str], list[float]] = {}
+    """Yield a sentence for each test set and metric of which a table shows fractions of images, such as accuracies."""
+    by: dict[tuple[int, str, str], list[float]] = {}
     for each in found:
         shown = each.cell.ours
         if shown is None or math.isnan(shown):
             continue
         images = test_images(snapshot, each)
         if images is not None:
-            by.setdefault((images, each.column.unit), []).append(shown)
-    for (images, unit), accuracies in by.items():
-        yield accuracy_note([value / (100 if unit == "percent" else 1) for value in accuracies], images)
+            by.setdefault((images, each.column.unit, each.column.metric), []).append(shown)
+    for (images, unit, name), fractions in by.items():
+        yield accuracy_note([value / (100 if unit == "percent" else 1) for value in fractions], images, name)
 
 
 def test_images(snapshot: Snapshot, found: Found) -> int | None:
-    """Return on how many images the accuracy in a cell was measured; None where it is none, or of no known images."""
+    """Return of how many images a cell shows the fraction for which something holds; None if it shows none, or their
+    number is not known.
+    """
     dataset = found.dataset
-    if found.column.metric != "accuracy" or found.column.unit not in {"fraction", "percent"} or dataset is None:
+    if (
+        found.column.unit not in {"fraction", "percent"}
+        or dataset is None
+        or not metric_of(snapshot, found).counts_items
+    ):
         return None
     sizes = {images_of(snapshot, key) for key in evaluation_keys(snapshot, found.column.evaluation, dataset)} - {None}
     return sizes.pop() or None if len(sizes) == 1 else None
@@ -115,13 +121,17 @@ def images_of(snapshot: Snapshot, evaluation: str) -> int | None:
     return None if data is None else data.images
 
 
-def accuracy_note(accuracies: Sequence[float], images: int) -> str:
-    """Return "On 10,000 test images the binomial standard error of an accuracy of 98.0% is ±0.14 percentage points"."""
+def accuracy_note(accuracies: Sequence[float], images: int, name: str) -> str:
+    """Return "On 10,000 test images the binomial standard error of an accuracy of 98.0% is ±0.14 percentage points".
+
+    `name` is what the fraction of the images is called.
+    """
+    a = "an" if name[:1].lower() in "aeiou" else "a"
     low, high = min(accuracies), max(accuracies)
     errors = sorted(fixed(100 * binomial_error(a, images), 2) for a in (low, high))
     of = f"{100 * low:.1f}%" if f"{low:.3f}" == f"{high:.3f}" else f"{100 * low:.1f}% to {100 * high:.1f}%"
     size = f"±{errors[0]}" if errors[0] == errors[1] else f"±{errors[0]} to ±{errors[1]}"
     return (
-        f"On {images:,} test images the binomial standard error of an accuracy of {of} is {size} percentage points: of"
+        f"On {images:,} test images the binomial standard error of {a} {name} of {of} is {size} percentage points: of"
         " one network, however often it is tested."
     )

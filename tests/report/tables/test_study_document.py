@@ -1,5 +1,6 @@
 """A study's own table after the study was edited: only the trials that stand in it now."""
 
+import json
 import re
 
 import pytest
@@ -89,6 +90,18 @@ def test_an_edited_study_shows_the_trials_that_stand_in_it_now(folder, case):
 def test_nothing_is_said_of_earlier_texts_where_there_are_none():
     assert "left out" not in ran(STUDY).table()
     assert "(earlier)" not in call("results", "list")
+
+
+def test_what_is_better_and_the_unit_are_what_the_study_says_now(folder):
+    def bold(table):
+        return re.findall(r"^\| (x \d) .*\*\*(\d\.\d+) \(n = 1\)\*\*", table, re.MULTILINE)
+
+    assert bold(ran(STUDY).table()) == [("x 3", "3.0000")]
+    summary = ran({**STUDY, "metrics": {"y": {"direction": "minimize", "unit": "dB"}}})
+    assert bold(summary.table()) == [("x 1", "1.00")]
+    assert "y [dB]" in summary.table()
+    compared = call("report", "compare", "s:x 1", "s:x 2", "--format", "json")
+    assert json.loads(compared)["metrics"]["function/returned y (kind returned)"]["a"]["best"] == 1
 
 
 def test_an_infinite_metric_is_never_the_best(folder, capsys):

@@ -40,10 +40,10 @@ def test_too_few_runs_or_nan_say_nothing(rows):
 
 
 def test_the_error_of_an_accuracy():
-    assert accuracy_note([0.98, 0.98], 10_000).startswith(
+    assert accuracy_note([0.98, 0.98], 10_000, "accuracy").startswith(
         "On 10,000 test images the binomial standard error of an accuracy of 98.0% is ±0.14 percentage points"
     )
-    assert "of 50.0% to 90.0% is ±3.00 to ±5.00 percentage points" in accuracy_note([0.9, 0.5], 100)
+    assert "of 50.0% to 90.0% is ±3.00 to ±5.00 percentage points" in accuracy_note([0.9, 0.5], 100, "share")
 
 
 def stored(seeds):
