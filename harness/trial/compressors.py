@@ -23,7 +23,10 @@ class CompressorOptions(BaseModel):
 
 
 class SpatialOptions(CompressorOptions):
-    """Feature pooling by pooling across groups of `stride` neighbouring channels, Eq. (2)."""
+    """Feature pooling by pooling across groups of `stride` neighbouring channels, Eq. (2).
+
+    Spatial: the paper's word for a max over neighbouring channels.
+    """
 
     reduce: Literal["max", "min"] = "max"
 
@@ -60,8 +63,8 @@ class CompressorDeclaration:
 COMPRESSORS: Mapping[str, CompressorDeclaration] = {
     c.name: c
     for c in (
-        CompressorDeclaration("spatial", SpatialOptions, "harness.layers.spatial:Spatial"),
-        CompressorDeclaration("topk", TopkOptions, "harness.layers.topk:TopK"),
+        CompressorDeclaration("spatial", SpatialOptions, "harness.layers.spatial:ChannelPool"),
+        CompressorDeclaration("topk", TopkOptions, "harness.layers.topk:ChannelTopK"),
         CompressorDeclaration("conv1x1", CompressorOptions, "harness.layers.conv1x1:Conv1x1", layers=(Layer(1, 1),)),
         CompressorDeclaration(
             "conv1x1_bn_relu",
@@ -69,7 +72,7 @@ COMPRESSORS: Mapping[str, CompressorDeclaration] = {
             "harness.layers.conv1x1:Conv1x1BnRelu",
             layers=(Layer(1, 1, bias=False, norm=True),),
         ),
-        CompressorDeclaration("average", CompressorOptions, "harness.layers.average:Average"),
+        CompressorDeclaration("average", CompressorOptions, "harness.layers.average:ChannelAverage"),
         CompressorDeclaration("random", RandomOptions, "harness.layers.random_channel:RandomChannel"),
         CompressorDeclaration("maxout", CompressorOptions, "harness.layers.maxout:Maxout"),
         CompressorDeclaration("width", CompressorOptions, "harness.layers.width:Width", narrows=True),

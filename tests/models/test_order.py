@@ -7,8 +7,8 @@ import torch
 
 from harness.layers.compressor import Compressor
 from harness.layers.maxout import Maxout
-from harness.layers.spatial import Spatial
-from harness.layers.topk import TopK
+from harness.layers.spatial import ChannelPool
+from harness.layers.topk import ChannelTopK
 from harness.models.mnist_cnn import MnistCnn
 from harness.models.sites import Standing, use_order
 from harness.models.vgg16 import Vgg16
@@ -31,7 +31,9 @@ def made(order: str, network: type, *arguments: object) -> torch.nn.Module:
     return built
 
 
-@pytest.mark.parametrize("compressor", [Spatial(2), Spatial(4), Spatial(2, "min"), TopK(2), TopK(4, False)])
+@pytest.mark.parametrize(
+    "compressor", [ChannelPool(2), ChannelPool(4), ChannelPool(2, "min"), ChannelTopK(2), ChannelTopK(4, False)]
+)
 def test_mnist_gives_the_same_values_and_gradients(compressor: Compressor) -> None:
     first, written = (made(order, MnistCnn, {"conv2": compressor}) for order in ("auto", "as_written"))
     images = torch.randn(3, 1, 28, 28)
@@ -44,7 +46,7 @@ def test_mnist_gives_the_same_values_and_gradients(compressor: Compressor) -> No
 
 
 @pytest.mark.parametrize("site", ["conv1", "conv5"])
-@pytest.mark.parametrize("compressor", [Spatial(2), TopK(2)])
+@pytest.mark.parametrize("compressor", [ChannelPool(2), ChannelTopK(2)])
 def test_vgg_gives_the_same_values_and_gradients(site: str, compressor: Compressor) -> None:
     arguments = {site: compressor}, WidthOptions(width=0.125)
     first, written = (made(order, Vgg16, *arguments).double() for order in ("auto", "as_written"))
@@ -60,11 +62,11 @@ def test_vgg_gives_the_same_values_and_gradients(site: str, compressor: Compress
 @pytest.mark.parametrize(
     ("compressor", "after", "moves"),
     [
-        (Spatial(2), ("relu", "max_pool"), True),
-        (Spatial(2, "min"), ("relu", "max_pool"), False),
-        (Spatial(2, "min"), ("relu",), True),
-        (TopK(2), ("relu", "max_pool"), False),
-        (TopK(2), ("relu",), True),
+        (ChannelPool(2), ("relu", "max_pool"), True),
+        (ChannelPool(2, "min"), ("relu", "max_pool"), False),
+        (ChannelPool(2, "min"), ("relu",), True),
+        (ChannelTopK(2), ("relu", "max_pool"), False),
+        (ChannelTopK(2), ("relu",), True),
     ],
 )
 def test_only_what_commutes_with_all_moves(compressor: Compressor, after: tuple[str, ...], moves: bool) -> None:

@@ -13,7 +13,7 @@ from unittest import mock
 
 import torch
 
-from harness.layers import feature_pool, topk_pool
+from harness.layers import channel_pool, channel_topk
 from harness.layers.kernels import choice, cpu, cuda, cuda_check, ops, reference
 from harness.layers.kernels.cuda_check import same, small_maps
 
@@ -142,7 +142,7 @@ def _gradient_and_values(pool, x):
     return y, leaf.grad
 
 
-POOLS = (lambda x: feature_pool(x, 2, "min"), lambda x: topk_pool(x, 3))
+POOLS = (lambda x: channel_pool(x, 2, "min"), lambda x: channel_topk(x, 3))
 
 
 @case("from the layers")
@@ -180,8 +180,8 @@ def _wrong(device):
         with routed(device), mock.patch.object(cuda, "topk_forward", kernel):
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                assert same(topk_pool(x, 3), expected)
-                assert same(topk_pool(x, 3), expected)
+                assert same(channel_topk(x, 3), expected)
+                assert same(channel_topk(x, 3), expected)
             assert len(caught) == 1
             assert words in str(caught[0].message)
             assert "plain torch takes over" in str(caught[0].message)

@@ -10,7 +10,7 @@ from torch.autograd import forward_ad
 from torch.library import opcheck
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.layers import feature_pool, topk_pool
+from harness.layers import channel_pool, channel_topk
 from harness.layers.kernels import choice, selected_kernels, use_kernels
 
 pytest.importorskip("numba")
@@ -18,7 +18,7 @@ FORMATS = [torch.contiguous_format, torch.channels_last]
 
 
 def both(x: torch.Tensor) -> torch.Tensor:
-    return topk_pool(feature_pool(x, 2, "min"), 2)
+    return channel_topk(channel_pool(x, 2, "min"), 2)
 
 
 class Both(torch.nn.Module):
@@ -58,7 +58,7 @@ def test_compile_without_a_break_and_export(memory_format):
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
-@pytest.mark.parametrize("pool", [lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 2), both])
+@pytest.mark.parametrize("pool", [lambda x: channel_pool(x, 2), lambda x: channel_topk(x, 2), both])
 @pytest.mark.parametrize("watched", [True, False])
 def test_a_traced_graph_has_the_operators_in_it(pool, watched, tmp_path):
     """And gives what they give, on other maps than it was traced on, gradients too, also when it was stored."""
@@ -89,7 +89,7 @@ def test_maps_stay_where_they_are_whatever_the_default_device_is(memory_format, 
     assert leaf.grad.sum() == found.numel()
 
 
-@pytest.mark.parametrize("pool", [lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 2), both])
+@pytest.mark.parametrize("pool", [lambda x: channel_pool(x, 2), lambda x: channel_topk(x, 2), both])
 @pytest.mark.parametrize("requires_grad", [False, True])
 def test_forward_mode_keeps_its_tangents(pool, requires_grad):
     """The derivative along t, held against the difference of a small step that changes no order."""
@@ -136,7 +136,7 @@ def test_what_is_chosen():
     use_kernels("torch")
     try:
         assert selected_kernels() == "torch"
-        assert "Pool" not in type(feature_pool(torch.ones(1, 2, 1, 1, requires_grad=True), 2).grad_fn).__name__
+        assert "Pool" not in type(channel_pool(torch.ones(1, 2, 1, 1, requires_grad=True), 2).grad_fn).__name__
     finally:
         use_kernels("auto")
 
@@ -163,8 +163,8 @@ def test_one_warning_where_the_kernels_fail_and_the_same_values(monkeypatch, rec
 def test_stored_machine_code_needs_no_compiler(tmp_path):
     """A second process finds what the first one compiled, and does not import numba."""
     code = (
-        "import sys, torch; from harness.layers import feature_pool;"
-        "print(feature_pool(torch.arange(8.).view(1, 4, 1, 2), 2).sum().item(), 'numba' in sys.modules)"
+        "import sys, torch; from harness.layers import channel_pool;"
+        "print(channel_pool(torch.arange(8.).view(1, 4, 1, 2), 2).sum().item(), 'numba' in sys.modules)"
     )
     both(torch.randn(1, 4, 2, 2))  # compiled by now
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
