@@ -7,9 +7,10 @@ from typing import Any, cast
 from pydantic import ValidationError
 from torch import nn
 
-from harness.base.errors import HarnessError, did_you_mean
+from harness.base.errors import HarnessError
 from harness.layers.build import build_compressor
-from harness.plugins.plugin import is_plugin, load_object, load_ours
+from harness.plugins.plugin import load_object, load_ours
+from harness.plugins.registry import PluginKind
 from harness.trial.models import MODELS, ModelDeclaration
 
 
@@ -35,10 +36,11 @@ def build_model(
         from harness.models.foreign import build_foreign
 
         return build_foreign(config, plugin_paths, files)
-    if isinstance(kind, str) and is_plugin(kind):
-        network = load_object(kind, plugin_paths, digest=arguments.pop("code", None))
+    found = MODELS.resolve(kind)
+    if isinstance(found, PluginKind):
+        network = load_object(found.reference, plugin_paths, digest=arguments.pop("code", None))
     else:
-        network = load_ours(_code_of(kind))
+        network = load_ours(found.code)
     declaration = getattr(network, "declaration", None)
     if not isinstance(declaration, ModelDeclaration):
         raise HarnessError(f"model '{kind}' has no 'declaration' (harness.trial.models.ModelDeclaration)")
@@ -48,12 +50,6 @@ def build_model(
         raise HarnessError(f"model '{kind}': {_first_line(error)}") from error
     compressors = {site: build_compressor(c, plugin_paths) for site, c in config["compressors"].items()}
     return cast("nn.Module", network(compressors, options))
-
-
-def _code_of(kind: object) -> str:
-    if not isinstance(kind, str) or kind not in MODELS:
-        raise HarnessError(f"unknown model '{kind}'{did_you_mean(kind, MODELS)}")
-    return MODELS[kind].code
 
 
 def _first_line(error: ValidationError) -> str:

@@ -7,10 +7,10 @@ from typing import Any, cast
 import torch
 
 from harness.attempt.data import DatasetDeclaration
-from harness.base.errors import HarnessError, did_you_mean
+from harness.base.errors import HarnessError
 from harness.plugins.plugin import load_object, load_ours
 from harness.tasks.base import Task
-from harness.trial.tasks import find_task, task_names
+from harness.trial.tasks import find_task
 
 
 def build_task(
@@ -30,7 +30,7 @@ def build_task(
     kind = config["task"]["kind"]
     found = find_task(kind, plugin_paths)
     if found is None:
-        raise HarnessError(f"there is no task '{kind}' here{did_you_mean(kind, task_names())}")
+        raise HarnessError(f"the task '{kind}' is a function here, not a network's")
     declaration, digest = found
     if digest != config["task"].get("code"):
         raise HarnessError(f"the code of task '{kind}' was edited since this was planned; run the study again")

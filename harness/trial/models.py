@@ -10,6 +10,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.plugins.registry import Kinds
+from harness.plugins.torchvision_models import TORCHVISION
+
 
 @dataclass(frozen=True)
 class Site:
@@ -143,4 +146,6 @@ VGG16 = ModelDeclaration(
     layers=_vgg16_layers,
 )
 
-MODELS: Mapping[str, ModelDeclaration] = {m.name: m for m in (MNIST_CNN, VGG16)}
+MODELS = Kinds(
+    "model", {m.name: m for m in (MNIST_CNN, VGG16)}, group="harness.models", hint=f" (or {TORCHVISION}NAME)"
+)

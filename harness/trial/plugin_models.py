@@ -12,12 +12,10 @@ from typing import Any
 
 from harness.attempt.data import DatasetDeclaration
 from harness.base.checks import FieldError, MisfitError, validate
-from harness.base.errors import HarnessError, did_you_mean, in_one_line
+from harness.base.errors import HarnessError, in_one_line
 from harness.base.keys import canonical_json
 from harness.plugins.cache import found
 from harness.plugins.plugin import (
-    entry_point,
-    entry_points,
     is_plugin,
     load_object,
     load_ours,
@@ -25,6 +23,7 @@ from harness.plugins.plugin import (
     outside_of,
     plugin_options,
 )
+from harness.plugins.registry import PluginKind
 from harness.plugins.signature import without
 from harness.plugins.torchvision_models import TORCHVISION, torchvision_digest, torchvision_name
 from harness.trial.models import MODELS, ModelDeclaration, Site
@@ -44,20 +43,16 @@ class ResolvedModel:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def resolve_model(options: Mapping[str, Any], dataset: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
-    """Return the network that `{kind: NAME, option: value}` means for some data.
+def resolve_model(written: Any, dataset: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
+    """Return the network that `NAME` or `{kind: NAME, option: value}` means for some data.
 
     Raises FieldError: an unknown name or option, data that do not fit, a network that cannot be looked at.
     """
-    kind = options["kind"]
-    given = {name: value for name, value in options.items() if name != "kind"}
-    if isinstance(kind, str) and kind not in MODELS and not is_plugin(kind):
-        kind = entry_point("harness.models", kind) or kind
-    if isinstance(kind, str) and kind in MODELS:
-        return _declared(kind, MODELS[kind], given, dataset, {})
-    if not is_plugin(kind):
-        known = [*MODELS, *entry_points("harness.models")]
-        raise FieldError(("kind",), f"unknown model '{kind}'{did_you_mean(kind, known)} (or {TORCHVISION}NAME)")
+    kind, given = MODELS.split(written)
+    found = MODELS.resolve(kind)
+    if not isinstance(found, PluginKind):
+        return _declared(kind, found, given, dataset, {})
+    kind = found.reference
     for name in given:
         if name in _OURS:
             raise FieldError((name,), f"'{name}' follows from the data and the code, it is no option")

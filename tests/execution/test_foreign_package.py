@@ -130,7 +130,7 @@ def test_a_task_is_a_function_whose_package_says_its_metrics(load):
     assert one.trial.is_function
     assert one.trial.config["task"].keys() == {"kind", "target", "code"}
     assert one.trial.config["task"]["target"] == "strange_parts.tasks:halve"
-    assert dict(one.trial.metrics) == {"left": "minimize"}
+    assert [(metric.name, metric.better) for metric in one.trial.metrics] == [("left", "lower")]
     as_function = HALVES.replace("task: halve", "task: function\ntarget: strange_parts.tasks:halve")
     own = load(as_function.replace("seeds", "metrics: {left: minimize}\nseeds")).trials[0]
     assert own.trial.key == one.trial.key
