@@ -9,8 +9,8 @@ from torch import nn
 
 from harness.attempt.messages import AttemptRequest, Execution
 from harness.base.errors import HarnessError
-from harness.layers.kernels import selected_kernels
 from harness.layers.kernels.linear import use_onednn
+from harness.models.sites import using_order
 from harness.tasks.base import Task
 from harness.tasks.build import build_task
 from harness.tasks.precision import use_precision
@@ -47,10 +47,11 @@ def set_up(request: AttemptRequest, device: torch.device) -> Setup:
         plugin_paths=request.plugin_paths,
     )
     seed_libraries(request.seed)
-    model = task.model(request.config, request.plugin_paths, request.files)
+    with using_order(request.execution.order):
+        model = task.model(request.config, request.plugin_paths, request.files)
     initialise(model, protocol["initialization"], request.seed)
     set_batch_norm(model, protocol.get("batch_norm"))
-    if device.type == "cpu" and selected_kernels() == "auto" and not request.execution.compile:
+    if device.type == "cpu" and request.execution.kernels == "auto" and not request.execution.compile:
         use_onednn(model)
     return Setup(task, model)
 

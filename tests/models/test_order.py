@@ -1,7 +1,5 @@
 """Channels first, or as the paper writes it: the same values, and the same gradients where no values are equal."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -10,21 +8,15 @@ from harness.layers.maxout import Maxout
 from harness.layers.spatial import ChannelPool
 from harness.layers.topk import ChannelTopK
 from harness.models.mnist_cnn import MnistCnn
-from harness.models.sites import Standing, use_order
+from harness.models.sites import Standing, using_order
 from harness.models.vgg16 import Vgg16
 from harness.trial.models import WidthOptions
 
 
-@pytest.fixture(autouse=True)
-def as_written_again() -> Iterator[None]:
-    yield
-    use_order("as_written")
-
-
 def made(order: str, network: type, *arguments: object) -> torch.nn.Module:
-    use_order(order)
     torch.manual_seed(3)
-    built = network(*arguments)
+    with using_order(order):
+        built = network(*arguments)
     for module in built.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(module.bias)  # else half of the values are of one sign by construction
@@ -70,18 +62,17 @@ def test_vgg_gives_the_same_values_and_gradients(site: str, compressor: Compress
     ],
 )
 def test_only_what_commutes_with_all_moves(compressor: Compressor, after: tuple[str, ...], moves: bool) -> None:
-    use_order("auto")
-    assert (Standing.of(compressor, 8, after).before_relu is not None) is moves
-    use_order("as_written")
+    with using_order("auto"):
+        assert (Standing.of(compressor, 8, after).before_relu is not None) is moves
     assert Standing.of(compressor, 8, after).before_relu is None
 
 
 def test_what_a_compressor_asks_for_itself_is_kept_in_any_order() -> None:
     for order in ("auto", "as_written"):
-        use_order(order)
-        assert Standing.of(Maxout(2), 8, ("relu",)).layer is not None
+        with using_order(order):
+            assert Standing.of(Maxout(2), 8, ("relu",)).layer is not None
 
 
 def test_another_word_is_refused() -> None:
-    with pytest.raises(ValueError, match="order is 'auto' or 'as_written', not 'paper'"):
-        use_order("paper")
+    with pytest.raises(ValueError, match="order is 'auto' or 'as_written', not 'paper'"), using_order("paper"):
+        pass

@@ -129,7 +129,7 @@ def routed(device):
     """Let maps of the device go to the CUDA kernels from the layers, as if nothing had been used or had failed."""
     table = {device: frozenset(DTYPES)}
     with (
-        mock.patch.dict(choice._DTYPES, table), mock.patch.dict(choice._state, {device: True}),
+        mock.patch.dict(choice._DTYPES, table), mock.patch.dict(choice._usable, {device: True}),
         mock.patch.object(cpu, "ready", cuda.ready), mock.patch.object(cuda, "_trusted", set()),
     ):  # fmt: skip
         yield
@@ -153,7 +153,7 @@ def _layers(device):
             with routed(device):
                 y, gradient = _gradient_and_values(pool, x)
                 assert cuda._trusted, "no kernel was asked for"
-            with mock.patch.dict(choice._state, {"selected": "torch"}):
+            with choice.use_kernels("torch"):
                 expected, right = _gradient_and_values(pool, x)
             assert type(y.grad_fn).__name__ != type(expected.grad_fn).__name__
             assert same(y.detach(), expected.detach())

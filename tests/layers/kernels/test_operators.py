@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -133,18 +134,43 @@ def test_what_is_chosen():
     assert selected_kernels() == "auto"
     with pytest.raises(ValueError, match="not 'fast'"):
         use_kernels("fast")
-    use_kernels("torch")
-    try:
+    with use_kernels("torch"):
         assert selected_kernels() == "torch"
         assert "Pool" not in type(channel_pool(torch.ones(1, 2, 1, 1, requires_grad=True), 2).grad_fn).__name__
-    finally:
-        use_kernels("auto")
+        with use_kernels("auto"):
+            assert selected_kernels() == "auto"
+        assert selected_kernels() == "torch"
+    assert selected_kernels() == "auto"
+    use_kernels("torch")  # without a block: until something else is chosen
+    assert selected_kernels() == "torch"
+    use_kernels("auto")
+
+
+def test_what_one_thread_chooses_is_not_what_another_gets():
+    with use_kernels("torch"), ThreadPoolExecutor(1) as pool:
+        assert (selected_kernels(), pool.submit(selected_kernels).result()) == ("torch", "auto")
+
+
+def test_a_compiled_function_keeps_what_was_chosen_when_it_was_compiled():
+    x = torch.randn(1, 4, 2, 2, requires_grad=True)
+    for name, kernel in (("torch", False), ("auto", True)):
+        torch.compiler.reset()
+        graphs = []
+
+        def keep(graph, _, graphs=graphs):
+            graphs.append(str(graph.graph))
+            return graph.forward
+
+        with use_kernels(name):
+            y = torch.compile(lambda t: channel_pool(t, 2), fullgraph=True, backend=keep)(x)
+        assert torch.equal(y, channel_pool(x, 2))
+        assert [("harness.feature_pool" in graph) for graph in graphs] == [kernel]
 
 
 def test_one_warning_where_the_kernels_fail_and_the_same_values(monkeypatch, recwarn):
     x = torch.randn(2, 8, 5, 5)
     expected = both(x)
-    monkeypatch.setitem(choice._state, "cpu", True)
+    monkeypatch.setitem(choice._usable, "cpu", True)
 
     def fails(*_):
         raise OSError("no compiler")
