@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from harness.base.errors import HarnessError, wants_values
 from harness.layers.build import build_compressor
 from harness.layers.insert.place import insert_after
-from harness.layers.insert.sites import list_sites
+from harness.layers.insert.sites import list_sites, refused_sites
 from harness.models.weights import load_weights
 from harness.plugins.plugin import load_object
 from harness.plugins.signature import takes
@@ -210,6 +210,17 @@ def refusal(config: Mapping[str, Any], folders: Sequence[str]) -> str | None:
     except HarnessError as error:
         return str(error)
     return None
+
+
+def refused_site(model: Mapping[str, Any], path: str, folders: Sequence[str]) -> str | None:
+    """Return why the module at `path` is no site; None where the network has no such module.
+
+    Raises:
+        HarnessError: the network cannot be made, or does not run on the meta device.
+    """
+    channels, height, width = model["input_shape"]
+    shape = (3 if model["kind"].startswith(TORCHVISION) else channels, height, width)
+    return refused_sites(on_meta(lambda: make_network(model, folders)), shape).get(path)
 
 
 def on_meta(make: Any) -> nn.Module:

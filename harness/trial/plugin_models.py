@@ -29,7 +29,6 @@ from harness.plugins.torchvision_models import TORCHVISION, torchvision_digest, 
 from harness.trial.models import MODELS, ModelDeclaration, Site
 
 _FOREIGN = "harness.models.foreign"
-_REFUSED = "harness.models.refused"
 _OURS = frozenset({"code", "input_shape", "classes"})
 """What stands in the configuration of a foreign network beside its options."""
 
@@ -119,7 +118,7 @@ def refused_site(config: Mapping[str, Any], path: str, folders: Sequence[str]) -
     if "input_shape" not in config:
         return None
     bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
-    why: str | None = load_ours(f"{_REFUSED}:reason")(bare, path, folders)
+    why: str | None = load_ours(f"{_FOREIGN}:refused_site")(bare, path, folders)
     return why
 
 

@@ -9,9 +9,9 @@ from harness.attempt.messages import Execution
 from harness.layers.kernels import KERNELS, linear
 from harness.training import train
 from harness.training.engine import PlainStep
-from harness.training.learning_rate import LearningRate
 from harness.training.process import StopFlag
-from harness.training.setup import set_batch_norm, set_up
+from harness.training.recipe import LearningRate, set_batch_norm
+from harness.training.setup import set_up
 
 CPU = torch.device("cpu")
 ONE_CYCLE = {"kind": "one_cycle", "warm_up": 0.25, "start": 0.1, "end": 0.0}

@@ -21,10 +21,9 @@ import numpy.lib.format as npy
 from harness.base.checks import FieldError
 from harness.base.errors import HarnessError
 from harness.data.dataset import Arrays, Hashed
-from harness.data.own.contents import Contents, Found
+from harness.data.own.contents import Contents, Found, take_test
 from harness.data.own.memory import check_fits, in_units
 from harness.data.own.pixels import as_arrays, class_names
-from harness.data.own.split import take_test
 
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, OverflowError, RuntimeError, zlib.error, zipfile.BadZipFile)
 _VALIDATION = ("val", "valid", "validation")

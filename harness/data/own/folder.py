@@ -15,11 +15,10 @@ from harness.base.errors import HarnessError
 from harness.data.dataset import Arrays, Hashed
 from harness.data.fingerprint import file_hash, image_hash
 from harness.data.own.cache import keep_images, kept_images
-from harness.data.own.contents import Contents, Found
+from harness.data.own.contents import Contents, Found, take_test
 from harness.data.own.images import LARGEST_FILE, UNREADABLE, Size, decode, prepare, size_of
 from harness.data.own.listing import ImageFile, Listing, list_folder
 from harness.data.own.memory import PART, check_fits, in_units, memory_bytes
-from harness.data.own.split import take_test
 
 Shape = tuple[int, int, int]
 

@@ -1,9 +1,14 @@
-"""A table as CSV for machines: numbers in the column's unit, unrounded, beside the paper's, then the statistics."""
+"""A table for machines: as JSON the list of its cells; as CSV numbers unrounded beside the paper's, then statistics."""
 
 import csv
 import io
+import json
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
 
+from harness.base.errors import printable_json
 from harness.base.spreadsheet import csv_cell
 from harness.report.document import DocCell, DocRow, Document
 from harness.report.tables.statistics import Statistics
@@ -75,3 +80,19 @@ def _parts(statistics: Statistics | None) -> Mapping[str, float | str | None]:
         "McNemar c": None if pair is None else pair.only_against,
         "McNemar p": None if pair is None else pair.p,
     }
+
+
+def to_json(document: Document) -> str:
+    """Return the cells as a JSON list. NaN and infinities, which JSON does not have, are null; the cell's
+    note says so.
+    """
+    text = json.dumps([_finite(asdict(cell)) for cell in document.cells], ensure_ascii=False, indent=2)
+    return printable_json(text) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
