@@ -11,7 +11,7 @@ from harness.base.errors import HarnessError
 from harness.layers.build import build_compressor
 from harness.plugins.plugin import load_object, load_ours
 from harness.plugins.registry import PluginKind
-from harness.trial.models import MODELS, ModelDeclaration
+from harness.trial.models import MODELS, ModelDeclaration, is_undeclared
 
 
 def build_model(
@@ -19,8 +19,8 @@ def build_model(
 ) -> nn.Module:
     """Return the network of a trial: its "model", with its "compressors" at their sites.
 
-    A plug-in `module:class` that carries its `declaration` as a class attribute is called as ours are; other foreign
-    networks are made by `harness.models.foreign`.
+    A plug-in `module:class` that carries its `declaration` as a class attribute is called as ours are; other
+    networks of plug-ins, and torchvision's, are made by `harness.models.foreign`.
 
     Args:
         config: {"model": {"kind": …, options}, "compressors": {site: {"kind": …, options}}, …}; the rest is
@@ -32,7 +32,7 @@ def build_model(
     """
     arguments = dict(config["model"])
     kind = arguments.pop("kind", None)
-    if "input_shape" in arguments:
+    if is_undeclared(arguments):
         from harness.models.foreign import build_foreign
 
         return build_foreign(config, plugin_paths, files)

@@ -1,4 +1,4 @@
-"""Networks that are not ours, as the harness sees them: torchvision's, and what a plug-in's callable returns.
+"""Networks of plug-ins that declare nothing of themselves: torchvision's, and what a callable of a person returns.
 
 `ForeignNetwork` holds the network under `network`, so that its parameters keep their own names behind that word, with
 compressors put in by `harness.layers.insert_after`.
@@ -148,7 +148,7 @@ def build_foreign(
 
 
 def make_network(model: Mapping[str, Any], folders: Sequence[Any] = ()) -> nn.Module:
-    """Return a foreign network without compressors, on the current device, as its own constructor starts it."""
+    """Return a plug-in's network without compressors, on the current device, as its own constructor starts it."""
     kind = model["kind"]
     options = {name: value for name, value in model.items() if name not in _OURS}
     try:

@@ -71,7 +71,7 @@ class SiteCosts:
 
 
 def foreign_on_meta(model: Mapping[str, object], folders: Sequence[str] = ()) -> nn.Module:
-    """Return a foreign network on the meta device, in evaluation mode."""
+    """Return a plug-in's network on the meta device, in evaluation mode."""
     return on_meta(lambda: make_network(model, folders)).eval()
 
 

@@ -1,4 +1,4 @@
-"""What was found out about a foreign network, kept in the user's cache under everything that it follows from.
+"""What was found out about a plug-in's network, kept in the user's cache under everything that it follows from.
 
 A plug-in that imports other installed packages follows from these too, of which no digest is taken: what was found
 about it is known for as long as the process lives, and not on disk.

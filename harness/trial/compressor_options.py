@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.base.checks import FieldError, MisfitError, validate
-from harness.base.keys import canonical_json
-from harness.plugins.plugin import load_plugin, plugin_options
+from harness.plugins.plugin import check_options, load_plugin, plugin_options
 from harness.plugins.registry import PluginKind
 from harness.trial.compressors import COMPRESSORS
 from harness.trial.models import Site
@@ -36,10 +35,7 @@ def _plugin(site: Site, kind: str, given: Mapping[str, Any], folders: Sequence[s
     if "code" in given:
         raise FieldError(("code",), "'code' is where the digest of a plug-in's code stands, no option")
     kept = plugin_options(target, given)
-    try:
-        canonical_json(kept)
-    except ValueError:
-        raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
+    check_options(kind, kept)
     try:
         stride = target(**given).stride
     except (Exception, SystemExit) as error:

@@ -6,7 +6,7 @@ layers are declared too, so that a table can count a network (`counts`); a test 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +42,14 @@ class AtSite:
     made: int  # channels, by the convolution before the site
     read: int  # by the next layer
     layers: tuple[Layer, ...] = ()  # whose `places` are those of the site
+
+
+def is_undeclared(model: Mapping[str, Any]) -> bool:
+    """Return whether a resolved network is a plug-in's (torchvision's are too) that does not declare its own sites.
+
+    Its sites were found by running it, for the shape of the data, which stands in its configuration.
+    """
+    return "input_shape" in model
 
 
 class ModelOptions(BaseModel):
@@ -147,5 +155,8 @@ VGG16 = ModelDeclaration(
 )
 
 MODELS = Kinds(
-    "model", {m.name: m for m in (MNIST_CNN, VGG16)}, group="harness.models", hint=f" (or {TORCHVISION}NAME)"
+    "model",
+    {m.name: m for m in (MNIST_CNN, VGG16)},
+    group="harness.models",
+    hint=f" (or {TORCHVISION}NAME)",
 )

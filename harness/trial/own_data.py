@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from harness.attempt.data import DatasetDeclaration
 from harness.base.checks import FieldError, validate
 from harness.base.keys import canonical_json
-from harness.plugins.plugin import load_ours, load_plugin, plugin_options
+from harness.plugins.plugin import check_options, load_ours, load_plugin, plugin_options
 from harness.plugins.registry import PluginKind
 from harness.trial.datasets import DATASETS
 
@@ -147,10 +147,7 @@ def _function(
     if not callable(target):
         raise FieldError(("kind",), f"'{kind}' is no function, but {type(target).__name__}")
     kept = plugin_options(target, {key: value for key, value in options.items() if key != "name"})
-    try:
-        canonical_json(kept)
-    except (ValueError, TypeError):
-        raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
+    check_options(kind, kept)
     words = ", ".join([kind, *(f"{key} {value}" for key, value in kept.items())])
     source = {"kind": reference, "options": kept, "folders": list(folders), "code": digest}
     return _name(given, words), source
