@@ -60,7 +60,7 @@ def check_sites(declaration: ModelDeclaration, options: ModelOptions, compressor
 
 
 @dataclass(frozen=True)
-class Standing:
+class SiteLayers:
     """What stands at a site of so many channels: nothing, or a compressor's layer before the activation or behind all.
 
     Not a module: the layer is kept by the model, under a name of the model's choice.
@@ -72,7 +72,7 @@ class Standing:
     behind: nn.Module | None = None
 
     @classmethod
-    def of(cls, compressor: Compressor | None, channels: int, after: Collection[str]) -> "Standing":
+    def of(cls, compressor: Compressor | None, channels: int, after: Collection[str]) -> "SiteLayers":
         """Return what a compressor puts at a site of `channels` channels, behind `after`: "relu", "max_pool"."""
         if compressor is None:
             return cls(channels, channels)

@@ -14,7 +14,7 @@ from typing import Any
 from harness.attempt.data import DatasetDeclaration
 from harness.base.checks import FieldError, MisfitError, validate
 from harness.base.errors import HarnessError, in_one_line
-from harness.plugins.cache import found
+from harness.plugins.cache import cached
 from harness.plugins.plugin import (
     check_options,
     is_plugin,
@@ -99,7 +99,7 @@ def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDe
     bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
     with in_one_line("it cannot be made"):
         imports = _imports([kind], folders)
-        rows = found("sites", bare, lambda: load_ours(f"{_FOREIGN}:describe")(bare, folders), imports)
+        rows = cached("sites", bare, lambda: load_ours(f"{_FOREIGN}:describe")(bare, folders), imports)
     channels, height, width = config["input_shape"]
     sites = {path: Site(path, count, narrowable) for path, count, narrowable in rows}
     return ModelDeclaration(kind, (channels, height, width), config["classes"], sites, f"{_FOREIGN}:build_foreign")
@@ -130,7 +130,7 @@ def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None
     imports = _imports(kinds, folders)
     try:
         with in_one_line("it cannot be made with them"):
-            refusal = found("standing", parts, lambda: load_ours(f"{_FOREIGN}:refusal")(parts, folders), imports)
+            refusal = cached("standing", parts, lambda: load_ours(f"{_FOREIGN}:refusal")(parts, folders), imports)
     except HarnessError as error:
         refusal = str(error)
     if refusal is not None:

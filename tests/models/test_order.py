@@ -8,7 +8,7 @@ from harness.layers.maxout import Maxout
 from harness.layers.spatial import ChannelPool
 from harness.layers.topk import ChannelTopK
 from harness.models.mnist_cnn import MnistCnn
-from harness.models.sites import Standing, using_order
+from harness.models.sites import SiteLayers, using_order
 from harness.models.vgg16 import Vgg16
 from harness.trial.models import WidthOptions
 
@@ -63,14 +63,14 @@ def test_vgg_gives_the_same_values_and_gradients(site: str, compressor: Compress
 )
 def test_only_what_commutes_with_all_moves(compressor: Compressor, after: tuple[str, ...], moves: bool) -> None:
     with using_order("auto"):
-        assert (Standing.of(compressor, 8, after).before_relu is not None) is moves
-    assert Standing.of(compressor, 8, after).before_relu is None
+        assert (SiteLayers.of(compressor, 8, after).before_relu is not None) is moves
+    assert SiteLayers.of(compressor, 8, after).before_relu is None
 
 
 def test_what_a_compressor_asks_for_itself_is_kept_in_any_order() -> None:
     for order in ("auto", "as_written"):
         with using_order(order):
-            assert Standing.of(Maxout(2), 8, ("relu",)).layer is not None
+            assert SiteLayers.of(Maxout(2), 8, ("relu",)).layer is not None
 
 
 def test_another_word_is_refused() -> None:

@@ -59,7 +59,7 @@ def check_contents(contents: Contents, place: object) -> None:
 
 
 @dataclass(frozen=True)
-class Found:
+class Unread:
     """Own data as they lie there, not read yet.
 
     `state` changes with them; it is None where nobody can tell without reading.
@@ -67,7 +67,7 @@ class Found:
 
     state: str | None
     read: Callable[[], Contents]
-    dear: bool  # whether reading takes so long that what was read is kept
+    cacheable: bool  # reading is slow enough that what was read is cached
 
 
 def take_test(images: Hashed, part: float, classes: tuple[str, ...]) -> dict[str, Hashed]:
