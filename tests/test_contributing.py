@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import harness.layers
 from harness.attempt.messages import LOG_FILE
+from harness.base.errors import SpecError
 from harness.cli import main
+from harness.layers.build import build_compressor
 from harness.layers.conformance import check_compressor
 from harness.plugins.plugin import entry_points, load_object
 from harness.report.figures.results import Results
@@ -19,6 +22,7 @@ from harness.report.figures.style import Drawn, styled
 from harness.store.merge import open_results
 from harness.study.study import load_study
 from harness.tasks.base import Task
+from harness.trial.compressors import COMPRESSORS, CompressorDeclaration
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -36,6 +40,28 @@ def test_the_recipe_for_a_compressor(tmp_path):
     study = load_study(study_file)
     assert [item.name for item in study.trials] == ["every 2th channel", "every 4th channel"]
     check_compressor(load_object("my_layers:Every", [tmp_path])(2))
+
+
+def test_a_built_in_compressor_is_one_file_and_one_line(tmp_path, monkeypatch):
+    (tmp_path / "every.py").write_text(_block("python", "# my_layers.py"))
+    monkeypatch.setattr(harness.layers, "__path__", [*harness.layers.__path__, str(tmp_path)])
+    line = _block("python", "CompressorDeclaration(")
+    declared = CompressorDeclaration(*re.findall(r'"(.*?)"', line))
+    monkeypatch.setitem(COMPRESSORS, declared.name, declared)
+
+    text = _block("yaml", "# my_study.yml").replace("my_layers:Every", "every")
+    (tmp_path / "s.yml").write_text(text)
+    configs = [item.trial.config["compressors"] for item in load_study(tmp_path / "s.yml").trials]
+    assert configs == [{"conv2": {"kind": "every", "stride": stride}} for stride in (2, 4)]
+    assert type(build_compressor(configs[0]["conv2"])).__module__ == "harness.layers.every"
+    wrong = {
+        "'stride' must be": ("stride: [2, 4]", "stride: [1, 4]"),
+        "unknown key 'powr'": ('"every"', '"every", powr: 2'),
+    }
+    for message, (old, new) in wrong.items():
+        (tmp_path / "s.yml").write_text(text.replace(old, new))
+        with pytest.raises(SpecError, match=message):
+            load_study(tmp_path / "s.yml")
 
 
 def test_the_files_that_it_names_exist():

@@ -81,6 +81,50 @@ def test_a_file_holds_one_concept():
     assert {name: lines for name, lines in long.items() if lines > 500} == {}
 
 
+SMALL = {
+    "cli/completion.py": "a command, imported when it is called",
+    "cli/doctor.py": "a command, imported when it is called",
+    "cli/report/include.py": "a command, imported when it is called",
+    "cli/streams.py": "what the terminal needs before any command is known",
+    "data/mnist.py": "one dataset per file",
+    "execution/tidy.py": "deletes files: kept apart from what takes results in",
+    "layers/maxout.py": "one compressor per file",
+    "layers/width.py": "one compressor per file",
+    "python/tables.py": "imported when a table is asked for",
+    "report/html/pictures.py": "one part of the page per file",
+    "store/quick.py": "must run before anything imports sqlite-utils",
+    "training/network.py": "imports torch, which its importer must not",
+}
+"""Files of under 40 lines that at most one other imports, and why they are no part of that one."""
+
+
+def test_a_small_file_that_one_other_imports_is_a_part_of_it():
+    importers = {_name(path): set() for path in MODULES}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            for name in {*names} & importers.keys():
+                importers[name].add(path)
+    small = {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        if path.name[:2] != "__"
+        and len(path.read_text(encoding="utf-8").splitlines()) < 40
+        and len(importers[_name(path)]) <= 1
+    }
+    assert small == SMALL.keys()
+    assert len(SMALL) <= 12
+
+
+def _name(path):
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
 def _modules_after(code):
     """Run code in a fresh process and return the names of the modules that it has imported."""
     listing = f"{code}\nimport sys; print('MODULES', *sys.modules)"

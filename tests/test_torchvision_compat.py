@@ -23,7 +23,7 @@ def test_importing_the_harness_imports_no_torch(name):
 
 def test_using_the_layers_and_models_changes_no_registry():
     code = "import sys, torch, harness.layers, harness.models.build, harness.cost.count\n"
-    code += "harness.layers.feature_pool(torch.zeros(1, 2, 1, 1), 2)\n"
+    code += "harness.layers.channel_pool(torch.zeros(1, 2, 1, 1), 2)\n"
     code += f"print('torchvision' in sys.modules, {NAMES})"
     assert run(code) == "False []"
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -162,6 +162,7 @@ def _again(request: AttemptRequest, device: torch.device) -> Any:
 def _usual(case: str, options: EpochOptions) -> Epoch:
     multiprocessing.set_start_method(None, force=True)  # the platform's own, as in a script: it was inherited
     request = _request(case, options, "fp32")
+    request = replace(request, execution=replace(request.execution, kernels="torch", order="as_written"))
     device = torch.device(options.device)
     torch.set_num_threads(options.threads)
     use_kernels("torch")

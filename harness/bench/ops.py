@@ -25,7 +25,7 @@ from harness.attempt.messages import Execution
 from harness.bench.clock import Clock, in_turn, shape_text
 from harness.bench.gpu_clock import timed_on
 from harness.execution.executors.local import worker_environment
-from harness.layers import feature_pool, topk_pool
+from harness.layers import channel_pool, channel_topk
 from harness.training.process import configure
 
 Form = Callable[[Tensor, int], Tensor]  # (N, C, H, W), stride → (N, C/s, H, W)
@@ -139,7 +139,7 @@ def _pool1d(x: Tensor, stride: int) -> Tensor:
 
 FORMS: dict[Op, dict[str, Form]] = {
     "spatial": {
-        "harness": feature_pool,
+        "harness": channel_pool,
         "amax": lambda x, s: _grouped(x, s).amax(2),
         "max": lambda x, s: _grouped(x, s).max(2).values,
         "max_pool3d": lambda x, s: F.max_pool3d(x.unsqueeze(1), (s, 1, 1)).squeeze(1),
@@ -147,7 +147,7 @@ FORMS: dict[Op, dict[str, Form]] = {
         "slices": _slices,
     },
     "topk": {
-        "harness": lambda x, s: topk_pool(x, x.shape[1] // s),
+        "harness": lambda x, s: channel_topk(x, x.shape[1] // s),
         "topk": lambda x, s: x.topk(x.shape[1] // s, dim=1).values,
         "sort": lambda x, s: x.sort(dim=1, descending=True).values[:, : x.shape[1] // s].contiguous(),
     },

@@ -13,12 +13,12 @@ from harness.layers.compressor import reduced_channels
 from harness.layers.memory_format import check_maps, is_channels_last
 
 
-def average_pool(x: Tensor, stride: int) -> Tensor:
+def channel_average(x: Tensor, stride: int) -> Tensor:
     """Return the mean of every `stride` neighbouring channels, at each place: (N, C, H, W) → (N, C/stride, H, W).
 
     Any floating dtype; the output keeps dtype and memory format. Raises ValueError where `stride` does not divide C.
     """
-    check_maps(x, "average_pool")
+    check_maps(x, "channel_average")
     n, c, h, w = x.shape
     groups = reduced_channels(c, stride)
     if is_channels_last(x):
@@ -26,22 +26,22 @@ def average_pool(x: Tensor, stride: int) -> Tensor:
     return x.reshape(n, groups, stride, h, w).mean(2)
 
 
-class AveragePoolChannels2d(nn.Module):
-    """`average_pool` as a module without parameters: (N, C, H, W) → (N, C/stride, H, W)."""
+class ChannelAverage2d(nn.Module):
+    """`channel_average` as a module without parameters: (N, C, H, W) → (N, C/stride, H, W)."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return average_pool(x, self.stride)
+        return channel_average(x, self.stride)
 
     def extra_repr(self) -> str:
         return f"stride={self.stride}"
 
 
 @dataclass(frozen=True)
-class Average:
+class ChannelAverage:
     """Compressor: the mean over groups of `stride` neighbouring channels."""
 
     stride: int
@@ -54,6 +54,12 @@ class Average:
     def out_channels(self, channels: int) -> int:
         return reduced_channels(channels, self.stride)
 
-    def layer(self, channels: int) -> AveragePoolChannels2d:
+    def layer(self, channels: int) -> ChannelAverage2d:
         self.out_channels(channels)  # refuses a stride that does not divide
-        return AveragePoolChannels2d(self.stride)
+        return ChannelAverage2d(self.stride)
+
+
+# The names of earlier releases: code and pickled models that have them keep working.
+average_pool = channel_average
+AveragePoolChannels2d = ChannelAverage2d
+Average = ChannelAverage

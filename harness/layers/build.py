@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from harness.base.errors import HarnessError, did_you_mean
+from harness.base.errors import HarnessError
 from harness.layers.compressor import Compressor
-from harness.plugins.plugin import is_plugin, load_object, load_ours
+from harness.plugins.plugin import load_object, load_ours
+from harness.plugins.registry import PluginKind
 from harness.trial.compressors import COMPRESSORS
 
 _QUESTIONS = ("stride", "commutes_with", "conv_channels", "out_channels", "layer")
@@ -16,8 +17,8 @@ def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Pa
     """Return the compressor that `options` describe, e.g. {"kind": "spatial", "stride": 2}.
 
     Args:
-        options: "kind", a declared name or `module:object`, and what its class is called with. A plug-in's "code",
-            the digest that its key holds, is left out.
+        options: "kind", a declared name, that of an entry point or `module:object`, and what its class is called with.
+            A plug-in's "code", the digest that its key holds, is left out.
         plugin_paths: folders in which the module of a plug-in may lie.
 
     Raises:
@@ -25,10 +26,11 @@ def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Pa
     """
     arguments = dict(options)
     kind = arguments.pop("kind", None)
-    if isinstance(kind, str) and is_plugin(kind):
-        make = load_object(kind, plugin_paths, digest=arguments.pop("code", None))
+    found = COMPRESSORS.resolve(kind)
+    if isinstance(found, PluginKind):
+        make = load_object(found.reference, plugin_paths, digest=arguments.pop("code", None))
     else:
-        make = load_ours(_code_of(kind))
+        make = load_ours(found.code)
     try:
         compressor = make(**arguments)
     except (TypeError, ValueError) as error:
@@ -36,9 +38,3 @@ def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Pa
     if missing := [name for name in _QUESTIONS if not hasattr(compressor, name)]:
         raise HarnessError(f"'{kind}' is no compressor: it has no {', '.join(missing)}")
     return cast("Compressor", compressor)
-
-
-def _code_of(kind: object) -> str:
-    if not isinstance(kind, str) or kind not in COMPRESSORS:
-        raise HarnessError(f"unknown compressor '{kind}'{did_you_mean(kind, COMPRESSORS)}")
-    return COMPRESSORS[kind].code

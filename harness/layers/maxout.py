@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.layers.compressor import Place, reduced_channels
-from harness.layers.spatial import FeaturePool2d
+from harness.layers.spatial import ChannelPool2d
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,6 @@ class Maxout:
     def out_channels(self, channels: int) -> int:
         return reduced_channels(channels, self.stride)
 
-    def layer(self, channels: int) -> FeaturePool2d:
+    def layer(self, channels: int) -> ChannelPool2d:
         self.out_channels(channels)  # refuses a stride that does not divide
-        return FeaturePool2d(self.stride)
+        return ChannelPool2d(self.stride)

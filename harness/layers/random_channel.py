@@ -6,7 +6,7 @@ paper.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class RandomChannel:
     """Compressor: a fixed random channel of each group of `stride` neighbours; `draw` is the seed of the choice."""
 
     stride: int
-    draw: int = 0
+    draw: Annotated[int, range(2**32)] = 0
 
     commutes_with: ClassVar[frozenset[str]] = frozenset({"relu", "max_pool"})
 

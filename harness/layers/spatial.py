@@ -1,5 +1,8 @@
 """Feature pooling by pooling across channels: section 3 of the paper, Eq. (2).
 
+Spatial: the paper's word for a max over neighbouring channels, and so the kind in a study; nothing is pooled over
+height or width.
+
 The n maps are divided into n/s groups of s neighbours, and each group gives its largest (or smallest) value
 at every place. The paper does not say which maps form a group; neighbours, as a pooling window that moves
 along the channels with stride s would have them, are our reading of "a pooling process along the channel".
@@ -18,7 +21,7 @@ from harness.layers.memory_format import check_maps, is_channels_last
 Reduction = Literal["max", "min"]
 
 
-def feature_pool(x: Tensor, stride: int, reduce: Reduction = "max") -> Tensor:
+def channel_pool(x: Tensor, stride: int, reduce: Reduction = "max") -> Tensor:
     """Return the largest or smallest of every `stride` neighbouring channels, at each place.
 
     A NaN in a group makes its value NaN. The gradient goes to the channel that was taken; of equal ones, to
@@ -35,7 +38,7 @@ def feature_pool(x: Tensor, stride: int, reduce: Reduction = "max") -> Tensor:
     Raises:
         ValueError: `x` has not four dimensions, `stride` does not divide C, or `reduce` is another word.
     """
-    check_maps(x, "feature_pool")
+    check_maps(x, "channel_pool")
     _check_reduction(reduce)
     n, c, h, w = x.shape
     groups = reduced_channels(c, stride)
@@ -52,8 +55,8 @@ def _reduce(x: Tensor, dim: int, reduce: Reduction) -> Tensor:
     return x.max(dim).values if reduce == "max" else x.min(dim).values
 
 
-class FeaturePool2d(nn.Module):
-    """`feature_pool` as a module without parameters: (N, C, H, W) → (N, C/stride, H, W)."""
+class ChannelPool2d(nn.Module):
+    """`channel_pool` as a module without parameters: (N, C, H, W) → (N, C/stride, H, W)."""
 
     def __init__(self, stride: int, reduce: Reduction = "max") -> None:
         super().__init__()
@@ -62,14 +65,14 @@ class FeaturePool2d(nn.Module):
         self.reduce: Reduction = reduce
 
     def forward(self, x: Tensor) -> Tensor:
-        return feature_pool(x, self.stride, self.reduce)
+        return channel_pool(x, self.stride, self.reduce)
 
     def extra_repr(self) -> str:
         return f"stride={self.stride}, reduce={self.reduce!r}"
 
 
 @dataclass(frozen=True)
-class Spatial:
+class ChannelPool:
     """Compressor: feature pooling by pooling across channels, Eq. (2)."""
 
     stride: int
@@ -89,11 +92,17 @@ class Spatial:
     def out_channels(self, channels: int) -> int:
         return reduced_channels(channels, self.stride)
 
-    def layer(self, channels: int) -> FeaturePool2d:
+    def layer(self, channels: int) -> ChannelPool2d:
         self.out_channels(channels)  # refuses a stride that does not divide
-        return FeaturePool2d(self.stride, self.reduce)
+        return ChannelPool2d(self.stride, self.reduce)
 
 
 def _check_reduction(reduce: str) -> None:
     if reduce not in get_args(Reduction):
         raise ValueError(f"reduce is 'max' or 'min', not {reduce!r}")
+
+
+# The names of earlier releases: code and pickled models that have them keep working.
+feature_pool = channel_pool
+FeaturePool2d = ChannelPool2d
+Spatial = ChannelPool

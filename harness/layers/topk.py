@@ -18,7 +18,7 @@ from harness.layers.kernels.choice import wanted
 from harness.layers.memory_format import check_maps, like_input
 
 
-def topk_pool(x: Tensor, k: int, largest: bool = True) -> Tensor:
+def channel_topk(x: Tensor, k: int, largest: bool = True) -> Tensor:
     """Return the k largest or smallest values across the channels, sorted, at each place.
 
     NaN ranks above every number. The gradient goes to the channels that were taken; of equal ones the lower
@@ -35,7 +35,7 @@ def topk_pool(x: Tensor, k: int, largest: bool = True) -> Tensor:
     Raises:
         ValueError: `x` has not four dimensions, or `k` is not in 1…C.
     """
-    check_maps(x, "topk_pool")
+    check_maps(x, "channel_topk")
     if not 1 <= k <= x.shape[1]:
         raise ValueError(f"k is 1 to {x.shape[1]}, the number of channels, not {k}")
     if wanted(x):
@@ -48,8 +48,8 @@ def topk_pool(x: Tensor, k: int, largest: bool = True) -> Tensor:
     return like_input(kept.permute(0, 3, 1, 2), x)
 
 
-class TopKPool2d(nn.Module):
-    """`topk_pool` as a module without parameters: (N, C, H, W) → (N, k, H, W)."""
+class ChannelTopK2d(nn.Module):
+    """`channel_topk` as a module without parameters: (N, C, H, W) → (N, k, H, W)."""
 
     def __init__(self, k: int, largest: bool = True) -> None:
         super().__init__()
@@ -57,14 +57,14 @@ class TopKPool2d(nn.Module):
         self.largest = largest
 
     def forward(self, x: Tensor) -> Tensor:
-        return topk_pool(x, self.k, self.largest)
+        return channel_topk(x, self.k, self.largest)
 
     def extra_repr(self) -> str:
         return f"k={self.k}, largest={self.largest}"
 
 
 @dataclass(frozen=True)
-class TopK:
+class ChannelTopK:
     """Compressor: the channels / stride largest or smallest values at each place, sorted, Eq. (1)."""
 
     stride: int
@@ -78,5 +78,11 @@ class TopK:
     def out_channels(self, channels: int) -> int:
         return reduced_channels(channels, self.stride)
 
-    def layer(self, channels: int) -> TopKPool2d:
-        return TopKPool2d(self.out_channels(channels), self.largest)
+    def layer(self, channels: int) -> ChannelTopK2d:
+        return ChannelTopK2d(self.out_channels(channels), self.largest)
+
+
+# The names of earlier releases: code and pickled models that have them keep working.
+topk_pool = channel_topk
+TopKPool2d = ChannelTopK2d
+TopK = ChannelTopK

@@ -7,10 +7,11 @@ from typing import Any, cast
 from pydantic import ValidationError
 from torch import nn
 
-from harness.base.errors import HarnessError, did_you_mean
+from harness.base.errors import HarnessError
 from harness.layers.build import build_compressor
-from harness.plugins.plugin import is_plugin, load_object, load_ours
-from harness.trial.models import MODELS, ModelDeclaration
+from harness.plugins.plugin import load_object, load_ours
+from harness.plugins.registry import PluginKind
+from harness.trial.models import MODELS, ModelDeclaration, is_undeclared
 
 
 def build_model(
@@ -18,8 +19,8 @@ def build_model(
 ) -> nn.Module:
     """Return the network of a trial: its "model", with its "compressors" at their sites.
 
-    A plug-in `module:class` that carries its `declaration` as a class attribute is called as ours are; other foreign
-    networks are made by `harness.models.foreign`.
+    A plug-in `module:class` that carries its `declaration` as a class attribute is called as ours are; other
+    networks of plug-ins, and torchvision's, are made by `harness.models.foreign`.
 
     Args:
         config: {"model": {"kind": …, options}, "compressors": {site: {"kind": …, options}}, …}; the rest is
@@ -31,14 +32,15 @@ def build_model(
     """
     arguments = dict(config["model"])
     kind = arguments.pop("kind", None)
-    if "input_shape" in arguments:
+    if is_undeclared(arguments):
         from harness.models.foreign import build_foreign
 
         return build_foreign(config, plugin_paths, files)
-    if isinstance(kind, str) and is_plugin(kind):
-        network = load_object(kind, plugin_paths, digest=arguments.pop("code", None))
+    found = MODELS.resolve(kind)
+    if isinstance(found, PluginKind):
+        network = load_object(found.reference, plugin_paths, digest=arguments.pop("code", None))
     else:
-        network = load_ours(_code_of(kind))
+        network = load_ours(found.code)
     declaration = getattr(network, "declaration", None)
     if not isinstance(declaration, ModelDeclaration):
         raise HarnessError(f"model '{kind}' has no 'declaration' (harness.trial.models.ModelDeclaration)")
@@ -48,12 +50,6 @@ def build_model(
         raise HarnessError(f"model '{kind}': {_first_line(error)}") from error
     compressors = {site: build_compressor(c, plugin_paths) for site, c in config["compressors"].items()}
     return cast("nn.Module", network(compressors, options))
-
-
-def _code_of(kind: object) -> str:
-    if not isinstance(kind, str) or kind not in MODELS:
-        raise HarnessError(f"unknown model '{kind}'{did_you_mean(kind, MODELS)}")
-    return MODELS[kind].code
 
 
 def _first_line(error: ValidationError) -> str:

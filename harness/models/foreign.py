@@ -1,4 +1,4 @@
-"""Networks that are not ours, as the harness sees them: torchvision's, and what a plug-in's callable returns.
+"""Networks of plug-ins that declare nothing of themselves: torchvision's, and what a callable of a person returns.
 
 `ForeignNetwork` holds the network under `network`, so that its parameters keep their own names behind that word, with
 compressors put in by `harness.layers.insert_after`.
@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from harness.base.errors import HarnessError, wants_values
 from harness.layers.build import build_compressor
 from harness.layers.insert.place import insert_after
-from harness.layers.insert.sites import list_sites
+from harness.layers.insert.sites import list_sites, refused_sites
 from harness.models.weights import load_weights
 from harness.plugins.plugin import load_object
 from harness.plugins.signature import takes
@@ -148,7 +148,7 @@ def build_foreign(
 
 
 def make_network(model: Mapping[str, Any], folders: Sequence[Any] = ()) -> nn.Module:
-    """Return a foreign network without compressors, on the current device, as its own constructor starts it."""
+    """Return a plug-in's network without compressors, on the current device, as its own constructor starts it."""
     kind = model["kind"]
     options = {name: value for name, value in model.items() if name not in _OURS}
     try:
@@ -210,6 +210,17 @@ def refusal(config: Mapping[str, Any], folders: Sequence[str]) -> str | None:
     except HarnessError as error:
         return str(error)
     return None
+
+
+def refused_site(model: Mapping[str, Any], path: str, folders: Sequence[str]) -> str | None:
+    """Return why the module at `path` is no site; None where the network has no such module.
+
+    Raises:
+        HarnessError: the network cannot be made, or does not run on the meta device.
+    """
+    channels, height, width = model["input_shape"]
+    shape = (3 if model["kind"].startswith(TORCHVISION) else channels, height, width)
+    return refused_sites(on_meta(lambda: make_network(model, folders)), shape).get(path)
 
 
 def on_meta(make: Any) -> nn.Module:

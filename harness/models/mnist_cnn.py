@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from harness.layers.compressor import Compressor
-from harness.models.sites import Standing, check_sites
+from harness.models.sites import SiteLayers, check_sites
 from harness.trial.models import MNIST_CNN, ModelDeclaration, ModelOptions
 
 
@@ -45,15 +45,15 @@ class MnistCnn(nn.Module):
         super().__init__()
         self.options = options or ModelOptions()
         check_sites(self.declaration, self.options, compressors)
-        standing = Standing.of(compressors.get("conv2"), self.declaration.sites["conv2"].channels, after=("relu",))
+        site = SiteLayers.of(compressors.get("conv2"), self.declaration.sites["conv2"].channels, after=("relu",))
         self.compressors = nn.ModuleDict()
-        if standing.layer is not None:
-            self.compressors["conv2"] = standing.layer
-        self._before_relu = standing.before_relu is not None
+        if site.layer is not None:
+            self.compressors["conv2"] = site.layer
+        self._before_relu = site.before_relu is not None
         channels, height, width = self.declaration.input_shape
         self.conv1 = nn.Conv2d(channels, 16, kernel_size=3, padding="same")
-        self.conv2 = nn.Conv2d(16, standing.made, kernel_size=3, padding="same")
-        self.fc1 = nn.Linear(standing.read * height * width, 512)
+        self.conv2 = nn.Conv2d(16, site.made, kernel_size=3, padding="same")
+        self.fc1 = nn.Linear(site.read * height * width, 512)
         self.fc2 = nn.Linear(512, self.declaration.classes)
 
     def forward(self, x: Tensor) -> Tensor:

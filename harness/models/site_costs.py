@@ -12,7 +12,7 @@ from harness.layers.insert.network import Network
 from harness.layers.insert.rewire import check_fits
 from harness.layers.insert.saving import Saving, macs_of_layers, saving
 from harness.layers.insert.sites import Survey
-from harness.layers.spatial import Spatial
+from harness.layers.spatial import ChannelPool
 from harness.models.foreign import make_network, on_meta
 
 
@@ -47,7 +47,7 @@ class SiteCosts:
         """Yield feature pooling at each of the sites."""
         for site in self.sites:
             yield Insertion.plain(
-                site.path, self.survey.sites[site.path], Spatial(self.stride).layer(site.channels), self.stride
+                site.path, self.survey.sites[site.path], ChannelPool(self.stride).layer(site.channels), self.stride
             )
 
     def wrong(self) -> Iterator[str]:
@@ -71,7 +71,7 @@ class SiteCosts:
 
 
 def foreign_on_meta(model: Mapping[str, object], folders: Sequence[str] = ()) -> nn.Module:
-    """Return a foreign network on the meta device, in evaluation mode."""
+    """Return a plug-in's network on the meta device, in evaluation mode."""
     return on_meta(lambda: make_network(model, folders)).eval()
 
 

@@ -4,7 +4,9 @@ If a compressor commutes with all that it comes after (ReLU, max-pooling), a net
 and do the rest on 1/stride of the maps. Values are equal; so are gradients, unless max-pooling meets equal values.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from torch import nn
@@ -16,18 +18,23 @@ from harness.trial.models import ModelDeclaration, ModelOptions
 ORDERS = ("auto", "as_written")
 """auto: channels first where that commutes; as_written: everything where the paper has it."""
 
-_order = {"chosen": "as_written"}
+_order = ContextVar("order", default="as_written")
 
 
-def use_order(name: str) -> None:
-    """Choose for the networks that this process builds from now on: "as_written", at first, or "auto".
+@contextmanager
+def using_order(name: str) -> Iterator[None]:
+    """Build networks in an order, "auto" or "as_written", during the block; else they are built as written.
 
     Raises:
         ValueError: another word.
     """
     if name not in ORDERS:
         raise ValueError(f"order is 'auto' or 'as_written', not {name!r}")
-    _order["chosen"] = name
+    before = _order.set(name)
+    try:
+        yield
+    finally:
+        _order.reset(before)
 
 
 def check_sites(declaration: ModelDeclaration, options: ModelOptions, compressors: Mapping[str, Compressor]) -> None:
@@ -53,7 +60,7 @@ def check_sites(declaration: ModelDeclaration, options: ModelOptions, compressor
 
 
 @dataclass(frozen=True)
-class Standing:
+class SiteLayers:
     """What stands at a site of so many channels: nothing, or a compressor's layer before the activation or behind all.
 
     Not a module: the layer is kept by the model, under a name of the model's choice.
@@ -65,7 +72,7 @@ class Standing:
     behind: nn.Module | None = None
 
     @classmethod
-    def of(cls, compressor: Compressor | None, channels: int, after: Collection[str]) -> "Standing":
+    def of(cls, compressor: Compressor | None, channels: int, after: Collection[str]) -> "SiteLayers":
         """Return what a compressor puts at a site of `channels` channels, behind `after`: "relu", "max_pool"."""
         if compressor is None:
             return cls(channels, channels)
@@ -74,7 +81,7 @@ class Standing:
             compressor.out_channels(channels),
             compressor.layer(channels),
         )
-        first = _order["chosen"] == "auto" and compressor.commutes_with.issuperset(after)
+        first = _order.get() == "auto" and compressor.commutes_with.issuperset(after)
         if first or place_of(compressor) == "before_relu":
             return cls(made, read, before_relu=layer)
         return cls(made, read, behind=layer)

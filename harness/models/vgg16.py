@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.layers.compressor import Compressor
-from harness.models.sites import Standing, check_sites
+from harness.models.sites import SiteLayers, check_sites
 from harness.trial.models import VGG16, VGG16_CHANNELS, ModelDeclaration, WidthOptions
 
 DEPTHS = (2, 2, 3, 3, 3)  # convolutions of each block
@@ -33,17 +33,17 @@ class Activations(NamedTuple):
 class Block(nn.Module):
     """Convolutions with batch normalisation and ReLU, a max-pool where there is one, and what stands at the site.
 
-    (N, channels, H, W) → (N, standing.read, H/2, W/2), or of H, W without the pool.
+    (N, channels, H, W) → (N, site.read, H/2, W/2), or of H, W without the pool.
     """
 
-    def __init__(self, channels: int, width: int, depth: int, standing: Standing, *, pool: bool) -> None:
+    def __init__(self, channels: int, width: int, depth: int, site: SiteLayers, *, pool: bool) -> None:
         super().__init__()
-        sizes = [channels, *[width] * (depth - 1), standing.made]
+        sizes = [channels, *[width] * (depth - 1), site.made]
         self.convs = nn.ModuleList(nn.Conv2d(a, b, kernel_size=3, padding=1, bias=False) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in sizes[1:])
         self.pool = pool
-        self.compressor = standing.layer
-        self._before_relu = standing.before_relu is not None
+        self.compressor = site.layer
+        self._before_relu = site.before_relu is not None
 
     def forward(self, x: Tensor) -> Tensor:
         last = len(self.convs) - 1
@@ -81,12 +81,12 @@ class Vgg16(nn.Module):
         for number, (full, depth) in enumerate(zip(VGG16_CHANNELS, DEPTHS, strict=True), 1):
             width = self.options.channels(full)
             pool = number < len(DEPTHS)
-            standing = Standing.of(
+            site = SiteLayers.of(
                 compressors.get(f"conv{number}"), width, after=("relu", "max_pool") if pool else ("relu",)
             )
-            block = Block(channels, width, depth, standing, pool=pool)
+            block = Block(channels, width, depth, site, pool=pool)
             self.add_module(f"conv{number}", block)
-            channels = standing.read
+            channels = site.read
         self.fc = nn.Linear(channels * 2 * 2, self.declaration.classes)
         self.fc_norm = nn.BatchNorm1d(self.declaration.classes)
 

@@ -1,4 +1,4 @@
-"""What was found out about a foreign network, kept in the user's cache under everything that it follows from.
+"""What was found out about a plug-in's network, kept in the user's cache under everything that it follows from.
 
 A plug-in that imports other installed packages follows from these too, of which no digest is taken: what was found
 about it is known for as long as the process lives, and not on disk.
@@ -24,7 +24,7 @@ _VERSIONED = ("torch", "torchvision")
 _FOLLOWED = (sys.stdlib_module_names - {"importlib"}) | {*_VERSIONED, "harness"}  # importlib: of what, nobody can tell
 
 
-def found(what: str, about: Any, find: Callable[[], Any], imports: Collection[str] = ()) -> Any:
+def cached(what: str, about: Any, find: Callable[[], Any], imports: Collection[str] = ()) -> Any:
     """Return what `find` returns (made of JSON's types), or what it returned before about the same.
 
     The same: the configuration `about` with its code digests, our own code that looks, and the versions of torch and

@@ -21,6 +21,7 @@ from typing import Any, cast
 
 from harness.base.checks import FieldError
 from harness.base.errors import HarnessError, did_you_mean
+from harness.base.keys import canonical_json
 from harness.plugins.digests import DOT, find_module, module_name, plugin_digest, plugin_imports, plugin_modules
 from harness.plugins.origin import check_module, check_target, check_wanted
 
@@ -188,6 +189,16 @@ def plugin_options(
     return {
         name: value for name, value in options.items() if name not in known or not _same(known[name].default, value)
     }
+
+
+def check_options(kind: str, options: Mapping[str, Any]) -> None:
+    """Raise FieldError unless the options of the plug-in that a study calls `kind` can be part of a key."""
+    try:
+        canonical_json(options)
+    except (TypeError, ValueError):
+        raise FieldError(
+            ("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {options}"
+        ) from None
 
 
 _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)

@@ -199,16 +199,6 @@ def best_of(values: Sequence[float], k: int) -> BestOf:
     return BestOf(ordered[-1], math.fsum(ordered) / n, largest / math.comb(n, k), k)
 
 
-def normal_bias(k: int) -> float:
-    """Return the expected maximum of k standard normal draws: the bias of best-of-k in standard deviations."""
-    from scipy.integrate import quad
-    from scipy.stats import norm
-
-    if k == 1:
-        return 0.0
-    return float(quad(lambda x: x * k * norm.pdf(x) * norm.cdf(x) ** (k - 1), -9, 9)[0])
-
-
 def bootstrap(
     values: Sequence[float], seed: int = 0, statistic: Callable[[Sequence[float]], float] | None = None
 ) -> tuple[float, float] | None:

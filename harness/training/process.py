@@ -13,7 +13,6 @@ import torch
 
 from harness.attempt.messages import STOP_FILE, Execution
 from harness.layers.kernels import use_kernels
-from harness.models.sites import use_order
 
 _POLL_S = 0.2
 
@@ -22,7 +21,6 @@ def configure(execution: Execution) -> torch.device:
     """Fix threads, kernels and determinism for this process, and return the device."""
     torch.set_num_threads(execution.threads)
     use_kernels(execution.kernels)
-    use_order(execution.order)
     _keep_memory()
     _set_deterministic(execution)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a seventh of the time

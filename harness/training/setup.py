@@ -1,26 +1,27 @@
 """From a request to a task and a network at its start."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import nn
 
+from harness.attempt.data import DatasetDeclaration
 from harness.attempt.messages import AttemptRequest, Execution
 from harness.base.errors import HarnessError
-from harness.layers.kernels import selected_kernels
 from harness.layers.kernels.linear import use_onednn
+from harness.models.sites import using_order
+from harness.plugins.plugin import load_object, load_ours
 from harness.tasks.base import Task
-from harness.tasks.build import build_task
 from harness.tasks.precision import use_precision
 from harness.training.checkpoint import Progress
 from harness.training.engine import build_step
-from harness.training.initialise import initialise
-from harness.training.learning_rate import LearningRate
 from harness.training.loop import Batches, Training
-from harness.training.optimizer import build_optimizer
+from harness.training.recipe import LearningRate, build_optimizer, initialise, set_batch_norm
 from harness.training.streams import seed_libraries
+from harness.trial.tasks import find_task
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,11 @@ def set_up(request: AttemptRequest, device: torch.device) -> Setup:
         plugin_paths=request.plugin_paths,
     )
     seed_libraries(request.seed)
-    model = task.model(request.config, request.plugin_paths, request.files)
+    with using_order(request.execution.order):
+        model = task.model(request.config, request.plugin_paths, request.files)
     initialise(model, protocol["initialization"], request.seed)
     set_batch_norm(model, protocol.get("batch_norm"))
-    if device.type == "cpu" and selected_kernels() == "auto" and not request.execution.compile:
+    if device.type == "cpu" and request.execution.kernels == "auto" and not request.execution.compile:
         use_onednn(model)
     return Setup(task, model)
 
@@ -79,10 +81,26 @@ def channels_last(execution: Execution, precision: str) -> bool:
     return execution.memory_format == "channels_last"
 
 
-def set_batch_norm(model: nn.Module, options: Mapping[str, float] | None) -> None:
-    """Set decay and epsilon of every batch normalisation; None leaves them as the model has them."""
-    if options is None:
-        return
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.momentum, module.eps = 1 - options["decay"], options["epsilon"]
+def build_task(
+    config: Mapping[str, Any],
+    datasets: Sequence[DatasetDeclaration],
+    data_root: Path,
+    device: torch.device,
+    *,
+    channels_last: bool,
+    plugin_paths: Sequence[str] = (),
+) -> Task:
+    """Return the task of a trial, its data on the device.
+
+    Raises HarnessError for a task that this installation does not have, or whose code was edited since the trial was
+    planned.
+    """
+    kind = config["task"]["kind"]
+    found = find_task(kind, plugin_paths)
+    if found is None:
+        raise HarnessError(f"the task '{kind}' is a function here, not a network's")
+    declaration, digest = found
+    if digest != config["task"].get("code"):
+        raise HarnessError(f"the code of task '{kind}' was edited since this was planned; run the study again")
+    make = load_ours(declaration.code) if digest is None else load_object(declaration.code, plugin_paths)
+    return cast("Task", make(config, datasets, data_root, device, channels_last))

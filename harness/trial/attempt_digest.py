@@ -21,7 +21,7 @@ _FUNCTION = "harness.training.function"
 _GPU_ONLY = frozenset({"harness.training.capture", "harness.layers.kernels.cuda"})
 """Modules that an attempt on a CPU never runs."""
 
-_FOREIGN_ONLY = frozenset({"harness.models.foreign"})
+_PLUGIN_NETWORKS_ONLY = frozenset({"harness.models.foreign"})
 """Modules that an attempt on a network of ours never runs."""
 
 
@@ -42,7 +42,7 @@ def attempt_digest(
     from harness.trial.plugin_models import model_modules
 
     if config["model"]["kind"] in MODELS:
-        without |= _FOREIGN_ONLY
+        without |= _PLUGIN_NETWORKS_ONLY
     modules = {
         _TRAINING[kind],
         *_task_modules(config["task"]["kind"]),
@@ -64,7 +64,7 @@ def _task_modules(kind: str) -> set[str]:
 
 
 def _declared(model: Mapping[str, Any]) -> Any:
-    """Return what is declared of a model of ours; a foreign one's sites follow from its code."""
+    """Return what is declared of a model of ours; a plug-in's sites follow from its code."""
     from harness.trial.models import MODELS
 
     ours = MODELS.get(model["kind"])

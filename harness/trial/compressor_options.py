@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.base.checks import FieldError, MisfitError, validate
-from harness.base.errors import did_you_mean
-from harness.base.keys import canonical_json
-from harness.plugins.plugin import entry_point, entry_points, is_plugin, load_plugin, plugin_options
+from harness.plugins.plugin import check_options, load_plugin, plugin_options
+from harness.plugins.registry import PluginKind
 from harness.trial.compressors import COMPRESSORS
 from harness.trial.models import Site
 
@@ -17,18 +16,10 @@ def resolve_compressor(site: Site, options: Any, folders: Sequence[str]) -> dict
     Raises FieldError with the path within `options`: an unknown kind, an option out of range, a stride that does not
     divide the channels, `width` where nothing can be narrowed.
     """
-    if not isinstance(options, Mapping) or "kind" not in options:
-        raise FieldError(("kind",), f"a compressor is written {{kind: NAME, stride: N}}, not {options!r}")
-    kind = options["kind"]
-    given = {key: value for key, value in options.items() if key != "kind"}
-    if isinstance(kind, str) and kind not in COMPRESSORS and not is_plugin(kind):
-        kind = entry_point("harness.compressors", kind) or kind
-    if is_plugin(kind):
-        return _plugin(site, kind, given, folders)
-    if not isinstance(kind, str) or kind not in COMPRESSORS:
-        known = [*COMPRESSORS, *entry_points("harness.compressors")]
-        raise FieldError(("kind",), f"unknown compressor '{kind}'{did_you_mean(kind, known)}")
-    declaration = COMPRESSORS[kind]
+    kind, given = COMPRESSORS.split(options)
+    declaration = COMPRESSORS.resolve(kind)
+    if isinstance(declaration, PluginKind):
+        return _plugin(site, declaration.reference, given, folders)
     checked = validate(declaration.options, given)
     _check_stride(site, checked.stride)
     if declaration.narrows and not site.narrowable:
@@ -44,10 +35,7 @@ def _plugin(site: Site, kind: str, given: Mapping[str, Any], folders: Sequence[s
     if "code" in given:
         raise FieldError(("code",), "'code' is where the digest of a plug-in's code stands, no option")
     kept = plugin_options(target, given)
-    try:
-        canonical_json(kept)
-    except ValueError:
-        raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
+    check_options(kind, kept)
     try:
         stride = target(**given).stride
     except (Exception, SystemExit) as error:

@@ -1,15 +1,18 @@
-"""The options of the built-in compressors, declared without torch; their code is in `harness.layers`.
+"""The built-in compressors, declared without torch; each is one file in `harness.layers` and one line here.
 
-A default that was released is frozen: options at their default are left out of the key, so that a new option orphans
-no result. Changing one means raising `keys.KEY_SCHEME`.
+The options of a compressor are the fields of its dataclass, read from its text (`harness.plugins.form`). A default that
+was released is frozen: options at their default are left out of the key, so that a new option orphans no result.
+Changing one means raising `keys.KEY_SCHEME`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from functools import cached_property
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.plugins.form import form_of
+from harness.plugins.registry import Kinds
 from harness.trial.models import AtSite, Layer
 
 Stride = Annotated[int, Field(ge=2, strict=True)]
@@ -22,33 +25,19 @@ class CompressorOptions(BaseModel):
     stride: Stride
 
 
-class SpatialOptions(CompressorOptions):
-    """Feature pooling by pooling across groups of `stride` neighbouring channels, Eq. (2)."""
-
-    reduce: Literal["max", "min"] = "max"
-
-
-class TopkOptions(CompressorOptions):
-    """The n/stride largest (or smallest) values at each place, sorted, Eq. (1)."""
-
-    largest: Annotated[bool, Field(strict=True)] = True
-
-
-class RandomOptions(CompressorOptions):
-    """One channel of each group, drawn once and for all from `draw`."""
-
-    draw: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
-
-
 @dataclass(frozen=True)
 class CompressorDeclaration:
-    """A compressor by name: its options, what it asks of a site, and where its code is."""
+    """A compressor by name: where its code is, what it asks of a site, and the layers with weights that it adds."""
 
     name: str
-    options: type[CompressorOptions]
-    code: str  # module:class, a frozen dataclass with the fields of `options`
+    code: str  # module:class, a frozen dataclass
     narrows: bool = False  # the convolution before the site makes fewer maps
     layers: tuple[Layer, ...] = ()  # of its own, from 1 channel to 1 at one place: `at` gives them their sizes
+
+    @cached_property
+    def options(self) -> type[CompressorOptions]:
+        """The form of its options."""
+        return form_of(self.code, CompressorOptions)
 
     def at(self, stride: int, channels: int, places: int) -> AtSite:
         """Return what it makes of a site of so many channels and places (height × width)."""
@@ -57,21 +46,20 @@ class CompressorDeclaration:
         return AtSite(kept if self.narrows else channels, kept, own)
 
 
-COMPRESSORS: Mapping[str, CompressorDeclaration] = {
-    c.name: c
-    for c in (
-        CompressorDeclaration("spatial", SpatialOptions, "harness.layers.spatial:Spatial"),
-        CompressorDeclaration("topk", TopkOptions, "harness.layers.topk:TopK"),
-        CompressorDeclaration("conv1x1", CompressorOptions, "harness.layers.conv1x1:Conv1x1", layers=(Layer(1, 1),)),
-        CompressorDeclaration(
-            "conv1x1_bn_relu",
-            CompressorOptions,
-            "harness.layers.conv1x1:Conv1x1BnRelu",
-            layers=(Layer(1, 1, bias=False, norm=True),),
-        ),
-        CompressorDeclaration("average", CompressorOptions, "harness.layers.average:Average"),
-        CompressorDeclaration("random", RandomOptions, "harness.layers.random_channel:RandomChannel"),
-        CompressorDeclaration("maxout", CompressorOptions, "harness.layers.maxout:Maxout"),
-        CompressorDeclaration("width", CompressorOptions, "harness.layers.width:Width", narrows=True),
-    )
-}
+_LINEAR, _NORMALISED = Layer(1, 1), Layer(1, 1, bias=False, norm=True)
+
+# Spatial: the paper's word for a max over neighbouring channels.
+_DECLARED = (
+    CompressorDeclaration("spatial", "harness.layers.spatial:ChannelPool"),
+    CompressorDeclaration("topk", "harness.layers.topk:ChannelTopK"),
+    CompressorDeclaration("conv1x1", "harness.layers.conv1x1:Conv1x1", layers=(_LINEAR,)),
+    CompressorDeclaration("conv1x1_bn_relu", "harness.layers.conv1x1:Conv1x1BnRelu", layers=(_NORMALISED,)),
+    CompressorDeclaration("average", "harness.layers.average:ChannelAverage"),
+    CompressorDeclaration("random", "harness.layers.random_channel:RandomChannel"),
+    CompressorDeclaration("maxout", "harness.layers.maxout:Maxout"),
+    CompressorDeclaration("width", "harness.layers.width:Width", narrows=True),
+)
+
+COMPRESSORS = Kinds(
+    "compressor", {c.name: c for c in _DECLARED}, group="harness.compressors", form="{kind: NAME, stride: N}"
+)

@@ -14,7 +14,7 @@ from harness.trial.models import MODELS, AtSite
 def counts_of(config: Mapping[str, Any]) -> dict[str, float] | None:
     """Return parameters, variables, weights, macs and paper_flops of a resolved configuration's network.
 
-    None for a network that only torch can count: a foreign one, one with a plug-in's compressor, or a function.
+    None for a network that only torch can count: a plug-in's, one with a plug-in's compressor, or a function.
     """
     model, compressors = dict(config.get("model", {})), config.get("compressors", {})
     declaration = MODELS.get(str(model.pop("kind", "")))

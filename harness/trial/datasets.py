@@ -4,9 +4,8 @@ Fingerprints are pinned here and checked when the data are loaded, so that a stu
 without any data. `harness data verify` recomputes them.
 """
 
-from collections.abc import Mapping
-
 from harness.attempt.data import DatasetDeclaration, DatasetSplit
+from harness.plugins.registry import Kinds
 
 
 def validation_size(train_images: int) -> int:
@@ -70,4 +69,4 @@ CIFAR10 = DatasetDeclaration(
     normalization=((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
 )
 
-DATASETS: Mapping[str, DatasetDeclaration] = {d.name: d for d in (MNIST, DIGITS, CIFAR10)}
+DATASETS = Kinds("dataset", {d.name: d for d in (MNIST, DIGITS, CIFAR10)}, group="harness.datasets")

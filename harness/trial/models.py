@@ -6,9 +6,12 @@ layers are declared too, so that a table can count a network (`counts`); a test 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from harness.plugins.registry import Kinds
+from harness.plugins.torchvision_models import TORCHVISION
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class AtSite:
     made: int  # channels, by the convolution before the site
     read: int  # by the next layer
     layers: tuple[Layer, ...] = ()  # whose `places` are those of the site
+
+
+def is_undeclared(model: Mapping[str, Any]) -> bool:
+    """Return whether a resolved network is a plug-in's (torchvision's are too) that does not declare its own sites.
+
+    Its sites were found by running it, for the shape of the data, which stands in its configuration.
+    """
+    return "input_shape" in model
 
 
 class ModelOptions(BaseModel):
@@ -143,4 +154,9 @@ VGG16 = ModelDeclaration(
     layers=_vgg16_layers,
 )
 
-MODELS: Mapping[str, ModelDeclaration] = {m.name: m for m in (MNIST_CNN, VGG16)}
+MODELS = Kinds(
+    "model",
+    {m.name: m for m in (MNIST_CNN, VGG16)},
+    group="harness.models",
+    hint=f" (or {TORCHVISION}NAME)",
+)

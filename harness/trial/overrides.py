@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from harness.base.checks import FieldError, validate
-from harness.trial.protocol import Protocol, ResolvedProtocol, protocol_names, resolve_protocol
+from harness.trial.protocol import PROTOCOLS, Protocol, ResolvedProtocol, resolve_protocol
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def in_words(value: object) -> str:
 
 
 def _named(name: str, config: Mapping[str, Any]) -> ResolvedProtocol | None:
-    known = "protocol" in config and name in protocol_names()
+    known = "protocol" in config and name in PROTOCOLS
     return resolve_protocol({"kind": name}) if known else None
 
 

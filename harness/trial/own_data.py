@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.attempt.data import DatasetDeclaration
 from harness.base.checks import FieldError, validate
-from harness.base.errors import did_you_mean
 from harness.base.keys import canonical_json
-from harness.plugins.plugin import entry_points, is_plugin, load_ours, load_plugin, plugin_options
+from harness.plugins.plugin import check_options, load_ours, load_plugin, plugin_options
+from harness.plugins.registry import PluginKind
 from harness.trial.datasets import DATASETS
 
 _DECLARE = "harness.data.own.declare:declare"  # by name: data are none of this package's business
@@ -93,35 +93,24 @@ def once(what: str, look: Callable[[], _Found]) -> _Found:
 
 
 def resolve_dataset(value: Any, folders: Sequence[str]) -> DatasetDeclaration:
-    """Return the declaration of `{kind: NAME, option: value}`. `folders`: the study's own, then those it includes from.
+    """Return the declaration of `NAME` or `{kind: NAME, option: value}`.
+
+    `folders` are the study's own, then those it includes from.
 
     Raises FieldError with the path within `value`: an unknown name or option, data that are not there or of no use.
     """
-    if "kind" not in value:
-        raise FieldError((), f"a dataset is written NAME or {{kind: NAME, option: value}}, not {dict(value)}")
-    kind = value["kind"]
-    options = {key: option for key, option in value.items() if key != "kind"}
-    if isinstance(kind, str) and kind in DATASETS:
-        if options:
-            key = next(iter(options))
-            raise FieldError((key,), f"unknown key '{key}': the dataset '{kind}' has no options")
-        return DATASETS[kind]
-    name, source = _named_source(kind, options, folders)
+    kind, options = DATASETS.split(value)
+    if isinstance(kind, str) and kind in FORMS:
+        name, source = _files(kind, validate(FORMS[kind], options), folders)
+    else:
+        found = DATASETS.resolve(kind, known=FORMS)
+        if not isinstance(found, PluginKind):
+            for key in options:
+                raise FieldError((key,), f"unknown key '{key}': the dataset '{kind}' has no options")
+            return found
+        name, source = _function(kind, found.reference, options, folders)
     declared: DatasetDeclaration = once(canonical_json([name, source]), lambda: load_ours(_DECLARE)(name, source))
     return declared
-
-
-def _named_source(kind: Any, options: Mapping[str, Any], folders: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Return what the data are called, and all that is needed to read them."""
-    if isinstance(kind, str) and kind in FORMS:
-        return _files(kind, validate(FORMS[kind], dict(options)), folders)
-    reference = (
-        kind if is_plugin(kind) else entry_points("harness.datasets").get(kind) if isinstance(kind, str) else None
-    )
-    if reference is None:
-        known = [*DATASETS, *FORMS, *entry_points("harness.datasets")]
-        raise FieldError(("kind",), f"unknown dataset '{kind}'{did_you_mean(kind, known)}")
-    return _function(kind, reference, options, folders)
 
 
 def _files(kind: str, options: _Files, folders: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -158,10 +147,7 @@ def _function(
     if not callable(target):
         raise FieldError(("kind",), f"'{kind}' is no function, but {type(target).__name__}")
     kept = plugin_options(target, {key: value for key, value in options.items() if key != "name"})
-    try:
-        canonical_json(kept)
-    except (ValueError, TypeError):
-        raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
+    check_options(kind, kept)
     words = ", ".join([kind, *(f"{key} {value}" for key, value in kept.items())])
     source = {"kind": reference, "options": kept, "folders": list(folders), "code": digest}
     return _name(given, words), source

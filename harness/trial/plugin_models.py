@@ -1,6 +1,7 @@
 """Which network a study means: one of ours, `torchvision:NAME`, an entry point's name, or a plug-in `module:object`.
 
-A foreign network's sites are found by running it without values (`harness.models.foreign`), which wakes torch; what was
+A plug-in's network (torchvision's are too) mostly does not declare its sites: they are found by running it without
+values (`harness.models.foreign`), which wakes torch; what was
 found is kept on disk under everything that it follows from (`harness.plugins.cache`).
 """
 
@@ -12,12 +13,10 @@ from typing import Any
 
 from harness.attempt.data import DatasetDeclaration
 from harness.base.checks import FieldError, MisfitError, validate
-from harness.base.errors import HarnessError, did_you_mean, in_one_line
-from harness.base.keys import canonical_json
-from harness.plugins.cache import found
+from harness.base.errors import HarnessError, in_one_line
+from harness.plugins.cache import cached
 from harness.plugins.plugin import (
-    entry_point,
-    entry_points,
+    check_options,
     is_plugin,
     load_object,
     load_ours,
@@ -25,14 +24,14 @@ from harness.plugins.plugin import (
     outside_of,
     plugin_options,
 )
+from harness.plugins.registry import PluginKind
 from harness.plugins.signature import without
 from harness.plugins.torchvision_models import TORCHVISION, torchvision_digest, torchvision_name
-from harness.trial.models import MODELS, ModelDeclaration, Site
+from harness.trial.models import MODELS, ModelDeclaration, Site, is_undeclared
 
 _FOREIGN = "harness.models.foreign"
-_REFUSED = "harness.models.refused"
 _OURS = frozenset({"code", "input_shape", "classes"})
-"""What stands in the configuration of a foreign network beside its options."""
+"""What stands in the configuration of a plug-in's network beside its options."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +43,16 @@ class ResolvedModel:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def resolve_model(options: Mapping[str, Any], dataset: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
-    """Return the network that `{kind: NAME, option: value}` means for some data.
+def resolve_model(written: Any, dataset: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
+    """Return the network that `NAME` or `{kind: NAME, option: value}` means for some data.
 
     Raises FieldError: an unknown name or option, data that do not fit, a network that cannot be looked at.
     """
-    kind = options["kind"]
-    given = {name: value for name, value in options.items() if name != "kind"}
-    if isinstance(kind, str) and kind not in MODELS and not is_plugin(kind):
-        kind = entry_point("harness.models", kind) or kind
-    if isinstance(kind, str) and kind in MODELS:
-        return _declared(kind, MODELS[kind], given, dataset, {})
-    if not is_plugin(kind):
-        known = [*MODELS, *entry_points("harness.models")]
-        raise FieldError(("kind",), f"unknown model '{kind}'{did_you_mean(kind, known)} (or {TORCHVISION}NAME)")
+    kind, given = MODELS.split(written)
+    found = MODELS.resolve(kind)
+    if not isinstance(found, PluginKind):
+        return _declared(kind, found, given, dataset, {})
+    kind = found.reference
     for name in given:
         if name in _OURS:
             raise FieldError((name,), f"'{name}' follows from the data and the code, it is no option")
@@ -72,10 +67,7 @@ def resolve_model(options: Mapping[str, Any], dataset: DatasetDeclaration, folde
             wanted = "a subclass of torch.nn.Module, or a function that returns one, is wanted"
             raise FieldError(("kind",), f"'{kind}' is no network: {wanted}")
         kept, files = plugin_options(without(target, {"num_classes", "classes"} - {*given}), given), {}
-    try:
-        canonical_json(kept)
-    except (TypeError, ValueError):
-        raise FieldError(("kind",), f"the options of '{kind}' must be finite numbers, words, lists: {kept}") from None
+    check_options(kind, kept)
     config = {
         "kind": kind,
         "code": code,
@@ -95,7 +87,7 @@ def _is_network(cls: type) -> bool:
 
 
 def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDeclaration:
-    """Return what is declared of a resolved network, its sites with its options; a foreign one's are looked for."""
+    """Return what is declared of a resolved network, its sites with its options; a plug-in's are looked for."""
     kind = config["kind"]
     options = {name: value for name, value in config.items() if name not in {"kind", "code"}}
     model = MODELS.get(kind)
@@ -107,38 +99,38 @@ def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDe
     bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
     with in_one_line("it cannot be made"):
         imports = _imports([kind], folders)
-        rows = found("sites", bare, lambda: load_ours(f"{_FOREIGN}:describe")(bare, folders), imports)
+        rows = cached("sites", bare, lambda: load_ours(f"{_FOREIGN}:describe")(bare, folders), imports)
     channels, height, width = config["input_shape"]
     sites = {path: Site(path, count, narrowable) for path, count, narrowable in rows}
     return ModelDeclaration(kind, (channels, height, width), config["classes"], sites, f"{_FOREIGN}:build_foreign")
 
 
 def model_modules(config: Mapping[str, Any]) -> set[str]:
-    """Return our modules that a network is made by; a foreign one's own code is in its configuration."""
+    """Return our modules that a network is made by; a plug-in's own code is in its configuration."""
     kind = config["kind"]
     return {MODELS[kind].code.partition(":")[0]} if kind in MODELS else {_FOREIGN}
 
 
 def refused_site(config: Mapping[str, Any], path: str, folders: Sequence[str]) -> str | None:
-    """Return why a module of a foreign network is no site; None where it has no such module, or a network of ours."""
-    if "input_shape" not in config:
+    """Return why a module of a plug-in's network is no site; None if it has no such module or declares its sites."""
+    if not is_undeclared(config):
         return None
     bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
-    why: str | None = load_ours(f"{_REFUSED}:reason")(bare, path, folders)
+    why: str | None = load_ours(f"{_FOREIGN}:refused_site")(bare, path, folders)
     return why
 
 
 def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None:
-    """Refuse, with a FieldError, a set of compressors that cannot stand together in a foreign network."""
+    """Refuse, with a FieldError, a set of compressors that cannot stand together in a plug-in's network."""
     model, compressors = config["model"], config["compressors"]
-    if "input_shape" not in model or not compressors:
+    if not compressors or not is_undeclared(model):
         return
     parts = {"model": {k: v for k, v in model.items() if k != "weights"}, "compressors": compressors}
     kinds = [model["kind"], *(options["kind"] for options in compressors.values())]
     imports = _imports(kinds, folders)
     try:
         with in_one_line("it cannot be made with them"):
-            refusal = found("standing", parts, lambda: load_ours(f"{_FOREIGN}:refusal")(parts, folders), imports)
+            refusal = cached("standing", parts, lambda: load_ours(f"{_FOREIGN}:refusal")(parts, folders), imports)
     except HarnessError as error:
         refusal = str(error)
     if refusal is not None:

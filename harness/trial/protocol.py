@@ -16,10 +16,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.base.checks import FieldError, validate
-from harness.base.errors import did_you_mean
 from harness.base.source import read_source
+from harness.plugins.registry import Kinds
 
-FOLDER = Path(__file__).parent / "protocols"
+PROTOCOLS = Kinds(
+    "protocol",
+    {path.stem: path for path in sorted(Path(__file__).with_name("protocols").glob("*.yml"))},
+    form="NAME or {kind: NAME, field: value}",
+)
+"""The protocols that come with the harness: the file of each by its name."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
@@ -178,25 +183,16 @@ class _ProtocolFile(_Part):
     fields: dict[str, _FieldInFile]
 
 
-def protocol_names() -> list[str]:
-    """Return the names of the protocols that come with the harness."""
-    return sorted(path.stem for path in FOLDER.glob("*.yml"))
-
-
 def resolve_protocol(options: Any) -> ResolvedProtocol:
-    """Resolve `{kind: NAME, field: value, …}`. Raises FieldError, by path, for an unknown name or a wrong value.
+    """Resolve `NAME` or `{kind: NAME, field: value, …}`.
+
+    Raises FieldError, by path, for an unknown name or a wrong value.
 
     A change of a field that is a mapping replaces it where it names its `kind`, and else changes single keys of it.
     """
-    if options is None:
-        raise FieldError((), f"'protocol' is missing{did_you_mean('', protocol_names())}")
-    if not isinstance(options, Mapping) or "kind" not in options:
-        raise FieldError((), f"a protocol is written NAME or {{kind: NAME, field: value}}, not {options!r}")
-    changes = {name: value for name, value in options.items() if name != "kind"}
-    name = options.get("kind")
-    if name not in protocol_names():
-        raise FieldError(("kind",), f"unknown protocol '{name}'{did_you_mean(name, protocol_names())}")
-    file = _read(str(name))
+    kind, changes = PROTOCOLS.split(options)
+    PROTOCOLS.resolve(kind)
+    file = _read(kind)
     values = {field: entry.value for field, entry in file.fields.items()}
     for field, change in changes.items():
         values[field] = _merged(values.get(field), change)
@@ -215,7 +211,7 @@ def _merged(old: Any, change: Any) -> Any:
 
 @cache
 def _read(name: str) -> _ProtocolFile:
-    source = read_source(FOLDER / f"{name}.yml")
+    source = read_source(PROTOCOLS[name])
     try:
         return validate(_ProtocolFile, source.data)
     except FieldError as error:

@@ -1,6 +1,6 @@
 """From what a person wrote to a trial: every name resolved, every option checked, one canonical configuration."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -8,9 +8,8 @@ from typing import Any
 from harness.attempt.data import DatasetDeclaration
 from harness.base.checks import FieldError, MisfitError
 from harness.base.errors import did_you_mean
-from harness.plugins.plugin import entry_point
+from harness.plugins.registry import named
 from harness.trial.compressor_options import resolve_compressor
-from harness.trial.datasets import DATASETS
 from harness.trial.evaluations import resolve_evaluations
 from harness.trial.function import resolve_function
 from harness.trial.inputs import file_key, resolve_inputs
@@ -18,7 +17,7 @@ from harness.trial.models import Site
 from harness.trial.own_data import resolve_dataset
 from harness.trial.plugin_models import ResolvedModel, check_compressors, refused_site, resolve_model
 from harness.trial.protocol import FieldSource, Normalization, ResolvedProtocol, resolve_protocol
-from harness.trial.tasks import ResolvedTask, find_task, resolve_task, task_names
+from harness.trial.tasks import TASKS, ResolvedTask, find_task, resolve_task
 from harness.trial.trial import FUNCTION, Trial
 
 __all__ = ["OF_A_FUNCTION", "Trial", "named", "resolve_trial"]
@@ -51,20 +50,20 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
     Raises FieldError with the path of what is wrong: an unknown word, an option out of range, a stride that does not
     divide the channels, data that do not fit the model, `width` where nothing can be narrowed.
     """
-    task = _task(task)
+    kind, options = _under("task", lambda: TASKS.split(task))
     of_data = {"dataset": dataset, "model": model, "compressors": compressors or None, "protocol": protocol}
-    kind = task["kind"]
-    found = None if kind == FUNCTION else _under(("task", "kind"), lambda: find_task(kind, plugin_folders))
+    found = _under("task", lambda: find_task(kind, plugin_folders))
     if found is None:
         _only("classification", {**of_data, "evaluate": evaluate})
-        if task["kind"] != FUNCTION:
+        if kind != FUNCTION:
             if target is not None:
-                raise FieldError(("target",), f"the task '{task['kind']}' is a function already: leave 'target' out")
-            target = entry_point("harness.tasks", task["kind"])
+                raise FieldError(("target",), f"the task '{kind}' is a function already: leave 'target' out")
+            target = TASKS.others[kind]
+        task = {"kind": kind, **options}
         trial = resolve_function(task=task, target=target, arguments=arguments, metrics=metrics, folders=plugin_folders)
     else:
         _only("function", dict(zip(OF_A_FUNCTION, (target, arguments, metrics), strict=True)))
-        resolved = _under("task", lambda: resolve_task(task, found))
+        resolved = _under("task", lambda: resolve_task(kind, options, found))
         trial = _of_a_network(resolved, dataset, model, compressors, protocol, evaluate, plugin_folders)
     return trial if inputs is None else _with_inputs(trial, inputs, plugin_folders)
 
@@ -75,18 +74,6 @@ def _with_inputs(trial: Trial, inputs: Any, folders: Sequence[str]) -> Trial:
     digests = {one.path: one.digest for one in found}
     files = {file_key(one.path): one.place for one in found}
     return replace(trial, config={**trial.config, "inputs": digests}, files={**trial.files, **files})
-
-
-def _task(task: Any) -> Mapping[str, Any]:
-    task = named(task)
-    known = task_names()
-    if task is None:
-        raise FieldError(("task",), f"'task' is missing{did_you_mean('', known)}")
-    if not isinstance(task, Mapping) or not isinstance(task.get("kind"), str):
-        raise FieldError(("task",), f"a task is written NAME or {{kind: NAME, option: value}}, not {task!r}")
-    if task["kind"] not in known:
-        raise FieldError(("task", "kind"), f"unknown task '{task['kind']}'{did_you_mean(task['kind'], known)}")
-    return task
 
 
 def _only(task: str, parts: Mapping[str, Any]) -> None:
@@ -126,7 +113,7 @@ def _of_a_network(
             task=task,
             dataset=data,
             chooses=chooses,
-            find=lambda other: _fitting(resolve_dataset(named(other), folders), network),
+            find=lambda other: _fitting(resolve_dataset(other, folders), network),
         ),
     )
     return Trial(
@@ -143,8 +130,7 @@ def _data(task: ResolvedTask, dataset: Any, folders: Sequence[str]) -> DatasetDe
     """Return what a trial is trained on: the dataset that it names, or what its task brings."""
     own = task.declaration.own_data
     if own is None:
-        _known(dataset, "dataset", DATASETS)
-        return resolve_dataset(named(dataset), folders)
+        return resolve_dataset(dataset, folders)
     if dataset is not None:
         raise FieldError((), f"the task '{task.declaration.name}' brings its own data: leave 'dataset' out")
     return own(task.options)
@@ -152,9 +138,8 @@ def _data(task: ResolvedTask, dataset: Any, folders: Sequence[str]) -> DatasetDe
 
 def _network(model: Any, data: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
     """Return the network for some data. An error about the data themselves has the path of the dataset."""
-    _under("model", lambda: _known(model, "model"))
     try:
-        return resolve_model(named(model), data, folders)
+        return resolve_model(model, data, folders)
     except FieldError as error:
         path = error.path if error.path[:1] == ("dataset",) else ("model", *error.path)
         raise FieldError(path, error.message) from error.__cause__
@@ -182,7 +167,7 @@ def _compressors(compressors: Any, network: ResolvedModel, folders: Sequence[str
     for name, options in sorted(compressors.items()):
         path = ("compressors", name)
         site = _under(path, partial(_site, network, name, folders))
-        found[name] = _under(path, partial(resolve_compressor, site, named(options), folders))
+        found[name] = _under(path, partial(resolve_compressor, site, options, folders))
     return found
 
 
@@ -198,7 +183,7 @@ def _site(network: ResolvedModel, name: str, folders: Sequence[str]) -> Site:
 
 def _recipe(protocol: Any, data: DatasetDeclaration) -> ResolvedProtocol:
     """Return the protocol for some data: with their own normalisation where it asks for that."""
-    recipe: ResolvedProtocol = _under("protocol", lambda: resolve_protocol(named(protocol)))
+    recipe: ResolvedProtocol = _under("protocol", lambda: resolve_protocol(protocol))
     if recipe.settings.normalization == "data":
         if data.normalization is None:
             raise FieldError(("protocol", "normalization"), f"'{data.name}' has no normalization of its own")
@@ -220,20 +205,6 @@ def _recipe(protocol: Any, data: DatasetDeclaration) -> ResolvedProtocol:
                 ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one a channel{todo}"
             )
     return recipe
-
-
-def _known(value: Any, what: str, names: Iterable[str] = ()) -> None:
-    """Raise FieldError where a part is missing or of another form than a name or `{kind: NAME, …}`."""
-    if value is None:
-        raise FieldError((), f"'{what}' is missing{did_you_mean('', names)}")
-    value = named(value)
-    if not isinstance(value, Mapping) or "kind" not in value:
-        raise FieldError((), f"a {what} is written NAME or {{kind: NAME, option: value}}, not {value!r}")
-
-
-def named(value: Any) -> Any:
-    """Return `{kind: NAME}` for a bare name, anything else as it is."""
-    return {"kind": value} if isinstance(value, str) else value
 
 
 def _under(path: str | tuple[str, ...], function: Any) -> Any:

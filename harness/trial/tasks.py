@@ -15,7 +15,8 @@ from harness.attempt.data import DatasetDeclaration
 from harness.attempt.metrics import Metric
 from harness.base.checks import FieldError, validate
 from harness.base.errors import did_you_mean
-from harness.plugins.plugin import code_of, entry_point, entry_points, load_plugin
+from harness.plugins.plugin import code_of, load_plugin
+from harness.plugins.registry import Kinds, PluginKind
 from harness.trial.trial import FUNCTION
 
 
@@ -84,7 +85,9 @@ CLASSIFICATION = TaskDeclaration(
     metrics=(Metric("accuracy", "fraction", "higher", by_item="correct"), Metric("loss", "", "lower")),
 )
 
-TASKS: Mapping[str, TaskDeclaration] = {task.name: task for task in (CLASSIFICATION,)}
+TASKS = Kinds(
+    "task", {task.name: task for task in (CLASSIFICATION,)}, group="harness.tasks", direct=False, also=(FUNCTION,)
+)
 
 
 @dataclass(frozen=True)
@@ -96,34 +99,34 @@ class ResolvedTask:
     config: Mapping[str, Any]
 
 
-def task_names() -> list[str]:
-    """Return what a study may name as its task."""
-    return [*TASKS, FUNCTION, *entry_points("harness.tasks")]
+def find_task(name: object, folders: Sequence[str] = ()) -> tuple[TaskDeclaration, str | None] | None:
+    """Return a task's declaration with the digest of its code, None for ours; None if `name` is a function's task.
 
-
-def find_task(name: str, folders: Sequence[str] = ()) -> tuple[TaskDeclaration, str | None] | None:
-    """Return a task's declaration with the digest of its code, None for ours; None if `name` is a function's task."""
-    if name in TASKS:
-        return TASKS[name], None
-    reference = entry_point("harness.tasks", name)
-    if reference is None:
+    Raises FieldError at `kind` for an unknown name, or a plug-in that cannot be loaded.
+    """
+    if name == FUNCTION:
         return None
-    found, digest = load_plugin(reference, folders)
-    if not isinstance(found, TaskDeclaration):
+    found = TASKS.resolve(name)
+    if not isinstance(found, PluginKind):
+        return found, None
+    declared, digest = load_plugin(found.reference, folders)
+    if not isinstance(declared, TaskDeclaration):
         return None
-    code = code_of(found.code, folders)[0]
-    return found, digest if code == digest else f"{digest}+{code}"
+    code = code_of(declared.code, folders)[0]
+    return declared, digest if code == digest else f"{digest}+{code}"
 
 
-def resolve_task(task: Mapping[str, Any], found: tuple[TaskDeclaration, str | None]) -> ResolvedTask:
-    """Resolve `{kind: NAME, option: value}`. Raises FieldError for an option that the task does not have."""
+def resolve_task(kind: str, given: Mapping[str, Any], found: tuple[TaskDeclaration, str | None]) -> ResolvedTask:
+    """Resolve the options of a task that a study calls `kind`.
+
+    Raises FieldError for one that the task does not have.
+    """
     declaration, digest = found
-    given = {name: value for name, value in task.items() if name != "kind"}
     for name in given:
         if name not in declaration.options.model_fields:
             known = list(declaration.options.model_fields)
             why = did_you_mean(name, known) if known else f": the task '{declaration.name}' has no options"
             raise FieldError((name,), f"unknown key '{name}'{why}")
-    options = validate(declaration.options, given)
+    options = validate(declaration.options, dict(given))
     code = {} if digest is None else {"code": digest}
-    return ResolvedTask(declaration, options, {"kind": task["kind"], **code, **options.canonical()})
+    return ResolvedTask(declaration, options, {"kind": kind, **code, **options.canonical()})

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.cost.count import count
-from harness.layers import Spatial, insert_after
+from harness.layers import ChannelPool, insert_after
 from harness.layers.insert.saving import Saving
 from harness.models.site_costs import SiteCosts, foreign_on_meta
 from harness.plugins.torchvision_models import torchvision_models
@@ -52,7 +52,7 @@ def test_what_is_said_to_be_saved_is_what_the_changed_network_lacks(name, stride
     network = foreign_on_meta({"kind": f"torchvision:{name}", "classes": 1000, "input_shape": shape})
     plain = count(network, shape)
     for path in paths:
-        left = count(insert_after(network, path, Spatial(stride), input_shape=shape), shape)
+        left = count(insert_after(network, path, ChannelPool(stride), input_shape=shape), shape)
         assert said[path]["parameters_saved"] == plain.parameters - left.parameters > 0, path
         assert said[path]["macs_saved"] == plain.macs - left.macs > 0, path
 

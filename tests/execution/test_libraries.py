@@ -19,7 +19,7 @@ def test_a_network_needs_torch_and_a_function_what_its_code_imports(tmp_path):
 
 
 def test_what_a_function_imports_from_its_folder_counts(tmp_path):
-    (tmp_path / "parts.py").write_text("from harness.layers import Spatial\n")
+    (tmp_path / "parts.py").write_text("from harness.layers import ChannelPool\n")
     assert "torch" in libraries_of([function(tmp_path, "import parts\n")])
     (tmp_path / "parts.py").write_text("from harness.base import files\nimport torchless\n")
     assert "torch" not in libraries_of([function(tmp_path, "import parts\n")])

@@ -9,7 +9,7 @@ from torch import nn
 
 import harness.layers
 from harness.base.errors import HarnessError
-from harness.layers import Conv1x1, Spatial, TopK, Width, build_compressor
+from harness.layers import ChannelPool, ChannelTopK, Conv1x1, Width, build_compressor
 from harness.trial.compressors import COMPRESSORS
 
 PLUGIN = """
@@ -29,14 +29,26 @@ class Empty:
     def __init__(self, stride): pass
 """
 
+RENAMED = {
+    "Average": "ChannelAverage",
+    "AveragePoolChannels2d": "ChannelAverage2d",
+    "FeaturePool2d": "ChannelPool2d",
+    "Spatial": "ChannelPool",
+    "TopK": "ChannelTopK",
+    "TopKPool2d": "ChannelTopK2d",
+    "average_pool": "channel_average",
+    "feature_pool": "channel_pool",
+    "topk_pool": "channel_topk",
+}
+
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"kind": "spatial", "stride": 2}, Spatial(2, "max")),
-        ({"kind": "spatial", "stride": 4, "reduce": "min"}, Spatial(4, "min")),
-        ({"kind": "topk", "stride": 2}, TopK(2, largest=True)),
-        ({"kind": "topk", "stride": 2, "largest": False}, TopK(2, largest=False)),
+        ({"kind": "spatial", "stride": 2}, ChannelPool(2, "max")),
+        ({"kind": "spatial", "stride": 4, "reduce": "min"}, ChannelPool(4, "min")),
+        ({"kind": "topk", "stride": 2}, ChannelTopK(2, largest=True)),
+        ({"kind": "topk", "stride": 2, "largest": False}, ChannelTopK(2, largest=False)),
         ({"kind": "conv1x1", "stride": 2}, Conv1x1(2)),
         ({"kind": "width", "stride": 2}, Width(2)),
     ],
@@ -61,8 +73,8 @@ def test_narrowing_is_as_declared(kind):
 
 
 def test_what_commutes():
-    assert Spatial(2).commutes_with == {"relu", "max_pool"}
-    assert Spatial(2, "min").commutes_with == TopK(2).commutes_with == {"relu"}
+    assert ChannelPool(2).commutes_with == {"relu", "max_pool"}
+    assert ChannelPool(2, "min").commutes_with == ChannelTopK(2).commutes_with == {"relu"}
     assert Conv1x1(2).commutes_with == Width(2).commutes_with == frozenset()
 
 
@@ -74,7 +86,7 @@ def test_the_learned_and_the_plain_rival():
     assert Width(4).conv_channels(32) == Width(4).out_channels(32) == 8
 
 
-@pytest.mark.parametrize("kind", [Spatial, TopK, Conv1x1, Width])
+@pytest.mark.parametrize("kind", [ChannelPool, ChannelTopK, Conv1x1, Width])
 def test_a_stride_that_does_not_divide(kind):
     with pytest.raises(ValueError, match=r"^stride 3 does not divide 32 channels$"):
         kind(3).layer(32)
@@ -115,14 +127,22 @@ def test_errors_are_one_line(options, message, tmp_path):
 
 def test_every_public_name_is_there():
     for name in harness.layers.__all__:
-        assert getattr(harness.layers, name).__name__ == name
+        assert getattr(harness.layers, name).__name__ == RENAMED.get(name, name)
     assert set(harness.layers.__all__) <= set(dir(harness.layers))
     with pytest.raises(AttributeError, match="no attribute 'median_pool'"):
         _ = harness.layers.median_pool
 
 
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_name_of_an_earlier_release_is_the_same_object(old, new):
+    """In the package, and in the module by which a pickled model names its class."""
+    named = getattr(harness.layers, new)
+    assert getattr(harness.layers, old) is named
+    assert getattr(sys.modules[named.__module__], old) is named
+
+
 def test_one_layer_does_not_import_the_others():
-    code = "import sys\nfrom harness.layers import feature_pool\n"
+    code = "import sys\nfrom harness.layers import channel_pool\n"
     code += "print(sorted(m for m in sys.modules if m.startswith('harness.layers.') and '.kernels' not in m))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == str(

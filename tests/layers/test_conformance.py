@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from harness.layers import (
-    Average,
+    ChannelAverage,
+    ChannelPool,
+    ChannelTopK,
     Conv1x1,
     Conv1x1BnRelu,
     Maxout,
     RandomChannel,
-    Spatial,
-    TopK,
     Width,
     check_compressor,
 )
@@ -25,13 +25,13 @@ from harness.layers.compressor import Compressor, reduced_channels
 from harness.trial.compressors import COMPRESSORS
 
 BUILT_IN = [
-    Spatial(2),
-    Spatial(4, "min"),
-    TopK(2),
-    TopK(4, largest=False),
+    ChannelPool(2),
+    ChannelPool(4, "min"),
+    ChannelTopK(2),
+    ChannelTopK(4, largest=False),
     Conv1x1(2),
     Conv1x1BnRelu(2),
-    Average(2),
+    ChannelAverage(2),
     RandomChannel(4),
     Maxout(2),
     Width(4),
@@ -52,7 +52,7 @@ def test_every_declared_kind_is_checked():
 
 def test_channels_that_the_stride_does_not_divide_are_refused():
     with pytest.raises(AssertionError, match="does not divide 9 channels"):
-        check_compressor(Spatial(2), channels=9)
+        check_compressor(ChannelPool(2), channels=9)
 
 
 class Layer(nn.Module):

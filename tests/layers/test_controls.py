@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.layers import Average, Conv1x1BnRelu, Maxout, RandomChannel, Spatial, average_pool
+from harness.layers import ChannelAverage, ChannelPool, Conv1x1BnRelu, Maxout, RandomChannel, channel_average
 from harness.layers.compressor import place_of
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -19,7 +19,7 @@ def maps(layout, dtype=torch.float32):
 @pytest.mark.parametrize("stride", [2, 3, 4, 12])
 def test_the_average_is_that_of_each_group(layout, stride):
     x = maps(layout)
-    y = average_pool(x, stride)
+    y = channel_average(x, stride)
     assert y.shape == (2, 12 // stride, 3, 4)
     for group in range(12 // stride):
         expected = sum(x[:, group * stride + i] for i in range(stride)) / stride
@@ -28,11 +28,11 @@ def test_the_average_is_that_of_each_group(layout, stride):
 
 def test_the_average_has_the_right_gradient():
     x = maps(torch.contiguous_format, torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda t: average_pool(t, 3), (x,))
+    assert torch.autograd.gradcheck(lambda t: channel_average(t, 3), (x,))
 
 
 def test_a_stride_that_does_not_divide_is_refused():
-    for make in (Average, RandomChannel, Maxout, Conv1x1BnRelu):
+    for make in (ChannelAverage, RandomChannel, Maxout, Conv1x1BnRelu):
         with pytest.raises(ValueError, match="does not divide"):
             make(5).layer(12)
 
@@ -66,13 +66,13 @@ def test_all_channels_of_a_group_can_be_drawn():
 
 def test_maxout_stands_before_the_activation_and_the_others_behind():
     assert place_of(Maxout(2)) == "before_relu"
-    assert {place_of(c) for c in (Spatial(2), Average(2), RandomChannel(2), Conv1x1BnRelu(2))} == {"behind"}
+    assert {place_of(c) for c in (ChannelPool(2), ChannelAverage(2), RandomChannel(2), Conv1x1BnRelu(2))} == {"behind"}
 
 
 def test_maxout_gives_what_feature_pooling_gives_behind_relu_and_max_pool():
     x = maps(torch.contiguous_format)
     pool = nn.MaxPool2d(2)
-    behind = Spatial(3).layer(12)(pool(x.relu()))
+    behind = ChannelPool(3).layer(12)(pool(x.relu()))
     before = pool(Maxout(3).layer(12)(x).relu())
     assert before.equal(behind)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from harness.base.errors import HarnessError
-from harness.layers import Spatial, insert_after, list_sites
+from harness.layers import ChannelPool, insert_after, list_sites
 
 SHAPE = (3, 8, 8)
 
@@ -44,10 +44,10 @@ def test_a_compiled_network_has_the_sites_of_what_it_was_made_from(make, path):
     found = {site.path: site.channels for site in list_sites(model, SHAPE)}
     assert found[path] == own["0"] == 8
     assert len(found) >= len(own)
-    changed = insert_after(model, path, Spatial(2), input_shape=SHAPE)
+    changed = insert_after(model, path, ChannelPool(2), input_shape=SHAPE)
     x = torch.randn(2, *SHAPE)
     with torch.compiler.set_stance("force_eager"):
-        assert torch.equal(changed(x), insert_after(plain(), "0", Spatial(2), input_shape=SHAPE)(x))
+        assert torch.equal(changed(x), insert_after(plain(), "0", ChannelPool(2), input_shape=SHAPE)(x))
         assert torch.equal(model(x), plain()(x))  # left as it is
 
 
@@ -68,6 +68,6 @@ def test_compiling_goes_on_elsewhere():
 @pytest.mark.parametrize("model", [torch.compile(lambda x: x), None, "resnet18"])
 def test_what_is_no_module_is_one_line(model):
     with pytest.raises(HarnessError, match=r"is put into a torch\.nn\.Module, not into a"):
-        insert_after(model, "0", Spatial(2), input_shape=SHAPE)
+        insert_after(model, "0", ChannelPool(2), input_shape=SHAPE)
     with pytest.raises(HarnessError, match="cannot be copied"):
         list_sites(model, SHAPE)

@@ -9,12 +9,31 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.base.errors import HarnessError
-from harness.layers import Average, Conv1x1, Conv1x1BnRelu, Maxout, RandomChannel, Spatial, TopK, Width, insert_after
+from harness.layers import (
+    ChannelAverage,
+    ChannelPool,
+    ChannelTopK,
+    Conv1x1,
+    Conv1x1BnRelu,
+    Maxout,
+    RandomChannel,
+    Width,
+    insert_after,
+)
 from harness.layers.compressor import reduced_channels
 from harness.models.vgg16 import Vgg16
 
 SHAPE = (3, 6, 6)
-ALL = [Spatial(2), TopK(2), Average(2), RandomChannel(2), Conv1x1(2), Conv1x1BnRelu(2), Width(2), Maxout(2)]
+ALL = [
+    ChannelPool(2),
+    ChannelTopK(2),
+    ChannelAverage(2),
+    RandomChannel(2),
+    Conv1x1(2),
+    Conv1x1BnRelu(2),
+    Width(2),
+    Maxout(2),
+]
 
 
 def network():
@@ -62,7 +81,7 @@ def test_width_narrows_convolution_and_normalisation_themselves():
 def test_maxout_stands_before_the_activation_and_gives_what_feature_pooling_gives():
     model = network()
     before = insert_after(model, "3", Maxout(2), input_shape=SHAPE)
-    behind = insert_after(model, "3", Spatial(2), input_shape=SHAPE)
+    behind = insert_after(model, "3", ChannelPool(2), input_shape=SHAPE)
     assert [name for name, _ in before.named_modules() if "inserted" in name] == ["1.inserted"]
     assert [name for name, _ in behind.named_modules() if "inserted" in name] == ["3.inserted"]
     x = images()
@@ -111,7 +130,7 @@ def test_maxout_is_refused_without_an_activation_of_its_own(middle, reason):
     ],
 )
 def test_width_is_refused_where_no_convolution_makes_the_channels_for_the_site_alone(middle):
-    insert_after(Activated(middle), "pool", Spatial(2), input_shape=SHAPE)
+    insert_after(Activated(middle), "pool", ChannelPool(2), input_shape=SHAPE)
     with pytest.raises(HarnessError, match="'pool': no plain convolution makes its channels for it alone"):
         insert_after(Activated(middle), "pool", Width(2), input_shape=SHAPE)
 
@@ -133,7 +152,9 @@ def test_a_random_channel_keeps_its_own_weights():
     torch.testing.assert_close(changed(x), model[1](model[0](x) * kept))
 
 
-@pytest.mark.parametrize("compressor", [Spatial(2), Spatial(2, reduce="min"), Average(2), RandomChannel(2)])
+@pytest.mark.parametrize(
+    "compressor", [ChannelPool(2), ChannelPool(2, reduce="min"), ChannelAverage(2), RandomChannel(2)]
+)
 def test_folded_weights_change_nothing_where_the_channels_of_a_group_are_equal(compressor):
     model = network()
     for tensor in (*model[0].parameters(), *model[1].parameters(), model[1].running_mean, model[1].running_var):
@@ -147,7 +168,7 @@ def test_folded_weights_change_nothing_where_the_channels_of_a_group_are_equal(c
 
 def test_folding_adds_up_the_columns_of_a_place():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(16, 3))
-    folded = insert_after(model, "0", Spatial(2), input_shape=(3, 2, 2), weights="fold")
+    folded = insert_after(model, "0", ChannelPool(2), input_shape=(3, 2, 2), weights="fold")
     columns = [model[2].weight[:, [8 * g + p, 8 * g + 4 + p]].sum(1) for g in range(2) for p in range(4)]
     torch.testing.assert_close(folded[2].weight, torch.stack(columns, 1))
 
@@ -155,7 +176,7 @@ def test_folding_adds_up_the_columns_of_a_place():
 def test_fresh_weights_are_drawn_by_the_layers_that_lose_channels_alone():
     model = network()
     torch.manual_seed(11)
-    changed = insert_after(model, "0", Spatial(2), input_shape=SHAPE, weights="fresh")
+    changed = insert_after(model, "0", ChannelPool(2), input_shape=SHAPE, weights="fresh")
     torch.manual_seed(11)
     expected = nn.Conv2d(4, 5, 1)
     assert changed[4].weight.equal(expected.weight)
@@ -172,7 +193,7 @@ def test_dtype_layout_and_what_is_frozen_stay():
     assert not changed[4].weight.requires_grad
     assert changed[4].bias.requires_grad
     wide = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 3)).to(memory_format=torch.channels_last)
-    weight = insert_after(wide, "0", Spatial(2), input_shape=SHAPE)[1].weight
+    weight = insert_after(wide, "0", ChannelPool(2), input_shape=SHAPE)[1].weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert not weight.is_contiguous()
 
@@ -184,7 +205,7 @@ def test_a_model_without_values_gives_one_without_values():
     assert all(tensor.is_meta for tensor in changed.state_dict().values())
 
 
-@pytest.mark.parametrize("compressor", [Spatial(2), TopK(4), Conv1x1BnRelu(2), Width(2), Maxout(4)])
+@pytest.mark.parametrize("compressor", [ChannelPool(2), ChannelTopK(4), Conv1x1BnRelu(2), Width(2), Maxout(4)])
 def test_it_gives_the_network_that_has_the_site_by_itself(compressor):
     """VGG-16 of the harness puts compressors at its sites itself."""
     plain, own = Vgg16({}), Vgg16({"conv3": compressor})
@@ -209,7 +230,7 @@ class HalfWay:
         return reduced_channels(channels, self.stride)
 
     def layer(self, channels):
-        return Spatial(2).layer(channels // 2)
+        return ChannelPool(2).layer(channels // 2)
 
 
 def test_a_convolution_is_narrowed_to_what_is_left_or_not_at_all():

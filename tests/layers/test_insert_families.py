@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.layers import Spatial, insert_after
+from harness.layers import ChannelPool, insert_after
 from harness.layers.insert.attempt import apart
 from harness.layers.insert.install import install
 from harness.layers.insert.rewire import rewire
@@ -193,7 +193,7 @@ def test_that_is_what_insert_after_does(family):
     by_hand = sharing(model)
     rewire(by_hand, insertion.plan.changes, insertion.reduction, "slice")
     install(by_hand, insertion.plan.at, insertion.layer)
-    inserted = insert_after(model, insertion.path, Spatial(2), input_shape=shape)
+    inserted = insert_after(model, insertion.path, ChannelPool(2), input_shape=shape)
     assert [*inserted.state_dict()] == [*by_hand.state_dict()]
     assert all(
         torch.equal(a, b) for a, b in zip(inserted.state_dict().values(), by_hand.state_dict().values(), strict=True)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.base.errors import HarnessError
-from harness.layers import Average, Spatial, feature_pool, insert_after, list_sites
+from harness.layers import ChannelAverage, ChannelPool, channel_pool, insert_after, list_sites
 
 SHAPE = (3, 6, 5)
 
@@ -48,9 +48,9 @@ def images(shape=SHAPE):
 
 def test_a_chain_is_as_written_by_hand():
     model = drawn(Chain())
-    changed = insert_after(model, "relu1", Spatial(2), input_shape=SHAPE)
+    changed = insert_after(model, "relu1", ChannelPool(2), input_shape=SHAPE)
     x = images()
-    maps = feature_pool(F.relu(model.bn1(model.conv1(x))), 2)
+    maps = channel_pool(F.relu(model.bn1(model.conv1(x))), 2)
     maps = F.relu(model.bn2(F.conv2d(maps, model.conv2.weight[:, ::2], padding=1)))
     expected = model.fc(F.max_pool2d(maps, 2).flatten(1))
     torch.testing.assert_close(changed(x), expected)
@@ -58,7 +58,7 @@ def test_a_chain_is_as_written_by_hand():
 
 def test_normalisation_on_the_way_keeps_what_belongs_to_the_channels_that_stay():
     model = drawn(Chain())
-    changed = insert_after(model, "conv1", Average(4), input_shape=SHAPE)
+    changed = insert_after(model, "conv1", ChannelAverage(4), input_shape=SHAPE)
     x = images()
     maps = model.conv1(x)
     maps = torch.stack([maps[:, :4].mean(1), maps[:, 4:].mean(1)], 1)
@@ -72,20 +72,20 @@ def test_normalisation_on_the_way_keeps_what_belongs_to_the_channels_that_stay()
 @pytest.mark.parametrize("path", ["bn2", "pool"])
 def test_a_linear_layer_keeps_the_columns_of_all_places_of_a_channel(path):
     model = drawn(Chain())
-    changed = insert_after(model, path, Spatial(3), input_shape=SHAPE)
+    changed = insert_after(model, path, ChannelPool(3), input_shape=SHAPE)
     columns = [channel * 6 + place for channel in (0, 3) for place in range(6)]
     assert changed.fc.weight.equal(model.fc.weight[:, columns])
     assert changed.fc.bias.equal(model.fc.bias)
     x = images()
     maps = model.bn2(model.conv2(F.relu(model.bn1(model.conv1(x)))))
-    maps = F.max_pool2d(F.relu(feature_pool(maps, 3)), 2)  # the maximum moves past ReLU and max-pool
+    maps = F.max_pool2d(F.relu(channel_pool(maps, 3)), 2)  # the maximum moves past ReLU and max-pool
     torch.testing.assert_close(changed(x), F.linear(maps.flatten(1), model.fc.weight[:, columns], model.fc.bias))
 
 
 def test_what_is_not_concerned_keeps_names_and_bits():
     model = drawn(Chain())
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    changed = insert_after(model, "relu1", Spatial(2), input_shape=SHAPE)
+    changed = insert_after(model, "relu1", ChannelPool(2), input_shape=SHAPE)
     after = changed.state_dict()
     assert list(after) == list(before)
     assert {name for name in before if not torch.equal(before[name], after[name])} == {"conv2.weight"}
@@ -98,11 +98,11 @@ def test_what_is_not_concerned_keeps_names_and_bits():
 
 def test_a_model_is_changed_in_place_on_request_and_never_where_it_is_refused():
     model = drawn(Chain())
-    assert insert_after(model, "pool", Spatial(2), input_shape=SHAPE, copy=False) is model
+    assert insert_after(model, "pool", ChannelPool(2), input_shape=SHAPE, copy=False) is model
     assert model.fc.in_features == 18
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(HarnessError, match="stride 3 does not divide 8"):
-        insert_after(model, "conv1", Spatial(3), input_shape=SHAPE, copy=False)
+        insert_after(model, "conv1", ChannelPool(3), input_shape=SHAPE, copy=False)
     assert all(model.state_dict()[name].equal(before[name]) for name in before)
     assert model(images()).shape == (2, 4)
 
@@ -112,7 +112,7 @@ def test_a_model_is_changed_in_place_on_request_and_never_where_it_is_refused():
 def test_it_trains(weights, training):
     model = drawn(Chain()).train(training)
     model.bn2.eval()
-    changed = insert_after(model, "relu1", Spatial(2), input_shape=SHAPE, weights=weights)
+    changed = insert_after(model, "relu1", ChannelPool(2), input_shape=SHAPE, weights=weights)
     modes = {name: module.training for name, module in changed.named_modules()}
     assert modes == {**{name: module.training for name, module in model.named_modules()}, "relu1.inserted": training}
     changed(images()).square().sum().backward()
@@ -157,11 +157,11 @@ def test_every_way_of_flattening_is_understood(way):
     model = drawn(Head(flatten, entries))
     (site,) = list_sites(model, SHAPE)
     assert (site.path, site.channels, site.height, site.width, site.readers) == ("conv", 8, 4, 3, ("fc",))
-    changed = insert_after(model, "conv", Spatial(4), input_shape=SHAPE)
+    changed = insert_after(model, "conv", ChannelPool(4), input_shape=SHAPE)
     columns = [channel * entries + place for channel in (0, 4) for place in range(entries)]
     assert changed.fc.weight.equal(model.fc.weight[:, columns])
     x = images()
-    maps = torch.relu(feature_pool(model.conv(x), 4))
+    maps = torch.relu(channel_pool(model.conv(x), 4))
     torch.testing.assert_close(changed(x), F.linear(flatten(maps), changed.fc.weight, model.fc.bias))
 
 
@@ -176,10 +176,10 @@ def test_sites_of_a_chain_say_what_they_are():
 
 def test_compressors_stand_at_several_sites():
     model = drawn(Chain())
-    changed = insert_after(model, "pool", Spatial(3), input_shape=SHAPE)
-    changed = insert_after(changed, "relu1", Spatial(2), input_shape=SHAPE)
+    changed = insert_after(model, "pool", ChannelPool(3), input_shape=SHAPE)
+    changed = insert_after(changed, "relu1", ChannelPool(2), input_shape=SHAPE)
     x = images()
-    maps = feature_pool(F.relu(model.bn1(model.conv1(x))), 2)
+    maps = channel_pool(F.relu(model.bn1(model.conv1(x))), 2)
     maps = F.relu(model.bn2(F.conv2d(maps, model.conv2.weight[:, ::2], padding=1)))
-    maps = feature_pool(F.max_pool2d(maps, 2), 3)
+    maps = channel_pool(F.max_pool2d(maps, 2), 3)
     torch.testing.assert_close(changed(x), F.linear(maps.flatten(1), changed.fc.weight, changed.fc.bias))

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from harness.base.errors import HarnessError
-from harness.layers import Spatial, TopK, Width, insert_after, list_sites, refused_sites
+from harness.layers import ChannelPool, ChannelTopK, Width, insert_after, list_sites, refused_sites
 
 SHAPE = (3, 8, 8)
 
@@ -107,7 +107,7 @@ def test_what_stands_in_the_way_is_named(case):
     assert refused_sites(model, SHAPE)["site"].startswith(reason)
     assert "site" not in {site.path for site in list_sites(model, SHAPE)}
     with pytest.raises(HarnessError) as raised:
-        insert_after(model, "site", Spatial(2), input_shape=SHAPE, copy=False)
+        insert_after(model, "site", ChannelPool(2), input_shape=SHAPE, copy=False)
     assert str(raised.value).startswith(f"no compressor can stand behind 'site': {reason}")
     assert "\n" not in str(raised.value)
     assert "site.inserted" not in dict(model.named_modules())
@@ -120,13 +120,13 @@ HARD_CODED = Net(lambda n, s, x: n.fc(s.view(-1, 8 * 64)), fc=nn.Linear(512, 2))
 @pytest.mark.parametrize(
     ("model", "path", "compressor", "message"),
     [
-        (SOUND, "0", Spatial(4), "'1' has 4 groups, which do not divide 2 channels"),
-        (SOUND, "0", Spatial(3), "stride 3 does not divide 8 channels"),
-        (SOUND, "4", Spatial(2), "it does not return maps (N, C, H, W) alone"),
-        (SOUND, "", Spatial(2), "it is the model itself"),
+        (SOUND, "0", ChannelPool(4), "'1' has 4 groups, which do not divide 2 channels"),
+        (SOUND, "0", ChannelPool(3), "stride 3 does not divide 8 channels"),
+        (SOUND, "4", ChannelPool(2), "it does not return maps (N, C, H, W) alone"),
+        (SOUND, "", ChannelPool(2), "it is the model itself"),
         (SOUND, "3", Width(2), "its channels reach the output of the model"),
-        (HARD_CODED, "site", TopK(2), "with fewer channels the model does not run, in 'fc'"),
-        (nn.Sequential(nn.ModuleList(), nn.Conv2d(3, 8, 1))[1:], "5", TopK(2), None),
+        (HARD_CODED, "site", ChannelTopK(2), "with fewer channels the model does not run, in 'fc'"),
+        (nn.Sequential(nn.ModuleList(), nn.Conv2d(3, 8, 1))[1:], "5", ChannelTopK(2), None),
     ],
 )
 def test_what_a_compressor_asks_too_much_is_refused(model, path, compressor, message):
@@ -166,16 +166,16 @@ def test_what_shows_only_with_fewer_channels_is_refused_and_not_listed(model, re
     assert refused_sites(model, SHAPE)[path].startswith(reason)
     if reason.startswith("with fewer"):
         with pytest.raises(HarnessError) as raised:
-            insert_after(model, path, Spatial(2), input_shape=SHAPE)
+            insert_after(model, path, ChannelPool(2), input_shape=SHAPE)
         assert str(raised.value).startswith(f"no compressor can stand behind '{path}': {reason}")
 
 
 def test_a_stride_that_groups_allow_is_enough_to_be_listed():
     model = nn.Sequential(nn.Conv2d(3, 12, 1), nn.GroupNorm(4, 12), nn.Conv2d(12, 2, 1))
     assert "0" in {site.path for site in list_sites(model, SHAPE)}
-    insert_after(model, "0", Spatial(3), input_shape=SHAPE)
+    insert_after(model, "0", ChannelPool(3), input_shape=SHAPE)
     with pytest.raises(HarnessError, match="'1' has 4 groups, which do not divide 6 channels"):
-        insert_after(model, "0", Spatial(2), input_shape=SHAPE)
+        insert_after(model, "0", ChannelPool(2), input_shape=SHAPE)
 
 
 def test_sizes_that_are_asked_for_and_do_not_matter_leave_a_site_listed():
@@ -187,9 +187,9 @@ def test_sizes_that_are_asked_for_and_do_not_matter_leave_a_site_listed():
 
 def test_a_near_name_is_proposed_and_wrong_words_are_refused():
     with pytest.raises(HarnessError, match="no module 'cite'; did you mean 'site'"):
-        insert_after(Net(lambda n, s, x: n.reader(s)), "cite", Spatial(2), input_shape=SHAPE)
+        insert_after(Net(lambda n, s, x: n.reader(s)), "cite", ChannelPool(2), input_shape=SHAPE)
     with pytest.raises(HarnessError, match="weights are 'slice', 'fold' or 'fresh', not 'cut'"):
-        insert_after(SOUND, "0", Spatial(2), input_shape=SHAPE, weights="cut")
+        insert_after(SOUND, "0", ChannelPool(2), input_shape=SHAPE, weights="cut")
 
 
 @pytest.mark.parametrize(
@@ -210,13 +210,13 @@ def test_a_model_that_needs_values_is_refused(model, reason):
 
 
 def test_two_compressors_at_one_place_are_refused():
-    once = insert_after(SOUND, "2", Spatial(2), input_shape=SHAPE)
+    once = insert_after(SOUND, "2", ChannelPool(2), input_shape=SHAPE)
     assert "2" not in {site.path for site in list_sites(once, SHAPE)}
     assert refused_sites(once, SHAPE)["2"] == "something named 'inserted' stands there already"
     with pytest.raises(HarnessError, match="something named 'inserted' stands there already"):
-        insert_after(once, "2", Spatial(2), input_shape=SHAPE)
+        insert_after(once, "2", ChannelPool(2), input_shape=SHAPE)
     with pytest.raises(HarnessError, match=r"'view' in '2\.inserted' gives its channels another shape"):
-        insert_after(once, "0", Spatial(2), input_shape=SHAPE)
+        insert_after(once, "0", ChannelPool(2), input_shape=SHAPE)
 
 
 REGROUPED = [
@@ -240,7 +240,7 @@ def test_what_does_not_make_the_channels_one_for_one_is_not_narrowed(model, path
     assert narrowable[path] is False
     with pytest.raises(HarnessError, match="no plain convolution makes its channels for it alone"):
         insert_after(model, path, Width(2), input_shape=SHAPE)
-    changed = insert_after(model, path, Spatial(2), input_shape=SHAPE)
+    changed = insert_after(model, path, ChannelPool(2), input_shape=SHAPE)
     assert changed(torch.zeros(2, *SHAPE)).shape == model(torch.zeros(2, *SHAPE)).shape
 
 

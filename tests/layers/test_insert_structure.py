@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from harness.layers import Conv1x1, Spatial, insert_after, list_sites, refused_sites
+from harness.layers import ChannelPool, Conv1x1, insert_after, list_sites, refused_sites
 
 SHAPE = (3, 8, 8)
 
@@ -160,9 +160,9 @@ def test_readers_are_told_apart(case):
     drawn(model)
     site = {site.path: site for site in list_sites(model, SHAPE)}[path]
     assert site.readers == readers
-    changed = insert_after(model, path, Spatial(2), input_shape=SHAPE)
+    changed = insert_after(model, path, ChannelPool(2), input_shape=SHAPE)
     x = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(changed(x), with_zeros(model, path, Spatial(2))(x), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(changed(x), with_zeros(model, path, ChannelPool(2))(x), rtol=1e-4, atol=1e-4)
     named = dict(changed.named_parameters())
     for name, parameter in model.named_parameters():
         if name.rpartition(".")[0] not in readers:
@@ -175,7 +175,7 @@ def test_readers_are_told_apart(case):
 
 def test_the_columns_of_a_concatenation_are_those_of_the_site():
     model = drawn(Concatenated())
-    changed = insert_after(model, "b", Spatial(2), input_shape=SHAPE)
+    changed = insert_after(model, "b", ChannelPool(2), input_shape=SHAPE)
     kept = [0, 2, *range(4, 9), 9, 11, 13, 14, 15]  # b; a, b, c
     assert changed.after.weight.equal(model.after.weight[:, kept])
     assert changed.norm.weight.equal(model.norm.weight[[channel - 4 for channel in kept[2:]]])
@@ -186,7 +186,7 @@ def test_the_columns_of_a_concatenation_are_those_of_the_site():
 
 def test_a_depthwise_convolution_keeps_the_filters_of_the_channels_that_stay():
     model = drawn(Depthwise())
-    changed = insert_after(model, "site", Spatial(3), input_shape=SHAPE)
+    changed = insert_after(model, "site", ChannelPool(3), input_shape=SHAPE)
     shape = (changed.depthwise.in_channels, changed.depthwise.groups, changed.depthwise.out_channels)
     assert shape == (2, 2, 4)
     assert changed.depthwise.weight.equal(model.depthwise.weight[[0, 1, 6, 7]])
@@ -197,7 +197,7 @@ def test_group_and_instance_normalisation_and_prelu_lose_channels():
     model = nn.Sequential(*layers, nn.PReLU(12), nn.PReLU(), nn.Dropout2d(), nn.Conv2d(12, 1, 1))
     for module in model[1:4]:
         module.weight.data = torch.arange(12.0)
-    changed = insert_after(model, "0", Spatial(2), input_shape=SHAPE)
+    changed = insert_after(model, "0", ChannelPool(2), input_shape=SHAPE)
     assert all(module.weight.tolist() == [0.0, 2, 4, 6, 8, 10] for module in changed[1:4])
     assert (changed[1].num_channels, changed[2].num_features, changed[3].num_parameters) == (6, 6, 6)
     assert changed(torch.randn(2, *SHAPE)).shape == (2, 1, 8, 8)
@@ -222,7 +222,7 @@ class TrainedAside(nn.Module):
 
 
 def test_what_reads_in_training_alone_is_found_too():
-    changed = insert_after(TrainedAside(), "site", Spatial(4), input_shape=SHAPE)
+    changed = insert_after(TrainedAside(), "site", ChannelPool(4), input_shape=SHAPE)
     assert (changed.head.in_features, changed.aside.in_channels) == (2, 2)
     assert changed.train()(torch.zeros(2, *SHAPE))["aside"].shape == (2, 2, 3, 3)
     assert changed.eval()(torch.zeros(2, 3, 5, 5)).shape == (2, 2)
@@ -244,14 +244,14 @@ class TwoWays(nn.Module):
 def test_only_what_reads_behind_the_module_changes():
     sites = {site.path: site.readers for site in list_sites(TwoWays(), SHAPE)}
     assert sites == {"conv": ("before", "behind"), "relu": ("behind",)}
-    changed = insert_after(TwoWays(), "relu", Spatial(2), input_shape=SHAPE)
+    changed = insert_after(TwoWays(), "relu", ChannelPool(2), input_shape=SHAPE)
     assert (changed.before.in_channels, changed.behind.in_channels) == (8, 4)
     assert changed(torch.zeros(1, *SHAPE)).shape == (1, 2, 8, 8)
 
 
 def test_a_module_that_gives_back_its_input_is_a_place_of_its_own():
     model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Identity(), nn.Conv2d(8, 2, 1))
-    assert insert_after(model, "1", Spatial(2), input_shape=SHAPE)(torch.zeros(1, *SHAPE)).shape == (1, 2, 8, 8)
+    assert insert_after(model, "1", ChannelPool(2), input_shape=SHAPE)(torch.zeros(1, *SHAPE)).shape == (1, 2, 8, 8)
 
 
 @pytest.mark.parametrize(("path", "name"), [("features.0", "features_0_inserted"), ("features", "features.inserted")])

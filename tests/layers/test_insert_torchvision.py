@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness.base.errors import HarnessError
-from harness.layers import Maxout, Spatial, Width, insert_after, list_sites, refused_sites
+from harness.layers import ChannelPool, Maxout, Width, insert_after, list_sites, refused_sites
 from harness.torchvision_compat import import_torchvision
 
 
@@ -102,14 +102,14 @@ def test_sites_are_listed_and_can_be_used(name):
         for path, reason in unwanted.items():
             assert refused[path].startswith(reason)
     for path in sample(name, sorted(sites), 1):
-        changed = insert_after(model, path, Spatial(2), input_shape=shape)
+        changed = insert_after(model, path, ChannelPool(2), input_shape=shape)
         assert count(changed) < count(model)
         assert list(changed.state_dict()) == list(model.state_dict())
 
 
 def test_resnet50_halves_what_its_second_stage_reads():
     model = build("resnet50")
-    changed = insert_after(model, "layer1", Spatial(2), input_shape=(3, 224, 224))
+    changed = insert_after(model, "layer1", ChannelPool(2), input_shape=(3, 224, 224))
     assert count(model) == 25_557_032
     assert count(changed) == 25_475_112
     assert changed.layer2[0].conv1.in_channels == 128
@@ -135,12 +135,12 @@ def test_a_compressed_network_is_the_old_one_without_the_other_channels(name, sa
 
         def compressed(module, args, output):
             zeros = torch.zeros_like(output)
-            zeros[:, ::2] = Spatial(2).layer(output.shape[1])(output)
+            zeros[:, ::2] = ChannelPool(2).layer(output.shape[1])(output)
             return zeros
 
         old = copy.deepcopy(model)
         old.get_submodule(site.path).register_forward_hook(compressed)
-        new = insert_after(model, site.path, Spatial(2), input_shape=shape)
+        new = insert_after(model, site.path, ChannelPool(2), input_shape=shape)
         result = new(x)
         torch.testing.assert_close(result, old(x), rtol=1e-3, atol=1e-5, msg=lambda m, path=site.path: f"{path}: {m}")
         result.square().sum().backward()

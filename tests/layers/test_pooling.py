@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.layers import FeaturePool2d, TopKPool2d, feature_pool, topk_pool
+from harness.layers import ChannelPool2d, ChannelTopK2d, channel_pool, channel_topk
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
@@ -79,7 +79,7 @@ def maps_and_divisor(draw) -> tuple[torch.Tensor, int]:
 @given(maps_and_divisor(), st.sampled_from(["max", "min"]))
 def test_spatial_against_loops(drawn, reduce):
     x, stride = drawn
-    pool = FeaturePool2d(stride, reduce)
+    pool = ChannelPool2d(stride, reduce)
     assert_takes(pool, lambda values: taken_by_spatial(values, stride, reduce), x)
 
 
@@ -88,15 +88,15 @@ def test_spatial_against_loops(drawn, reduce):
 def test_topk_against_loops(drawn, largest):
     x, stride = drawn
     k = x.shape[1] // stride
-    pool = TopKPool2d(k, largest)
+    pool = ChannelTopK2d(k, largest)
     assert_takes(pool, lambda values: ranked(values, largest, list(range(x.shape[1])))[:k], x)
 
 
 POOLS = [
-    pytest.param(lambda x: feature_pool(x, 4), id="max"),
-    pytest.param(lambda x: feature_pool(x, 4, "min"), id="min"),
-    pytest.param(lambda x: topk_pool(x, 8), id="largest"),
-    pytest.param(lambda x: topk_pool(x, 8, largest=False), id="smallest"),
+    pytest.param(lambda x: channel_pool(x, 4), id="max"),
+    pytest.param(lambda x: channel_pool(x, 4, "min"), id="min"),
+    pytest.param(lambda x: channel_topk(x, 8), id="largest"),
+    pytest.param(lambda x: channel_topk(x, 8, largest=False), id="smallest"),
 ]
 
 
@@ -159,22 +159,22 @@ def test_views_give_what_their_copies_give(pool, view):
 
 def test_examples():
     x = torch.tensor([3.0, 1.0, 4.0, 1.0, 5.0, 9.0]).view(1, 6, 1, 1)
-    assert feature_pool(x, 2).flatten().tolist() == [3, 4, 9]
-    assert feature_pool(x, 3, "min").flatten().tolist() == [1, 1]
-    assert topk_pool(x, 3).flatten().tolist() == [9, 5, 4]
-    assert topk_pool(x, 3, largest=False).flatten().tolist() == [1, 1, 3]
+    assert channel_pool(x, 2).flatten().tolist() == [3, 4, 9]
+    assert channel_pool(x, 3, "min").flatten().tolist() == [1, 1]
+    assert channel_topk(x, 3).flatten().tolist() == [9, 5, 4]
+    assert channel_topk(x, 3, largest=False).flatten().tolist() == [1, 1, 3]
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: feature_pool(x, 3), "stride 3 does not divide 32 channels"),
-        (lambda x: feature_pool(x, 0), "stride 0 is below 1"),
-        (lambda x: feature_pool(x, 2, "mean"), "reduce is 'max' or 'min', not 'mean'"),
-        (lambda x: feature_pool(x[0], 2), "not a tensor of 3 dimensions"),
-        (lambda x: topk_pool(x, 0), "k is 1 to 32"),
-        (lambda x: topk_pool(x, 33), "not 33"),
-        (lambda x: topk_pool(x[0], 2), "not a tensor of 3 dimensions"),
+        (lambda x: channel_pool(x, 3), "stride 3 does not divide 32 channels"),
+        (lambda x: channel_pool(x, 0), "stride 0 is below 1"),
+        (lambda x: channel_pool(x, 2, "mean"), "reduce is 'max' or 'min', not 'mean'"),
+        (lambda x: channel_pool(x[0], 2), "not a tensor of 3 dimensions"),
+        (lambda x: channel_topk(x, 0), "k is 1 to 32"),
+        (lambda x: channel_topk(x, 33), "not 33"),
+        (lambda x: channel_topk(x[0], 2), "not a tensor of 3 dimensions"),
     ],
 )
 def test_wrong_use_is_refused_in_one_line(call, message):
@@ -184,7 +184,7 @@ def test_wrong_use_is_refused_in_one_line(call, message):
 
 def test_a_module_refuses_a_wrong_reduction_when_it_is_made():
     with pytest.raises(ValueError, match="not 'sum'"):
-        FeaturePool2d(2, "sum")
+        ChannelPool2d(2, "sum")
 
 
 def test_the_saved_positions_of_topk_are_only_those_kept():
@@ -197,5 +197,5 @@ def test_the_saved_positions_of_topk_are_only_those_kept():
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        topk_pool(x, 8)
+        channel_topk(x, 8)
     assert kept == [2 * 8 * 4 * 4]

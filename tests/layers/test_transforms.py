@@ -12,7 +12,7 @@ from torch.autograd.functional import hessian as autograd_hessian
 from torch.autograd.functional import jacobian
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
-from harness.layers import Average, Conv1x1, Maxout, RandomChannel, Spatial, TopK
+from harness.layers import ChannelAverage, ChannelPool, ChannelTopK, Conv1x1, Maxout, RandomChannel
 from harness.layers.kernels import linear
 
 CHANNELS = 4
@@ -34,10 +34,10 @@ def convolution():
 
 
 OPERATORS = {
-    "spatial-max": (lambda: Spatial(2).layer(CHANNELS), lambda x: grouped(x).max(2).values),
-    "spatial-min": (lambda: Spatial(2, "min").layer(CHANNELS), lambda x: grouped(x).min(2).values),
-    "topk": (lambda: TopK(2).layer(CHANNELS), sorted_first),
-    "average": (lambda: Average(2).layer(CHANNELS), lambda x: grouped(x).mean(2)),
+    "spatial-max": (lambda: ChannelPool(2).layer(CHANNELS), lambda x: grouped(x).max(2).values),
+    "spatial-min": (lambda: ChannelPool(2, "min").layer(CHANNELS), lambda x: grouped(x).min(2).values),
+    "topk": (lambda: ChannelTopK(2).layer(CHANNELS), sorted_first),
+    "average": (lambda: ChannelAverage(2).layer(CHANNELS), lambda x: grouped(x).mean(2)),
     "maxout": (lambda: Maxout(2).layer(CHANNELS), lambda x: grouped(x).max(2).values),
     "random": (lambda: RandomChannel(2).layer(CHANNELS), lambda x: x[:, KEPT]),
     "conv1x1": (convolution, None),  # torch's own: what is asked is that nothing of ours is in its way

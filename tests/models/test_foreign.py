@@ -15,7 +15,7 @@ from harness.cli import main
 from harness.models.build import build_model
 from harness.study.study import load_study
 from harness.torchvision_compat import import_torchvision
-from harness.training.initialise import initialise
+from harness.training.recipe import initialise
 from harness.trial.plugin_models import declared_model
 from harness.trial.resolve import resolve_trial
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from harness.base.errors import HarnessError
-from harness.layers import Conv1x1, Spatial, TopK, Width
+from harness.layers import ChannelPool, ChannelTopK, Conv1x1, Width
 from harness.models.build import build_model
 from harness.models.mnist_cnn import MnistCnn
 from harness.models.sites import check_sites
@@ -18,10 +18,10 @@ OTHERS = {f"{module}.{kind}" for module in ("conv1", "conv2", "fc1", "fc2") for 
     ("compressor", "parameters", "maps"),
     [
         (None, 12_855_498, 32),
-        (Spatial(2), 6_432_970, 16),
-        (Spatial(4), 3_221_706, 8),
-        (TopK(2), 6_432_970, 16),
-        (TopK(4), 3_221_706, 8),
+        (ChannelPool(2), 6_432_970, 16),
+        (ChannelPool(4), 3_221_706, 8),
+        (ChannelTopK(2), 6_432_970, 16),
+        (ChannelTopK(4), 3_221_706, 8),
         (Width(2), 6_430_650, 16),
         (Width(4), 3_218_226, 8),
         (Conv1x1(2), 6_432_970 + 32 * 16 + 16, 16),
@@ -38,7 +38,7 @@ def test_counts_and_shapes(compressor, parameters, maps):
     assert model.fc1.in_features == maps * 28 * 28
 
 
-@pytest.mark.parametrize("compressor", [Spatial(2), Width(2), Conv1x1(2)], ids=str)
+@pytest.mark.parametrize("compressor", [ChannelPool(2), Width(2), Conv1x1(2)], ids=str)
 def test_names_of_other_parameters_do_not_change(compressor):
     assert {name for name, _ in MnistCnn({}).named_parameters()} == OTHERS
     names = {name for name, _ in MnistCnn({"conv2": compressor}).named_parameters()}
@@ -47,7 +47,7 @@ def test_names_of_other_parameters_do_not_change(compressor):
 
 
 def test_forward_is_the_formula_with_the_compressor_after_relu():
-    model = MnistCnn({"conv2": Spatial(2, "min")})
+    model = MnistCnn({"conv2": ChannelPool(2, "min")})
     x = torch.randn(2, 1, 28, 28)
     f = nn.functional
     y = f.relu(f.conv2d(x, model.conv1.weight, model.conv1.bias, padding=1))
@@ -61,7 +61,7 @@ def test_forward_is_the_formula_with_the_compressor_after_relu():
     assert torch.equal(model(x), seen.logits)
 
 
-@pytest.mark.parametrize("compressors", [{}, {"conv2": Spatial(2)}, {"conv2": TopK(2)}], ids=str)
+@pytest.mark.parametrize("compressors", [{}, {"conv2": ChannelPool(2)}, {"conv2": ChannelTopK(2)}], ids=str)
 def test_channels_last_gives_the_same(compressors):
     model = MnistCnn(compressors)
     x = torch.randn(2, 1, 28, 28)
@@ -70,7 +70,7 @@ def test_channels_last_gives_the_same(compressors):
     torch.testing.assert_close(model(x.contiguous(memory_format=torch.channels_last)), expected)
 
 
-@pytest.mark.parametrize("compressor", [Spatial(2), TopK(4), Conv1x1(2), Width(2)], ids=str)
+@pytest.mark.parametrize("compressor", [ChannelPool(2), ChannelTopK(4), Conv1x1(2), Width(2)], ids=str)
 def test_every_parameter_learns(compressor):
     model = MnistCnn({"conv2": compressor})
     nn.functional.cross_entropy(model(torch.randn(8, 1, 28, 28)), torch.arange(8)).backward()
@@ -108,7 +108,7 @@ def test_errors_are_one_line(model, compressors, message, tmp_path):
 
 def test_what_cannot_be_narrowed_is_refused_for_width_alone():
     fixed = ModelDeclaration("fixed", (1, 8, 8), 10, {"a": Site("a", 8, narrowable=False)}, code="none:None")
-    check_sites(fixed, ModelOptions(), {"a": Spatial(2)})
+    check_sites(fixed, ModelOptions(), {"a": ChannelPool(2)})
     with pytest.raises(HarnessError, match="site a: the convolution before it cannot be narrowed"):
         check_sites(fixed, ModelOptions(), {"a": Width(2)})
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from harness.base.errors import HarnessError
 from harness.cost.count import count_config
-from harness.layers import Conv1x1, Maxout, Spatial, Width
+from harness.layers import ChannelPool, Conv1x1, Maxout, Width
 from harness.models.vgg16 import Vgg16
 from harness.trial.models import VGG16, WidthOptions
 
@@ -64,7 +64,7 @@ def test_the_baselines_variables_are_the_sum_of_its_parts():
 
 
 def test_forward_is_the_formula():
-    model = Vgg16({"conv2": Spatial(2), "conv5": Spatial(4)}, WidthOptions(width=0.125)).eval()
+    model = Vgg16({"conv2": ChannelPool(2), "conv5": ChannelPool(4)}, WidthOptions(width=0.125)).eval()
     generator = torch.Generator().manual_seed(0)
     for name, value in model.state_dict().items():  # far from the start, where much of it would not be noticed
         if name.endswith(("running_var", "norms.0.weight", "norms.1.weight", "norms.2.weight")):
@@ -102,7 +102,7 @@ def test_forward_is_the_formula():
 def test_maxout_before_relu_and_pool_gives_the_values_of_feature_pooling_behind_them(training):
     options = WidthOptions(width=0.125)
     sites = ("conv1", "conv3", "conv5")
-    behind = Vgg16(dict.fromkeys(sites, Spatial(2)), options).train(training)
+    behind = Vgg16(dict.fromkeys(sites, ChannelPool(2)), options).train(training)
     before = Vgg16(dict.fromkeys(sites, Maxout(2)), options).train(training)
     before.load_state_dict(behind.state_dict())
     x = torch.randn(4, 3, 32, 32)
@@ -112,7 +112,7 @@ def test_maxout_before_relu_and_pool_gives_the_values_of_feature_pooling_behind_
 def test_names_of_other_parameters_do_not_change():
     options = WidthOptions(width=0.125)
     names = {name for name, _ in Vgg16({}, options).named_parameters()}
-    for compressor in (Spatial(2), Width(2), Maxout(2), Conv1x1(2)):
+    for compressor in (ChannelPool(2), Width(2), Maxout(2), Conv1x1(2)):
         found = {name for name, _ in Vgg16({"conv3": compressor}, options).named_parameters()}
         own = {"conv3.compressor.weight", "conv3.compressor.bias"} if isinstance(compressor, Conv1x1) else set()
         assert found == names | own
@@ -127,7 +127,7 @@ def test_width_scales_every_convolution():
 
 def test_a_stride_must_divide_what_the_width_leaves():
     with pytest.raises(HarnessError, match=r"vgg16, site conv3: stride 2 does not divide 77 channels"):
-        Vgg16({"conv3": Spatial(2)}, WidthOptions(width=0.3))
+        Vgg16({"conv3": ChannelPool(2)}, WidthOptions(width=0.3))
 
 
 def test_width_as_a_compressor_narrows_the_last_convolution_of_its_block():

@@ -9,7 +9,7 @@ from torch import nn
 from harness.base.errors import HarnessError
 from harness.models.foreign import ForeignNetwork
 from harness.models.weights import load_weights
-from harness.training.initialise import initialise
+from harness.training.recipe import initialise
 from harness.trial.models import ModelDeclaration
 
 

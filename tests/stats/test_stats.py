@@ -122,12 +122,6 @@ def test_the_bias_of_two_runs_is_half_their_difference():
     assert stats.best_of([0.97, 0.98], 2).bias == pytest.approx(0.005)
 
 
-def test_bias_of_the_better_of_two_normal_runs():
-    assert stats.normal_bias(1) == 0
-    assert stats.normal_bias(2) == pytest.approx(1 / math.sqrt(math.pi))
-    assert stats.normal_bias(3) == pytest.approx(1.5 / math.sqrt(math.pi))
-
-
 def test_bootstrap_is_seeded_and_near_the_exact_one():
     assert stats.bootstrap(GAPS, 1) == stats.bootstrap(GAPS, 1)
     means = sorted(fmean(draw) for draw in itertools.product(GAPS, repeat=5))

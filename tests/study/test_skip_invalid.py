@@ -10,8 +10,7 @@ from harness.base.errors import HarnessError
 from harness.cli import main
 from harness.python.run import run
 from harness.study.study import load_study
-from harness.trial.models import MODELS as DECLARED
-from harness.trial.models import ModelDeclaration, Site
+from harness.trial.models import MODELS, ModelDeclaration, Site
 
 STUDY = """\
 study: s
@@ -36,9 +35,9 @@ SKIPPED = {"spatial 3": DIVIDE, "width 2": NARROW, "width 3": DIVIDE}
 @pytest.fixture(autouse=True)
 def _fixed(monkeypatch, tmp_path):
     """Let nothing before conv2 be narrowed alone."""
-    old = DECLARED["mnist_cnn"]
+    old = MODELS["mnist_cnn"]
     fixed = ModelDeclaration(old.name, old.input_shape, 10, {"conv2": Site("conv2", 32, narrowable=False)}, old.code)
-    monkeypatch.setattr("harness.trial.plugin_models.MODELS", {"mnist_cnn": fixed})
+    monkeypatch.setitem(MODELS, "mnist_cnn", fixed)
     monkeypatch.chdir(tmp_path)
     Path("s.yml").write_text(STUDY, encoding="utf-8")
 

@@ -6,9 +6,9 @@ from harness.base.errors import HarnessError
 from harness.study.study import load_study
 from harness.trial.datasets import DATASETS
 from harness.trial.models import MODELS, ModelDeclaration, Site
-from harness.trial.protocol import protocol_names
+from harness.trial.protocol import PROTOCOLS
 
-DATASET_NAMES, PROTOCOL_NAMES = ", ".join(sorted(DATASETS)), ", ".join(protocol_names())
+DATASET_NAMES, PROTOCOL_NAMES = ", ".join(sorted(DATASETS)), ", ".join(PROTOCOLS)
 
 
 def protocol(head, lines):
@@ -185,7 +185,7 @@ def test_one_entry_says_its_compressors_in_one_way(refusal, head, one, compresso
 def test_width_where_nothing_can_be_narrowed(refusal, head, one, monkeypatch):
     old = MODELS["mnist_cnn"]
     fixed = ModelDeclaration(old.name, old.input_shape, 10, {"conv2": Site("conv2", 32, narrowable=False)}, old.code)
-    monkeypatch.setattr("harness.trial.plugin_models.MODELS", {"mnist_cnn": fixed})
+    monkeypatch.setitem(MODELS, "mnist_cnn", fixed)
     assert refusal(head + one.replace("spatial", "width")) == (
         "s.yml:10: 'width' cannot stand at 'conv2': nothing before it can be narrowed alone"
     )
@@ -194,7 +194,7 @@ def test_width_where_nothing_can_be_narrowed(refusal, head, one, monkeypatch):
 def test_data_that_do_not_fit_the_model(refusal, head, one, monkeypatch):
     old = MODELS["mnist_cnn"]
     colour = ModelDeclaration("colour", (3, 32, 32), 100, old.sites, old.code)
-    monkeypatch.setattr("harness.trial.plugin_models.MODELS", {"colour": colour})
+    monkeypatch.setitem(MODELS, "colour", colour)
     assert refusal(head.replace("mnist_cnn", "colour") + one) == (
         "s.yml:3: the model 'colour' takes 3×32×32 images of 100 classes, 'digits' has 1×28×28 of 10"
     )

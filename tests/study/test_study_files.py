@@ -34,7 +34,7 @@ def two_sites(monkeypatch):
     old = MODELS["mnist_cnn"]
     sites = {**old.sites, "conv1": Site("conv1", channels=16, narrowable=True)}
     new = ModelDeclaration(old.name, old.input_shape, old.classes, sites, old.code)
-    monkeypatch.setattr("harness.trial.plugin_models.MODELS", {"mnist_cnn": new})
+    monkeypatch.setitem(MODELS, "mnist_cnn", new)
 
 
 def compressors(study):

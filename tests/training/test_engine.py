@@ -12,8 +12,8 @@ from harness.training import train
 from harness.training.attempt import run_attempt
 from harness.training.capture import _restored
 from harness.training.engine import PlainStep, build_step
-from harness.training.optimizer import build_optimizer
 from harness.training.process import StopFlag, configure
+from harness.training.recipe import build_optimizer
 from harness.training.setup import channels_last
 
 CPU = torch.device("cpu")

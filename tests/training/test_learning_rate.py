@@ -5,12 +5,13 @@ from itertools import pairwise
 import pytest
 import torch
 
-from harness.layers.kernels import KERNELS, linear, use_kernels
+from harness.attempt.messages import Execution
+from harness.layers.kernels import KERNELS, linear
 from harness.training import train
 from harness.training.engine import PlainStep
-from harness.training.learning_rate import LearningRate
 from harness.training.process import StopFlag
-from harness.training.setup import set_batch_norm, set_up
+from harness.training.recipe import LearningRate, set_batch_norm
+from harness.training.setup import set_up
 
 CPU = torch.device("cpu")
 ONE_CYCLE = {"kind": "one_cycle", "warm_up": 0.25, "start": 0.1, "end": 0.0}
@@ -105,9 +106,8 @@ def test_large_layers_compute_by_onednn_but_for_plain_torch(ask, monkeypatch):
     monkeypatch.setattr(linear, "_faster", lambda: True)
     kinds = []
     for kernels in KERNELS:
-        use_kernels(kernels)
-        kinds.append([type(layer) for layer in (set_up(ask(), CPU).model.fc1, set_up(ask(), CPU).model.fc2)])
-    use_kernels("auto")
+        model = set_up(ask(execution=Execution(kernels=kernels)), CPU).model
+        kinds.append([type(layer) for layer in (model.fc1, model.fc2)])
     assert kinds == [[linear.OneDNNLinear, torch.nn.Linear], [torch.nn.Linear] * 2]
 
 

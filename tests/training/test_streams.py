@@ -10,8 +10,8 @@ from harness.attempt.messages import WEIGHTS_FILE
 from harness.models.build import build_model
 from harness.study.study import load_study
 from harness.training import train
-from harness.training.initialise import initialise
 from harness.training.loop import Batches
+from harness.training.recipe import initialise
 from harness.training.setup import set_up
 from harness.training.streams import epoch_order, stream, stream_seed
 

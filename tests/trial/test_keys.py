@@ -85,7 +85,7 @@ def written_otherwise(draw):  # noqa: C901, PLR0912
     entry = study["trials"][0]
     study["study"] = draw(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,5}", fullmatch=True))
     study["seeds"] = draw(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=3, unique=True))
-    entry["name"] = draw(st.text("abc xyz", min_size=1))
+    entry["name"] = draw(st.text("abc xyz", min_size=1).filter(str.strip))
     if draw(st.booleans()):
         study["description"] = draw(st.text(max_size=5))
     if draw(st.booleans()):

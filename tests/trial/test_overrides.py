@@ -3,14 +3,14 @@
 import pytest
 
 from harness.trial.overrides import overrides, protocol_in_words, unstated
-from harness.trial.protocol import protocol_names, resolve_protocol
+from harness.trial.protocol import PROTOCOLS, resolve_protocol
 
 
 def config(name, **changes):
     return {"protocol": resolve_protocol({"kind": name, **changes}).canonical()}
 
 
-@pytest.mark.parametrize("name", protocol_names())
+@pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_protocol_as_its_file_has_it_overrides_nothing(name):
     assert overrides(name, config(name)) == ()
     assert protocol_in_words(name, config(name)) == name

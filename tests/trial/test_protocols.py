@@ -8,6 +8,7 @@ import pytest
 
 from harness.base.checks import FieldError
 from harness.trial.protocol import (
+    PROTOCOLS,
     Adam,
     BatchNorm,
     Constant,
@@ -17,19 +18,18 @@ from harness.trial.protocol import (
     Protocol,
     Sgd,
     Steps,
-    protocol_names,
     resolve_protocol,
 )
 
-KNOWN = ", ".join(protocol_names())
+KNOWN = ", ".join(PROTOCOLS)
 LATER = {"batch_norm"}  # fields that came later: left out at the default that means "as before"
 
 
 def test_the_protocols_that_there_are():
-    assert protocol_names() == ["cifar-fast", "cifar-paper", "digits-quick", "mnist-paper"]
+    assert list(PROTOCOLS) == ["cifar-fast", "cifar-paper", "digits-quick", "mnist-paper"]
 
 
-@pytest.mark.parametrize("name", protocol_names())
+@pytest.mark.parametrize("name", PROTOCOLS)
 def test_every_field_says_where_it_is_from(name):
     protocol = resolve_protocol({"kind": name})
     assert protocol.name == name

@@ -58,14 +58,14 @@ def list_models(fmt: str) -> None:
 @model.command()
 @click.argument("name", metavar="MODEL")
 @click.option("--stride", type=click.IntRange(2), default=2, show_default=True, help="Of the feature pooling tried.")
-@click.option("--input-shape", default="3,224,224", show_default=True, help="C,H,W of the images of a foreign network.")
-@click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Of a foreign network.")
+@click.option("--input-shape", default="3,224,224", show_default=True, help="C,H,W of a plug-in's images.")
+@click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Of a plug-in's network.")
 @click.option("--refused", "with_refused", is_flag=True, help="Print too where no compressor can stand, and why.")
 @format_option("text", "json")
 def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: bool, fmt: str) -> None:
     """Print the sites of MODEL, each named by the module behind which it stands.
 
-    What feature pooling saves at each site of a foreign network is counted from the layers that would change.
+    What feature pooling saves at each site of a plug-in's network is counted from the layers that would change.
 
     \b
     harness model sites mnist_cnn

@@ -21,10 +21,9 @@ import numpy.lib.format as npy
 from harness.base.checks import FieldError
 from harness.base.errors import HarnessError
 from harness.data.dataset import Arrays, Hashed
-from harness.data.own.contents import Contents, Found
+from harness.data.own.contents import Contents, Unread, take_test
 from harness.data.own.memory import check_fits, in_units
 from harness.data.own.pixels import as_arrays, class_names
-from harness.data.own.split import take_test
 
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, OverflowError, RuntimeError, zlib.error, zipfile.BadZipFile)
 _VALIDATION = ("val", "valid", "validation")
@@ -40,14 +39,14 @@ def load(source: Mapping[str, Any], _root: Path) -> Mapping[str, Hashed]:
     return look(source).read().splits
 
 
-def look(source: Mapping[str, Any]) -> Found:
+def look(source: Mapping[str, Any]) -> Unread:
     """Find a file. Raises FieldError where it is not there, or a folder."""
     path = Path(source["path"])
     if not path.is_file():
         what = "a folder: a folder of images is 'kind: folder'" if path.is_dir() else "not there"
         raise FieldError(("path",), f"{path} is {what}")
     stat = path.stat()
-    return Found(f"{stat.st_size} {stat.st_mtime_ns}", partial(_read, source, path), dear=False)
+    return Unread(f"{stat.st_size} {stat.st_mtime_ns}", partial(_read, source, path), cacheable=False)
 
 
 def _read(source: Mapping[str, Any], path: Path) -> Contents:

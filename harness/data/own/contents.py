@@ -1,14 +1,25 @@
-"""What reading a person's own data gives, whatever form they have."""
+"""What reading a person's own data gives, whatever form they have: splits, and the mean and deviation of training.
 
+A test split that is taken out of one set is of each class the first part in canonical order, the same wherever it is
+done. Mean and deviation are counted exactly.
+"""
+
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
+from harness.base.checks import FieldError
 from harness.base.errors import HarnessError
 from harness.data.dataset import Hashed
-from harness.data.own.normalization import Pair, measured
 
+Pair = tuple[tuple[float, ...], tuple[float, ...]]
+
+_DIGITS = 4  # of a mean and a deviation
+_AT_ONCE = 2**20  # values that are counted at once; numpy needs eight bytes for each
 SMALLEST = 10  # training images; with fewer, a tenth of them for validation is none
 
 
@@ -48,7 +59,7 @@ def check_contents(contents: Contents, place: object) -> None:
 
 
 @dataclass(frozen=True)
-class Found:
+class Unread:
     """Own data as they lie there, not read yet.
 
     `state` changes with them; it is None where nobody can tell without reading.
@@ -56,4 +67,47 @@ class Found:
 
     state: str | None
     read: Callable[[], Contents]
-    dear: bool  # whether reading takes so long that what was read is kept
+    cacheable: bool  # reading is slow enough that what was read is cached
+
+
+def take_test(images: Hashed, part: float, classes: tuple[str, ...]) -> dict[str, Hashed]:
+    """Return `train` and `test`: of each class's n images the first ⌊n·part⌋ in canonical order are the test split.
+
+    `part` is taken as the decimal number that it is written as. Raises FieldError where a class would have none there.
+    """
+    ordered = images.in_order()
+    labels = ordered.arrays.labels.tolist()
+    members: list[list[int]] = [[] for _ in classes]
+    for place, label in enumerate(labels):
+        members[label].append(place)
+    test: set[int] = set()
+    for name, places in zip(classes, members, strict=True):
+        count = int(len(places) * Fraction(str(part)))
+        if places and not count:
+            raise FieldError(("test",), f"test: {part} takes none of the {len(places)} images of the class '{name}'")
+        test.update(places[:count])
+    rest = [place for place in range(len(labels)) if place not in test]
+    return {"train": ordered.part(rest), "test": ordered.part(sorted(test))}
+
+
+def measured(images: NDArray[np.uint8]) -> Pair:
+    """Return mean and deviation of value/255 in each channel of images uint8 (N, C, H, W), to four digits.
+
+    The deviation is that of all values (not the unbiased estimate), and at least 0.0001, so that one can divide by it.
+    """
+    channels = images.shape[1]
+    counts = np.zeros((channels, 256), np.int64)
+    step = max(1, _AT_ONCE // max(1, images[0].size))
+    for start in range(0, len(images), step):
+        for channel in range(channels):
+            counts[channel] += np.bincount(images[start : start + step, channel].ravel(), minlength=256)
+    both = [_mean_and_deviation(row.tolist()) for row in counts]
+    return tuple(mean for mean, _ in both), tuple(deviation for _, deviation in both)
+
+
+def _mean_and_deviation(counts: list[int]) -> tuple[float, float]:
+    """Return mean and deviation of value/255 from how often each of the 256 values occurs."""
+    total = sum(counts)
+    mean = Fraction(sum(value * n for value, n in enumerate(counts)), total)
+    variance = Fraction(sum(value * value * n for value, n in enumerate(counts)), total) - mean * mean
+    return round(float(mean / 255), _DIGITS), max(round(math.sqrt(variance) / 255, _DIGITS), 10.0**-_DIGITS)

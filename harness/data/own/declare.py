@@ -15,7 +15,7 @@ from harness.base.errors import HarnessError
 from harness.data.dataset import arrange
 from harness.data.locations import data_root
 from harness.data.own.cache import keep_facts, keep_images, kept_facts
-from harness.data.own.contents import Contents, Found, check_contents
+from harness.data.own.contents import Contents, Unread, check_contents
 
 _READERS = {"folder": "harness.data.own.folder", "arrays": "harness.data.own.arrays"}
 _FUNCTION = "harness.data.own.function"
@@ -46,12 +46,12 @@ def declare(name: str, source: Mapping[str, Any]) -> DatasetDeclaration:
 
 def facts_of(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
     """Return what is known of a source by its contents: plain data. They are read where no file's state tells."""
-    found: Found = importlib.import_module(_reader(source)).look(source)
-    if found.state is not None:
-        kept = kept_facts(source, root, found.state)
+    unread: Unread = importlib.import_module(_reader(source)).look(source)
+    if unread.state is not None:
+        kept = kept_facts(source, root, unread.state)
         if kept is not None:
             return kept  # type: ignore[no-any-return]  # JSON, as it was kept
-    return _read(source, root, found)
+    return _read(source, root, unread)
 
 
 def read_facts(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
@@ -71,10 +71,10 @@ def _reader(source: Mapping[str, Any]) -> str:
     return _READERS.get(source["kind"], _FUNCTION)
 
 
-def _read(source: Mapping[str, Any], root: Path, found: Found) -> Mapping[str, Any]:
+def _read(source: Mapping[str, Any], root: Path, unread: Unread) -> Mapping[str, Any]:
     path = ("path",) if "path" in source else ("kind",)
     try:
-        contents = found.read()
+        contents = unread.read()
     except MemoryError:
         raise FieldError(path, f"{source.get('path', source['kind'])}: there is not enough memory to read it") from None
     try:
@@ -82,10 +82,10 @@ def _read(source: Mapping[str, Any], root: Path, found: Found) -> Mapping[str, A
     except HarnessError as error:
         raise FieldError(path, str(error)) from None
     facts = _facts(contents)
-    if found.state is not None:
-        if found.dear:
-            keep_images(source, root, found.state, contents.splits)
-        keep_facts(source, root, found.state, facts)
+    if unread.state is not None:
+        if unread.cacheable:
+            keep_images(source, root, unread.state, contents.splits)
+        keep_facts(source, root, unread.state, facts)
     return facts
 
 

@@ -15,11 +15,10 @@ from harness.base.errors import HarnessError
 from harness.data.dataset import Arrays, Hashed
 from harness.data.fingerprint import file_hash, image_hash
 from harness.data.own.cache import keep_images, kept_images
-from harness.data.own.contents import Contents, Found
+from harness.data.own.contents import Contents, Unread, take_test
 from harness.data.own.images import LARGEST_FILE, UNREADABLE, Size, decode, prepare, size_of
 from harness.data.own.listing import ImageFile, Listing, list_folder
 from harness.data.own.memory import PART, check_fits, in_units, memory_bytes
-from harness.data.own.split import take_test
 
 Shape = tuple[int, int, int]
 
@@ -35,10 +34,10 @@ def load(source: Mapping[str, Any], root: Path) -> Mapping[str, Hashed]:
     return splits
 
 
-def look(source: Mapping[str, Any]) -> Found:
+def look(source: Mapping[str, Any]) -> Unread:
     """List the images of a folder. Raises FieldError where they are no classes with a training and a test split."""
     listing = list_folder(Path(source["path"]), "test" in source, source.get("nested", source.get("corrupt", "refuse")))
-    return Found(listing.state(), partial(_read, source, listing), dear=True)
+    return Unread(listing.state(), partial(_read, source, listing), cacheable=True)
 
 
 def _read(source: Mapping[str, Any], listing: Listing) -> Contents:

@@ -13,7 +13,7 @@ from typing import Any
 from harness.base.checks import FieldError
 from harness.base.errors import HarnessError, did_you_mean
 from harness.data.dataset import Hashed
-from harness.data.own.contents import Contents, Found
+from harness.data.own.contents import Contents, Unread
 from harness.data.own.pixels import LAYOUTS, as_arrays, class_names
 from harness.plugins.plugin import load_object
 
@@ -26,10 +26,10 @@ def load(source: Mapping[str, Any], _root: Path) -> Mapping[str, Hashed]:
     return look(source).read().splits
 
 
-def look(source: Mapping[str, Any]) -> Found:
+def look(source: Mapping[str, Any]) -> Unread:
     """Find a function. Raises HarnessError where it is not there, or was edited since it was planned."""
     target = load_object(source["kind"], source["folders"], digest=source["code"])
-    return Found(None, partial(_read, source, target), dear=False)
+    return Unread(None, partial(_read, source, target), cacheable=False)
 
 
 def _read(source: Mapping[str, Any], target: Any) -> Contents:

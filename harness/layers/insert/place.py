@@ -30,7 +30,7 @@ def insert_after(
 ) -> nn.Module:
     """Put a compressor behind a module of any network, and give the layers that read its channels fewer of them.
 
-        model = insert_after(resnet50(), "layer1", Spatial(stride=2), input_shape=(3, 224, 224))
+        model = insert_after(resnet50(), "layer1", ChannelPool(stride=2), input_shape=(3, 224, 224))
 
     Which layers these are is found by a run without values, on the meta device, in both modes; the changed network runs
     there once more before anything is returned. Everything keeps its name; parameters of other layers keep their values

@@ -13,7 +13,7 @@ from harness.layers.insert.install import place_behind
 from harness.layers.insert.network import Network
 from harness.layers.insert.plan import Plan, make_plan
 from harness.layers.insert.rewire import check_fits
-from harness.layers.spatial import Spatial
+from harness.layers.spatial import ChannelPool
 
 Found = dict[str, Plan | str]
 """What a compressor behind each path needs, or why it cannot stand there."""
@@ -128,7 +128,9 @@ class Survey:
 
     def _smallest(self, path: str, plan: Plan, *, narrow: bool) -> Insertion:
         stride = smallest_stride(self.network, plan)
-        return Insertion.plain(path, plan, nn.Identity() if narrow else Spatial(stride).layer(plan.channels), stride)
+        return Insertion.plain(
+            path, plan, nn.Identity() if narrow else ChannelPool(stride).layer(plan.channels), stride
+        )
 
 
 def smallest_stride(network: Network, plan: Plan) -> int:

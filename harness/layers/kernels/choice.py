@@ -1,6 +1,7 @@
-"""Which implementation a call gets: this process's setting, and what the tensor's dtype and device allow."""
+"""Which implementation a call gets: what is chosen where it is made, and what the tensor's dtype and device allow."""
 
 import warnings
+from contextvars import ContextVar
 from importlib.util import find_spec
 
 import torch
@@ -16,41 +17,54 @@ _DTYPES = {
     "cuda": frozenset({torch.float32, torch.bfloat16, torch.float16}),
 }
 
-_state: dict[str, str | bool] = {
-    "selected": "auto",
+_selected = ContextVar("kernels", default="auto")
+
+_usable = {
     "cpu": find_spec("numba") is not None and find_spec("llvmlite") is not None,
     "cuda": find_spec("triton") is not None,
 }
+"""Whether a device type has kernels here: not without their compiler, nor once that has failed."""
 
 
-def use_kernels(name: str) -> None:
-    """Choose for this process: "auto" or "torch".
+class use_kernels:  # noqa: N801 - a statement or a block, as torch.set_grad_enabled
+    """Choose "auto" or "torch" for the calling thread (or task) from now on; after `with`, for the block.
+
+    What `torch.compile` has compiled stays as it was chosen then.
 
     Raises:
         ValueError: another word.
     """
-    if name not in KERNELS:
-        raise ValueError(f"kernels is 'auto' or 'torch', not {name!r}")
-    _state["selected"] = name
+
+    def __init__(self, name: str) -> None:
+        if name not in KERNELS:
+            raise ValueError(f"kernels is 'auto' or 'torch', not {name!r}")
+        self._before = _selected.set(name)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        _selected.reset(self._before)
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # no compiler follows a context variable
 def selected_kernels() -> str:
     """Return what `use_kernels` chose, "auto" at first."""
-    return str(_state["selected"])
+    return _selected.get()
 
 
 def wanted(x: Tensor) -> bool:
     """Return whether the maps `x` go to a kernel: not under derivatives that custom operators cannot join."""
-    if _state["selected"] == "torch":
+    if selected_kernels() == "torch":
         return False
     device = x.device.type
-    return bool(_state.get(device)) and x.dtype in _DTYPES[device] and not differentiated()
+    return bool(_usable.get(device)) and x.dtype in _DTYPES[device] and not differentiated()
 
 
 def give_up(device: str, reason: Exception) -> None:
     """Keep to plain torch on a device type from now on, and say so once."""
-    if _state[device]:
-        _state[device] = False
+    if _usable[device]:
+        _usable[device] = False
         first = str(reason).partition("\n")[0]
         warnings.warn(
             f"harness: no pooling kernels on {device} ({type(reason).__name__}: {first}); plain torch takes over",

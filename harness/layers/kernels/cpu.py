@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harness.layers.kernels import cpu_build
 from harness.layers.kernels.cpu_layout import HEADER, LANES64, key_bytes, scratch_bytes
+from harness.layers.kernels.reference import MOST_POOLED
 from harness.layers.memory_format import is_channels_last
 
 _FEW = 1 << 15  # values that one thread does sooner than two
@@ -78,7 +79,7 @@ def _dense(x: Tensor, last: bool) -> Tensor:
 
 
 def spatial_forward(x: Tensor, stride: int, minimum: bool) -> tuple[Tensor, Tensor]:
-    """Return values (N, C/stride, H, W) and the position of each in its group, as bytes. `stride` is at most 256."""
+    """Return values (N, C/stride, H, W) and their positions in the groups, bytes. `stride` is at most MOST_POOLED."""
     last = is_channels_last(x)
     x = _dense(x, last)
     bits, groups = 8 * x.element_size(), x.shape[1] // stride
@@ -115,11 +116,11 @@ def _images(x: Tensor, last: bool) -> tuple[int, int]:
 
 
 def topk_forward(x: Tensor, k: int, largest: bool) -> tuple[Tensor, Tensor]:
-    """Return the k values (N, k, H, W) and their channels, as bytes up to 256 channels, else 16 bits."""
+    """Return the k values (N, k, H, W) and their channels, as bytes up to MOST_POOLED channels, else 16 bits."""
     last = is_channels_last(x)
     x = _dense(x, last)
     channels = x.shape[1]
-    wide = channels > 256
+    wide = channels > MOST_POOLED
     images, pixels = _images(x, last)
     if x.numel() > 0 and pixels < LANES64:
         return _topk_few_pixels(x, k, largest, last)

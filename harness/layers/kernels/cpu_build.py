@@ -17,7 +17,6 @@ from typing import Any
 
 from llvmlite import binding
 
-ENTRIES = ("spatial_forward", "spatial_backward", "topk_forward", "topk_backward")
 _SYMBOL = "harness_kernel"
 
 

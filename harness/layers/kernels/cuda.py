@@ -48,7 +48,7 @@ def ready(name: str, x: Tensor) -> Callable[..., Any]:
 
 
 def spatial_forward(x: Tensor, stride: int, minimum: bool) -> tuple[Tensor, Tensor]:
-    """Return values (N, C/stride, H, W) and the position of each in its group, as bytes. `stride` is at most 256."""
+    """Return values (N, C/stride, H, W) and their positions in the groups, bytes. `stride` is at most MOST_POOLED."""
     last = is_channels_last(x)
     x = _dense(x, last)
     groups = x.shape[1] // stride
@@ -93,7 +93,7 @@ def spatial_backward(g: Tensor, taken: Tensor, stride: int) -> Tensor:
 
 
 def topk_forward(x: Tensor, k: int, largest: bool) -> tuple[Tensor, Tensor]:
-    """Return the k values (N, k, H, W) and their channels, as bytes up to 256 channels, else 16 bits."""
+    """Return the k values (N, k, H, W) and their channels, as bytes up to MOST_POOLED channels, else 16 bits."""
     channels = x.shape[1]
     last = is_channels_last(x)
     x = _dense(x, last)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.layers.kernels import ops
+from harness.layers.kernels.reference import MOST_POOLED, MOST_SORTED
 from harness.layers.transforms import transformed
 
 PLAIN = frozenset({Tensor, nn.Parameter})
@@ -18,7 +19,7 @@ PLAIN = frozenset({Tensor, nn.Parameter})
 
 def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
     """Return harness::feature_pool's values of maps that are `wanted`, the short way where that may be taken."""
-    if unwatched(x) and stride <= 256 and (kernel := ops.ready_kernel("spatial_forward", x)) is not None:
+    if unwatched(x) and stride <= MOST_POOLED and (kernel := ops.ready_kernel("spatial_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _FeaturePool.apply(x, stride, minimum, kernel)  # type: ignore[no-any-return, no-untyped-call]
         return kernel(x, stride, minimum)[0]  # type: ignore[no-any-return]
@@ -27,7 +28,7 @@ def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
 
 def topk_pool(x: Tensor, k: int, largest: bool) -> Tensor:
     """Return harness::topk_pool's values of maps that are `wanted`, the short way where that may be taken."""
-    if unwatched(x) and x.shape[1] <= 2048 and (kernel := ops.ready_kernel("topk_forward", x)) is not None:
+    if unwatched(x) and x.shape[1] <= MOST_SORTED and (kernel := ops.ready_kernel("topk_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _TopKPool.apply(x, k, largest, kernel)  # type: ignore[no-any-return, no-untyped-call]
         return kernel(x, k, largest)[0]  # type: ignore[no-any-return]

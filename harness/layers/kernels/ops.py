@@ -1,5 +1,7 @@
 """The operators harness::feature_pool and harness::topk_pool, with their backward, as torch knows operators.
 
+Their names are older than `channel_pool` and `channel_topk`, and stay: exported programs hold them.
+
 Each returns values and positions; positions (a byte, or 16 bits) are all that is saved for the backward pass. They have
 shapes without data (`torch.compile`, `torch.export`), gradients of any order, and a rule for `vmap`. Autocast leaves
 them alone, as it does `max`. On any device or dtype without a kernel they compute in plain torch.
@@ -59,19 +61,19 @@ def _register(name: str, name_of_kernel: str, plain: Callable[..., Any], limit: 
     _LIBRARY.impl(name, run, "CompositeExplicitAutograd")
 
 
-_register("feature_pool", "spatial_forward", reference.feature_pool, lambda x, s, m: s <= 256)  # noqa: ARG005
+_register("feature_pool", "spatial_forward", reference.feature_pool, lambda x, s, m: s <= reference.MOST_POOLED)  # noqa: ARG005
 _register(
     "feature_pool_backward",
     "spatial_backward",
     reference.feature_pool_backward,
-    lambda g, t, s: s <= 256,  # noqa: ARG005
+    lambda g, t, s: s <= reference.MOST_POOLED,  # noqa: ARG005
 )
-_register("topk_pool", "topk_forward", reference.topk_pool, lambda x, k, m: x.shape[1] <= 2048)  # noqa: ARG005
+_register("topk_pool", "topk_forward", reference.topk_pool, lambda x, k, m: x.shape[1] <= reference.MOST_SORTED)  # noqa: ARG005
 _register(
     "topk_pool_backward",
     "topk_backward",
     reference.topk_pool_backward,
-    lambda g, t, c: c <= 2048,  # noqa: ARG005
+    lambda g, t, c: c <= reference.MOST_SORTED,  # noqa: ARG005
 )
 
 

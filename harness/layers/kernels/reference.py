@@ -8,10 +8,16 @@ from torch import Tensor
 
 from harness.layers.memory_format import like_input
 
+MOST_POOLED = 256
+"""Channels of a group up to which kernels pool: its positions fit in a byte."""
+
+MOST_SORTED = 2048
+"""Channels up to which kernels sort."""
+
 
 def position_dtype(channels: int) -> torch.dtype:
     """Return the smallest dtype that holds positions below `channels`."""
-    return torch.uint8 if channels <= 256 else torch.int16
+    return torch.uint8 if channels <= MOST_POOLED else torch.int16
 
 
 def feature_pool(x: Tensor, stride: int, minimum: bool) -> tuple[Tensor, Tensor]:

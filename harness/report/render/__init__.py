@@ -1,12 +1,11 @@
-"""The formats: each renders a `Document`, one small file a format."""
+"""The formats: each renders a `Document`, in one small file per format for people, and one for machines."""
 
 from collections.abc import Callable, Mapping
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.report.document import Document
-from harness.report.render.comma import to_csv
-from harness.report.render.jsonlist import to_json
 from harness.report.render.latex import to_latex
+from harness.report.render.machines import to_csv, to_json
 from harness.report.render.markdown import to_markdown
 
 FORMATS: Mapping[str, Callable[[Document], str]] = {

@@ -73,7 +73,7 @@ def test_an_entry_point_of_another_package(shapes, declare, refusal, monkeypatch
     def given(group):
         return {"shapes": "shapes:make"} if group == "harness.datasets" else {}
 
-    monkeypatch.setattr("harness.trial.own_data.entry_points", given)
+    monkeypatch.setattr("harness.plugins.plugin.entry_points", given)
     assert (declare("shapes").name, declare("shapes").source) == ("shapes", own.source)
     assert refusal("kind: shape").endswith("unknown dataset 'shape'; did you mean 'shapes'?")
 

@@ -13,7 +13,7 @@ from unittest import mock
 
 import torch
 
-from harness.layers import feature_pool, topk_pool
+from harness.layers import channel_pool, channel_topk
 from harness.layers.kernels import choice, cpu, cuda, cuda_check, ops, reference
 from harness.layers.kernels.cuda_check import same, small_maps
 
@@ -129,7 +129,7 @@ def routed(device):
     """Let maps of the device go to the CUDA kernels from the layers, as if nothing had been used or had failed."""
     table = {device: frozenset(DTYPES)}
     with (
-        mock.patch.dict(choice._DTYPES, table), mock.patch.dict(choice._state, {device: True}),
+        mock.patch.dict(choice._DTYPES, table), mock.patch.dict(choice._usable, {device: True}),
         mock.patch.object(cpu, "ready", cuda.ready), mock.patch.object(cuda, "_trusted", set()),
     ):  # fmt: skip
         yield
@@ -142,7 +142,7 @@ def _gradient_and_values(pool, x):
     return y, leaf.grad
 
 
-POOLS = (lambda x: feature_pool(x, 2, "min"), lambda x: topk_pool(x, 3))
+POOLS = (lambda x: channel_pool(x, 2, "min"), lambda x: channel_topk(x, 3))
 
 
 @case("from the layers")
@@ -153,7 +153,7 @@ def _layers(device):
             with routed(device):
                 y, gradient = _gradient_and_values(pool, x)
                 assert cuda._trusted, "no kernel was asked for"
-            with mock.patch.dict(choice._state, {"selected": "torch"}):
+            with choice.use_kernels("torch"):
                 expected, right = _gradient_and_values(pool, x)
             assert type(y.grad_fn).__name__ != type(expected.grad_fn).__name__
             assert same(y.detach(), expected.detach())
@@ -180,8 +180,8 @@ def _wrong(device):
         with routed(device), mock.patch.object(cuda, "topk_forward", kernel):
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                assert same(topk_pool(x, 3), expected)
-                assert same(topk_pool(x, 3), expected)
+                assert same(channel_topk(x, 3), expected)
+                assert same(channel_topk(x, 3), expected)
             assert len(caught) == 1
             assert words in str(caught[0].message)
             assert "plain torch takes over" in str(caught[0].message)

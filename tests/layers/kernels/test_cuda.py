@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.layers import feature_pool, topk_pool
+from harness.layers import channel_pool, channel_topk
 from harness.layers.kernels import reference
 
 pytest.importorskip("triton")
@@ -52,7 +52,7 @@ def test_the_same_in_a_captured_graph():
 
     def step():
         x.grad = None
-        (feature_pool(x, 4).square().sum() + topk_pool(x, 8).square().sum()).backward()
+        (channel_pool(x, 4).square().sum() + channel_topk(x, 8).square().sum()).backward()
         return x.grad
 
     side = torch.cuda.Stream()
@@ -77,7 +77,7 @@ def test_a_first_use_while_a_graph_is_captured_is_plain_torchs(monkeypatch):
     expected = reference.topk_pool(x, 3, True)[0]
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        found = topk_pool(x, 3)
+        found = channel_topk(x, 3)
     graph.replay()
     torch.cuda.synchronize()
     assert torch.equal(found, expected)
@@ -86,7 +86,7 @@ def test_a_first_use_while_a_graph_is_captured_is_plain_torchs(monkeypatch):
 
 def test_a_second_run_gives_the_same_bits():
     x = torch.randint(-3, 4, (64, 96, 28, 28), device="cuda").float()
-    first, second = ([feature_pool(x, 3), topk_pool(x, 40)] for _ in range(2))
+    first, second = ([channel_pool(x, 3), channel_topk(x, 40)] for _ in range(2))
     assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
 
 
@@ -98,7 +98,7 @@ def test_more_than_two_to_the_31_values(memory_format):
     x = torch.empty((n, 64, 128, 128), dtype=torch.bfloat16, device="cuda", memory_format=memory_format).zero_()
     x[-1, :, -1, -1] = torch.arange(64).to(torch.bfloat16)
     x.requires_grad_()
-    for pool in (lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 32).flip(1)):
+    for pool in (lambda x: channel_pool(x, 2), lambda x: channel_topk(x, 32).flip(1)):
         y = pool(x)
         assert y[-1, -1, -1, -1] == 63
         assert y[:-1].abs().max() == 0

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.layers import feature_pool, topk_pool
+from harness.layers import channel_pool, channel_topk
 from harness.layers.kernels import use_kernels
 
 pytest.importorskip("numba")
@@ -83,7 +83,7 @@ def _from_kernel(y) -> bool:
 def test_spatial(stride, reduce, dtype, memory_format):
     for h, w in (*SIZES, (19, 17), (47, 45)):  # maps that are gone through together, one by one, and together again
         x = maps((2, stride * 3, h, w), dtype, memory_format)
-        assert_like_plain_torch(lambda x: feature_pool(x, stride, reduce), x)
+        assert_like_plain_torch(lambda x: channel_pool(x, stride, reduce), x)
 
 
 @pytest.mark.parametrize("memory_format", FORMATS, ids=str)
@@ -94,7 +94,7 @@ def test_topk(channels, largest, dtype, memory_format):
     for (h, w), one_in in zip(SIZES, cycle((40, 2000)), strict=False):
         x = maps((2, channels, h, w), dtype, memory_format, one_in=one_in)
         for k in {1, 2, 3, channels // 3, channels // 2, channels} & set(range(1, channels + 1)):
-            assert_like_plain_torch(lambda x, k=k: topk_pool(x, k, largest), x)
+            assert_like_plain_torch(lambda x, k=k: channel_topk(x, k, largest), x)
 
 
 @pytest.mark.parametrize("channels", [256, 257, 600, 2048])
@@ -102,7 +102,7 @@ def test_topk(channels, largest, dtype, memory_format):
 def test_many_channels(channels, memory_format):
     x = maps((1, channels, 3, 3), torch.float32, memory_format, one_in=1000)
     for k in (1, channels // 4, channels // 2, channels):
-        assert_like_plain_torch(lambda x, k=k: topk_pool(x, k), x)
+        assert_like_plain_torch(lambda x, k=k: channel_topk(x, k), x)
 
 
 @settings(deadline=None, max_examples=80)
@@ -113,9 +113,9 @@ def test_many_channels(channels, memory_format):
 def test_any_shape(n, channels, h, w, stride, kind, flag, seed):
     dtype, memory_format = kind
     x = maps((n, channels, h, w), dtype, memory_format, seed, one_in=40 if seed % 2 else 2000)
-    assert_like_plain_torch(lambda x: topk_pool(x, 1 + seed % channels, flag), x)
+    assert_like_plain_torch(lambda x: channel_topk(x, 1 + seed % channels, flag), x)
     x = maps((n, channels * stride, h, w), dtype, memory_format, seed)
-    assert_like_plain_torch(lambda x: feature_pool(x, stride, "max" if flag else "min"), x)
+    assert_like_plain_torch(lambda x: channel_pool(x, stride, "max" if flag else "min"), x)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_any_shape(n, channels, h, w, stride, kind, flag, seed):
     ids=["crop", "transposed", "expanded"],
 )
 def test_views_and_gradients_of_any_stride(view):
-    for pool in (lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 3)):
+    for pool in (lambda x: channel_pool(x, 2), lambda x: channel_topk(x, 3)):
         x = torch.randn(2, 8, 6, 8, requires_grad=True)
         y = pool(view(x))
         y.sum().backward()  # a gradient that is one number, expanded
@@ -135,7 +135,7 @@ def test_views_and_gradients_of_any_stride(view):
 
 def test_gradients_are_those_of_finite_differences():
     x = (torch.randperm(2 * 24 * 5 * 3).float() / 100).view(2, 24, 5, 3)
-    for pool in (lambda x: feature_pool(x, 4), lambda x: topk_pool(x, 7, largest=False)):
+    for pool in (lambda x: channel_pool(x, 4), lambda x: channel_topk(x, 7, largest=False)):
         leaf = x.clone().requires_grad_()
         direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
         weights = torch.randn(pool(x).shape, generator=torch.Generator().manual_seed(2))
@@ -146,7 +146,7 @@ def test_gradients_are_those_of_finite_differences():
 
 
 def test_second_derivatives():
-    for pool in (lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 2)):
+    for pool in (lambda x: channel_pool(x, 2), lambda x: channel_topk(x, 2)):
         seconds = []
         for run in (pool, lambda x, pool=pool: plain(pool, x)):
             x = torch.arange(48.0).view(2, 6, 2, 2).requires_grad_()
@@ -163,7 +163,7 @@ def test_the_number_of_threads_changes_no_bit():
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             leaf = x.clone().requires_grad_()
-            y = torch.cat([feature_pool(leaf, 3), topk_pool(leaf, 20)], 1)
+            y = torch.cat([channel_pool(leaf, 3), channel_topk(leaf, 20)], 1)
             y.square().sum().backward()
             found.append((y.detach(), leaf.grad))
     finally:
@@ -187,8 +187,8 @@ def test_parts_of_threads_that_are_not_there_are_done_by_those_that_are():
     try:
         torch.set_num_threads(2)
         with mock.patch.object(cpu, "_team", return_value=team._replace(parallel=alone)):
-            found = feature_pool(x, 3), topk_pool(x, 20)
+            found = channel_pool(x, 3), channel_topk(x, 20)
     finally:
         torch.set_num_threads(threads)
-    for one, other in zip(found, (feature_pool(x, 3), topk_pool(x, 20)), strict=True):
+    for one, other in zip(found, (channel_pool(x, 3), channel_topk(x, 20)), strict=True):
         assert torch.equal(one, other)

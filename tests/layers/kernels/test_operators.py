@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch.autograd import forward_ad
 from torch.library import opcheck
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.layers import feature_pool, topk_pool
+from harness.layers import channel_pool, channel_topk
 from harness.layers.kernels import choice, selected_kernels, use_kernels
 
 pytest.importorskip("numba")
@@ -18,7 +19,7 @@ FORMATS = [torch.contiguous_format, torch.channels_last]
 
 
 def both(x: torch.Tensor) -> torch.Tensor:
-    return topk_pool(feature_pool(x, 2, "min"), 2)
+    return channel_topk(channel_pool(x, 2, "min"), 2)
 
 
 class Both(torch.nn.Module):
@@ -58,7 +59,7 @@ def test_compile_without_a_break_and_export(memory_format):
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
-@pytest.mark.parametrize("pool", [lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 2), both])
+@pytest.mark.parametrize("pool", [lambda x: channel_pool(x, 2), lambda x: channel_topk(x, 2), both])
 @pytest.mark.parametrize("watched", [True, False])
 def test_a_traced_graph_has_the_operators_in_it(pool, watched, tmp_path):
     """And gives what they give, on other maps than it was traced on, gradients too, also when it was stored."""
@@ -89,7 +90,7 @@ def test_maps_stay_where_they_are_whatever_the_default_device_is(memory_format, 
     assert leaf.grad.sum() == found.numel()
 
 
-@pytest.mark.parametrize("pool", [lambda x: feature_pool(x, 2), lambda x: topk_pool(x, 2), both])
+@pytest.mark.parametrize("pool", [lambda x: channel_pool(x, 2), lambda x: channel_topk(x, 2), both])
 @pytest.mark.parametrize("requires_grad", [False, True])
 def test_forward_mode_keeps_its_tangents(pool, requires_grad):
     """The derivative along t, held against the difference of a small step that changes no order."""
@@ -133,18 +134,43 @@ def test_what_is_chosen():
     assert selected_kernels() == "auto"
     with pytest.raises(ValueError, match="not 'fast'"):
         use_kernels("fast")
-    use_kernels("torch")
-    try:
+    with use_kernels("torch"):
         assert selected_kernels() == "torch"
-        assert "Pool" not in type(feature_pool(torch.ones(1, 2, 1, 1, requires_grad=True), 2).grad_fn).__name__
-    finally:
-        use_kernels("auto")
+        assert "Pool" not in type(channel_pool(torch.ones(1, 2, 1, 1, requires_grad=True), 2).grad_fn).__name__
+        with use_kernels("auto"):
+            assert selected_kernels() == "auto"
+        assert selected_kernels() == "torch"
+    assert selected_kernels() == "auto"
+    use_kernels("torch")  # without a block: until something else is chosen
+    assert selected_kernels() == "torch"
+    use_kernels("auto")
+
+
+def test_what_one_thread_chooses_is_not_what_another_gets():
+    with use_kernels("torch"), ThreadPoolExecutor(1) as pool:
+        assert (selected_kernels(), pool.submit(selected_kernels).result()) == ("torch", "auto")
+
+
+def test_a_compiled_function_keeps_what_was_chosen_when_it_was_compiled():
+    x = torch.randn(1, 4, 2, 2, requires_grad=True)
+    for name, kernel in (("torch", False), ("auto", True)):
+        torch.compiler.reset()
+        graphs = []
+
+        def keep(graph, _, graphs=graphs):
+            graphs.append(str(graph.graph))
+            return graph.forward
+
+        with use_kernels(name):
+            y = torch.compile(lambda t: channel_pool(t, 2), fullgraph=True, backend=keep)(x)
+        assert torch.equal(y, channel_pool(x, 2))
+        assert [("harness.feature_pool" in graph) for graph in graphs] == [kernel]
 
 
 def test_one_warning_where_the_kernels_fail_and_the_same_values(monkeypatch, recwarn):
     x = torch.randn(2, 8, 5, 5)
     expected = both(x)
-    monkeypatch.setitem(choice._state, "cpu", True)
+    monkeypatch.setitem(choice._usable, "cpu", True)
 
     def fails(*_):
         raise OSError("no compiler")
@@ -163,8 +189,8 @@ def test_one_warning_where_the_kernels_fail_and_the_same_values(monkeypatch, rec
 def test_stored_machine_code_needs_no_compiler(tmp_path):
     """A second process finds what the first one compiled, and does not import numba."""
     code = (
-        "import sys, torch; from harness.layers import feature_pool;"
-        "print(feature_pool(torch.arange(8.).view(1, 4, 1, 2), 2).sum().item(), 'numba' in sys.modules)"
+        "import sys, torch; from harness.layers import channel_pool;"
+        "print(channel_pool(torch.arange(8.).view(1, 4, 1, 2), 2).sum().item(), 'numba' in sys.modules)"
     )
     both(torch.randn(1, 4, 2, 2))  # compiled by now
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,11 +1,17 @@
-"""A table as CSV for machines: numbers in the column's unit, unrounded, beside the paper's, then the statistics."""
+"""A table for machines: as JSON the list of its cells; as CSV numbers unrounded beside the paper's, then statistics."""
 
 import csv
 import io
+import json
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
 
+from harness.base.errors import printable_json
 from harness.base.spreadsheet import csv_cell
 from harness.report.document import DocCell, DocRow, Document, StatisticsTable
+from harness.report.tables.cells import Cell
 from harness.report.tables.statistics import ItemGap, Statistics
 from harness.stats.tests import gap
 
@@ -90,3 +96,28 @@ def _items(gap: ItemGap | None) -> Mapping[str, float | str | None]:
     names = {"items seed": "seed", "items against seed": "against_seed", "items mean difference": "mean",
              "items low 95": "low_95", "items high 95": "high_95"}  # fmt: skip
     return {name: None if gap is None else getattr(gap, field) for name, field in names.items()}
+
+
+def to_json(document: Document) -> str:
+    """Return the cells as a JSON list. NaN and infinities, which JSON does not have, are null; the cell's
+    note says so.
+    """
+    text = json.dumps([_finite(_fields(cell)) for cell in document.cells], ensure_ascii=False, indent=2)
+    return printable_json(text) + "\n"
+
+
+def _fields(cell: Cell) -> dict[str, Any]:
+    """Return a cell's fields; that of values by item alone where there are any."""
+    fields = asdict(cell)
+    statistics = fields["statistics"]
+    if statistics is not None and statistics["items"] is None:
+        del statistics["items"]
+    return fields
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
