@@ -219,6 +219,33 @@ def test_a_missing_part_is_both_of_our_errors_and_an_import_error(monkeypatch):
     assert caught.value.name == "pyarrow"
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """Return an environment of its own, made new; without an index of packages its tests are skipped."""
+    folder = tmp_path_factory.mktemp("empty")
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    commands = folder / "venv" / "bin"
+    looked = [commands / "pip", "download", "-q", "--no-deps", "-d", folder, "tabulate"]
+    if subprocess.run(looked, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no index of packages can be reached")
+    return commands
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_pip_install_in_an_empty_environment_is_enough_for_a_function(empty, tmp_path):
+    subprocess.run([empty / "pip", "install", "-q", ROOT], check=True, capture_output=True)
+    (tmp_path / "train.py").write_text(FUNCTION, encoding="utf-8")
+    (tmp_path / "own.yml").write_text(STUDY, encoding="utf-8")
+
+    def harness(*words):
+        return subprocess.run([empty / "harness", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert "4 done, 0 left, 0 held" in harness("run", "grid", "own.yml").stdout
+    assert "rate 0.1" in harness("report", "tables", "--study", "own.yml").stdout
+    assert "ablation-harness[torch]" in harness("run", "grid", str(QUICKSTART)).stderr
+
+
 def test_windows_is_refused_in_one_line():
     code = "import sys; sys.platform = 'win32'; import harness.cli"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
