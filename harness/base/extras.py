@@ -14,7 +14,7 @@ from harness.base.errors import HarnessError
 DISTRIBUTION = "ablation-harness"
 """What `pip install` calls the harness; the import and the command are `harness`."""
 
-_LIBRARIES = {
+LIBRARIES = {
     "torch": ("torch", "torch"),
     "torchvision": ("torchvision", "torch"),
     "ptflops": ("ptflops", "torch"),
@@ -32,7 +32,7 @@ _LIBRARIES = {
 }
 """By the name that is imported: what the library is called, and the extra that brings it."""
 
-EXTRAS = tuple(dict.fromkeys(extra for _, extra in _LIBRARIES.values()))
+EXTRAS = tuple(dict.fromkeys(extra for _, extra in LIBRARIES.values()))
 
 
 class MissingPartError(HarnessError, ImportError):
@@ -69,17 +69,17 @@ def parts_named() -> Iterator[None]:
 def missing_part(error: BaseException) -> MissingPartError | None:
     """Return what to say of an import that failed; None if it is of no library that an extra brings."""
     module = (getattr(error, "name", None) or "").partition(".")[0]
-    missing = isinstance(error, ModuleNotFoundError) and module in _LIBRARIES and sys.modules.get(module) is None
+    missing = isinstance(error, ModuleNotFoundError) and module in LIBRARIES and sys.modules.get(module) is None
     return _missing(module, None) if missing else None
 
 
 def how_to_install(module: str) -> str:
     """Return the command that installs what brings a module, for a person's shell."""
-    return _command(_LIBRARIES[module][1])
+    return _command(LIBRARIES[module][1])
 
 
 def _missing(module: str, extra: str | None) -> MissingPartError:
-    name, own = _LIBRARIES[module]
+    name, own = LIBRARIES[module]
     return MissingPartError(f"this needs {name}: {_command(extra or own)}", name=module)
 
 
