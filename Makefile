@@ -2,19 +2,28 @@
 PYTHON ?= python3
 # e.g. make setup PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for a small torch without CUDA
 PIP_ARGS ?=
+# make setup LOCKED=1: just the versions that were tested, by constraints.txt
+LOCKED ?=
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+STAMP := $(VENV)/.installed$(if $(LOCKED),-locked)
 
-.PHONY: setup demo test quick coverage chaos lint format tables clean
+.PHONY: setup constraints demo test quick coverage chaos lint format tables clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(if $(LOCKED),constraints.txt)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "harness needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) $(if $(LOCKED),--constraint constraints.txt) \
+		--editable '.[dev]'
 	touch $@
+
+# Pins what is installed now, without the suffix of a build such as +cpu, and without what follows from the build.
+constraints:
+	{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable \
+		| grep -v '^triton=\|^nvidia-\|^cuda-' | sed 's/+.*//'; } > constraints.txt.new
+	mv constraints.txt.new constraints.txt
 
 # A real ablation on embedded data (scikit-learn's digits, a stand-in for MNIST), and its table.
 demo: $(STAMP)

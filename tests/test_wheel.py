@@ -1,12 +1,24 @@
-"""The wheel: everything that the package reads is in it, and it is what a process imports where it is installed."""
+"""The wheel: everything that the package reads is in it, and it is what a process imports where it is installed.
+
+And its name, its extras and the tested versions: every line that tells what to install names what there is.
+"""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import harness
+from harness.base.extras import DISTRIBUTION
+
 ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def test_every_file_of_the_package_is_in_the_wheel(wheel):
@@ -31,3 +43,27 @@ def test_the_installed_package_finds_its_files(installed, tmp_path):
     command = [sys.executable, "-c", code]
     said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
     assert said.split() == [str(installed / "harness" / "__init__.py"), "mnist-paper"]
+
+
+def test_the_wheel_has_the_name_and_the_version_that_the_code_says(wheel):
+    assert wheel.name.startswith(f"{DISTRIBUTION.replace('-', '_')}-{harness.__version__}-")
+    assert (PROJECT["name"], PROJECT["version"]) == (DISTRIBUTION, harness.__version__)
+
+
+def test_every_line_on_what_to_install_names_what_there_is():
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *(ROOT / "harness").rglob("*.py")]
+    hints = [hint for file in texts for hint in re.findall(r"pip install '([^']*)'", file.read_text(encoding="utf-8"))]
+    wanted = [Requirement(hint) for hint in hints if "{" not in hint and not hint.startswith(".")]
+    assert {each.name for each in wanted} == {DISTRIBUTION}
+    assert {extra for each in wanted for extra in each.extras} <= set(PROJECT["optional-dependencies"])
+
+
+def test_the_tested_versions_are_those_that_the_project_takes():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert all(re.fullmatch(r"[\w.-]+==\d[\w.]*|#.*", line) for line in lines)  # no address, no suffix of a build
+    pinned = {canonicalize_name(name): version for name, version in pinned.items()}
+    known = [*PROJECT["dependencies"], *(line for lines in PROJECT["optional-dependencies"].values() for line in lines)]
+    wanted = [Requirement(line) for line in known]
+    ours = [each for each in wanted if each.name not in {DISTRIBUTION, "triton"}]  # triton is torch's build's
+    assert [str(each) for each in ours if not each.specifier.contains(pinned[canonicalize_name(each.name)])] == []

@@ -5,6 +5,7 @@ Nobody ever reads half of one.
 
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,13 @@ def atomic_open(path: Path, *, before: Callable[[Path], None] | None = None) -> 
     """Give a binary file that takes the name `path` when the block ends well, and else leaves nothing.
 
     `before` is called with the written file, which still has its temporary name: to note down what it holds. The folder
-    is made where it is missing. Raises OSError as `open` does, with `path` as its file's name.
+    is made where it is missing. A device or pipe, such as /dev/null, is written to as it is. Raises OSError as `open` does,
+    with `path` as its file's name.
     """
+    if _is_device(path):  # a rename would put a file in its place
+        with path.open("wb") as file:
+            yield file
+        return
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -36,6 +42,15 @@ def atomic_open(path: Path, *, before: Callable[[Path], None] | None = None) -> 
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _is_device(path: Path) -> bool:
+    """Return whether there is something at a path that is neither a file nor a folder."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def is_there(path: Path) -> bool:

@@ -9,6 +9,7 @@ import click
 
 import harness
 from harness.base.errors import HarnessError
+from harness.base.extras import missing_part
 from harness.cli.common import INTERRUPTED
 from harness.cli.streams import open_missing_streams
 from harness.cli.terminal import guarded
@@ -95,6 +96,7 @@ class LazyGroup(click.Group):
         except Exception as error:
             if was_interrupted():
                 _end_interrupted(ctx)
+            error = missing_part(error) or error
             closed_pipe = getattr(error, "errno", None) == errno.EPIPE  # which is click's
             if closed_pipe or ctx.params.get("verbose") or not isinstance(error, _to_mend()):
                 raise

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from harness.base.errors import HarnessError
+from harness.base.extras import needs
 from harness.cli.common import format_option, print_json, print_table
 
 _FOLDER = Path("results/benchmarks")
@@ -66,11 +67,14 @@ def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
     harness bench ops --shape 100x32x28x28 --stride 2 --layout nchw --format json
     harness bench ops --device cuda --dtype float32 --dtype bfloat16
     """
+    device = _device(device)
+    _needs_kernels(device)
+    if plot is not None:
+        needs("matplotlib")
     from harness.bench import ops as bench_ops
     from harness.bench.ops_plot import write_plot
 
     threads = _use_threads(threads)
-    device = _device(device)
     effort = bench_ops.QUICK if quick else bench_ops.WHOLE
     cases = bench_ops.cases(
         [_shape(text) for text in shapes] or bench_ops.shapes_for(device, quick=quick),
@@ -125,11 +129,13 @@ def epoch(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
     harness bench epoch --case mnist --case mnist-pooled --rounds 3 --out results/benchmarks
     harness bench epoch --case cifar --images 5000
     """
+    device = _device(device)
+    _needs_kernels(device)
     from harness.bench.epoch import EpochOptions, bench_epoch
     from harness.data.locations import data_root
 
     threads = _use_threads(threads)
-    options = EpochOptions(data_root(), _device(device), threads, precision, workers, rounds, images)
+    options = EpochOptions(data_root(), device, threads, precision, workers, rounds, images)
     rows = [row for case in cases or ("mnist", "mnist-pooled", "cifar") for row in bench_epoch(case, options, _say)]
     _store("epoch", rows, out, threads)
     _show(rows, fmt)
@@ -180,8 +186,11 @@ def overhead(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
         "classification": ClassificationTask(threads, data_root().resolve(), dataset),
         "function": FunctionTask(threads, 0.05 if work == "wait" else 0.0),
     }
+    chosen = tasks or tuple(known)
+    if "classification" in chosen:
+        needs("torch", "sklearn")
     extent, rows = Extent(seconds, runs, rounds), []
-    for name in tasks or known:
+    for name in chosen:
         rows.append(
             bench_overhead(name, known[name], extent, threads=threads, data_root=data_root().resolve(), say=_say)
         )
@@ -270,6 +279,11 @@ def _device(asked: str) -> str:
     from harness.execution.device import choose_device
 
     return choose_device(asked)
+
+
+def _needs_kernels(device: str) -> None:
+    """Refuse to time the operators of the harness where these would be plain torch's."""
+    needs("torch", *(["numba"] if device == "cpu" else []), extra="kernels")
 
 
 def _use_threads(threads: int | None) -> int:

@@ -181,8 +181,10 @@ def _verify_own(declared: "DatasetDeclaration", root: Path) -> None:
 
 def _verify(name: str, root: Path) -> None:
     from harness.data.dataset import load_dataset
+    from harness.data.locations import require
     from harness.trial.datasets import DATASETS
 
+    require(DATASETS[name], root)
     load_dataset(DATASETS[name], root)
     splits = ", ".join(f"{s.split} {amount(s.images)} ({s.fingerprint[:8]})" for s in DATASETS[name].splits.values())
     click.echo(f"{name}: as declared: {splits}")

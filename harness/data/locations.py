@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.attempt.data import DatasetDeclaration
 from harness.base.errors import HarnessError
+from harness.base.extras import needs
 
 MNIST_FILES = (
     "train-images-idx3-ubyte",
@@ -59,9 +60,14 @@ def is_present(dataset: str, root: Path) -> bool:
     return True
 
 
+_READ_BY = {"digits": ("sklearn",), "mnist": ("torchvision",)}
+"""The libraries without which a dataset of ours cannot be read."""
+
+
 def require(declaration: DatasetDeclaration, root: Path) -> None:
-    """Raise HarnessError, saying what to do, where a dataset's files are not there."""
+    """Raise HarnessError, saying what to do, where a dataset's files, or what reads them, are not there."""
     name = declaration.name
+    needs(*_READ_BY.get(name, ()))
     if declaration.source is None and not is_present(name, root):
         raise HarnessError(
             f"the dataset '{name}' is not under {root}: 'harness data get {name}' downloads it, "

@@ -5,17 +5,22 @@ import re
 import shutil
 
 from harness.base.errors import HarnessError
+from harness.base.extras import is_installed, needs
 
 
 def choose_device(asked: str) -> str:
-    """Return cpu or cuda:N for auto, cpu, cuda or cuda:N. Raises HarnessError for another word or an absent GPU."""
+    """Return cpu or cuda:N for auto, cpu, cuda or cuda:N; it is torch that knows a GPU.
+
+    Raises HarnessError for another word or an absent GPU.
+    """
     if asked == "cpu":
         return "cpu"
-    if asked == "auto" and not _may_have_gpu():
+    if asked == "auto" and not (_may_have_gpu() and is_installed("torch")):
         return "cpu"
     match = re.fullmatch(r"auto|cuda(?::(\d+))?", asked)
     if match is None:
         raise HarnessError(f"--device takes auto, cpu, cuda or cuda:N, not '{asked}'")
+    needs("torch")
     import torch
 
     found = torch.cuda.device_count()

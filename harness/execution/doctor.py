@@ -1,13 +1,17 @@
 """Whether this machine is fit: versions, devices, data, the store, and one trial made twice and compared bit by bit."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from harness import __version__
 from harness.attempt.messages import AttemptResult
 from harness.base.errors import HarnessError
+from harness.base.extras import MissingPartError, how_to_install, is_installed, needs
 from harness.data.locations import is_present
+from harness.execution.device import all_gpus
 from harness.execution.driver import make_request
 from harness.execution.options import Options
 from harness.execution.repeat import differences, make
@@ -18,10 +22,8 @@ from harness.study.study import ExecutionOptions, Study, StudyTrial
 from harness.trial.datasets import DATASETS
 from harness.trial.resolve import resolve_trial
 
-_PACKAGES = (
-    "harness", "torch", "torchvision", "numpy", "scipy", "pydantic", "sqlite-utils", "ptflops", "optuna",
-    "matplotlib",
-)  # fmt: skip
+_PACKAGES = ("numpy", "scipy", "pydantic", "sqlite-utils")
+_OF_EXTRAS = ("torch", "torchvision", "ptflops", "numba", "optuna", "matplotlib")  # imported by these names
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,13 @@ class Finding:
 
 def facts(options: Options) -> list[Finding]:
     """Return versions, devices, data and the state of the store."""
-    import torch
-
     from harness.training.environment import device_name
 
-    devices = [torch.device("cpu"), *(torch.device("cuda", n) for n in range(torch.cuda.device_count()))]
     return [
-        *(Finding("package", f"{name} {_version(name)}", _version(name) != "missing") for name in _PACKAGES),
-        *(Finding("device", f"{device}: {device_name(device)}") for device in devices),
+        Finding("package", f"harness {__version__}"),
+        *map(_package, _PACKAGES),
+        *map(_of_an_extra, _OF_EXTRAS),
+        *(Finding("device", f"{device}: {device_name(device)}") for device in ("cpu", *_gpus())),
         *(
             Finding("data", f"{name}: {'here' if is_present(name, options.data_root) else 'not here'}")
             for name in DATASETS
@@ -51,8 +52,16 @@ def facts(options: Options) -> list[Finding]:
     ]
 
 
+def _gpus() -> Sequence[str]:
+    return all_gpus("auto") if is_installed("torch") else ()
+
+
 def repeated(options: Options) -> Finding:
     """Make one small trial on the embedded digits twice, in two processes, and compare all that they bring."""
+    try:
+        needs("torch", "sklearn")
+    except MissingPartError as error:
+        return Finding("determinism", f"not tried: {error}", well=False)
     trial = resolve_trial(
         task="classification",
         dataset="digits",
@@ -98,8 +107,17 @@ def _store(db: Path) -> Finding:
     return Finding("store", f"{said}; {broken or 'whole'}", well=broken is None)
 
 
-def _version(name: str) -> str:
+def _version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "missing"
+        return None
+
+
+def _package(name: str) -> Finding:
+    found = _version(name)
+    return Finding("package", f"{name} {found or 'missing'}", found is not None)
+
+
+def _of_an_extra(name: str) -> Finding:
+    return Finding("package", f"{name} {_version(name) or f'not installed ({how_to_install(name)})'}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.base.clock import now
 from harness.base.errors import HarnessError
+from harness.base.extras import needs
 from harness.base.keys import KEY_SCHEME, canonical_json
 from harness.data.locations import require
 from harness.store.connection import Store, open_memory, open_reader
@@ -22,7 +23,9 @@ def stored(db: Path) -> Snapshot:
 
 
 def check_runnable(trials: Sequence[Trial], data_root: Path, device: str) -> None:
-    """Raise HarnessError where data of some trial are not there, or the device does not have its precision."""
+    """Raise HarnessError if torch or data of some trial are not there, or the device does not have its precision."""
+    if not all(trial.is_function for trial in trials):
+        needs("torch")
     if device == "cpu" and any(trial.precision == "tf32" for trial in trials):
         raise HarnessError("precision 'tf32' needs a GPU: on a CPU take fp32 or bf16 (protocol.precision)")
     for dataset in {declared.name: declared for trial in trials for declared in trial.data}.values():

@@ -19,6 +19,8 @@ Names are imported when they are first used: importing this package changes noth
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from harness.base.extras import parts_named
+
 if TYPE_CHECKING:
     from harness.layers.average import (
         Average,
@@ -112,7 +114,8 @@ _MODULE_OF = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    with parts_named():
+        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 

@@ -10,7 +10,7 @@ import functools
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import metadata
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.errors import HarnessError
+from harness.base.extras import DISTRIBUTION, EXTRAS
 from harness.plugins.digests import INSTALLED, PACKAGE
 
 _refusing: ContextVar[bool] = ContextVar("refusing", default=False)
 _STANDARD = "Python's standard library"
-_ROOTS = ("harness", "torch", "torchvision", "numpy", "pip", "setuptools", "wheel")
+_ROOTS = (DISTRIBUTION, "harness", "torch", "torchvision", "numpy", "pip", "setuptools", "wheel")
 
 
 @contextmanager
@@ -105,13 +106,21 @@ def _needed() -> frozenset[str]:
             wanted = metadata.requires(name) or ()
         except metadata.PackageNotFoundError:
             continue
-        todo += [_NAME.match(line)[0] for line in wanted if "extra ==" not in line]  # type: ignore[index]
+        extras = EXTRAS if name == DISTRIBUTION else ()
+        todo += [_NAME.match(line)[0] for line in wanted if _is_wanted(line, extras)]  # type: ignore[index]
     return frozenset(
         top for top, owners in metadata.packages_distributions().items() if any(_normal(one) in known for one in owners)
     )
 
 
 _NAME = re.compile(r"[A-Za-z0-9._-]*")
+_EXTRA = re.compile(r"extra == ['\"]([^'\"]+)")
+
+
+def _is_wanted(requirement: str, extras: Collection[str]) -> bool:
+    """Return whether a line of a distribution's requirements holds always, or for one of these extras."""
+    extra = _EXTRA.search(requirement)
+    return extra is None or extra[1] in extras
 
 
 def _normal(name: str) -> str:

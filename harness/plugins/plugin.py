@@ -21,6 +21,7 @@ from typing import Any, cast
 
 from harness.base.checks import FieldError
 from harness.base.errors import HarnessError, did_you_mean
+from harness.base.extras import missing_part, parts_named
 from harness.base.keys import canonical_json
 from harness.plugins.digests import DOT, find_module, module_name, plugin_digest, plugin_imports, plugin_modules
 from harness.plugins.origin import check_module, check_target, check_wanted
@@ -54,7 +55,8 @@ def entry_points(group: str) -> Mapping[str, str]:
 def load_ours(reference: str) -> Any:
     """Return what `module:object` names among our own modules; `reference` is never what a study says."""
     module, _, name = reference.partition(":")
-    return getattr(importlib.import_module(module), name)
+    with parts_named():
+        return getattr(importlib.import_module(module), name)
 
 
 def load_object(reference: str, folders: Sequence[str | Path] = (), *, digest: str | None = None) -> Any:
@@ -163,7 +165,9 @@ def outside_of(kind: str, folders: Sequence[str]) -> frozenset[str]:
 
 def _not_imported(name: str, error: BaseException) -> FieldError:
     reason = " ".join(str(error).split()) or "no reason given"
-    return FieldError(("kind",), f"cannot import '{_said(name)}': {type(error).__name__}: {reason}")
+    missing = missing_part(error)
+    why = f"{type(error).__name__}: {reason}" if missing is None else str(missing)
+    return FieldError(("kind",), f"cannot import '{_said(name)}': {why}")
 
 
 def plugin_options(

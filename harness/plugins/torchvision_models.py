@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.base.checks import FieldError
 from harness.base.errors import did_you_mean
+from harness.base.extras import needs
 from harness.plugins.digests import chosen_digest, find_module
 
 TORCHVISION = "torchvision:"
@@ -23,11 +24,13 @@ def torchvision_models() -> dict[str, str]:
 
 
 def torchvision_name(kind: str) -> str:
-    """Return NAME of `torchvision:NAME`. Raises FieldError where torchvision has no such classification network."""
+    """Return NAME of `torchvision:NAME`.
+
+    Raises FieldError where torchvision has no such classification network, MissingPartError without torchvision.
+    """
+    needs("torchvision")
     name = kind.removeprefix(TORCHVISION)
     known = torchvision_models()
-    if not known:
-        raise FieldError(("kind",), f"'{kind}' needs torchvision, which is not installed")
     if name not in known:
         raise FieldError(("kind",), f"torchvision has no classification model '{name}'{did_you_mean(name, known)}")
     return name

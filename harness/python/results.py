@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.base.extras import parts_named
 from harness.store.flat import COLUMNS, Rows, rows
 from harness.store.merge import open_results
 from harness.store.place import default_db
@@ -95,7 +96,8 @@ def _run(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _typed(table: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> "pd.DataFrame":
     """Return rows as a frame: the columns with their types, then the others that any row has."""
-    import pandas as pd
+    with parts_named():
+        import pandas as pd
 
     more = dict.fromkeys(name for row in table for name in row if name not in columns)
     frame = pd.DataFrame(list(table), columns=[*columns, *more])

@@ -10,6 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.base.errors import HarnessError
+from harness.base.extras import needs
 from harness.search.book import Book
 from harness.search.proposals import distribution
 
@@ -19,10 +20,9 @@ _STATES = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
 
 def dashboard(book: Book) -> App:
     """Return the dashboard of a search as a WSGI application. Raises HarnessError where it is not installed."""
-    try:
-        from optuna_dashboard import wsgi
-    except ImportError as error:
-        raise HarnessError("Optuna's dashboard is not installed: pip install 'harness[dash]'") from error
+    needs("optuna_dashboard")
+    from optuna_dashboard import wsgi
+
     app: App = wsgi(study(book))
     return app
 

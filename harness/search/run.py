@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.base.errors import HarnessError
+from harness.base.extras import needs
 from harness.execution.driver import Listed, make_job, run_feed
 from harness.execution.executors import Executor, make_executor
 from harness.execution.libraries import libraries_of
@@ -68,6 +69,7 @@ def run_search(
     """
     from harness.search.front_file import check_place
 
+    needs("optuna", "matplotlib", extra="search")
     if known := [seed for seed in confirm if seed in search.seeds]:
         raise HarnessError(f"--confirm needs fresh seeds: {known[0]} is one of the search's own {list(search.seeds)}")
     out = Path(search.file).resolve().parent if out is None else out

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from harness.attempt.messages import unflagged
-from harness.base.errors import HarnessError
+from harness.base.extras import parts_named
 from harness.base.files import atomic_open
 from harness.base.keys import canonical_json
 from harness.base.spreadsheet import csv_cell
@@ -77,11 +77,9 @@ def write_csv(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> int:
 
 def write_parquet(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> int:
     """Write rows as Parquet, all or nothing. Return how many there were. Raises HarnessError without pyarrow."""
-    try:
+    with parts_named():
         import pyarrow as pa
         from pyarrow import parquet
-    except ImportError as error:
-        raise HarnessError("Parquet needs pyarrow: pip install 'harness[parquet]'") from error
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     columns = COLUMNS[what]
     read = list(table)

@@ -17,10 +17,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from harness import __version__
+from harness.base.extras import DISTRIBUTION
 from harness.base.processor import processor_facts, processor_name
 from harness.training.distributions import imported, installed
 
-_PACKAGES = ("harness", "torch", "torchvision", "numpy", "scikit-learn")
+_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn")
 
 
 _VARIABLES = (
@@ -40,7 +42,7 @@ def environment(device: object, repository: Mapping[str, Any] | None = None) -> 
     """
     there = device if _on_gpu(device) and _has_gpu() else "cpu"
     facts: dict[str, Callable[[], Any]] = {
-        "packages": lambda: {"harness": library_versions()["harness"], **imported()},
+        "packages": _packages,
         "installed": installed,
         "cpu": lambda: _cpu_name() if _on_gpu(there) else None,  # else it is the device
         "libc": lambda: os.confstr("CS_GNU_LIBC_VERSION"),
@@ -66,6 +68,12 @@ def _told(fact: Callable[[], Any]) -> Any:
         return fact()
     except Exception:  # noqa: BLE001 - a library that a person's function has imported may raise anything
         return None
+
+
+def _packages() -> dict[str, str]:
+    """Return what was imported; our own version is that of the code, under the name that older records have too."""
+    others = {name: version for name, version in imported().items() if name not in {DISTRIBUTION, "harness"}}
+    return {"harness": __version__, **others}
 
 
 def device_name(device: object) -> str:
@@ -169,7 +177,7 @@ def _threads() -> dict[str, int]:
 @cache
 def library_versions() -> Mapping[str, str | None]:
     """Return the installed version of each library that may matter to a result; None where it is not installed."""
-    packages: dict[str, str | None] = {}
+    packages: dict[str, str | None] = {"harness": __version__}
     for name in _PACKAGES:
         try:
             packages[name] = version(name)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from harness.attempt.messages import AttemptRequest
+from harness.base.extras import parts_named
 from harness.training import evaluate, timing, train
 from harness.training.outcome import Outcome, measure
 from harness.training.process import StopFlag, configure, peak_memory_bytes, reset_peak_memory, watched
@@ -21,7 +22,7 @@ _KINDS: dict[str, Callable[[AttemptRequest, torch.device, StopFlag], Outcome]] =
 
 def run(request: AttemptRequest) -> Outcome:
     """Do what the request asks for, and measure the peak of memory."""
-    with watched(Path(request.folder)) as stop:
+    with parts_named(), watched(Path(request.folder)) as stop:
         device = configure(request.execution)
         reset_peak_memory(device)
         outcome = _KINDS[request.kind](request, device, stop)

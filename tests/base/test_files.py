@@ -45,3 +45,13 @@ def test_a_lock_that_cannot_be_made_names_the_store(tmp_path):
     with pytest.raises(OSError, match=r"h\.db|page|nnn") as caught, driver_lock(path):
         pass
     assert caught.value.filename == str(path)
+
+
+def test_a_device_is_written_to_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    atomic_write(pipe, b"through")
+    assert os.read(read, 100) == b"through"
+    os.close(read)
+    assert [(path.name, path.is_fifo()) for path in tmp_path.iterdir()] == [("pipe", True)]

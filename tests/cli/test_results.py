@@ -300,14 +300,14 @@ def test_a_store_in_the_browser_without_a_server(call):
     assert missing.stderr == "Error: nothing stands at '/nothing.json'; /harness.json lists what there is\n"
 
 
-@pytest.mark.parametrize(("module", "arguments"), [("datasette.cli", []), ("optuna_dashboard", ["--search", "SEARCH"])])
+@pytest.mark.parametrize(("module", "arguments"), [("datasette", []), ("optuna_dashboard", ["--search", "SEARCH"])])
 def test_without_the_extra_one_line_says_what_to_install(call, monkeypatch, module, arguments):
     monkeypatch.setitem(sys.modules, module, None)
     search = ROOT / "ablations" / "cifar-search.yml"
     result = call("results", "serve", *[search if a == "SEARCH" else a for a in arguments], *FROM)
     assert result.exit_code == 2
     (line,) = result.stderr.strip().splitlines()
-    assert "pip install 'harness[dash]'" in line
+    assert "pip install 'ablation-harness[dash]'" in line
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -117,6 +117,6 @@ def test_a_study_that_is_not_stored_is_named(full):
 
 def test_without_pyarrow_one_line_says_what_to_install(full, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(HarnessError, match=r"pip install 'harness\[parquet\]'"):
+    with pytest.raises(HarnessError, match=r"pip install 'ablation-harness\[parquet\]'"):
         write_parquet(tmp_path / "x.parquet", "runs", rows(full.store, "runs", studies=None))
     assert not (tmp_path / "x.parquet").exists()

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from harness.base.errors import HarnessError, did_you_mean
+from harness.base.extras import needs
 from harness.cli.common import amount, format_option, print_json, print_table
 from harness.cli.shapes import parse_shape
 
@@ -61,9 +62,8 @@ def sweep(context: click.Context, stride: int, input_shape: str, only: str | Non
 def _names(only: str | None) -> list[str]:
     from harness.plugins.torchvision_models import torchvision_models
 
+    needs("torch", "torchvision")
     known = sorted(torchvision_models())
-    if not known:
-        raise HarnessError("this needs torchvision, which is not installed")
     chosen = [name for name in known if only is None or fnmatchcase(name, only)]
     if not chosen:
         raise HarnessError(f"--only '{only}' matches no classification model of torchvision{did_you_mean(only, known)}")

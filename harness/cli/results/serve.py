@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.base.errors import HarnessError
+from harness.base.extras import needs
 from harness.cli.common import plugins_option, sources_option
 from harness.cli.terminal import echo_as_it_is, unguarded
 
@@ -24,7 +25,7 @@ def serve(
 ) -> None:
     """Look at results in the browser: tables with their descriptions, facets, and queries that are asked often.
 
-    It only reads, also while a study runs. Needs the extra `dash` (pip install 'harness[dash]').
+    It only reads, also while a study runs. Needs the extra `dash` (pip install 'ablation-harness[dash]').
 
     \b
     harness results serve --open
@@ -35,10 +36,9 @@ def serve(
     if search_file is not None:
         _serve_search(search_file, host, port, opens, path, sources)
         return
-    try:
-        from datasette.cli import cli as datasette
-    except ImportError as error:
-        raise HarnessError("datasette is not installed: pip install 'harness[dash]'") from error
+    needs("datasette")
+    from datasette.cli import cli as datasette
+
     from harness.store.browse import browsable
 
     with browsable(sources) as (database, metadata):
@@ -68,6 +68,7 @@ def _page(database: Path, metadata: Path, path: str) -> str:
 
 
 def _serve_search(file: str, host: str, port: int, opens: bool, path: str | None, sources: tuple[Path, ...]) -> None:
+    needs("optuna_dashboard", "optuna", extra="dash")
     from harness.data.locations import data_root
     from harness.execution.options import Options
     from harness.search.book import Book
