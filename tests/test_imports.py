@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "harness"
 MAY_IMPORT = {
     "spec": set(),
     "layers": set(),
+    "classical": set(),
     "models": {"layers"},
     "data": set(),
     "cost": {"models", "layers"},
