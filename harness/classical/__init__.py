@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from harness.classical.methods.bm3d import Bm3dOptions, bm3d
     from harness.classical.methods.k_svd import KSvdOptions, k_svd
     from harness.classical.methods.nl_bayes import NlBayesOptions, nl_bayes
+    from harness.classical.methods.s_ple import SPleOptions, s_ple
 
-__all__ = ["Bm3dOptions", "KSvdOptions", "NlBayesOptions", "bm3d", "k_svd", "nl_bayes"]
+__all__ = ["Bm3dOptions", "KSvdOptions", "NlBayesOptions", "SPleOptions", "bm3d", "k_svd", "nl_bayes", "s_ple"]
 
 _MODULE_OF = {
     "Bm3dOptions": "bm3d",
     "KSvdOptions": "k_svd",
     "NlBayesOptions": "nl_bayes",
+    "SPleOptions": "s_ple",
     "bm3d": "bm3d",
     "k_svd": "k_svd",
     "nl_bayes": "nl_bayes",
+    "s_ple": "s_ple",
 }
 
 

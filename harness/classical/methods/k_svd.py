@@ -3,9 +3,9 @@
 M. Elad, M. Aharon: "Image Denoising Via Sparse and Redundant Representations Over Learned Dictionaries", IEEE Trans.
 Image Processing 15(12), 2006; for colour J. Mairal, M. Elad, G. Sapiro: "Sparse Representation for Color Image
 Restoration", IEEE Trans. Image Processing 17(1), 2008; constants as in M. Lebrun, A. Leclaire: "An Implementation and
-Detailed Analysis of the K-SVD Image Denoising Algorithm", Image Processing On Line 2, 2012. Deviations: the dictionary is
-learnt from some of the patches, and not updated again after all are coded; the rank-1 approximations are power iterations; a
-patch that the most atoms cannot code well enough stays as it is.
+Detailed Analysis of the K-SVD Image Denoising Algorithm", Image Processing On Line 2, 2012. Deviations: the last update
+of the dictionary sees at most `last` patches instead of all, and all are coded again after it, so that memory is bounded;
+the rank-1 approximations are power iterations; a patch that loses more by its code than noise stays as it is.
 """
 
 import math
@@ -32,6 +32,7 @@ class KSvdOptions:
         iterations: how often all training patches are coded and all atoms updated.
         every: T, the dictionary is learnt from every T-th patch: 32 (σ ≤ 10), 16 (≤ 40) or 8 if None.
         training: the most patches that it is learnt from; a larger image has a larger T.
+        last: the most patches of the one update that follows.
         confidence: the share of pure noise whose energy is below the error at which a patch is coded.
         gamma: γ of Mairal's metric, the weight of a colour patch's means; grey patches have none.
         most: the most atoms of a patch.
@@ -45,6 +46,7 @@ class KSvdOptions:
     iterations: int = 15
     every: int | None = None
     training: int = 40_000
+    last: int = 80_000
     confidence: float = 0.93
     gamma: float = 5.25
     most: int = 24
@@ -52,8 +54,10 @@ class KSvdOptions:
     def __post_init__(self) -> None:
         if self.patch is not None and not 2 <= self.patch <= 16:
             raise ValueError(f"k_svd: a patch of {self.patch} pixels; give 2 to 16")
-        if min(self.atoms, self.iterations, self.training, self.most) < 1 or (self.every or 1) < 1:
-            raise ValueError("k_svd: atoms, iterations, every, training and most must be at least 1")
+        if min(self.atoms, self.iterations, self.training, self.last, self.most) < 1 or (
+            self.every is not None and self.every < 1
+        ):
+            raise ValueError("k_svd: atoms, iterations, every, training, last and most must be at least 1")
         if not 0 < self.confidence < 1:
             raise ValueError(f"k_svd: confidence is {self.confidence}; give a number between 0 and 1")
         if self.gamma < 0:
@@ -94,35 +98,35 @@ def k_svd(
     patch = options.patch or (5 if sigma <= 20 else 7 if sigma <= 60 else 9)
     coder = _Coder(channels, patch, sigma, options)
     tiles = cut(height, width, patch, 1, 0, tile)
-    counter = StepCounter(progress, options.iterations + len(tiles))
+    counter = StepCounter(progress, options.iterations + 1 + len(tiles))
 
-    signals = _training_patches(noisy, patch, sigma, options)
+    every = options.every or (32 if sigma <= 10 else 16 if sigma <= 40 else 8)
+    signals = some_patches(noisy, patch, every, options.training)
     generator = torch.Generator().manual_seed(seed)
     start = torch.randint(len(signals), (options.atoms,), generator=generator)
     atoms = _normalised(signals[start.to(signals.device)])
-    for _ in range(options.iterations):
-        codes = coder(signals, atoms)[0]
-        update(signals, atoms, codes)
+    for iteration in range(options.iterations + 1):
+        if iteration == options.iterations:
+            signals = some_patches(noisy, patch, 1, options.last)
+        update(signals, atoms, coder(signals, atoms)[0])
         counter.step()
 
     aggregate = Aggregate(noisy, patch)
     for part in tiles:
         rows = patch_table(noisy, patch, part).flatten(1)
-        codes, coded = coder(rows, atoms)
-        estimates = torch.where(coded[:, None], codes @ atoms, rows)
+        codes, usable = coder(rows, atoms)
+        estimates = torch.where(usable[:, None], codes @ atoms, rows)
         aggregate.add(part, estimates.view(len(rows), channels, -1), rows.new_ones(len(rows), 1))
         counter.step()
     distance = (aggregate.result() - noisy).square().mean().sqrt().item() / sigma
     return aggregate.blended(noisy, abs(distance - 1)).to(image.dtype)
 
 
-def _training_patches(image: Tensor, patch: int, sigma: float, options: KSvdOptions) -> Tensor:
-    """Return every T-th patch of an image, row by row, (B, C·k²)."""
+def some_patches(image: Tensor, patch: int, every: int, most: int) -> Tensor:
+    """Return every `every`-th patch of an image, row by row, or fewer so that there are at most `most`: (B, C·k²)."""
     windows = image.unfold(1, patch, 1).unfold(2, patch, 1)
     rows, columns = windows.shape[1:3]
-    every = options.every or (32 if sigma <= 10 else 16 if sigma <= 40 else 8)
-    every = max(every, math.ceil(rows * columns / options.training))
-    place = torch.arange(0, rows * columns, every, device=image.device)
+    place = torch.arange(0, rows * columns, max(every, math.ceil(rows * columns / most)), device=image.device)
     return windows[:, place // columns, place % columns].transpose(0, 1).flatten(1)
 
 
@@ -143,14 +147,16 @@ class _Coder:
         self._gain = math.sqrt(1 + options.gamma) - 1 if channels == 3 else 0.0
 
     def __call__(self, signals: Tensor, atoms: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the coefficients of signals (B, n) for atoms (K, n), (B, K), and which are coded well enough, (B,)."""
+        """Return the coefficients of signals (B, n) for atoms (K, n), (B, K), and which lose less than noise, (B,)."""
         warped = self._warped(atoms)
         length = torch.linalg.vector_norm(warped, dim=1)
-        parts = [
-            omp(self._warped(part), warped / length[:, None], self.error, self._most) for part in signals.split(_CHUNK)
+        warped /= length[:, None]
+        codes = [
+            omp(self._warped(signals[start : start + _CHUNK]), warped, self.error, self._most)
+            for start in range(0, len(signals), _CHUNK)
         ]
-        values = torch.cat([part.dense(len(atoms)) for part in parts])
-        return values.div_(length), torch.cat([part.error for part in parts]) <= self.error
+        values = torch.cat([part.dense(len(atoms)) for part in codes]).div_(length)
+        return values, torch.cat([part.error for part in codes]) <= 2 * self.error
 
     def _warped(self, x: Tensor) -> Tensor:
         """Return x times M = I + a·11ᵀ of each channel, a = (√(1 + γ) − 1)/k²: (B, n) → (B, n)."""
@@ -163,7 +169,7 @@ def noise_bound(n: int, confidence: float) -> float:
 
     By Wilson and Hilferty's approximation, within 0.1 % for n ≥ 20.
     """
-    z = torch.special.ndtri(torch.tensor(confidence, dtype=torch.float64)).item()
+    z = float(torch.special.ndtri(torch.tensor(confidence, dtype=torch.float64)))
     return (1 - 2 / (9 * n) + z * math.sqrt(2 / (9 * n))) ** 3
 
 

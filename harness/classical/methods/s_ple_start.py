@@ -1,0 +1,101 @@
+"""Where S-PLE starts: Gaussians of clean grey patches by their orientation, and how the stored ones were made.
+
+    python -m harness.classical.methods.s_ple_start FILE.npz
+
+makes them anew from three photographs that scikit-learn and matplotlib bring along (china.jpg, flower.jpg and
+grace_hopper.jpg; none is in a test set), and their mirror images.
+"""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.classical.mixture import Mixture
+from harness.classical.patches import patch_table
+
+PATCH = 8
+ORIENTATIONS = 18
+SIZES = (*(32,) * ORIENTATIONS, PATCH**2 - 1, 1)
+"""How many factors the classes have: 18 orientations, then texture, then flat areas."""
+
+_STORED = Path(__file__).with_suffix(".npz")
+_COHERENT = 5.0  # λ₁/λ₂ of the structure tensor from which a patch has an orientation
+_TEXTURED = 1e4  # λ₁ from which one without is texture
+_FEWEST = 5000
+
+
+def stored_start(variance: float, device: torch.device) -> Mixture:
+    """Return the stored Gaussians, with equal shares, in noise of this variance; float64."""
+    with np.load(_STORED) as stored:
+        means, packed = stored["means"], stored["factors"]
+    factors = np.zeros((len(SIZES), PATCH**2, max(SIZES)))
+    columns = np.arange(max(SIZES)) < np.array(SIZES)[:, None]
+    factors.transpose(0, 2, 1)[columns] = packed
+    shares = torch.full((len(SIZES),), 1 / len(SIZES), dtype=torch.float64, device=device)
+    means, factors = (torch.from_numpy(x.astype(np.float64)).to(device) for x in (means, factors))
+    return Mixture(shares, means, factors, SIZES, variance)
+
+
+def learnt_start(images: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return means (K, 64) and packed factors (Σ sizes, 64) of clean grey images, each (1, H, W) on 0…255, float64.
+
+    Raises:
+        ValueError: a class has fewer than 5,000 patches.
+    """
+    mirrored = [y for x in images for y in (x, x.flip(2), x.mT, x.mT.flip(2))]
+    patches, classes = (torch.cat(parts) for parts in zip(*(_classified(x) for x in mirrored), strict=True))
+    means, factors = [], []
+    for k, size in enumerate(SIZES):
+        members = patches[classes == k].double()
+        if len(members) < _FEWEST:
+            raise ValueError(f"class {k} has {len(members)} patches; give more images, so that it has {_FEWEST:,}")
+        means.append(members.mean(0))
+        values, vectors = torch.linalg.eigh(torch.cov(members.T))
+        values, vectors = values.flip(0), vectors.flip(1)
+        factors.append((vectors[:, :size] * (values[:size] - values[size:].mean()).sqrt()).T)
+    return torch.stack(means), torch.cat(factors)
+
+
+def _classified(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the patches of every second row, (B, 64), and its class, (B,)."""
+    falling, rising = image[:, 1:, 1:] - image[:, :-1, :-1], image[:, :-1, 1:] - image[:, 1:, :-1]
+    right, down = (falling + rising) / 2, (falling - rising) / 2  # at the same points, else diagonals are not equal
+    products = torch.cat([right * right, right * down, down * down])
+    sums = F.avg_pool2d(products[None], PATCH - 1, 1, divisor_override=1)[0]
+    kept = torch.zeros_like(sums[0], dtype=torch.bool)
+    kept[::2] = True
+    xx, xy, yy = sums[:, kept]
+    root = ((xx - yy).square() / 4 + xy.square()).sqrt()
+    largest, smallest = (xx + yy) / 2 + root, (xx + yy) / 2 - root
+    angle = torch.atan2(2 * xy, xx - yy) / 2 % math.pi
+    oriented = (angle * (ORIENTATIONS / math.pi)).long().clamp(max=ORIENTATIONS - 1)
+    other = torch.where(largest < _TEXTURED, ORIENTATIONS + 1, ORIENTATIONS)
+    classes = torch.where(largest >= _COHERENT * smallest, oriented, other)
+    return patch_table(image, PATCH)[kept.flatten(), 0], classes
+
+
+def photographs() -> list[Tensor]:
+    """Return three photographs as grey images, (1, H, W) on 0…255."""
+    from matplotlib.cbook import get_sample_data
+    from matplotlib.pyplot import imread
+    from sklearn.datasets import load_sample_image
+
+    with get_sample_data("grace_hopper.jpg", asfileobj=True) as file:
+        hopper = imread(file, format="jpg")
+    pictures = [load_sample_image("china.jpg"), load_sample_image("flower.jpg"), hopper]
+    return [torch.from_numpy(picture.astype(np.float32)).mean(2)[None] for picture in pictures]
+
+
+def main(path: str) -> None:
+    """Write the Gaussians of the three photographs to a file."""
+    means, factors = learnt_start(photographs())
+    np.savez_compressed(path, means=means.numpy().astype(np.float32), factors=factors.numpy().astype(np.float16))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
