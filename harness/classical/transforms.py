@@ -20,7 +20,7 @@ _BIORTHOGONAL = (
 
 
 def biorthogonal() -> Tensor:
-    """Return the full periodic bior1.5 decomposition of 8 samples with rows of norm 1, (8, 8) float64; not orthogonal."""
+    """Return the whole periodic bior1.5 decomposition of 8 samples, rows of norm 1, (8, 8) float64; not orthogonal."""
     return torch.tensor(_BIORTHOGONAL, dtype=torch.float64)
 
 

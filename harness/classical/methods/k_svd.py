@@ -4,8 +4,8 @@ M. Elad, M. Aharon: "Image Denoising Via Sparse and Redundant Representations Ov
 Image Processing 15(12), 2006; for colour J. Mairal, M. Elad, G. Sapiro: "Sparse Representation for Color Image
 Restoration", IEEE Trans. Image Processing 17(1), 2008; constants as in M. Lebrun, A. Leclaire: "An Implementation and
 Detailed Analysis of the K-SVD Image Denoising Algorithm", Image Processing On Line 2, 2012. Deviations: the last update
-of the dictionary sees at most `last` patches instead of all, and all are coded again after it, so that memory is bounded;
-the rank-1 approximations are power iterations; a patch that loses more by its code than noise stays as it is.
+of the dictionary sees at most `last` patches instead of all, and all are coded again after it, so that memory is
+bounded; the rank-1 approximations are power iterations; a patch that loses more by its code than noise stays as it is.
 """
 
 import math
@@ -81,7 +81,7 @@ def k_svd(
         sigma: standard deviation of the noise in each channel, on the same scale.
         options: the method's constants.
         seed: of the patches that the dictionary starts with.
-        tile: side in pixels of the squares whose patches are coded one after another with the dictionary that was learnt;
+        tile: side in pixels of the squares whose patches are coded one after another, once the dictionary is learnt;
             memory grows with its square. The result depends on it by rounding only.
         progress: called with (steps done, steps in all): the iterations, then the tiles.
 
@@ -176,9 +176,9 @@ def noise_bound(n: int, confidence: float) -> float:
 def update(signals: Tensor, atoms: Tensor, codes: Tensor, powers: int = 3) -> None:
     """Improve atoms and codes in place, one atom after another, such that the error never grows.
 
-    With E what the other atoms leave of the signals that use an atom, the atom and its coefficients become the best rank-1
-    approximation of E, by power iterations from the old ones. An atom that nobody uses becomes the signal that is coded
-    worst, and no signal twice.
+    With E what the other atoms leave of the signals that use an atom, the atom and its coefficients become the best
+    rank-1 approximation of E, by power iterations from the old ones. An atom that nobody uses becomes the signal that is
+    coded worst, and no signal twice.
 
     Args:
         signals: (B, n).

@@ -227,7 +227,8 @@ def _pixel_variance(group: Tensor, mean: Tensor, weights: Tensor, patches: int) 
     """
     squares = torch.linalg.vector_norm(group - mean, dim=3).square_() * weights
     pixels = weights.sum(patches, keepdim=True) * group.shape[3]
-    return (squares.sum(patches, keepdim=True) / (pixels - 1)).mean((1, 2))
+    variance: Tensor = squares.sum(patches, keepdim=True) / (pixels - 1)
+    return variance.mean((1, 2))
 
 
 def _scatter(deviation: Tensor, weights: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""S-PLE: every patch belongs to one of 20 Gaussians, which EM fits to the noisy image, and is estimated by its Gaussian.
+"""S-PLE: every patch is of one of 20 Gaussians, which EM fits to the noisy image, and is estimated by its Gaussian.
 
-Y.-Q. Wang, J.-M. Morel: "SURE Guided Gaussian Mixture Image Denoising", SIAM J. Imaging Sciences 6(2), 2013. The mixture
-starts from Gaussians of clean grey patches by their orientation, made from other photographs (`s_ple_start.py`), and is
-fitted to the mean of the colours. Stein's estimate of the risk (SURE) chooses for each Gaussian between two filters.
-Deviation: chrominances are thresholded about the patch's mean.
+Y.-Q. Wang, J.-M. Morel: "SURE Guided Gaussian Mixture Image Denoising", SIAM J. Imaging Sciences 6(2), 2013. The
+mixture starts from Gaussians of clean grey patches by their orientation, made from other photographs
+(`s_ple_start.py`), and is fitted to the mean of the colours. Stein's estimate of the risk (SURE) chooses for each
+Gaussian between two filters. Deviation: chrominances are thresholded about the patch's mean.
 """
 
 import math
@@ -75,7 +75,8 @@ def s_ple(
     sigma, tile, options = checked_sigma(sigma, "s_ple"), checked_tile(tile, "s_ple"), options or SPleOptions()
     scale = 1.0 if len(opponent) == 1 else 3**-0.5  # the mean of the colours is Y/√3, and so is its noise
     grey, spread = opponent[:1] * scale, sigma * scale
-    tiles = cut(*grey.shape[1:], PATCH, 1, 0, tile)
+    height, width = grey.shape[1:]
+    tiles = cut(height, width, PATCH, 1, 0, tile)
     counter = StepCounter(progress, options.iterations + 2 * len(tiles))
 
     mixture = stored_start(spread**2, grey.device)
@@ -158,7 +159,7 @@ class _Filters:
         return estimate, probability @ self._traces
 
     def shrunk(self, rows: Tensor, best: Tensor, spread: float) -> tuple[Tensor, Tensor]:
-        """Return patches less their means with small coefficients in their class's basis removed, and how many are kept."""
+        """Return centred patches without small coefficients in their class's basis, and how many are kept, (B,)."""
         estimate, freedom = torch.zeros_like(rows), rows.new_zeros(len(rows))
         for k, size in enumerate(self._mixture.sizes):
             members = (best == k).nonzero()[:, 0]

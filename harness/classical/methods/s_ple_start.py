@@ -33,12 +33,10 @@ def stored_start(variance: float, device: torch.device) -> Mixture:
     """Return the stored Gaussians, with equal shares, in noise of this variance; float64."""
     with np.load(_STORED) as stored:
         means, packed = stored["means"], stored["factors"]
-    factors = np.zeros((len(SIZES), PATCH**2, max(SIZES)))
-    columns = np.arange(max(SIZES)) < np.array(SIZES)[:, None]
-    factors.transpose(0, 2, 1)[columns] = packed
+    factors = torch.zeros(len(SIZES), max(SIZES), PATCH**2, dtype=torch.float64)
+    factors[torch.arange(max(SIZES)) < torch.tensor(SIZES)[:, None]] = torch.from_numpy(packed).double()
     shares = torch.full((len(SIZES),), 1 / len(SIZES), dtype=torch.float64, device=device)
-    means, factors = (torch.from_numpy(x.astype(np.float64)).to(device) for x in (means, factors))
-    return Mixture(shares, means, factors, SIZES, variance)
+    return Mixture(shares, torch.from_numpy(means).double().to(device), factors.mT.to(device), SIZES, variance)
 
 
 def learnt_start(images: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -49,7 +47,8 @@ def learnt_start(images: list[Tensor]) -> tuple[Tensor, Tensor]:
     """
     mirrored = [y for x in images for y in (x, x.flip(2), x.mT, x.mT.flip(2))]
     patches, classes = (torch.cat(parts) for parts in zip(*(_classified(x) for x in mirrored), strict=True))
-    means, factors = [], []
+    means: list[Tensor] = []
+    factors: list[Tensor] = []
     for k, size in enumerate(SIZES):
         members = patches[classes == k].double()
         if len(members) < _FEWEST:
@@ -81,12 +80,11 @@ def _classified(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def photographs() -> list[Tensor]:
     """Return three photographs as grey images, (1, H, W) on 0…255."""
-    from matplotlib.cbook import get_sample_data
-    from matplotlib.pyplot import imread
+    import matplotlib
+    from matplotlib.image import imread
     from sklearn.datasets import load_sample_image
 
-    with get_sample_data("grace_hopper.jpg", asfileobj=True) as file:
-        hopper = imread(file, format="jpg")
+    hopper = imread(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
     pictures = [load_sample_image("china.jpg"), load_sample_image("flower.jpg"), hopper]
     return [torch.from_numpy(picture.astype(np.float32)).mean(2)[None] for picture in pictures]
 
