@@ -88,9 +88,9 @@ def improved(mixture: Mixture, batches: Iterable[Tensor]) -> tuple[Mixture, floa
 
 def _maximised(mixture: Mixture, counts: Tensor, firsts: Tensor, seconds: Tensor) -> Mixture:
     """Return the mixture of the M step from Σr, Σr(x − μ) and Σr(x − μ)(x − μ)ᵀ about the old means."""
-    alive = counts > 1e-3  # a class without members stays as it is
-    safe = torch.where(alive, counts, 1.0)[:, None]
-    moved = firsts / safe * alive[:, None]
+    known = counts >= mixture.means.shape[1]  # else its covariance would be that of its few members: it stays as it is
+    safe = torch.where(known, counts, 1.0)[:, None]
+    moved = firsts / safe * known[:, None]
     scatter = seconds - safe[:, :, None] * moved[:, :, None] * moved[:, None, :]
     factors, noise = mixture.factors, mixture.variance
     eye = torch.eye(factors.shape[2]).to(factors)
@@ -102,7 +102,7 @@ def _maximised(mixture: Mixture, counts: Tensor, firsts: Tensor, seconds: Tensor
     return Mixture(
         shares / shares.sum(),
         mixture.means + moved,
-        torch.where(alive[:, None, None], updated, factors),
+        torch.where(known[:, None, None], updated, factors),
         mixture.sizes,
         noise,
     )

@@ -34,7 +34,7 @@ class Codes:
 
 
 def omp(signals: Tensor, atoms: Tensor, error: float, most: int) -> Codes:
-    """Return codes whose squared error is at most `error`, with no more than `most` atoms each.
+    """Return codes whose squared error is at most `error`, with no more than `most` atoms each, and at least one.
 
     Args:
         signals: (B, n).
@@ -49,7 +49,7 @@ def omp(signals: Tensor, atoms: Tensor, error: float, most: int) -> Codes:
     projected = signals.new_zeros(count, most, 1)  # Qᵀy
     errors = signals.square().sum(1)
 
-    active = (errors > error).nonzero()[:, 0]  # A of the B signals
+    active = errors.nonzero()[:, 0]  # A of the B signals; one that is 0 needs no atom
     left = signals[active]
     chosen = torch.zeros(len(active), len(atoms), dtype=torch.bool, device=signals.device)
     basis = signals.new_empty(len(active), 0, n)  # Qᵀ

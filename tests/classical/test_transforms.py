@@ -38,7 +38,9 @@ def test_cosine_is_scipys():
 
 
 def test_biorthogonal_is_the_wavelets_decomposition_with_rows_of_norm_1():
-    low = np.array([3, -3, -22, 22, 128, 128, 22, -22, -3, 3]) / 256 * math.sqrt(2)  # bior1.5, Daubechies 1992, table 8.2
+    low = (
+        np.array([3, -3, -22, 22, 128, 128, 22, -22, -3, 3]) / 256 * math.sqrt(2)
+    )  # bior1.5, Daubechies 1992, table 8.2
     high = np.array([1, -1]) / math.sqrt(2)
 
     def step(x):

@@ -5,7 +5,8 @@ Image Processing 15(12), 2006; for colour J. Mairal, M. Elad, G. Sapiro: "Sparse
 Restoration", IEEE Trans. Image Processing 17(1), 2008; constants as in M. Lebrun, A. Leclaire: "An Implementation and
 Detailed Analysis of the K-SVD Image Denoising Algorithm", Image Processing On Line 2, 2012. Deviations: the last update
 of the dictionary sees at most `last` patches instead of all, and all are coded again after it, so that memory is
-bounded; the rank-1 approximations are power iterations; a patch that loses more by its code than noise stays as it is.
+bounded; the rank-1 approximations are power iterations; a patch that loses more by its code than noise stays as it is;
+every patch has at least one atom, or dark areas would become black; a small image has fewer atoms.
 """
 
 import math
@@ -20,6 +21,7 @@ from harness.classical.patches import Aggregate, patch_table
 from harness.classical.tiles import cut
 
 _CHUNK = 2048  # patches coded at once: 50 MB
+_PER_ATOM = 12  # training patches, if the image has as many: from fewer an atom learns their noise
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,10 @@ class KSvdOptions:
 
     Attributes:
         patch: k, the side of a patch: 5 (σ ≤ 20), 7 (≤ 60) or 9 if None.
-        atoms: how many the dictionary has.
+        atoms: how many the dictionary has; fewer for a small image.
         iterations: how often all training patches are coded and all atoms updated.
-        every: T, the dictionary is learnt from every T-th patch: 32 (σ ≤ 10), 16 (≤ 40) or 8 if None.
+        every: T, the dictionary is learnt from every T-th patch: 32 (σ ≤ 10), 16 (≤ 40) or 8 if None; from more of a
+            small image.
         training: the most patches that it is learnt from; a larger image has a larger T.
         last: the most patches of the one update that follows.
         confidence: the share of pure noise whose energy is below the error at which a patch is coded.
@@ -101,9 +104,12 @@ def k_svd(
     counter = StepCounter(progress, options.iterations + 1 + len(tiles))
 
     every = options.every or (32 if sigma <= 10 else 16 if sigma <= 40 else 8)
+    patches = (height - patch + 1) * (width - patch + 1)
+    every = min(every, max(patches // (_PER_ATOM * options.atoms), 1))
     signals = some_patches(noisy, patch, every, options.training)
+    count = min(options.atoms, max(len(signals) // _PER_ATOM, 1))
     generator = torch.Generator().manual_seed(seed)
-    start = torch.randint(len(signals), (options.atoms,), generator=generator)
+    start = torch.randint(len(signals), (count,), generator=generator)
     atoms = _normalised(signals[start.to(signals.device)])
     for iteration in range(options.iterations + 1):
         if iteration == options.iterations:
@@ -177,8 +183,8 @@ def update(signals: Tensor, atoms: Tensor, codes: Tensor, powers: int = 3) -> No
     """Improve atoms and codes in place, one atom after another, such that the error never grows.
 
     With E what the other atoms leave of the signals that use an atom, the atom and its coefficients become the best
-    rank-1 approximation of E, by power iterations from the old ones. An atom that nobody uses becomes the signal that is
-    coded worst, and no signal twice.
+    rank-1 approximation of E, by power iterations from the old ones. An atom that nobody uses becomes the signal that
+    is coded worst, and no signal twice.
 
     Args:
         signals: (B, n).

@@ -3,7 +3,9 @@
 Y.-Q. Wang, J.-M. Morel: "SURE Guided Gaussian Mixture Image Denoising", SIAM J. Imaging Sciences 6(2), 2013. The
 mixture starts from Gaussians of clean grey patches by their orientation, made from other photographs
 (`s_ple_start.py`), and is fitted to the mean of the colours. Stein's estimate of the risk (SURE) chooses for each
-Gaussian between two filters. Deviation: chrominances are thresholded about the patch's mean.
+Gaussian between two filters. Deviations: SURE may also choose to leave a Gaussian's patches as they are, which little
+noise needs; chrominances are thresholded about the patch's mean, where SURE prefers that; a Gaussian that fewer patches
+have than a patch has pixels stays as it started.
 """
 
 import math
@@ -20,7 +22,7 @@ from harness.classical.opponent import from_opponent, to_opponent
 from harness.classical.patches import Aggregate, patch_table
 from harness.classical.tiles import Tile, cut
 
-_PIXELS = PATCH**2
+_SIDE = 96  # of the tiles over which is summed: sums, which EM depends on, are the same whatever a caller's tiles are
 
 
 @dataclass(frozen=True)
@@ -76,36 +78,31 @@ def s_ple(
     scale = 1.0 if len(opponent) == 1 else 3**-0.5  # the mean of the colours is Y/√3, and so is its noise
     grey, spread = opponent[:1] * scale, sigma * scale
     height, width = grey.shape[1:]
-    tiles = cut(height, width, PATCH, 1, 0, tile)
-    counter = StepCounter(progress, options.iterations + 2 * len(tiles))
+    fixed, tiles = cut(height, width, PATCH, 1, 0, _SIDE), cut(height, width, PATCH, 1, 0, tile)
+    counter = StepCounter(progress, options.iterations + len(fixed) + len(tiles))
 
     mixture = stored_start(spread**2, grey.device)
     for _ in range(options.iterations):
-        mixture = improved(mixture, _batches(grey, tiles))[0]
+        mixture = improved(mixture, _batches(grey, fixed))[0]
         counter.step()
 
-    filters = _Filters(mixture, options)
-    risks = torch.zeros(2, len(mixture.sizes), dtype=torch.float64, device=grey.device)
-    for rows in _batches(grey, tiles):
-        best, joint = filters.classes(rows)
-        for risk, (estimate, freedom) in zip(risks, filters(rows, best, joint), strict=True):
-            risk.index_add_(0, best, stein(rows, estimate, freedom, spread**2).double())
+    filters = _Filters(mixture, sigma, scale, options)
+    risks = torch.zeros(len(opponent), 3, len(mixture.sizes), dtype=torch.float64, device=grey.device)
+    risks[1:, 2] = torch.inf  # two filters for the chrominances
+    for part in fixed:
+        best, estimates = filters(patch_table(opponent, PATCH, part))
+        for channel, of_channel in enumerate(estimates):
+            for k, filtered in enumerate(of_channel):
+                risks[channel, k].index_add_(0, best, filtered.risk.double())
         counter.step()
-    thresholded = risks[1] < risks[0]
+    choice = risks.argmin(1)  # (C, K), the filter of a channel in each class
 
     aggregate = Aggregate(opponent, PATCH)
     for part in tiles:
-        table = patch_table(opponent, PATCH, part)  # (B, C, 64)
-        rows = table[:, 0] * scale
-        best, joint = filters.classes(rows)
-        (mixed, _), (cut_off, _) = filters(rows, best, joint)
-        estimate = table.clone()
-        estimate[:, 0] = torch.where(thresholded[best][:, None], cut_off, mixed) / scale
-        for channel in range(1, len(opponent)):
-            chroma = table[:, channel]
-            mean = chroma.mean(1, keepdim=True)
-            estimate[:, channel] = mean + filters.shrunk(chroma - mean, best, sigma)[0]
-        aggregate.add(part, estimate, table.new_ones(len(table), 1))
+        best, estimates = filters(patch_table(opponent, PATCH, part))
+        chosen = [_chosen(of_channel, filter_of[best]) for of_channel, filter_of in zip(estimates, choice, strict=True)]
+        chosen[0] = chosen[0] / scale
+        aggregate.add(part, torch.stack(chosen, 1), grey.new_ones(len(best), 1))
         counter.step()
     return from_opponent(aggregate.result()).to(image.dtype)
 
@@ -115,18 +112,35 @@ def _batches(grey: Tensor, tiles: list[Tile]) -> Iterator[Tensor]:
     return (patch_table(grey, PATCH, part)[:, 0] for part in tiles)
 
 
+def _chosen(filters: list["Filtered"], choice: Tensor) -> Tensor:
+    """Return of each patch the estimate by the filter that is chosen for it, (B,) → (B, 64)."""
+    result = filters[0].patches.clone()
+    for k, filtered in enumerate(filters[1:], 1):
+        result = torch.where((choice == k)[:, None], filtered.patches, result)
+    return result
+
+
 def stein(noisy: Tensor, estimate: Tensor, freedom: Tensor, variance: float) -> Tensor:
     """Return Stein's unbiased estimate of the squared error per pixel: ‖x̂ − y‖²/n − s²(1 − 2·tr/n), (B, n) → (B,)."""
     n = noisy.shape[1]
     return (estimate - noisy).square().sum(1) / n - variance * (1 - 2 * freedom / n)
 
 
-class _Filters:
-    """The two estimates of grey patches under a mixture, each with the trace of its derivative."""
+@dataclass(frozen=True)
+class Filtered:
+    """Estimates of patches, (B, 64), and Stein's estimate of their squared error per pixel, (B,)."""
 
-    def __init__(self, mixture: Mixture, options: SPleOptions) -> None:
+    patches: Tensor
+    risk: Tensor
+
+
+class _Filters:
+    """The estimates of patches under a mixture that is fitted to the mean of the colours."""
+
+    def __init__(self, mixture: Mixture, sigma: float, scale: float, options: SPleOptions) -> None:
         values, vectors = mixture.spectrum
         self._mixture = mixture
+        self._sigma, self._scale = sigma, scale
         self._options = options
         self._means = mixture.means.float()
         self._vectors = vectors.float()
@@ -134,20 +148,30 @@ class _Filters:
         self._traces = gains.sum(1).float()
         self._wiener = ((vectors * gains[:, None]) @ vectors.mT).float()
 
-    def classes(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the most likely class of patches, (B, 64) → (B,), and the log-probabilities of all, (B, K)."""
+    def __call__(self, table: Tensor) -> tuple[Tensor, list[list[Filtered]]]:
+        """Return the most likely classes of patches, (B,), and for each channel the estimates by all filters.
+
+        Args:
+            table: patches (B, C, 64), of luminance Y and perhaps chrominances.
+
+        Returns:
+            Of the first channel, which is the mean of the colours: as it is, the mixed Wiener filters, the threshold.
+            Of the others: as they are, the threshold.
+        """
+        rows = table[:, 0] * self._scale
         joint = self._mixture.log_joint(rows).log_softmax(1)
-        return joint.argmax(1), joint
+        best = joint.argmax(1)
+        spread = self._sigma * self._scale
+        thresholded = self._thresholded(rows, self._means[best], best, spread, free=0)
+        result = [[_unfiltered(rows, spread), self._mixed(rows, joint), thresholded]]
+        for chroma in table[:, 1:].unbind(1):
+            mean = chroma.mean(1, keepdim=True)
+            thresholded = self._thresholded(chroma, mean, best, self._sigma, free=1)  # the mean follows the noise too
+            result.append([_unfiltered(chroma, self._sigma), thresholded])
+        return best, result
 
-    def __call__(
-        self, rows: Tensor, best: Tensor, joint: Tensor
-    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Return the mixed Wiener estimates and the thresholded ones, each (B, 64) with its trace, (B,)."""
-        means = self._means[best]
-        estimate, freedom = self.shrunk(rows - means, best, math.sqrt(self._mixture.variance))
-        return self._mixed(rows, joint), (means + estimate, freedom)
-
-    def _mixed(self, rows: Tensor, joint: Tensor) -> tuple[Tensor, Tensor]:
+    def _mixed(self, rows: Tensor, joint: Tensor) -> Filtered:
+        """Return the means of all classes' Wiener estimates, weighted by the classes' probabilities."""
         probability = joint.exp()
         probability *= probability > self._options.negligible
         probability /= probability.sum(1, keepdim=True)
@@ -156,16 +180,22 @@ class _Filters:
             members = probability[:, k].nonzero()[:, 0]
             share = probability[members, k, None]
             estimate.index_add_(0, members, (mean + (rows[members] - mean) @ matrix).mul_(share))
-        return estimate, probability @ self._traces
+        return Filtered(estimate, stein(rows, estimate, probability @ self._traces, self._mixture.variance))
 
-    def shrunk(self, rows: Tensor, best: Tensor, spread: float) -> tuple[Tensor, Tensor]:
-        """Return centred patches without small coefficients in their class's basis, and how many are kept, (B,)."""
-        estimate, freedom = torch.zeros_like(rows), rows.new_zeros(len(rows))
+    def _thresholded(self, rows: Tensor, means: Tensor, best: Tensor, spread: float, free: int) -> Filtered:
+        """Return patches whose deviations from `means` have no small coefficients in their class's basis."""
+        deviation = rows - means
+        estimate, freedom = torch.zeros_like(rows), rows.new_full((len(rows),), free)
         for k, size in enumerate(self._mixture.sizes):
             members = (best == k).nonzero()[:, 0]
             basis = self._vectors[k, :, :size]
-            coefficients = rows[members] @ basis
+            coefficients = deviation[members] @ basis
             kept = coefficients.abs() >= self._options.threshold * spread * math.sqrt(2 * math.log(size))
             estimate[members] = (coefficients * kept) @ basis.T
-            freedom[members] = kept.sum(1).to(freedom)
-        return estimate, freedom
+            freedom[members] += kept.sum(1)
+        estimate += means
+        return Filtered(estimate, stein(rows, estimate, freedom, spread**2))
+
+
+def _unfiltered(rows: Tensor, spread: float) -> Filtered:
+    return Filtered(rows, rows.new_full((len(rows),), spread**2))

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.classical.mixture import Mixture
-from harness.classical.patches import patch_table
 
 PATCH = 8
 ORIENTATIONS = 18
@@ -26,7 +25,7 @@ SIZES = (*(32,) * ORIENTATIONS, PATCH**2 - 1, 1)
 _STORED = Path(__file__).with_suffix(".npz")
 _COHERENT = 5.0  # λ₁/λ₂ of the structure tensor from which a patch has an orientation
 _TEXTURED = 1e4  # λ₁ from which one without is texture
-_FEWEST = 5000
+_FEWEST = 5000  # patches of a class; of more, as many are taken at even distances, up to twice as many
 
 
 def stored_start(variance: float, device: torch.device) -> Mixture:
@@ -46,13 +45,16 @@ def learnt_start(images: list[Tensor]) -> tuple[Tensor, Tensor]:
         ValueError: a class has fewer than 5,000 patches.
     """
     mirrored = [y for x in images for y in (x, x.flip(2), x.mT, x.mT.flip(2))]
-    patches, classes = (torch.cat(parts) for parts in zip(*(_classified(x) for x in mirrored), strict=True))
+    classes = [patch_classes(x) for x in mirrored]
     means: list[Tensor] = []
     factors: list[Tensor] = []
     for k, size in enumerate(SIZES):
-        members = patches[classes == k].double()
-        if len(members) < _FEWEST:
-            raise ValueError(f"class {k} has {len(members)} patches; give more images, so that it has {_FEWEST:,}")
+        count = sum(int((of_image == k).sum()) for of_image in classes)
+        if count < _FEWEST:
+            raise ValueError(f"class {k} has {count} patches; give more images, so that it has {_FEWEST:,}")
+        members = torch.cat(
+            [_members(x, of_image == k, count // _FEWEST) for x, of_image in zip(mirrored, classes, strict=True)]
+        )
         means.append(members.mean(0))
         values, vectors = torch.linalg.eigh(torch.cov(members.T))
         values, vectors = values.flip(0), vectors.flip(1)
@@ -60,31 +62,34 @@ def learnt_start(images: list[Tensor]) -> tuple[Tensor, Tensor]:
     return torch.stack(means), torch.cat(factors)
 
 
-def _classified(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the patches of every second row, (B, 64), and its class, (B,)."""
+def _members(image: Tensor, here: Tensor, every: int) -> Tensor:
+    """Return every `every`-th of the patches at the places that a map marks, (rows, columns) → (B, 64) float64."""
+    rows, columns = here.nonzero()[::every].unbind(1)
+    windows = image[0].unfold(0, PATCH, 1).unfold(1, PATCH, 1)
+    return windows[rows, columns].flatten(1).double()
+
+
+def patch_classes(image: Tensor) -> Tensor:
+    """Return the class of the patch at each position of a grey image, (1, H, W) → (H − 7, W − 7) int64."""
     falling, rising = image[:, 1:, 1:] - image[:, :-1, :-1], image[:, :-1, 1:] - image[:, 1:, :-1]
     right, down = (falling + rising) / 2, (falling - rising) / 2  # at the same points, else diagonals are not equal
     products = torch.cat([right * right, right * down, down * down])
-    sums = F.avg_pool2d(products[None], PATCH - 1, 1, divisor_override=1)[0]
-    kept = torch.zeros_like(sums[0], dtype=torch.bool)
-    kept[::2] = True
-    xx, xy, yy = sums[:, kept]
+    xx, xy, yy = F.avg_pool2d(products[None], PATCH - 1, 1, divisor_override=1)[0]
     root = ((xx - yy).square() / 4 + xy.square()).sqrt()
     largest, smallest = (xx + yy) / 2 + root, (xx + yy) / 2 - root
     angle = torch.atan2(2 * xy, xx - yy) / 2 % math.pi
     oriented = (angle * (ORIENTATIONS / math.pi)).long().clamp(max=ORIENTATIONS - 1)
     other = torch.where(largest < _TEXTURED, ORIENTATIONS + 1, ORIENTATIONS)
-    classes = torch.where(largest >= _COHERENT * smallest, oriented, other)
-    return patch_table(image, PATCH)[kept.flatten(), 0], classes
+    return torch.where(largest > _COHERENT * smallest, oriented, other)
 
 
 def photographs() -> list[Tensor]:
     """Return three photographs as grey images, (1, H, W) on 0…255."""
-    import matplotlib
+    import matplotlib as mpl
     from matplotlib.image import imread
     from sklearn.datasets import load_sample_image
 
-    hopper = imread(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
+    hopper = imread(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg")
     pictures = [load_sample_image("china.jpg"), load_sample_image("flower.jpg"), hopper]
     return [torch.from_numpy(picture.astype(np.float32)).mean(2)[None] for picture in pictures]
 
