@@ -80,7 +80,7 @@ def _modules_after(code):
     return set(done.stdout.rpartition("MODULES")[2].split())
 
 
-@pytest.mark.parametrize("module", ["harness", "harness.layers", "harness.cli"])
+@pytest.mark.parametrize("module", ["harness", "harness.layers", "harness.classical", "harness.cli"])
 def test_importing_does_not_wake_torch(module):
     assert not {"torch", "torchvision", "numpy", "pandas"} & _modules_after(f"import {module}")
 

@@ -4,7 +4,7 @@ import pytest
 import scipy.stats
 import torch
 
-from harness.classical import KSvdOptions
+from harness.classical import KSvdOptions, k_svd
 from harness.classical.methods.k_svd import noise_bound, some_patches, update
 from harness.classical.omp import omp
 
@@ -86,15 +86,22 @@ def test_the_bound_of_noise_is_a_quantile_of_chi_squared(n):
     assert noise_bound(n, 0.93) == pytest.approx(scipy.stats.chi2.ppf(0.93, n) / n, rel=1e-3)
 
 
-@pytest.mark.parametrize(("every", "most", "count"), [(1, 1000, 12 * 13), (5, 1000, 32), (1, 40, 39)])
-def test_patches_are_taken_evenly(every, most, count):
+@pytest.mark.parametrize(("first", "every", "count"), [(0, 1, 12 * 13), (0, 5, 32), (4, 5, 31), (3, 200, 1)])
+def test_patches_are_taken_evenly(first, every, count):
     image = torch.randn(3, 16, 17)
-    rows = some_patches(image, 5, every, most)
+    rows = some_patches(image, 5, first, every)
     assert len(rows) == count
-    step = -(-12 * 13 // count) if every == 1 else every
     for b, row in enumerate(rows):
-        y, x = divmod(b * step, 13)
+        y, x = divmod(first + b * every, 13)
         assert torch.equal(row.view(3, 5, 5), image[:, y : y + 5, x : x + 5])
+
+
+def test_every_iteration_has_patches_to_learn_from():
+    image = 100 + 20 * torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(0))
+    counted = []
+    result = k_svd(image, 20, KSvdOptions(every=100_000, training=1, last=1), progress=lambda *c: counted.append(c))
+    assert torch.isfinite(result).all()
+    assert len(counted) == counted[-1][1]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class KSvdOptions:
         patch: k, the side of a patch: 5 (σ ≤ 20), 7 (≤ 60) or 9 if None.
         atoms: how many the dictionary has; fewer for a small image.
         iterations: how often all training patches are coded and all atoms updated.
-        every: T, the dictionary is learnt from every T-th patch: 32 (σ ≤ 10), 16 (≤ 40) or 8 if None; from more of a
+        every: T, each iteration sees every T-th patch, the next one those beside: 32 (σ ≤ 10), 16 (≤ 40) or 8 if None; from more of a
             small image.
         training: the most patches that it is learnt from; a larger image has a larger T.
         last: the most patches of the one update that follows.
@@ -106,14 +106,16 @@ def k_svd(
     every = options.every or (32 if sigma <= 10 else 16 if sigma <= 40 else 8)
     patches = (height - patch + 1) * (width - patch + 1)
     every = min(every, max(patches // (_PER_ATOM * options.atoms), 1))
-    signals = some_patches(noisy, patch, every, options.training)
+    every = max(every, math.ceil(patches / options.training))
+    signals = some_patches(noisy, patch, 0, every)
     count = min(options.atoms, max(len(signals) // _PER_ATOM, 1))
     generator = torch.Generator().manual_seed(seed)
-    start = torch.randint(len(signals), (count,), generator=generator)
+    start = torch.randperm(len(signals), generator=generator)[:count]
     atoms = _normalised(signals[start.to(signals.device)])
     for iteration in range(options.iterations + 1):
         if iteration == options.iterations:
-            signals = some_patches(noisy, patch, 1, options.last)
+            every = math.ceil(patches / options.last)
+        signals = some_patches(noisy, patch, iteration % every, every)
         update(signals, atoms, coder(signals, atoms)[0])
         counter.step()
 
@@ -128,11 +130,11 @@ def k_svd(
     return aggregate.blended(noisy, abs(distance - 1)).to(image.dtype)
 
 
-def some_patches(image: Tensor, patch: int, every: int, most: int) -> Tensor:
-    """Return every `every`-th patch of an image, row by row, or fewer so that there are at most `most`: (B, C·k²)."""
+def some_patches(image: Tensor, patch: int, first: int, every: int) -> Tensor:
+    """Return every `every`-th patch of an image, row by row, from the `first` on: (B, C·k²)."""
     windows = image.unfold(1, patch, 1).unfold(2, patch, 1)
     rows, columns = windows.shape[1:3]
-    place = torch.arange(0, rows * columns, max(every, math.ceil(rows * columns / most)), device=image.device)
+    place = torch.arange(first, rows * columns, every, device=image.device)
     return windows[:, place // columns, place % columns].transpose(0, 1).flatten(1)
 
 
