@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python tests/classical/measure.py FOLDER --first 5 --sigma 25 50
 
-White Gaussian noise of seed 0, neither clipped nor rounded; the estimate is clipped and rounded before PSNR, which is over
-all pixels and channels of an image, then averaged over images. Seconds are the process's own, by the number of threads.
+White Gaussian noise of seed 0, neither clipped nor rounded; the estimate is clipped and rounded before PSNR, which is
+over all pixels and channels of an image, then averaged over images. Seconds are the process's own, the median.
 """
 
 import argparse
@@ -50,10 +50,8 @@ def main():
     for name in options.method:
         for sigma in options.sigma:
             psnr_db, seconds = zip(*(measured(METHODS[name], path, sigma) for path in paths), strict=True)
-            print(
-                f"{name:34}σ={sigma:g}  {statistics.mean(psnr_db):.3f} dB  {statistics.median(seconds):.1f} s",
-                flush=True,
-            )
+            mean, median = statistics.mean(psnr_db), statistics.median(seconds)
+            print(f"{name:34}σ={sigma:g}  {mean:.3f} dB  {median:.1f} s", flush=True)
 
 
 if __name__ == "__main__":
