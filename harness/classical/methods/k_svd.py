@@ -33,8 +33,8 @@ class KSvdOptions:
         patch: k, the side of a patch: 5 (σ ≤ 20), 7 (≤ 60) or 9 if None.
         atoms: how many the dictionary has; fewer for a small image.
         iterations: how often patches are coded and all atoms updated.
-        every: T, an iteration sees every T-th patch, the next one those beside; 32 (σ ≤ 10), 16 (≤ 40) or 8 if None, and
-            less for a small image.
+        every: T, an iteration sees every T-th patch, the next one those beside; 32 (σ ≤ 10), 16 (≤ 40) or 8 if None,
+            and less for a small image.
         training: the most patches of an iteration; a larger image has a larger T.
         last: the most patches of the one update that follows.
         confidence: the share of pure noise whose energy is below the error at which a patch is coded.

@@ -19,7 +19,7 @@ from harness.classical.images import Progress, StepCounter, checked_image, check
 from harness.classical.methods.s_ple_start import PATCH, stored_start
 from harness.classical.mixture import Mixture, improved
 from harness.classical.opponent import from_opponent, to_opponent
-from harness.classical.patches import Aggregate, patch_table
+from harness.classical.patches import Aggregate, add_rows, patch_table
 from harness.classical.tiles import Tile, cut
 
 _SIDE = 96  # of the tiles over which is summed: sums, which EM depends on, are the same whatever a caller's tiles are
@@ -93,7 +93,7 @@ def s_ple(
         best, estimates = filters(patch_table(opponent, PATCH, part))
         for channel, of_channel in enumerate(estimates):
             for k, filtered in enumerate(of_channel):
-                risks[channel, k].index_add_(0, best, filtered.risk.double())
+                add_rows(risks[channel, k], best, filtered.risk.double())
         counter.step()
     choice = risks.argmin(1)  # (C, K), the filter of a channel in each class
 
