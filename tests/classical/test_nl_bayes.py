@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from harness.classical import NlBayesOptions
-from harness.classical.methods.nl_bayes import first_estimate, second_estimate
+from harness.classical.methods.nl_bayes import _steps, first_estimate, second_estimate
 
 VARIANCE, FLAT = 400.0, 420.0
 
@@ -58,6 +58,20 @@ def test_patches_without_a_usable_covariance_stay(groups):
     edges = torch.zeros_like(group)
     edges[:, :, ::2, :4] = 200.0  # two different patches only: all but one of the variances are 0
     assert torch.equal(first_estimate(edges, kept, VARIANCE, FLAT), edges)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "first", "second"),
+    [
+        (10, (3, 27, 1.0, 6, 1), (3, 27, 1.2, 6, 2)),
+        (25, (5, 75, 1.0, 18, 3), (3, 27, 1.2, 6, 2)),
+        (50, (7, 147, 1.0, 18, 5), (5, 75, 1.0, 18, 4)),
+        (80, (7, 147, 1.0, 18, 5), (7, 147, 1.0, 18, 6)),
+    ],
+)
+def test_constants_follow_the_noise(sigma, first, second):
+    steps = _steps(sigma, NlBayesOptions())
+    assert [(s.patch, s.similar, s.beta, s.radius, s.stride) for s in steps] == [first, second]
 
 
 @pytest.mark.parametrize(
