@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "stats": BASE,
     "store": BASE,
     "layers": STUDY,
+    "classical": set(),
     "models": {*STUDY, "layers"},
     "data": STUDY,
     "cost": {*STUDY, "models", "layers"},
@@ -132,7 +133,7 @@ def _modules_after(code):
     return set(done.stdout.rpartition("MODULES")[2].split())
 
 
-@pytest.mark.parametrize("module", ["harness", "harness.layers", "harness.cli"])
+@pytest.mark.parametrize("module", ["harness", "harness.layers", "harness.classical", "harness.cli"])
 def test_importing_does_not_wake_torch(module):
     assert not {"torch", "torchvision", "numpy", "pandas"} & _modules_after(f"import {module}")
 

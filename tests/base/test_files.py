@@ -1,5 +1,7 @@
 """Files that are there whole or not at all."""
 
+import os
+
 import pytest
 
 from harness.base.files import atomic_open, atomic_write

@@ -1,0 +1,60 @@
+"""What every method asks of its input, checked before any work is done."""
+
+import math
+from collections.abc import Callable
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all) after each step of a method."""
+
+SMALLEST = 16
+
+
+def checked_image(image: object, method: str) -> Tensor:
+    """Return an image as float32: (C, H, W) with one or three channels, values on 0…255.
+
+    Raises:
+        TypeError: `image` is not a tensor.
+        ValueError: its shape, dtype or size is wrong, or it holds NaN or infinity.
+    """
+    if not isinstance(image, Tensor):
+        raise TypeError(f"{method}: the image is a {type(image).__name__}; give a torch.Tensor, (3, H, W) or (1, H, W)")
+    shape = tuple(image.shape)
+    if len(shape) != 3 or shape[0] not in {1, 3}:
+        raise ValueError(f"{method}: the image has shape {shape}; give one image, (3, H, W) or (1, H, W)")
+    if not image.dtype.is_floating_point:
+        raise ValueError(f"{method}: the image has dtype {image.dtype}; give floating point on 0…255 (image.float())")
+    if min(shape[1:]) < SMALLEST:
+        raise ValueError(f"{method}: the image is {shape[1]}×{shape[2]}; the smallest is {SMALLEST}×{SMALLEST}")
+    if not bool(torch.isfinite(image).all()):
+        raise ValueError(f"{method}: the image holds NaN or infinity")
+    return image.detach().to(torch.float32).contiguous()
+
+
+def checked_sigma(sigma: object, method: str) -> float:
+    """Return the standard deviation of the noise, on the scale of the image. Raises ValueError unless it is above 0."""
+    if isinstance(sigma, bool) or not isinstance(sigma, Real) or not math.isfinite(sigma) or sigma <= 0:
+        raise ValueError(f"{method}: sigma is {sigma!r}; give a number above 0, on the image's scale of 0…255")
+    return float(sigma)
+
+
+def checked_tile(tile: object, method: str) -> int:
+    """Return the side of a tile in pixels. Raises ValueError unless it is an integer above 0."""
+    if isinstance(tile, bool) or not isinstance(tile, int) or tile < 1:
+        raise ValueError(f"{method}: tile is {tile!r}; give a side in pixels, an integer above 0")
+    return tile
+
+
+class StepCounter:
+    """Reports steps to a caller's progress function, if there is one."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._done, self._total = progress, 0, total
+
+    def step(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
