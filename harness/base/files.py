@@ -17,8 +17,8 @@ def atomic_open(path: Path, *, before: Callable[[Path], None] | None = None) -> 
     """Give a binary file that takes the name `path` when the block ends well, and else leaves nothing.
 
     `before` is called with the written file, which still has its temporary name: to note down what it holds. The folder
-    is made where it is missing. A device or pipe, such as /dev/null, is written to as it is. Raises OSError as `open` does,
-    with `path` as its file's name.
+    is made where it is missing. A device or pipe, such as /dev/null, is written to as it is. Raises OSError as `open`
+    does, with `path` as its file's name.
     """
     if _is_device(path):  # a rename would put a file in its place
         with path.open("wb") as file:
