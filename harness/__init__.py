@@ -8,12 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.python.results import load as load
-    from harness.python.run import run as run
+    from harness.api import load as load
+    from harness.api import run as run
 
 __version__ = "0.1.0"
 
-_MODULE_OF = {"load": "harness.python.results", "run": "harness.python.run"}
+_MODULE_OF = {"load": "harness.api", "run": "harness.api"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness.api import run
 from harness.base.errors import HarnessError
 from harness.cli import main
 from harness.plugins.origin import without_plugins
 from harness.plugins.plugin import load_plugin
-from harness.python.run import run
 from harness.study.study import load_study
 
 HEAD = "study: s\nseeds: [0]\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness.api import run
 from harness.base.errors import HarnessError
 from harness.cli import main
-from harness.python.run import run
 from harness.study.study import load_study
 from harness.trial.models import MODELS, ModelDeclaration, Site
 
@@ -83,7 +83,7 @@ def asked(monkeypatch):
         names.extend(item.name for study in studies for item in study.chosen)
         raise HarnessError("not here")
 
-    for place in ("harness.execution.driver.run_grid", "harness.python.run.run_grid"):
+    for place in ("harness.execution.driver.run_grid", "harness.api.run_grid"):
         monkeypatch.setattr(place, run_grid)
     return names
 

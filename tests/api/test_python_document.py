@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.python.results import CURVES, RESULTS, RUNS
+from harness.api import CURVES, RESULTS, RUNS
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
 

@@ -1,14 +1,28 @@
-"""`harness.run`: a study from Python, as `harness run grid` runs one."""
+"""The harness from Python, a notebook say: `harness.run` a study, `harness.load` results (docs/python.md).
 
+    summary = harness.run("study.yml")             # as `harness run grid study.yml`
+    results = harness.load("results/harness.db")
+    results.runs()      # one row per run
+    results.results()   # one row per metric of a run
+    results.curves()    # one row per point of a curve
+
+Every method of `Results` reads anew, so that a study under way can be watched. Frames have the columns of
+docs/python.md, always all of them, also if nothing is stored. `harness` gives these names; pandas is imported by the
+first frame, torch by no one but the workers.
+"""
+
+import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import HarnessError, did_you_mean
+from harness.base.extras import parts_named
 from harness.data.locations import data_root
 from harness.execution.device import choose_device
 from harness.execution.driver import run_grid
@@ -17,12 +31,15 @@ from harness.execution.lines import Lines
 from harness.execution.options import Options, Summary
 from harness.execution.plan import held_reasons
 from harness.plugins.origin import without_plugins
+from harness.store.flat import COLUMNS, Rows, rows
+from harness.store.merge import open_results
 from harness.store.place import default_db
 from harness.study.grid import Override
 from harness.study.study import Study, load_study
+from harness.trial.overrides import protocol_in_words
 
 if TYPE_CHECKING:
-    from harness.python.results import Results
+    import pandas as pd
 
 _reading: ContextVar[bool] = ContextVar("reading", default=False)  # is a study being read, whose plug-ins are imported?
 _GUARD = (
@@ -49,15 +66,11 @@ class RunSummary:
 
     def results(self) -> "Results":
         """Return what is stored, as `harness.load` does."""
-        from harness.python.results import load
-
         return load(self.db)
 
     def table(self) -> str:
         """Return the study's own table as Markdown."""
-        from harness.python.tables import study_markdown
-
-        return study_markdown(self.db, self.study, self.spec_sha)
+        return _study_markdown(self.db, self.study, self.spec_sha)
 
     def __str__(self) -> str:
         """Return what the command says at its end."""
@@ -198,3 +211,99 @@ def _summary(study: Study, db: Path, summary: Summary) -> RunSummary:
         edited=summary.edited,
         hindrance=summary.hindrance,
     )
+
+
+_TYPES = {str: "str", int: "int64", float: "float64", bool: "bool"}
+_DIFFERENT = {"started": "datetime64[us, UTC]", "ended": "datetime64[us, UTC]", "config": "object", "costs": None}
+
+
+def _columns(what: Rows) -> dict[str, str]:
+    """Return the columns of a table of plain rows with pandas' types; some are read into what they hold."""
+    types = {name: _DIFFERENT.get(name, _TYPES[kind]) for name, kind in COLUMNS[what].items()}
+    return {name: kind for name, kind in types.items() if kind is not None}
+
+
+RUNS, RESULTS, CURVES = _columns("runs"), _columns("results"), _columns("curves")
+"""The columns of each frame with their types; `runs` has `arguments.NAME` and the costs after them."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Stored results: a database, or published files. A run is a training that counts, as in `harness results list`."""
+
+    paths: tuple[Path, ...]
+
+    def __repr__(self) -> str:
+        """Return what is there, in a line."""
+        runs = self._rows("runs", None)
+        studies = len({run["study"] for run in runs})
+        return f"<results of {', '.join(map(str, self.paths))}: {len(runs)} runs of {studies} studies>"
+
+    def runs(self, study: str | None = None) -> "pd.DataFrame":
+        """Return a row a run: where it stands, how it ended, on what it ran, its configuration and its costs.
+
+        Raises HarnessError for a study that is not stored.
+        """
+        return _typed([_run(row) for row in self._rows("runs", study)], RUNS)
+
+    def results(self, study: str | None = None) -> "pd.DataFrame":
+        """Return a row a final metric of a run on an evaluation; `nan` and infinities are values."""
+        return _typed(self._rows("results", study), RESULTS)
+
+    def curves(self, study: str | None = None) -> "pd.DataFrame":
+        """Return a row a point of a run's curves."""
+        return _typed(self._rows("curves", study), CURVES)
+
+    def _rows(self, what: Rows, study: str | None) -> list[dict[str, Any]]:
+        with open_results(self.paths) as store:
+            found = rows(store, what, studies=None if study is None else [study], protocol_in_words=protocol_in_words)
+            return [dict(zip(COLUMNS[what], row, strict=True)) for row in found]
+
+
+def load(path: str | Path | Sequence[str | Path] | None = None) -> Results:
+    """Return what is stored at a path: a database, a published file (*.jsonl), a folder of these, or several of them.
+
+    By default $HARNESS_DB, or results/harness.db in the current folder. Raises HarnessError where there is nothing.
+    """
+    given = [default_db()] if path is None else [path] if isinstance(path, str | Path) else path
+    results = Results(tuple(Path(each).expanduser() for each in given))
+    open_results(results.paths).close()
+    return results
+
+
+def _run(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of runs with times, configuration and costs as what they are, the last a column each."""
+    config = json.loads(row["config"])
+    return {
+        **{name: row[name] for name in RUNS},
+        **{name: datetime.fromisoformat(row[name]) for name in ("started", "ended")},
+        "config": config,
+        **{f"arguments.{name}": value for name, value in config.get("arguments", {}).items()},
+        **json.loads(row["costs"]),
+    }
+
+
+def _typed(table: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> "pd.DataFrame":
+    """Return rows as a frame: the columns with their types, then the others that any row has."""
+    with parts_named():
+        import pandas as pd
+
+    more = dict.fromkeys(name for row in table for name in row if name not in columns)
+    frame = pd.DataFrame(list(table), columns=[*columns, *more])
+    return frame.astype(dict(columns))
+
+
+def _study_markdown(db: Path, study: str, spec_sha: str) -> str:
+    """Return the table of a study, as its text of this SHA-256 says, as Markdown.
+
+    Raises HarnessError where the study is not stored so.
+    """
+    from harness.report import render, study_document
+    from harness.store.connection import open_reader
+    from harness.store.queries import snapshot
+    from harness.trial.datasets import DATASETS
+
+    with open_reader(db) as store:
+        found = snapshot(store)
+    stand_ins = {declared.name: declared.stand_in_for for declared in DATASETS.values()}
+    return render(study_document(found, study, stand_ins, spec_sha=spec_sha), "md").rstrip("\n")

@@ -151,7 +151,7 @@ def test_a_script_with_its_own_function_is_stopped_and_goes_on(folder):
 
 def test_a_late_ctrl_c_still_ends_a_script_that_calls_it_in_a_loop(monkeypatch):
     late = Summary(Plan(()), {"done": 1}, stopped_late=True)
-    monkeypatch.setattr("harness.python.run.run_grid", lambda *_: late)
+    monkeypatch.setattr("harness.api.run_grid", lambda *_: late)
     with pytest.raises(KeyboardInterrupt, match="everything that was asked for finished before the stop took effect"):
         harness.run(STUDY)
 
@@ -159,7 +159,7 @@ def test_a_late_ctrl_c_still_ends_a_script_that_calls_it_in_a_loop(monkeypatch):
 @pytest.mark.parametrize("given", [{}, {"from_start": True}])
 def test_from_start_is_as_of_the_command(monkeypatch, given):
     asked = []
-    monkeypatch.setattr("harness.python.run.run_grid", lambda _, o, __: asked.append(o.from_start) or Summary(Plan(())))
+    monkeypatch.setattr("harness.api.run_grid", lambda _, o, __: asked.append(o.from_start) or Summary(Plan(())))
     harness.run(STUDY, **given)
     assert asked == [bool(given)]
 

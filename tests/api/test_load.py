@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import harness
+from harness.api import CURVES, RESULTS, RUNS
 from harness.base.errors import HarnessError
-from harness.python.results import CURVES, RESULTS, RUNS
 from harness.store.connection import open_store
 from harness.store.merge import merge_jsonl
 
