@@ -56,6 +56,9 @@ def _imports(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: imports are absolute here"
             yield node.module, node.lineno
+            folder = PACKAGE.parent.joinpath(*node.module.split("."))
+            modules = (f"{node.module}.{alias.name}" for alias in node.names if (folder / f"{alias.name}.py").is_file())
+            yield from ((module, node.lineno) for module in modules)
 
 
 def test_every_folder_has_its_place_in_the_order():
@@ -83,6 +86,28 @@ def test_imports_flow_one_way(path):
             assert folder == "store", f"{path}:{line}: all SQL is in 'store'"
         if top == "click":
             assert folder == "cli", f"{path}:{line}: all of click is in 'cli'"
+
+
+def _public(folder):
+    """Return the modules that a folder's `__init__` says are there for others."""
+    file = PACKAGE / folder / "__init__.py"
+    tree = ast.parse(file.read_text(encoding="utf-8") if file.is_file() else "")
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["PUBLIC"]:
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def test_a_folder_says_which_of_its_modules_others_may_import():
+    used = {folder: set() for folder in MAY_IMPORT}
+    for path in MODULES:
+        own = path.relative_to(PACKAGE).parts[0]
+        for name, _ in _imports(path):
+            top, folder, *module = [*name.split("."), "", ""][:3]
+            if top == PACKAGE.name and folder in used and folder != own and module[0]:
+                used[folder].add(module[0])
+    assert {folder: modules - _public(folder) for folder, modules in used.items() if modules - _public(folder)} == {}
+    assert {folder: _public(folder) - used[folder] for folder in used if _public(folder) - used[folder]} == {}
 
 
 def test_a_file_holds_one_concept():

@@ -1,1 +1,16 @@
 """What everything else is built on, and what imports nothing of ours."""
+
+PUBLIC = (
+    "checks",
+    "clock",
+    "errors",
+    "extras",
+    "files",
+    "keys",
+    "locks",
+    "processor",
+    "sealed",
+    "source",
+    "spreadsheet",
+)
+"""The modules that other folders may import (`tests/test_imports.py`)."""

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from harness.layers.topk import ChannelTopK, ChannelTopK2d, TopK, TopKPool2d, channel_topk, topk_pool
     from harness.layers.width import Width
 
+PUBLIC = ("build", "compressor", "insert", "kernels", "spatial")
+"""The modules that other folders may import (`tests/test_imports.py`)."""
+
 __all__ = [
     "Average",
     "AveragePoolChannels2d",

@@ -1,1 +1,20 @@
 """What is run: trials with their keys, and the declarations that they are made of."""
+
+PUBLIC = (
+    "attempt_digest",
+    "compressors",
+    "counts",
+    "datasets",
+    "evaluations",
+    "function",
+    "inputs",
+    "models",
+    "overrides",
+    "own_data",
+    "plugin_models",
+    "protocol",
+    "resolve",
+    "tasks",
+    "trial",
+)
+"""The modules that other folders may import (`tests/test_imports.py`)."""

@@ -5,7 +5,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import sys
 import time
 from contextlib import closing, suppress
 
@@ -123,8 +122,10 @@ def run(context):
 
 
 def test_what_does_not_stop_after_sigterm_is_ended_and_resumes(lab, wait_until, monkeypatch):
-    module = sys.modules[type(lab).__module__]
-    monkeypatch.setattr(module, "MAIN", f"from harness.execution import driver; driver.PATIENCE_S = 0.3; {module.MAIN}")
+    names = type(lab).start.__globals__
+    monkeypatch.setitem(
+        names, "MAIN", f"from harness.execution import driver; driver.PATIENCE_S = 0.3; {names['MAIN']}"
+    )
     lab.own(DEAF)
     process = lab.start("run", "grid", "study.yml")
     wait_until(lambda: list(lab.artifacts.glob("*/checkpoint/half")))
