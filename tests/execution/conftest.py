@@ -66,6 +66,7 @@ class Lab:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    main: str = MAIN  # what a process of its own runs
 
     def study(self, name="study.yml", *, epochs=1, every=0, batch=250, text=STUDY):
         path = self.folder / name
@@ -91,7 +92,7 @@ class Lab:
         """Start a command in a process group of its own, with `streams` as a shell redirects them."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HARNESS_")}
         return subprocess.Popen(
-            ["sh", "-c", f'exec "$0" "$@" {streams}', sys.executable, "-c", MAIN, *map(str, arguments)],
+            ["sh", "-c", f'exec "$0" "$@" {streams}', sys.executable, "-c", self.main, *map(str, arguments)],
             cwd=self.folder,
             env={**environment, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **self.environment},
             stdout=subprocess.PIPE,

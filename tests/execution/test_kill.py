@@ -121,11 +121,8 @@ def run(context):
 """
 
 
-def test_what_does_not_stop_after_sigterm_is_ended_and_resumes(lab, wait_until, monkeypatch):
-    names = type(lab).start.__globals__
-    monkeypatch.setitem(
-        names, "MAIN", f"from harness.execution import driver; driver.PATIENCE_S = 0.3; {names['MAIN']}"
-    )
+def test_what_does_not_stop_after_sigterm_is_ended_and_resumes(lab, wait_until):
+    lab.main = f"from harness.execution import driver; driver.PATIENCE_S = 0.3; {lab.main}"
     lab.own(DEAF)
     process = lab.start("run", "grid", "study.yml")
     wait_until(lambda: list(lab.artifacts.glob("*/checkpoint/half")))

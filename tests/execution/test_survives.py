@@ -142,10 +142,8 @@ def test_a_hang_up_ends_at_a_checkpoint_and_says_how_to_go_on(own, wait_until):
 
 def test_under_nohup_a_hang_up_ends_nothing(own, wait_until):
     lab = own("sound")
-    nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[type(lab).__module__], "MAIN", nohup + sys.modules[type(lab).__module__].MAIN)
-        process = lab.start("run", "grid", "study.yml")
+    lab.main = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); {lab.main}"
+    process = lab.start("run", "grid", "study.yml")
     wait_until((lab.folder / "sound").exists)
     os.killpg(process.pid, signal.SIGHUP)
     (lab.folder / "over").touch()
@@ -155,12 +153,11 @@ def test_under_nohup_a_hang_up_ends_nothing(own, wait_until):
 
 def test_a_terminal_that_is_closed_ends_at_a_checkpoint_and_nothing_that_is_printed_is_an_error(own, wait_until):
     lab = own("sound", "garbage")
-    main = sys.modules[type(lab).__module__].MAIN
     pid, terminal = os.forkpty()
     if not pid:
         os.chdir(lab.folder)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
-        os.execve(sys.executable, [sys.executable, "-c", main, "run", "grid", "study.yml"], kept)  # noqa: S606
+        os.execve(sys.executable, [sys.executable, "-c", lab.main, "run", "grid", "study.yml"], kept)  # noqa: S606
     wait_until((lab.folder / "sound").exists)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
