@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,31 @@ def test_imports_flow_one_way(path):
             assert folder == "store", f"{path}:{line}: all SQL is in 'store'"
         if top == "click":
             assert folder == "cli", f"{path}:{line}: all of click is in 'cli'"
+
+
+def _run_time_imports(path):
+    """Yield the modules of ours that a file imports when it runs, wherever in it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and id(node) not in hidden:
+            folder = PACKAGE.parent.joinpath(*node.module.split("."))
+            for alias in node.names:
+                inside = (folder / f"{alias.name}.py").is_file() or (folder / alias.name / "__init__.py").is_file()
+                yield f"{node.module}.{alias.name}" if inside else node.module
+
+
+def test_no_imports_go_round():
+    graph = {}
+    for path in MODULES:
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {imported for imported in _run_time_imports(path) if imported.partition(".")[0] == PACKAGE.name}
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
 def _public(folder):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.base.errors import HarnessError
-from harness.training.engine import PlainStep
+from harness.training.step import PlainStep
 
 _WARM_UP = 3  # calls before a capture, in which libraries choose their algorithms and make their buffers
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from harness.tasks.base import Task
 from harness.training.checkpoint import Progress
-from harness.training.engine import Step
 from harness.training.observe import OBSERVE_EVERY, Observer
 from harness.training.process import StopFlag, synchronise
 from harness.training.recipe import LearningRate
+from harness.training.step import Step
 from harness.training.streams import epoch_order, stream
 from harness.training.tell import Teller
 

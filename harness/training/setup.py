@@ -17,9 +17,9 @@ from harness.plugins.plugin import load_object, load_ours
 from harness.tasks.base import Task
 from harness.tasks.precision import use_precision
 from harness.training.checkpoint import Progress
-from harness.training.engine import build_step
 from harness.training.loop import Batches, Training
 from harness.training.recipe import LearningRate, build_optimizer, initialise, set_batch_norm
+from harness.training.step import PlainStep, Step
 from harness.training.streams import seed_libraries
 from harness.trial.tasks import find_task
 
@@ -72,6 +72,19 @@ def training(setup: Setup, request: AttemptRequest, progress: Progress) -> Train
         seed=request.seed,
         progress=progress,
     )
+
+
+def build_step(
+    task: Task, model: nn.Module, optimizer: torch.optim.Optimizer, execution: Execution, batch_size: int
+) -> Step:
+    """Return the step of an execution: captured on a GPU unless it says otherwise, elsewhere call by call."""
+    called: nn.Module = torch.compile(model) if execution.compile else model  # type: ignore[assignment]
+    plain = PlainStep(task, called, optimizer)
+    if execution.capture == "off" or task.device.type != "cuda":
+        return plain
+    from harness.training.capture import CapturedStep
+
+    return CapturedStep(plain, model, batch_size)
 
 
 def channels_last(execution: Execution, precision: str) -> bool:

@@ -8,10 +8,10 @@ import torch
 from harness.attempt.messages import Execution
 from harness.layers.kernels import KERNELS, linear
 from harness.training import train
-from harness.training.engine import PlainStep
 from harness.training.process import StopFlag
 from harness.training.recipe import LearningRate, set_batch_norm
 from harness.training.setup import set_up
+from harness.training.step import PlainStep
 
 CPU = torch.device("cpu")
 ONE_CYCLE = {"kind": "one_cycle", "warm_up": 0.25, "start": 0.1, "end": 0.0}

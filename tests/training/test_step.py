@@ -11,10 +11,10 @@ from harness.attempt.messages import Execution
 from harness.training import train
 from harness.training.attempt import run_attempt
 from harness.training.capture import _restored
-from harness.training.engine import PlainStep, build_step
 from harness.training.process import StopFlag, configure
 from harness.training.recipe import build_optimizer
-from harness.training.setup import channels_last
+from harness.training.setup import build_step, channels_last
+from harness.training.step import PlainStep
 
 CPU = torch.device("cpu")
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -9,7 +9,6 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from harness.attempt.messages import Execution
 from harness.tasks.base import Task
 
 
@@ -18,19 +17,6 @@ class Step(Protocol):
 
     def __call__(self, index: Tensor, rate: float) -> Tensor:
         """Step on the training images at `index`, int64 (B,) on the device, with learning rate `rate`."""
-
-
-def build_step(
-    task: Task, model: nn.Module, optimizer: torch.optim.Optimizer, execution: Execution, batch_size: int
-) -> Step:
-    """Return the step of an execution: captured on a GPU unless it says otherwise, elsewhere call by call."""
-    called: nn.Module = torch.compile(model) if execution.compile else model  # type: ignore[assignment]
-    plain = PlainStep(task, called, optimizer)
-    if execution.capture == "off" or task.device.type != "cuda":
-        return plain
-    from harness.training.capture import CapturedStep
-
-    return CapturedStep(plain, model, batch_size)
 
 
 class PlainStep:
