@@ -24,6 +24,7 @@ from harness.attempt.messages import (
     MARK_FILE,
     REQUEST_FILE,
     RESULT_FILE,
+    STOP_FILE,
     AttemptRequest,
     AttemptResult,
     State,
@@ -60,7 +61,7 @@ def _attempt(request: AttemptRequest) -> AttemptResult:
     try:
         outcome = _made(request)
     except BaseException as caught:  # noqa: BLE001 - the border of an attempt
-        error, outcome = caught, Outcome(state=_failure(caught))
+        error, outcome = caught, Outcome(state=_failure(caught, request))
         _write_trace(request, caught)
     if os.getpid() != process:  # a function that forks, and whose child has come back: the attempt is its parent's
         os._exit(1)
@@ -96,10 +97,14 @@ def _made(request: AttemptRequest) -> Outcome:
     return network.run(request)
 
 
-def _failure(error: BaseException) -> State:
-    """Tell a failure of the environment, which may end by itself, and running out of memory from every other."""
+def _failure(error: BaseException, request: AttemptRequest) -> State:
+    """Tell a failure of the environment, which may end by itself, and running out of memory from every other.
+
+    In the driver's own process an impatient Ctrl-C is an error, too; it follows one that asked for a stop.
+    """
     kind = type(error)  # and not what an error says that it is
-    if environment_failure(error) or issubclass(kind, KeyboardInterrupt):
+    pressed_again = issubclass(kind, KeyboardInterrupt) and Path(request.folder, STOP_FILE).exists()
+    if environment_failure(error) or pressed_again:
         return "interrupted"
     of_torch = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
     out_of_memory = issubclass(kind, MemoryError | of_torch)
