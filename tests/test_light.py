@@ -84,7 +84,8 @@ def python(light):
     """Return a function that runs Python where nothing else is installed (-S)."""
 
     def run(*arguments, cwd):
-        environment = {**os.environ, "PYTHONPATH": str(light)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
+        environment = {**kept, "PYTHONPATH": str(light)}
         command = [sys.executable, "-S", *map(str, arguments)]
         return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
