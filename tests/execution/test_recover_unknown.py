@@ -116,6 +116,22 @@ def test_a_damaged_request_is_never_taken_in(small, old, new):
     assert (found.code, f"BAD  {path.parent}: {why}" in found.out) == (1, True)
 
 
+def test_what_was_recovered_is_listed_before_it_is_in_a_study_again(small):
+    small.db.unlink()
+    small.here("results", "recover")
+    listed = small.here("results", "list", "--all").out
+    assert all(uid[:8] in listed for (uid,) in small.query("SELECT uid FROM attempt"))
+    assert listed.count("(in no study)  ") == 2
+    assert "\n(in no study): `harness run grid FILE` puts the trials into their study" in listed
+    assert "(earlier)" not in listed
+    rows = json.loads(small.here("results", "list", "--all", "--format", "json").out)
+    stored = small.query("SELECT NULL, trial_key, value FROM v_run WHERE name = 'accuracy' ORDER BY 2")
+    assert sorted((row["study"], row["trial"], row["values"]["accuracy"]) for row in rows) == stored
+    assert "2 more of trials in no study: --all lists them" in small.here("results", "list").out
+    small.grid()
+    assert "in no study" not in small.here("results", "list", "--all").out
+
+
 def test_the_request_of_an_earlier_version_has_no_checksum_and_is_taken_in(small):
     before = small.query(QUERY)
     small.db.unlink()
