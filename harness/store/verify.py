@@ -366,7 +366,7 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
                 found.faults.append(f"{place}: is not what attempt {uid} left: its SHA-256 differs")
 
 
-_NOT_MADE_SINCE = """NOT EXISTS (SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id > a.id
+_NOT_MADE_SINCE = """NOT EXISTS (SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id >= a.id
     AND b.kind = a.kind AND b.weights_from IS a.weights_from AND b.state IN ('done', 'nan'))"""
 
 
@@ -381,7 +381,7 @@ def _is_file(path: Path) -> bool:
 def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
     """Read what attempts left to resume from; what an earlier version wrote has nothing to be compared with.
 
-    Nobody resumes from an attempt at a run that a later attempt has made.
+    Nobody resumes from an attempt at a run that it, or a later attempt, has made.
     """
     for (uid,) in conn.execute(f"SELECT uid FROM attempt a WHERE {_NOT_MADE_SINCE} ORDER BY uid"):  # noqa: S608
         folder = path.resolve().parent / "artifacts" / uid

@@ -224,6 +224,12 @@ def test_a_checkpoint_that_cannot_be_read_is_named(whole):
     assert "Is a directory" in fault
 
 
+def test_nobody_resumes_from_an_attempt_that_has_made_its_run(whole):
+    """One that is killed while it clears away what it no longer needs leaves some of it."""
+    (whole.parent / "artifacts" / "b1" / "checkpoint.pt").mkdir(parents=True)
+    assert verify([whole]).faults == []
+
+
 def test_a_link_to_an_attempt_that_is_elsewhere_is_no_fault(whole):
     change(whole, "UPDATE attempt SET resumed_from = 'elsewhere' WHERE uid = 'b1'")
     assert verify([whole]).faults == []
