@@ -31,6 +31,7 @@ from harness.attempt.messages import (
     CHECKPOINT_FOLDER,
     CURVE_FILE,
     MARK_FILE,
+    REQUEST_FILE,
     Artifact,
     read_curve,
 )
@@ -217,7 +218,7 @@ def check_folder(folder: Path) -> Mark:
     """
     mark = Mark.read(folder)
     if mark is None:
-        raise _unchecked()
+        raise DamagedError(f"{MARK_FILE}, with its checksums, is missing") if _wants_mark(folder) else _unchecked()
     own = folder / CHECKPOINT_FOLDER
     if gone := [name for name in mark.wanted if _is_missing(own / name)]:
         raise DamagedError(f"'{gone[0]}', which it had written, is missing")
@@ -227,6 +228,15 @@ def check_folder(folder: Path) -> Mark:
             raise DamagedError(f"'{path.relative_to(own)}' is not what was written: its checksum differs")
     _check_curve(folder / CURVE_FILE, mark.curve)
     return replace(mark, saved=tuple(_checked(folder, saved) for saved in mark.saved))
+
+
+def _wants_mark(folder: Path) -> bool:
+    """Return whether the attempt in a folder is of a version that wrote marks: its request has a checksum."""
+    try:
+        unseal((folder / REQUEST_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, DamagedError):
+        return False
+    return True
 
 
 def is_half_written(path: Path) -> bool:

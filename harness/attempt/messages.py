@@ -102,13 +102,16 @@ class AttemptRequest:
     )  # in which the study lies: commit, dirty, diff's SHA-256
 
     def to_json(self) -> str:
-        """Return the request as one JSON text."""
-        return json.dumps(asdict(self), allow_nan=False)
+        """Return the request as one JSON text with a checksum."""
+        return seal(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Invert `to_json`."""
-        raw = json.loads(text)
+    def from_json(cls, text: str, *, checked: bool = True) -> Self:
+        """Invert `to_json`. Raises DamagedError for a text that is not what was written.
+
+        Requests of earlier versions have no checksum. Not `checked` it is what the text says, for messages.
+        """
+        raw = unseal(text, required=False, checked=checked)
         raw["datasets"] = tuple(DatasetDeclaration.from_dict(d) for d in raw["datasets"])
         raw["evaluations"] = tuple(EvaluationSpec(**e) for e in raw["evaluations"])
         raw["execution"] = Execution(**raw["execution"])

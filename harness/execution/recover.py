@@ -52,7 +52,10 @@ def recover(store: Store, artifacts: Path) -> int:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A finished attempt in the folder of artifacts of which the store knows nothing."""
+    """A finished attempt in the folder of artifacts of which the store knows nothing.
+
+    If its request is damaged, this is what that says all the same: enough to name the attempt.
+    """
 
     request: AttemptRequest
     folder: Path
@@ -63,20 +66,30 @@ def unknown_results(artifacts: Path, known: Collection[str]) -> list[Unknown]:
     """Return the attempts whose result lies in `artifacts` and whose uid is none of the known ones.
 
     So it is after the database was lost, or replaced by an older copy. A folder that is no attempt's is passed over;
-    a result that is damaged has a fault.
+    what is damaged, the request or the result, has a fault.
     """
     folders = sorted(path for path in artifacts.glob("*") if path.name not in known and _has_result(path))
     found = []
     for folder in folders:
         try:
-            request = AttemptRequest.from_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            text = (folder / REQUEST_FILE).read_text(encoding="utf-8")
+            request = AttemptRequest.from_json(text, checked=False)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, DamagedError):
             _log.debug("%s holds no request", folder, exc_info=True)
             continue
         if request.uid == folder.name:
-            read = _read(request, folder)
-            found.append(Unknown(request, folder, read if isinstance(read, str) else None))
+            found.append(Unknown(request, folder, _fault(text, request, folder)))
     return found
+
+
+def _fault(text: str, request: AttemptRequest, folder: Path) -> str | None:
+    """Return why an attempt cannot be taken in, as far as its files tell: `text`, of the request, and the result."""
+    try:
+        AttemptRequest.from_json(text)
+    except DamagedError as error:
+        return f"its request is damaged: {error}"
+    read = _read(request, folder)
+    return read if isinstance(read, str) else None
 
 
 def _read(request: AttemptRequest, folder: Path) -> AttemptResult | str:
@@ -120,7 +133,7 @@ def recover_unknown(store: Store, unknown: Unknown) -> str | None:
     no file of the attempt: of the attempts at a run the newest counts.
     """
     request = unknown.request
-    result = _read(request, unknown.folder)
+    result: AttemptResult | str = unknown.fault or _read(request, unknown.folder)
     if isinstance(result, str):
         return result
     try:

@@ -16,15 +16,16 @@ from typing import Any, Literal
 
 from harness.attempt.data import DatasetDeclaration
 from harness.attempt.messages import AttemptResult, EvaluationSpec, Execution, unflagged
-from harness.base.errors import HarnessError
+from harness.base.errors import HarnessError, shortened
 from harness.data.locations import require
 from harness.execution.device import choose_device
 from harness.execution.driver import make_request
 from harness.execution.options import Options
 from harness.execution.repeat import make
 from harness.execution.repository import repository_of
-from harness.store.circumstances import Pairs, changed, circumstances, may_change_bits, of_attempt
+from harness.store.circumstances import Pairs, changed, circumstances, flat, in_words, may_change_bits, of_attempt
 from harness.store.connection import Store
+from harness.store.diff import differing
 from harness.store.find import metric_words
 from harness.store.queries import artifacts, curve, installed, samples
 from harness.store.records import AttemptRecord, Snapshot
@@ -41,6 +42,9 @@ TOO_FAR = 4.0
 
 ENOUGH_SEEDS = 3
 """With fewer seeds their standard deviation says too little: a difference is undecided."""
+
+_NAMED = 3  # differences
+_SHOWN = 40  # characters of each side
 
 Verdict = Literal["ok", "undecided", "BAD"]
 
@@ -192,7 +196,12 @@ def _drawn(
         trial, study = known[run.trial_key]
     else:
         study = Study("", "", (), ExecutionOptions(), "", "", ())
-        trial = _trial(found, run, evaluations)
+        try:
+            trial = _trial(found, run, evaluations)
+        except HarnessError as error:
+            if not studies:
+                raise
+            raise HarnessError(_unlike_all(found.trials[run.trial_key].config, studies)) from error
     for dataset in trial.data:
         require(dataset, data_root)
     recorded = {item.name: run.execution[item.name] for item in fields(Execution) if item.name in run.execution}
@@ -218,6 +227,37 @@ def _trial(found: Snapshot, run: AttemptRecord, evaluations: Sequence[Evaluation
     others = {_dataset(e.fingerprint).name: _dataset(e.fingerprint) for e in evaluations}
     data = (trained_on, *(other for name, other in others.items() if name != trained_on.name))
     return Trial(config=config, data=data, protocol=None, evaluations=tuple(evaluations), metrics=())
+
+
+def _unlike_all(config: Mapping[str, Any], studies: Sequence[Study]) -> str:
+    """Return in words that no trial of some studies has a configuration, and in what the one most like it differs."""
+    what = _what_it_runs(config)
+    alike = [(study, item) for study in studies for item in study.trials if _what_it_runs(item.trial.config) == what]
+    if not alike:
+        return f"no trial of --study FILE runs '{what}'"
+    pairs, study, item = min(
+        ((_edited(config, item.trial.config), study, item) for study, item in alike), key=lambda each: len(each[0])
+    )
+    shown = [f"{name} ({one} → {other})" for name, one, other in pairs[:_NAMED]]
+    more = [f"{len(pairs) - _NAMED} more"] if len(pairs) > _NAMED else []
+    words = f"it was made with other code or options than '{item.name}' of '{study.name}' has now"
+    return f"{words}: {', '.join([*shown, *more])}"
+
+
+def _what_it_runs(config: Mapping[str, Any]) -> str:
+    """Return what a configuration runs: a person's function, a model, or whatever another task has."""
+    task = config["task"]
+    return str(task.get("target") or config.get("model", {}).get("kind") or task["kind"])
+
+
+def _edited(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return in what two configurations differ, in words."""
+    leaves = ({name: value for name, value in flat(each).items() if value != {}} for each in (config, other))
+    return [
+        ("the code" if name.endswith(".code") and not name.startswith("arguments.") else name,
+         shortened(in_words(old), _SHOWN), shortened(in_words(new), _SHOWN))
+        for name, (old, new) in differing(*leaves).items()
+    ]  # fmt: skip
 
 
 def _dataset(fingerprint: str) -> DatasetDeclaration:

@@ -7,6 +7,8 @@ a line may come from anyone.
 
 import base64
 import json
+from collections.abc import Hashable, Iterable
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -27,11 +29,22 @@ from harness.base.errors import name_fault, printable_line, shortened
 from harness.base.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.store.acceptance import said_fault
 from harness.store.rows import text_sha
-from harness.store.trusted import config_fault, is_absolute, is_study_name, is_time, stays_in_its_folder
+from harness.store.trusted import (
+    LARGEST,
+    LARGEST_SEED,
+    config_fault,
+    end_fault,
+    is_absolute,
+    is_study_name,
+    is_time,
+    stays_in_its_folder,
+)
 
 FORMAT = 1
 
 Value = float | None  # None where the flag says what it was
+Count = Annotated[NonNegativeInt, Field(le=LARGEST)]
+Seed = Annotated[NonNegativeInt, Field(le=LARGEST_SEED)]
 Json = dict[str, JsonValue]
 
 
@@ -86,6 +99,7 @@ class TrialPart(_Part):
 
     @model_validator(mode="after")
     def _key_is_right(self) -> Self:
+        _check_once("metric", (metric.name for metric in self.metrics))
         if (fault := config_fault(self.config)) is not None:
             raise ValueError(f"the configuration {fault}")
         if self.key_scheme != KEY_SCHEME:
@@ -96,15 +110,18 @@ class TrialPart(_Part):
 
 
 class StudyPart(_Part):
-    """The trial's place in a study. `added`: when it last stood there."""
+    """The trial's place in a study. `added`: when it last stood there.
+
+    Earlier versions took any name of a trial: one that it cannot have is taken in, and named by `results verify`.
+    """
 
     name: str
     spec_yaml: str
     spec_sha: str
     created: Time
     trial_name: str
-    position: int
-    seeds: list[int]
+    position: Count
+    seeds: list[Seed]
     protocol_name: str
     added: Time
     overrides: str | None = None  # left out of a study's own trial
@@ -124,8 +141,8 @@ class DatasetPart(_Part):
     name: str
     split: str
     fingerprint: str
-    images: NonNegativeInt
-    bytes: NonNegativeInt
+    images: Count
+    bytes: Count
 
 
 class EvaluationPart(_Part):
@@ -153,7 +170,7 @@ class SamplePart(_Part):
 
     evaluation: str
     name: Name
-    count: NonNegativeInt
+    count: Count
     encoding: str
     packed: Annotated[bytes, BeforeValidator(_unpacked)]
 
@@ -168,10 +185,10 @@ class SamplePart(_Part):
 class ArtifactPart(_Part):
     """A file, by its path within the attempt's folder."""
 
-    kind: str
+    kind: Name
     path: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    bytes: NonNegativeInt
+    bytes: Count
 
     @model_validator(mode="after")
     def _stays_in_its_folder(self) -> Self:
@@ -180,7 +197,7 @@ class ArtifactPart(_Part):
         return self
 
 
-CurvePoint = tuple[Name, Name, int, Value, Flag]  # split, name, step, value, flag
+CurvePoint = tuple[Name, Name, Count, Value, Flag]  # split, name, step, value, flag
 
 
 class AcceptedPart(_Part):
@@ -212,12 +229,12 @@ class PublishedLine(_Part):
     studies: list[StudyPart]
     datasets: list[DatasetPart]
     evaluations: list[EvaluationPart]
-    seed: int
+    seed: Seed
     weights_from: str | None
     resumed_from: str | None
     supersedes: str | None
     device: str
-    threads: int
+    threads: Count
     exclusive: bool
     execution: Json
     environment: Json
@@ -238,6 +255,11 @@ class PublishedLine(_Part):
     def _hangs_together(self) -> Self:
         if self.state not in ENDED_WELL:
             raise ValueError(f"an attempt that ended {self.state} does not count")
+        found_none = not self.results
+        if (fault := end_fault(self.kind, self.state, self.started, self.ended, found_none=found_none)) is not None:
+            raise ValueError(fault)
+        _check_each_once(self)
+        _check_curve(self.curve)
         known = {e.key for e in self.evaluations}
         used = {r[0] for r in self.results} | {s.evaluation for s in self.samples}
         if used - known:
@@ -250,6 +272,37 @@ class PublishedLine(_Part):
             if (value is None) == (flag == "ok"):
                 raise ValueError(f"the value {value} does not go with the flag {flag}")
         return self
+
+
+def _check_once(what: str, names: Iterable[Hashable]) -> None:
+    """Raise ValueError if something that is known by its name stands twice: which of the two would count?"""
+    seen: set[Hashable] = set()
+    for name in names:
+        if name in seen:
+            said = name if isinstance(name, str) else ", ".join(map(str, name)) if isinstance(name, tuple) else name
+            raise ValueError(f"the {what} '{printable_line(shortened(str(said)))}' stands twice")
+        seen.add(name)
+
+
+def _check_each_once(line: PublishedLine) -> None:
+    """Raise ValueError if the line has two of something of which the store has one."""
+    _check_once("study", (study.name for study in line.studies))
+    _check_once("data", (data.fingerprint for data in line.datasets))
+    _check_once("evaluation", (evaluation.key for evaluation in line.evaluations))
+    _check_once("result", (result[:2] for result in line.results))
+    _check_once("measure", (measure[0] for measure in line.measures))
+    _check_once("values", ((sample.evaluation, sample.name) for sample in line.samples))
+    _check_once("artifact", (artifact.path for artifact in line.artifacts))
+
+
+def _check_curve(curve: list[CurvePoint]) -> None:
+    """Raise ValueError if a curve has two values of one metric at one step. In the order of an export it has not."""
+    if all(one[:3] < other[:3] for one, other in pairwise(curve)):
+        return
+    values: dict[tuple[str, str, int], tuple[Value, Flag]] = {}
+    for split, name, step, value, flag in curve:
+        if values.setdefault((split, name, step), (value, flag)) != (value, flag):
+            raise ValueError(f"the curve has two values of '{name}' on '{split}' at step {step}")
 
 
 def _check_patch(study: JsonValue) -> None:

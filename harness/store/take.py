@@ -154,15 +154,14 @@ _FINDINGS = {
 
 
 def _has_curve(conn: sqlite3.Connection, number: int, points: list[CurvePoint]) -> bool:
-    """Return whether an attempt's curve is made of these points, of which the last at a step counts.
+    """Return whether an attempt's curve is made of these points.
 
     As exported they are in the store's order, and nothing is copied.
     """
     query = "SELECT split, name, step, value, flag FROM metric WHERE attempt_id = ? ORDER BY split, name, step"
     if all(one == other for one, other in zip_longest(conn.execute(query, (number,)), points)):
         return True
-    last = {point[:3]: point for point in points}
-    return set(conn.execute(query, (number,))) == set(last.values())
+    return set(conn.execute(query, (number,))) == set(points)
 
 
 def _take_study(conn: sqlite3.Connection, study: StudyPart, number_of_trial: int, trial: TrialPart) -> None:

@@ -15,6 +15,10 @@ from harness.base.keys import LONGEST_STUDY_NAME, STUDY_NAME
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PARTS = ("data", "model", "compressors", "protocol", "arguments")
+LARGEST = 2**63 - 1
+"""The largest whole number that a table can hold."""
+
+LARGEST_SEED = 2**32 - 1
 LINKS = ("weights_from", "resumed_from", "supersedes")
 """The columns by which an attempt names another."""
 
@@ -25,6 +29,15 @@ def is_time(text: str) -> bool:
         return _TIME.fullmatch(text) is not None and bool(datetime.fromisoformat(text))
     except ValueError:  # the 31st of February
         return False
+
+
+def end_fault(kind: str, state: str, started: str, ended: str, *, found_none: bool) -> str | None:
+    """Return why an attempt cannot have ended so, or None: before it began, or well and without a result."""
+    if ended < started:
+        return f"it ended ({ended}) before it started ({started})"
+    if state == "done" and kind in {"train", "evaluate"} and found_none:
+        return "it ended done, and has no results"
+    return None
 
 
 def is_study_name(text: str) -> bool:

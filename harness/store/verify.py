@@ -23,7 +23,15 @@ from harness.store.connection import Store, open_memory, open_reader
 from harness.store.merge import files_of, merge_jsonl, open_results
 from harness.store.queries import all_artifacts
 from harness.store.rows import text_sha
-from harness.store.trusted import config_fault, is_study_name, is_time, link_faults, stays_in_its_folder
+from harness.store.trusted import (
+    LARGEST_SEED,
+    config_fault,
+    end_fault,
+    is_study_name,
+    is_time,
+    link_faults,
+    stays_in_its_folder,
+)
 
 _SHA_NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -140,15 +148,17 @@ def _studies(conn: sqlite3.Connection) -> Iterator[str]:
     """Look at the studies' names, texts and seeds."""
     for name, text, sha in conn.execute("SELECT name, spec_yaml, spec_sha FROM study ORDER BY name"):
         if not is_study_name(name):
-            yield f"study '{shortened(name)}': no study can have this name"
+            yield f"study '{printable_line(shortened(name))}': no study can have this name"
         if text_sha(text) != sha:
             yield f"study '{name}': its text is not the one that spec_sha names"
     for name, trial, seeds in conn.execute(
         "SELECT s.name, st.name, st.seeds_json FROM study_trial st JOIN study s ON s.id = st.study_id ORDER BY 1, 2"
     ):
-        parsed = json.loads(seeds)
+        parsed, shown = json.loads(seeds), printable_line(shortened(trial))
+        if (fault := name_fault(trial)) is not None:
+            yield f"study '{name}': trial '{shown}' cannot have this name: {fault}"
         if not isinstance(parsed, list) or not parsed or not all(type(seed) is int for seed in parsed):
-            yield f"study '{name}': the seeds of '{trial}' are no list of whole numbers"
+            yield f"study '{name}': the seeds of '{shown}' are no list of whole numbers"
 
 
 def _links(conn: sqlite3.Connection) -> Iterator[str]:
@@ -168,10 +178,31 @@ def _times(conn: sqlite3.Connection) -> Iterator[str]:
             yield f"study '{shortened(name)}': created is not a time: '{shortened(text)}'"
     for name, text in conn.execute("SELECT name, added FROM study_trial ORDER BY name"):
         if not is_time(text):
-            yield f"trial '{shortened(name)}' of a study: added is not a time: '{shortened(text)}'"
+            yield f"trial '{printable_line(shortened(name))}' of a study: added is not a time: '{shortened(text)}'"
     for author, text in conn.execute("SELECT author, accepted FROM acceptance ORDER BY author"):
         if not is_time(text):
             yield f"what '{shortened(author)}' accepted: accepted is not a time: '{shortened(text)}'"
+
+
+def _ends(conn: sqlite3.Connection) -> Iterator[str]:
+    """Look whether attempts ended as they can."""
+    rows = conn.execute(
+        """SELECT a.uid, a.kind, a.state, a.started, a.ended,
+            NOT EXISTS (SELECT 1 FROM result x WHERE x.attempt_id = a.id) FROM attempt a
+        WHERE a.ended IS NOT NULL ORDER BY a.uid"""
+    )
+    for uid, kind, state, started, ended, found_none in rows:
+        fault = end_fault(kind, state, started, ended, found_none=found_none)
+        if fault is not None and is_time(started) and is_time(ended):  # else `_times` has named it
+            yield f"attempt {uid}: {fault}"
+
+
+def _metrics(conn: sqlite3.Connection) -> Iterator[str]:
+    """Look whether each metric of a trial is declared once."""
+    for key, text in conn.execute("SELECT key, metrics_json FROM trial WHERE metrics_json IS NOT NULL ORDER BY key"):
+        names = [metric["name"] for metric in json.loads(text)]
+        if twice := [name for name in names if names.count(name) > 1]:
+            yield f"trial {key}: the metric '{printable_line(shortened(str(twice[0])))}' stands twice"
 
 
 def _paths(conn: sqlite3.Connection) -> Iterator[str]:
@@ -223,7 +254,18 @@ _INSIGNIFICANT = re.compile(r"[\s\"]+")
 
 
 def _numbers(conn: sqlite3.Connection) -> Iterator[str]:
-    """Look whether each number goes with its flag, which SQLite does not check in tables without row ids."""
+    """Look whether seeds and steps can be, and each number goes with its flag, which the tables do not check."""
+    for seed, key in conn.execute(
+        "SELECT r.seed, t.key FROM run r JOIN trial t ON t.id = r.trial_id WHERE r.seed NOT BETWEEN 0 AND ?",
+        (LARGEST_SEED,),
+    ):
+        yield f"trial {key}: no run can have the seed {seed}"
+    rows = conn.execute(
+        """SELECT a.uid, m.split, m.name, min(m.step) FROM metric m JOIN attempt a ON a.id = m.attempt_id
+        WHERE m.step < 0 GROUP BY 1, 2, 3"""
+    )
+    for uid, split, name, step in rows:
+        yield f"attempt {uid}: its curve has '{printable_line(name)}' on '{printable_line(split)}' at step {step}"
     for table in ("metric", "result", "measure"):
         rows = conn.execute(
             f"""SELECT a.uid, x.name, x.value, x.flag FROM {table} x JOIN attempt a ON a.id = x.attempt_id
@@ -234,9 +276,10 @@ def _numbers(conn: sqlite3.Connection) -> Iterator[str]:
 
 
 def _names(conn: sqlite3.Connection) -> Iterator[str]:
-    """Look whether metrics and splits have names that they can have."""
+    """Look whether metrics, splits and kinds of artifacts have names that they can have."""
     for table, column in (
         ("metric", "split"),
+        ("artifact", "kind"),
         *((table, "name") for table in ("metric", "result", "measure", "sample")),
     ):
         for (name,) in conn.execute(f"SELECT DISTINCT {column} FROM {table} ORDER BY 1"):  # noqa: S608 - names of ours
@@ -292,6 +335,8 @@ _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the studies": _studies,
     "the attempts": _links,
     "the times": _times,
+    "the ends": _ends,
+    "the metrics": _metrics,
     "the artifacts": _paths,
     "the JSON": _json,
     "the numbers": _numbers,
@@ -321,7 +366,7 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
                 found.faults.append(f"{place}: is not what attempt {uid} left: its SHA-256 differs")
 
 
-_NOT_MADE_SINCE = """NOT EXISTS (SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id > a.id
+_NOT_MADE_SINCE = """NOT EXISTS (SELECT * FROM attempt b WHERE b.run_id = a.run_id AND b.id >= a.id
     AND b.kind = a.kind AND b.weights_from IS a.weights_from AND b.state IN ('done', 'nan'))"""
 
 
@@ -336,7 +381,7 @@ def _is_file(path: Path) -> bool:
 def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
     """Read what attempts left to resume from; what an earlier version wrote has nothing to be compared with.
 
-    Nobody resumes from an attempt at a run that a later attempt has made.
+    Nobody resumes from an attempt at a run that it, or a later attempt, has made.
     """
     for (uid,) in conn.execute(f"SELECT uid FROM attempt a WHERE {_NOT_MADE_SINCE} ORDER BY uid"):  # noqa: S608
         folder = path.resolve().parent / "artifacts" / uid

@@ -134,7 +134,7 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
             "error_kind": result.error_kind,
             "error": result.error,
             "started": result.started,
-            "ended": result.ended,
+            "ended": max(result.started, result.ended),  # the clock may have been set back in between
             "ordered": ordered or (started if str(result.started) < started else None),
         }
         renew_attempt(conn, number, row)
@@ -145,10 +145,12 @@ def finish_attempt(store: Store, result: AttemptResult) -> bool:
 def end_attempt(store: Store, uid: str, state: str, error_kind: str | None, error: str | None, ended: str) -> bool:
     """End a running attempt that left no result (lost, failed, …). Return False if it had ended before."""
     with store.writing() as conn:
-        row = conn.execute("SELECT id FROM attempt WHERE uid = ? AND state = 'running'", (uid,)).fetchone()
+        row = conn.execute("SELECT id, started FROM attempt WHERE uid = ? AND state = 'running'", (uid,)).fetchone()
         if row is None:
             return False
-        renew_attempt(conn, row[0], {"state": state, "error_kind": error_kind, "error": error, "ended": ended})
+        number, started = row
+        ended = max(started, ended)  # the clock may have been set back in between
+        renew_attempt(conn, number, {"state": state, "error_kind": error_kind, "error": error, "ended": ended})
         return True
 
 

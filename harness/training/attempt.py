@@ -29,7 +29,7 @@ from harness.attempt.messages import (
     AttemptResult,
     State,
 )
-from harness.base.errors import HarnessError, environment_failure, in_a_line, kind_of, message_of
+from harness.base.errors import DamagedError, HarnessError, environment_failure, in_a_line, kind_of, message_of
 from harness.base.files import atomic_write
 from harness.base.locks import hold
 from harness.training.environment import environment
@@ -42,7 +42,7 @@ from harness.trial.trial import is_of_function
 def run_attempt(folder: Path) -> str:
     """Make the attempt whose request lies in `folder`, holding its lock, and return the state that it ended in."""
     with hold(folder / LOCK_FILE):
-        request = AttemptRequest.from_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
+        request = _request(folder / REQUEST_FILE)
         result = _attempt(request)
         atomic_write(folder / RESULT_FILE, result.to_json())
         if result.state in ENDED_WELL:  # not before: a crash between the two would lose the run
@@ -50,6 +50,14 @@ def run_attempt(folder: Path) -> str:
                 (folder / name).unlink(missing_ok=True)
             shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
         return result.state
+
+
+def _request(path: Path) -> AttemptRequest:
+    """Return the request in a file. Raises DamagedError, which names the file, if it is not what the driver wrote."""
+    try:
+        return AttemptRequest.from_json(path.read_text(encoding="utf-8"))
+    except DamagedError as error:
+        raise DamagedError(f"{path.name} is damaged: {error}") from error
 
 
 def _attempt(request: AttemptRequest) -> AttemptResult:

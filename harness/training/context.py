@@ -25,7 +25,7 @@ from harness.attempt.messages import (
     Point,
     read_curve,
 )
-from harness.base.errors import DamagedError, HarnessError
+from harness.base.errors import DamagedError, HarnessError, name_fault, printable_line, shortened
 from harness.base.files import atomic_open
 from harness.base.locks import hold
 from harness.base.sealed import copy_hashed, sha256_of
@@ -151,6 +151,8 @@ class Context:
         source = Path(path)
         if not isinstance(kind, str) or not kind:
             raise HarnessError(f"save takes what kind of file it is, a word, not {kind!r}")
+        if (fault := name_fault(kind)) is not None:
+            raise HarnessError(f"a file cannot be of the kind '{printable_line(shortened(kind))}': {fault}")
         if not source.is_file():
             raise HarnessError(f"there is no file {source} to save as '{kind}'")
         origin, known = str(source.resolve()), sha256_of(source)

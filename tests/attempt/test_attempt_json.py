@@ -28,6 +28,7 @@ from harness.attempt.messages import (
     unflagged,
 )
 from harness.base.errors import DamagedError
+from harness.base.sealed import unseal
 
 TEXT = st.text(max_size=8)
 WHOLE = st.integers(0, 2**53)
@@ -107,6 +108,16 @@ RESULTS = st.builds(
 @given(REQUESTS)
 def test_a_request_comes_back_as_it_was(request_):
     assert AttemptRequest.from_json(request_.to_json()) == request_
+    of_an_earlier_version = json.dumps(unseal(request_.to_json()))
+    assert AttemptRequest.from_json(of_an_earlier_version) == request_
+
+
+@given(REQUESTS)
+def test_another_request_is_not_read(request_):
+    changed = {**json.loads(request_.to_json()), "seed": request_.seed + 1}
+    with pytest.raises(DamagedError, match="checksum"):
+        AttemptRequest.from_json(json.dumps(changed))
+    assert AttemptRequest.from_json(json.dumps(changed), checked=False).seed == request_.seed + 1
 
 
 @given(RESULTS)

@@ -25,6 +25,7 @@ from harness.attempt.messages import (
     CHECKPOINT_FOLDER,
     CURVE_FILE,
     MARK_FILE,
+    REQUEST_FILE,
     Artifact,
     Point,
     curve_line,
@@ -80,6 +81,18 @@ def test_a_checkpoint_of_an_earlier_version_cannot_be_trusted_and_is_not_called_
     (tmp_path / CHECKPOINT_FOLDER / "state").write_text("3")
     with pytest.raises(UncheckedError):
         check_checkpoint(tmp_path)
+    (tmp_path / REQUEST_FILE).write_text('{"uid": "u"}')  # which an earlier version did not seal
+    with pytest.raises(UncheckedError):
+        check_checkpoint(tmp_path)
+
+
+def test_a_mark_that_is_gone_is_missed(tmp_path):
+    (tmp_path / CHECKPOINT_FOLDER).mkdir()
+    (tmp_path / CHECKPOINT_FOLDER / "state").write_text("3")
+    (tmp_path / REQUEST_FILE).write_text(seal({"uid": "u"}))
+    with pytest.raises(DamagedError, match=r"^mark.json, with its checksums, is missing$") as caught:
+        check_checkpoint(tmp_path)
+    assert not isinstance(caught.value, UncheckedError)
 
 
 POINTS = tuple(Point("train", "loss", step, 0.1 * step) for step in range(4))

@@ -1,5 +1,6 @@
 """Damaged checkpoints, failures that are no fault of the code, files that are saved: as a person meets them."""
 
+import json
 import logging
 import shutil
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 
 from harness.attempt.checkpoints import sealed_open
 from harness.attempt.messages import CHECKPOINT_FILE
+from harness.base.sealed import unseal
 from harness.execution.driver import make_job
 from harness.execution.options import Options
 from harness.execution.plan import PlannedRun
@@ -271,6 +273,10 @@ def test_checkpoints_of_an_earlier_version_are_not_trusted(broken, undisturbed, 
     (lab.folder / "broken").unlink()
     (mark,) = lab.artifacts.glob("*/mark.json")
     mark.unlink()
+    (fault,) = verify([lab.db]).faults
+    assert fault.endswith("left to resume from is damaged: mark.json, with its checksums, is missing")
+    request = mark.with_name("request.json")
+    request.write_text(json.dumps(unseal(request.read_text())))
     assert verify([lab.db]).faults == [], "there is nothing that it could be compared with"
     assert lab.grid("--retry", "failed").code == 0
     said = "cannot be trusted (an earlier version of harness wrote it, without checksums): it starts afresh"

@@ -58,6 +58,7 @@ def test_an_attempt_ends_well_fails_or_is_not_understood(tmp_path):
     assert (ends["ends well"].state, read_result(folders["ends well"]).state) == (None, "done")
     assert read_result(folders["raises"]).error == "ValueError: as it should"
     assert ends["is not understood"].state == "failed"
+    assert "request.json is damaged: it is not JSON" in ends["is not understood"].error
     assert not in_worker()
 
 

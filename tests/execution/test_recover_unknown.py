@@ -92,12 +92,53 @@ def test_an_older_result_does_not_count_before_a_newer_one(small):
 def test_a_result_that_is_not_right_is_named_and_the_others_are_taken_in(small, file, change, words):
     small.db.unlink()
     path = min(small.artifacts.glob(f"*/{file}"))
-    content = unseal(path.read_text()) if file == "result.json" else json.loads(path.read_text())
+    content = unseal(path.read_text())
     change(content)
-    path.write_text(seal(content) if file == "result.json" else json.dumps(content))
+    path.write_text(seal(content))
     ended = small.here("results", "recover")
     assert (ended.code, words in ended.err, "1 results taken in" in ended.out) == (1, True, True), ended
     assert small.query("SELECT count(*) FROM attempt") == [(1,)]
+
+
+@pytest.mark.parametrize(("old", "new"), [('"seed": 0', '"seed": 2'), ('"threads": 1', '"threads": 7')])
+def test_a_damaged_request_is_never_taken_in(small, old, new):
+    """It says what was run: with another seed the result would count for another run."""
+    small.db.unlink()
+    path = min(small.artifacts.glob("*/request.json"))
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    ended = small.here("results", "recover")
+    assert (ended.code, "1 results taken in" in ended.out) == (1, True)
+    why = "its request is damaged: its checksum is not that of its contents"
+    assert f"cannot be taken in: {why} (in {path.parent})" in ended.err
+    assert small.query("SELECT seed, threads FROM attempt JOIN run ON run.id = run_id") == [(0, 1)]
+    found = small.here("results", "verify")
+    assert (found.code, f"BAD  {path.parent}: {why}" in found.out) == (1, True)
+
+
+def test_what_was_recovered_is_listed_before_it_is_in_a_study_again(small):
+    small.db.unlink()
+    small.here("results", "recover")
+    listed = small.here("results", "list", "--all").out
+    assert all(uid[:8] in listed for (uid,) in small.query("SELECT uid FROM attempt"))
+    assert listed.count("(in no study)  ") == 2
+    assert "\n(in no study): `harness run grid FILE` puts the trials into their study" in listed
+    assert "(earlier)" not in listed
+    rows = json.loads(small.here("results", "list", "--all", "--format", "json").out)
+    stored = small.query("SELECT NULL, trial_key, value FROM v_run WHERE name = 'accuracy' ORDER BY 2")
+    assert sorted((row["study"], row["trial"], row["values"]["accuracy"]) for row in rows) == stored
+    assert "2 more of trials in no study: --all lists them" in small.here("results", "list").out
+    small.grid()
+    assert "in no study" not in small.here("results", "list", "--all").out
+
+
+def test_the_request_of_an_earlier_version_has_no_checksum_and_is_taken_in(small):
+    before = small.query(QUERY)
+    small.db.unlink()
+    for path in small.artifacts.glob("*/request.json"):
+        path.write_text(json.dumps(unseal(path.read_text())))
+    assert "2 results taken in" in small.here("results", "recover").out
+    assert small.query(QUERY) == before
 
 
 @pytest.mark.parametrize("file", ["result.json", "curve.jsonl"])

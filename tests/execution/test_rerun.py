@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -165,6 +166,29 @@ def test_a_stored_run_comes_out_again_and_a_false_one_does_not(lab):
     assert (repeated["differing"], repeated["changed"], repeated["well"]) == (["metrics"], {}, False)
     assert repeated["metrics"][0]["difference"] == pytest.approx(-0.25)
     assert lab.states() == ["done"], "nothing is written into the store"
+
+
+FUNCTION = "def run(context, x=1):\n    return {'score': x}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "study", "said"),
+    [
+        (FUNCTION.replace("x}", "x / 2}"), OWN, r"'one' of 'own' has now: the code \(\w+ → \w+\)$"),
+        (FUNCTION, f"{OWN}    arguments: {{x: 3}}\n", r"'one' of 'own' has now: arguments.x \(– → 3\)$"),
+        (FUNCTION, OWN.replace("fn.py:run", "other.py:run"), r"no trial of --study FILE runs 'fn.py:run'$"),
+    ],
+)
+def test_what_was_edited_since_is_named(lab, code, study, said):
+    for name in ("fn.py", "other.py"):
+        (lab.folder / name).write_text(FUNCTION)
+    (lab.folder / "study.yml").write_text(OWN)
+    assert lab.grid("--threads", "1").code == 0
+    (lab.folder / "fn.py").write_text(code)
+    (lab.folder / "study.yml").write_text(study)
+    ended = lab.here("results", "verify", "--rerun", "1", "--study", "study.yml")
+    assert (ended.code, "tells where" in ended.err) == (2, False)
+    assert re.search(said, ended.err, re.MULTILINE), ended.err
 
 
 @pytest.mark.parametrize(

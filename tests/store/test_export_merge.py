@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from harness.attempt.metrics import Metric
-from harness.base.errors import HarnessError
+from harness.base.errors import HarnessError, printable_line
 from harness.base.keys import canonical_json, trial_key
+from harness.cli import main
 from harness.store import merge
 from harness.store.browse import browsable
 from harness.store.connection import open_memory, open_store
@@ -245,7 +247,33 @@ def test_a_trial_of_edited_code_does_not_come_back_with_a_merge(one_text, turned
         (lambda x: x.pop("format"), "format null is not known"),
         (lambda x: x.pop("seed"), "seed: Field required"),
         (lambda x: x.update(seed="0"), "seed: "),
-        (lambda x: x.update(seed=2**70), "too large"),
+        (lambda x: x.update(seed=2**70), "seed: Input should be less than or equal to 4294967295$"),
+        (lambda x: x.update(seed=-1), "seed: Input should be greater than or equal to 0$"),
+        (lambda x: x.update(threads=2**63), "threads: Input should be less than or equal to 9223372036854775807$"),
+        (lambda x: x["datasets"][0].update(images=2**63), "datasets.0.images: Input should be less than"),
+        (lambda x: x["artifacts"][0].update(bytes=2**63), "artifacts.0.bytes: Input should be less than"),
+        (lambda x: x["studies"][0].update(position=-1), "studies.0.position: Input should be greater than"),
+        (lambda x: x["curve"][0].__setitem__(2, -1), "curve.0.2: Input should be greater than or equal to 0$"),
+        (
+            lambda x: x["curve"].append([*x["curve"][0][:3], 9.5, "ok"]),
+            "two values of 'accuracy' on 'test' at step 100",
+        ),
+        *[
+            (lambda x, name=name: x[name].append(x[name][0]), f"the {what} '.*' stands twice$")
+            for name, what in (
+                ("studies", "study"),
+                ("datasets", "data"),
+                ("evaluations", "evaluation"),
+                ("results", "result"),
+                ("measures", "measure"),
+                ("samples", "values"),
+                ("artifacts", "artifact"),
+            )
+        ],
+        (lambda x: x["trial"].update(metrics=[{"name": "a", "better": "lower"}] * 2), "the metric 'a' stands twice$"),
+        (lambda x: x["artifacts"][0].update(kind="\x1b[2J"), r"artifacts.0.kind: '\\x1b\[2J' cannot be a name"),
+        (lambda x: x.update(started="2026-01-02T01:00:00.001+00:00"), r"it ended \(.*\) before it started \(.*\)$"),
+        (lambda x: x["results"].clear(), "it ended done, and has no results$"),
         (lambda x: x.update(extra=1), "extra: "),
         (lambda x: x.update(state="failed"), "does not count"),
         (lambda x: x["curve"].append(["a", "x", 1, None, "ok"]), "does not go with the flag"),
@@ -313,7 +341,7 @@ def test_a_line_that_is_not_right_is_refused_and_nothing_is_taken(file, change, 
         (lambda x: x["samples"][0].update(packed="AAA="), "value of an image"),
         (lambda x: x["artifacts"][0].update(sha256="d" * 64), "artifact"),
         (lambda x: x.update(code_digest="other"), "code_digest"),
-        (lambda x: x.update(started="2027-01-01T00:00:00.000+00:00"), "started"),
+        (lambda x: x.update(started="2026-01-01T00:00:00.000+00:00"), "started"),
         (lambda x: x.update(ordered="2027-01-01T00:00:00.000+00:00"), "ordered"),
         (lambda x: x.update(supersedes=None), "supersedes"),
     ],
@@ -335,9 +363,20 @@ def test_one_attempt_cannot_have_two_findings(full, file, change, words):
 
 
 def test_a_curve_in_another_order_is_the_same_curve(full, file):
-    """Of points with one split, name and step the last counts."""
-    rewrite(file, lambda x: x.update(curve=[["test", "accuracy", 100, 0.1, "ok"], *reversed(x["curve"])]))
+    """A point that stands there twice says nothing new."""
+    rewrite(file, lambda x: x.update(curve=[x["curve"][0], *reversed(x["curve"])]))
     assert merge_jsonl(full.store, file) == MergeReport(added=0, known=4)
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2Jb", "a\nb", " "])
+def test_a_trials_name_of_an_earlier_version_is_taken_in_shown_escaped_and_named(file, name):
+    rewrite(file, lambda x: x["studies"][0].update(trial_name=name))
+    with open_memory() as store:
+        assert merge_jsonl(store, file).added == 4
+    listed = CliRunner().invoke(main, ["results", "list", "--from", str(file)])
+    assert (listed.exit_code, printable_line(name) in listed.output, "\x1b" in listed.output) == (0, True, False)
+    (fault,) = verify([file]).faults
+    assert fault.startswith(f"{file}: study 'mnist': trial '{printable_line(name)}' cannot have this name: it ")
 
 
 @pytest.mark.parametrize("circle", [("b4", "b5"), ("b4", "b5", "b6")])

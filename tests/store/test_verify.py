@@ -67,6 +67,19 @@ def test_a_whole_store_has_no_fault(whole):
         ("UPDATE attempt SET started = 'zzz' WHERE uid = 'b1'", "attempt b1: started is not a time: 'zzz'"),
         ("UPDATE attempt SET ended = '' WHERE uid = 'b1'", "attempt b1: ended is not a time"),
         ("UPDATE attempt SET ordered = '9' WHERE uid = 'b1'", "attempt b1: ordered is not a time"),
+        (
+            "UPDATE attempt SET started = '2026-01-03T00:00:00.000+00:00' WHERE uid = 'b1'",
+            "b1: it ended (2026-01-02T01:00:00.000+00:00) before it started (2026-01-03T00:00:00.000+00:00)",
+        ),
+        ("DELETE FROM result WHERE attempt_id = 4", "attempt b1: it ended done, and has no results"),
+        ("UPDATE metric SET step = -7 WHERE step = 50", "its curve has 'loss' on 'train' at step -7"),
+        ("UPDATE run SET seed = 4294967296 WHERE id = 1", "no run can have the seed 4294967296"),
+        ("UPDATE artifact SET kind = char(27)", "artifact '\\x1b': it cannot have this name"),
+        ("UPDATE study_trial SET name = 'a' || char(10)", "trial 'a\\n' cannot have this name: it holds the control"),
+        (
+            """UPDATE trial SET metrics_json = '[{"name":"a"},{"name":"a"}]' WHERE id = 1""",
+            "the metric 'a' stands twice",
+        ),
         ("UPDATE study SET created = 'later'", "study 'mnist': created is not a time"),
         ("UPDATE study_trial SET added = 'later'", "added is not a time"),
         ("UPDATE study SET name = '../../x'", "'../../x': no study can have this name"),
@@ -209,6 +222,12 @@ def test_a_checkpoint_that_cannot_be_read_is_named(whole):
     (fault,) = verify([whole]).faults
     assert fault.startswith(f"{folder}: what attempt b1 left to resume from is damaged: it cannot be read (")
     assert "Is a directory" in fault
+
+
+def test_nobody_resumes_from_an_attempt_that_has_made_its_run(whole):
+    """One that is killed while it clears away what it no longer needs leaves some of it."""
+    (whole.parent / "artifacts" / "b1" / "checkpoint.pt").mkdir(parents=True)
+    assert verify([whole]).faults == []
 
 
 def test_a_link_to_an_attempt_that_is_elsewhere_is_no_fault(whole):

@@ -56,6 +56,14 @@ def test_an_attempt_is_running_until_it_ends(lab):
     assert in_state(lab.store, "running") == ()
 
 
+def test_no_attempt_ends_before_it_started_though_the_clock_was_set_back(lab):
+    for uid in ("u1", "u2"):
+        lab.start(uid, started="2026-01-02T00:00:00.000+00:00")
+    finish_attempt(lab.store, replace(lab.result("u1"), ended="2026-01-01T00:00:00.000+00:00"))
+    end_attempt(lab.store, "u2", "lost", "lost", "it died", "2026-01-01T00:00:00.000+00:00")
+    assert [a.ended for a in snapshot(lab.store).attempts] == ["2026-01-02T00:00:00.000+00:00"] * 2
+
+
 def test_everything_an_attempt_found_is_read_back(lab, clean, noisy):
     lab.attempt("u1", "nan")
     given = lab.result("u1")

@@ -264,7 +264,7 @@ def test_a_damaged_saved_file_means_a_fresh_start_that_is_said(ask_function, tmp
     assert (second.state, second.resumed_from) == ("interrupted", None)
 
 
-@pytest.mark.parametrize("kind", ["../../x", "a/b", "..", "/abs", "naïve", "x" * 9, "C:\\x", "a\nb"])
+@pytest.mark.parametrize("kind", ["../../x", "a/b", "..", "/abs", "naïve", "x" * 9, "C:\\x"])
 def test_a_kind_of_any_words_stays_in_the_folder(ask_function, tmp_path, kind):
     code = f"def run(context):\n    context.save({kind!r}, __file__)\n    return {{'accuracy': 1}}\n"
     result = ask_function(code)
@@ -279,6 +279,15 @@ def test_a_kind_of_any_words_stays_in_the_folder(ask_function, tmp_path, kind):
 def test_a_kind_is_a_word(ask_function, kind):
     result = ask_function(f"def run(context):\n    context.save({kind}, __file__)\n    return {{'accuracy': 1}}\n")
     assert result.error.startswith("save takes what kind of file it is, a word, not ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("a\x1b[2Jb", "control character \\x1b"), ("a\nb", "\\n"), (" ", "is empty")]
+)
+def test_a_kind_can_be_shown_and_published(ask_function, kind, words):
+    result = ask_function(f"def run(context):\n    context.save({kind!r}, __file__)\n    return {{'accuracy': 1}}\n")
+    assert result.error.startswith("a file cannot be of the kind '")
+    assert result.error.endswith(words)
 
 
 def test_a_context_can_be_sent_to_another_process(ask_function):

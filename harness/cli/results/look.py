@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, ...]) -> None:
     """List the runs with their results, also of later evaluations: the attempts that count, or --all.
 
-    Where a run has several metrics of one name, they are called by their data and conditions.
+    Where a run has several metrics of one name, they are called by their data and conditions. A trial in no study, as
+    after `harness results recover`, is called by its key.
 
     \b
     harness results list --study quickstart
@@ -41,18 +42,26 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
         return
     print_table(
         ["attempt", "study", "trial", "seed", "kind", "state", "results or error", "ended", "protocol"],
-        [[r["uid"][:8], r["study"], _trial(r), r["seed"], r["kind"], r["state"] + ("" if r["accepted"] else " *"),
+        [[r["uid"][:8], r["study"] or "", _trial(r), r["seed"], r["kind"], r["state"] + ("" if r["accepted"] else " *"),
           _found(r), (r["ended"] or "")[:16], r["protocol"]]
          for r in rows],
     )  # fmt: skip
-    if not all(r["stands"] for r in rows):
+    if not all(r["stands"] for r in rows if r["study"] is not None):
         click.echo(
             "\n(earlier): the trial is of an earlier text of the study, or of earlier code, and left out of reports"
         )
+    left_out = 0 if every or study is not None else _in_no_study(found)
+    if left_out:
+        click.echo(f"\n{left_out} more of trials in no study: --all lists them, {_PUTS}")
+    elif any(r["study"] is None for r in rows):
+        click.echo(f"\n(in no study): {_PUTS}")
     for said in dict.fromkeys(word.in_words for r in rows for word in r["by_word"]):
         click.echo(f"\n(accepted): {said}")
     if any(not r["accepted"] for r in rows):
         click.echo("\n* not an accepted training run")
+
+
+_PUTS = "`harness run grid FILE` puts the trials into their study"
 
 
 @click.command()
@@ -162,7 +171,7 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
     for attempt in found.attempts:
         counts = attempt.accepted or (attempt.kind == "timing" and attempt.state == "done")
         place, words = by_word.get(attempt.uid, (places.get(attempt.trial_key), ()))
-        if place is None or not (every or counts):
+        if not (every or counts if place is not None else every and study is None):
             continue
         times = {
             name: attempt.measures[name]
@@ -171,11 +180,11 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
         }
         yield {
             "uid": attempt.uid,
-            "study": place.study,
-            "trial": place.name,
-            "stands": place.stands,
+            "study": None if place is None else place.study,
+            "trial": attempt.trial_key if place is None else place.name,
+            "stands": place is not None and place.stands,
             "by_word": words,
-            "protocol": _protocol(place, found),
+            "protocol": "" if place is None else _protocol(place, found),
             "seed": attempt.seed,
             "kind": attempt.kind,
             "state": attempt.state,
@@ -187,6 +196,12 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
         }
 
 
+def _in_no_study(found: "Snapshot") -> int:
+    """Return how many runs there are of trials that no study has, as `recover` takes them in: nobody told it of one."""
+    placed = {place.trial_key for place in found.study_trials}
+    return sum(attempt.accepted and attempt.trial_key not in placed for attempt in found.attempts)
+
+
 def _protocol(place: "StudyTrialRecord", found: "Snapshot") -> str:
     """Return the protocol by which a trial is trained, with what its study or `--set` overrides."""
     from harness.trial.overrides import protocol_in_words
@@ -195,7 +210,9 @@ def _protocol(place: "StudyTrialRecord", found: "Snapshot") -> str:
 
 
 def _trial(row: dict[str, Any]) -> str:
-    """Return a row's trial, marked where it is no longer in its study, or where a run counts by a person's word."""
+    """Return a row's trial, marked where it is not in its study now, or where a run counts by a person's word."""
+    if row["study"] is None:
+        return f"{row['trial'][:12]} (in no study)"
     mark = " (accepted)" if row["by_word"] else "" if row["stands"] else " (earlier)"
     return f"{row['trial']}{mark}"
 
