@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.attempt.messages import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, AttemptResult, read_result
 from harness.base.errors import DamagedError, in_a_line
-from harness.base.files import is_there
+from harness.base.files import is_there, read_regular
 from harness.base.keys import trial_key
 from harness.base.locks import is_held
 from harness.execution.intake import UNREADABLE, take_in
@@ -69,8 +69,8 @@ def unknown_results(artifacts: Path, known: Collection[str]) -> list[Unknown]:
     found = []
     for folder in folders:
         try:
-            request = AttemptRequest.from_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            request = AttemptRequest.from_json(read_regular(folder / REQUEST_FILE).decode())
+        except (OSError, ValueError, TypeError, KeyError, RecursionError, DamagedError):
             _log.debug("%s holds no request", folder, exc_info=True)
             continue
         if request.uid == folder.name:

@@ -29,7 +29,7 @@ from harness.attempt.messages import (
     State,
 )
 from harness.base.errors import HarnessError, environment_failure, in_a_line, kind_of, message_of
-from harness.base.files import atomic_write
+from harness.base.files import atomic_write, read_regular
 from harness.base.locks import hold
 from harness.training.environment import environment
 from harness.training.outcome import Outcome
@@ -40,7 +40,7 @@ from harness.trial.inputs import check_inputs
 def run_attempt(folder: Path) -> str:
     """Make the attempt whose request lies in `folder`, holding its lock, and return the state that it ended in."""
     with hold(folder / LOCK_FILE):
-        request = AttemptRequest.from_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
+        request = AttemptRequest.from_json(read_regular(folder / REQUEST_FILE).decode())
         result = _attempt(request)
         atomic_write(folder / RESULT_FILE, result.to_json())
         if result.state in ENDED_WELL:  # not before: a crash between the two would lose the run

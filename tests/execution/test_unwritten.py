@@ -5,7 +5,6 @@ import io
 import sys
 
 import pytest
-from execution.conftest import Lab
 
 from harness.cli.terminal import guarded
 from harness.execution.driver import run_grid
@@ -21,8 +20,8 @@ def run(context, *, how):
 
 
 @pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path).own(CODE, "a", "b")
+def lab(lab):
+    return lab.own(CODE, "a", "b")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full is Linux's")
