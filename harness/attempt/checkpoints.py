@@ -36,7 +36,7 @@ from harness.attempt.messages import (
     read_curve,
 )
 from harness.base.errors import DamagedError
-from harness.base.files import atomic_open, atomic_write
+from harness.base.files import atomic_open, atomic_write, open_regular, read_regular
 from harness.base.sealed import crcs_hold, seal, sha256_of, unseal
 
 _TRAILER = b"\nharness: SHA-256 of what is before this line: "
@@ -117,8 +117,9 @@ class Mark:
         path = folder / MARK_FILE
         if not path.exists():
             return None
+        written = read_regular(path)
         try:
-            raw = unseal(path.read_text(encoding="utf-8"))
+            raw = unseal(written.decode())
             return cls(
                 compatible=raw["compatible"],
                 curve=CurveLength(**raw["curve"]),
@@ -195,8 +196,8 @@ def check_checkpoint(folder: Path) -> None:
 
 def check_file(path: Path) -> None:
     """Read a file that `sealed_open` wrote; raises as `check_checkpoint` does."""
-    size = path.stat().st_size - _TRAILER_BYTES
-    with path.open("rb") as file:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size - _TRAILER_BYTES
         file.seek(max(0, size))
         end = file.read()
         if not end.startswith(_TRAILER):
@@ -222,7 +223,7 @@ def check_folder(folder: Path) -> Mark:
     own = folder / CHECKPOINT_FOLDER
     if gone := [name for name in mark.wanted if _is_missing(own / name)]:
         raise DamagedError(f"'{gone[0]}', which it had written, is missing")
-    for path in sorted(file for file in own.rglob("*") if file.is_file() and not is_half_written(file)):
+    for path in sorted(file for file in own.rglob("*") if _is_content(file) and not is_half_written(file)):
         known = mark.files.get(path.relative_to(own).as_posix())
         if sha256_of(path) not in known if known else not crcs_hold(path):
             raise DamagedError(f"'{path.relative_to(own)}' is not what was written: its checksum differs")
@@ -233,10 +234,15 @@ def check_folder(folder: Path) -> Mark:
 def _wants_mark(folder: Path) -> bool:
     """Return whether the attempt in a folder is of a version that wrote marks: its request has a checksum."""
     try:
-        unseal((folder / REQUEST_FILE).read_text(encoding="utf-8"))
+        unseal(read_regular(folder / REQUEST_FILE).decode())
     except (OSError, ValueError, DamagedError):
         return False
     return True
+
+
+def _is_content(path: Path) -> bool:
+    """Return whether it is what a function may read: a file, or what has taken a file's place."""
+    return path.exists() and not path.is_dir()
 
 
 def is_half_written(path: Path) -> bool:
@@ -252,7 +258,7 @@ def _is_missing(path: Path) -> bool:
 
 def _check_curve(path: Path, wanted: CurveLength) -> None:
     """Compare a curve with how far it was when the mark was written; what comes after has its own checksums."""
-    data = path.read_bytes() if path.exists() else b""
+    data = read_regular(path) if path.exists() else b""
     if len(data) < wanted.size:
         points = data.count(b"\n")
         raise DamagedError(f"its curve has {points} of the {wanted.points} points that it had")

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from harness.attempt.data import DatasetDeclaration
 from harness.base.errors import DamagedError, HarnessError, name_fault, printable_line
+from harness.base.files import open_regular, read_regular
 from harness.base.sealed import seal, unseal
 
 Kind = Literal["train", "evaluate", "timing", "check"]
@@ -235,11 +236,12 @@ def curve_line(point: Point) -> str:
 def read_curve(path: Path) -> tuple[Point, ...]:
     """Read a curve file; a last line that was cut off by a crash is left out.
 
-    Raises DamagedError where another line is not what was written; lines of earlier versions have no checksum.
+    Raises DamagedError where another line is not what was written, and for what is no regular file; lines of earlier
+    versions have no checksum.
     """
     if not path.exists():
         return ()
-    *lines, rest = path.read_bytes().split(b"\n")
+    *lines, rest = read_regular(path).split(b"\n")
     if _WHOLE_LINE.search(rest):
         raise DamagedError(f"line {path.name}:{len(lines) + 1} is not what was written: its end differs")
     return tuple(_point(line, f"{path.name}:{number}") for number, line in enumerate(lines, 1) if line)
@@ -267,10 +269,10 @@ def read_progress(folder: Path) -> dict[str, Any] | None:
     The file lies where a person's own function may write, too: it may hold anything.
     """
     try:
-        with (folder / PROGRESS_FILE).open("rb") as file:
+        with open_regular(folder / PROGRESS_FILE) as file:
             said = json.loads(file.read(_PROGRESS_BYTES))
         return said if _is_progress(said) else None
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError, DamagedError):
         return None
 
 
@@ -303,7 +305,8 @@ def read_result(folder: Path) -> AttemptResult | None:
     path = folder / RESULT_FILE
     if not path.exists():
         return None
+    written = read_regular(path)
     try:
-        return AttemptResult.from_json(path.read_text(encoding="utf-8"), read_curve(folder / CURVE_FILE))
+        return AttemptResult.from_json(written.decode(), read_curve(folder / CURVE_FILE))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedError(f"it is not a result ({type(error).__name__}: {error})") from error

@@ -1,15 +1,20 @@
 """Files are written whole (temporary name in the same folder, fsync, rename).
 
-Nobody ever reads half of one.
+Nobody ever reads half of one. What is read where others may write has to be a file: a pipe would keep us waiting, and
+a device has no end.
 """
 
+import errno
 import os
 import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
+
+from harness.base.errors import DamagedError
 
 
 @contextmanager
@@ -51,6 +56,36 @@ def _is_device(path: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file to read it, without ever waiting for anybody.
+
+    Raises DamagedError if it is a pipe, a socket or a device, or a link to one; OSError as `open` does.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        if error.errno in {errno.ENXIO, errno.ENODEV}:  # a socket; a device that is not there
+            raise _not_regular(path) from error
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise _not_regular(path)
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the contents of a file; raises as `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def _not_regular(path: Path) -> DamagedError:
+    return DamagedError(f"{path.name} is not a regular file")
 
 
 def is_there(path: Path) -> bool:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.base.errors import HarnessError
+from harness.base.errors import DamagedError, HarnessError
+from harness.base.files import read_regular
 
 _PATIENCE_S = 0.5  # how long `hold` tries unasked, so that a glance by `is_held` never makes it fail
 
@@ -79,17 +80,18 @@ def is_held(path: Path) -> bool:
 
 def _opened(path: Path) -> int:
     """Open a lock file to look at it: for writing if possible, since some file systems lock nothing else."""
+    at_once = getattr(os, "O_NONBLOCK", 0)  # whatever lies there
     try:
-        return os.open(path, os.O_RDWR)
+        return os.open(path, os.O_RDWR | at_once)
     except OSError:  # another user's, or on a disk that is read-only now: a lock on it can still be seen
-        return os.open(path, os.O_RDONLY)
+        return os.open(path, os.O_RDONLY | at_once)
 
 
 def holder(path: Path) -> int | None:
     """Return the pid that the lock file `path` names, living or not; None where it names none."""
     try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        return int(read_regular(path))
+    except (OSError, ValueError, DamagedError):
         return None
 
 

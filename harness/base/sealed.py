@@ -10,6 +10,7 @@ from typing import IO, Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from harness.base.errors import DamagedError
+from harness.base.files import open_regular
 
 _SEAL = "seal"  # the key under which a JSON text holds the SHA-256 of the rest
 
@@ -41,8 +42,8 @@ def _digest(fields: Mapping[str, Any]) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, read piece by piece."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file, read piece by piece; raises as `open_regular` does."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -57,11 +58,17 @@ def copy_hashed(source: IO[bytes], target: IO[bytes]) -> tuple[str, int]:
 
 
 def crcs_hold(path: Path) -> bool:
-    """Return whether a file, if it is a zip as torch and NumPy write them, has the contents that its CRCs are of."""
-    if not is_zipfile(path):
-        return True
+    """Return whether a file, if it is a zip as torch and NumPy write them, has the contents that its CRCs are of.
+
+    Raises as `open_regular` does.
+    """
+    with open_regular(path) as file:
+        return not is_zipfile(file) or _crcs_hold(file)
+
+
+def _crcs_hold(opened: IO[bytes]) -> bool:
     try:
-        with ZipFile(path) as file:
+        with ZipFile(opened) as file:
             without = not any(entry.CRC for entry in file.infolist())  # as torch leaves it to a person to write them
             return without or file.testzip() is None
     except RuntimeError:  # with a password, or packed in a way that Python does not know

@@ -1,6 +1,7 @@
 """What a person sees while attempts run: bars on a terminal, one line per epoch elsewhere. All on stderr."""
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -45,13 +46,15 @@ class Bars:
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        with suppress(OSError):
+            self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        with suppress(OSError):  # of a terminal that is gone
+            self._progress.stop()
 
     def total(self, attempts: int) -> None:
         """Set the length of the bar for all."""

@@ -6,7 +6,7 @@ what goes into a pipe may end on a terminal, too. JSON has its own spelling of c
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, Any
 
 import click
@@ -35,11 +35,26 @@ class Guarded:
         return getattr(self.stream, name)
 
 
+class Unfailing(Guarded):
+    """A guarded stream of what is said beside the output: what it does not take (a full disk) goes nowhere."""
+
+    def write(self, text: str) -> int:
+        """Write a text, or not."""
+        with suppress(OSError, ValueError):  # ValueError: of a stream that was closed
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what was held back, or not."""
+        with suppress(OSError, ValueError):
+            self.stream.flush()
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Guard stdout and stderr during the block."""
+    """Guard stdout and stderr during the block. What stderr does not take is no error; what stdout does not, is."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Guarded(sys.stdout), Guarded(sys.stderr)
+    sys.stdout, sys.stderr = Guarded(sys.stdout), Unfailing(sys.stderr)
     try:
         yield
     finally:

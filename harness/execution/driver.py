@@ -5,6 +5,7 @@ import signal
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.25
 PATIENCE_S = 60.0
 """After a SIGTERM, how long what runs has to reach a checkpoint before it is ended."""
+_UNSHOWN = suppress(OSError)
+"""Around what a display is told: a log on a full disk, or a pipe that nobody reads, stops nothing that runs."""
 _EDITED = "was edited since this was planned"  # in what an attempt says whose plug-in or function is another by now
 
 
@@ -222,7 +225,8 @@ class _Session:
         After a failure of the disk those that run go on, and no other begins.
         Raises OSError if an attempt cannot be started (a full disk, no more processes), when those that run have ended.
         """
-        self.display.total(self.feed.expected)
+        with _UNSHOWN:
+            self.display.total(self.feed.expected)
         with interruptions() as interrupted:
 
             def while_locked() -> None:
@@ -328,8 +332,9 @@ class _Session:
             weights_from=job.weights_from,
             source=repository.diff if repository else None,
         )
-        self.running[folder] = job
-        self.display.started(request.label, resumed=request.resume_from is not None)
+        with _UNSHOWN:
+            self.display.started(request.label, resumed=request.resume_from is not None)
+        self.running[folder] = job  # only with an executor that ends it: what runs is waited for
         try:
             self.executor.start(folder, self.options.timeout_s)
         except OSError as error:
@@ -364,7 +369,8 @@ class _Session:
         if hindered:
             own = result is not None and result.error_kind == PermissionError.__name__  # of this run, not of the disk
             self.summary.hinder(str(taken.error), blocks=not own)
-        self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
+        with _UNSHOWN:
+            self.display.ended(request.label, state, result, with_trace(taken.error, ended.folder))
         self.feed.ended(job, state)
         by_the_stop = self.heeded is not None and state in FAILED  # maybe
         self.cut_short |= by_the_stop or state in {"interrupted", "lost"}
@@ -383,7 +389,8 @@ class _Session:
             state = read_progress(folder)
             if state is None:
                 continue
-            self.display.progress(job.request.label, state)
+            with _UNSHOWN:
+                self.display.progress(job.request.label, state)
             if folder not in self.pruned and self.feed.reached(job, state):
                 self.pruned.add(folder)
                 _ask_to_stop(folder)

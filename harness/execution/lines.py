@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,9 +40,10 @@ def progress_words(state: dict[str, Any]) -> str:
 
 
 def to_stderr(line: str) -> None:
-    """Print a line on stderr, whatever that is at the moment; nowhere where there is none."""
+    """Print a line on stderr, whatever that is at the moment; nowhere if there is none, or if it takes none."""
     if sys.stderr is not None:  # `print` would take stdout for it
-        print(printable(line), file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # of a full disk, a broken pipe; of a stream that was closed
+            print(printable(line), file=sys.stderr, flush=True)
 
 
 class Lines:

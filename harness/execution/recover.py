@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.attempt.messages import LOCK_FILE, REQUEST_FILE, RESULT_FILE, AttemptRequest, AttemptResult, read_result
 from harness.base.errors import DamagedError, in_a_line
-from harness.base.files import is_there
+from harness.base.files import is_there, read_regular
 from harness.base.keys import trial_key
 from harness.base.locks import is_held
 from harness.execution.intake import UNREADABLE, take_in
@@ -72,7 +72,7 @@ def unknown_results(artifacts: Path, known: Collection[str]) -> list[Unknown]:
     found = []
     for folder in folders:
         try:
-            text = (folder / REQUEST_FILE).read_text(encoding="utf-8")
+            text = read_regular(folder / REQUEST_FILE).decode()
             request = AttemptRequest.from_json(text, checked=False)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, DamagedError):
             _log.debug("%s holds no request", folder, exc_info=True)

@@ -353,14 +353,15 @@ def _verify_artifacts(store: Store, path: Path, found: Verified) -> None:
     for uid, artifact in all_artifacts(store):
         if not stays_in_its_folder(artifact.path):
             continue  # `_paths` has named it; what lies elsewhere is not looked at
-        here = [place for place in places(folder, uid, artifact) if _is_file(place)]
+        here = [place for place in places(folder, uid, artifact) if _is_taken(place)]
         found.files += bool(here)
         found.elsewhere += not here
         for place in here:
             try:
-                as_left = place.stat().st_size == artifact.bytes and sha256_of(place) == artifact.sha256
-            except OSError as error:
-                found.faults.append(f"{place}: cannot be read ({error.strerror or error})")
+                size = place.stat().st_size
+                as_left = sha256_of(place) == artifact.sha256 and size == artifact.bytes
+            except (OSError, DamagedError) as error:
+                found.faults.append(f"{place}: cannot be read ({_why(error)})")
                 continue
             if not as_left:
                 found.faults.append(f"{place}: is not what attempt {uid} left: its SHA-256 differs")
@@ -370,12 +371,16 @@ _NOT_MADE_SINCE = """NOT EXISTS (SELECT * FROM attempt b WHERE b.run_id = a.run_
     AND b.kind = a.kind AND b.weights_from IS a.weights_from AND b.state IN ('done', 'nan'))"""
 
 
-def _is_file(path: Path) -> bool:
-    """Return whether a file is there; one that this user may not even look at is, and cannot be read."""
+def _is_taken(path: Path) -> bool:
+    """Return whether anything is there; what this user may not even look at is, and cannot be read."""
     try:
-        return path.is_file()
+        return path.exists()
     except OSError:
         return True
+
+
+def _why(error: OSError | DamagedError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _verify_checkpoints(conn: sqlite3.Connection, path: Path, found: Verified) -> None:
@@ -415,13 +420,13 @@ def _verify_results(conn: sqlite3.Connection, path: Path, found: Verified) -> No
 def _misnamed(folder: Path) -> Iterator[str]:
     """Yield a line for each published artifact that is not what its name says."""
     for path in sorted(folder.glob("*")):
-        if not (_SHA_NAME.fullmatch(path.stem) and _is_file(path)):
+        if not (_SHA_NAME.fullmatch(path.stem) and _is_taken(path)):
             continue
         try:
             if sha256_of(path) != path.stem:
                 yield f"{path}: its SHA-256 is not its name"
-        except OSError as error:
-            yield f"{path}: cannot be read ({error.strerror or error})"
+        except (OSError, DamagedError) as error:
+            yield f"{path}: cannot be read ({_why(error)})"
 
 
 def _count(conn: sqlite3.Connection, query: str) -> int:

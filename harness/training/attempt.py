@@ -55,7 +55,7 @@ def run_attempt(folder: Path) -> str:
 def _request(path: Path) -> AttemptRequest:
     """Return the request in a file. Raises DamagedError, which names the file, if it is not what the driver wrote."""
     try:
-        return AttemptRequest.from_json(path.read_text(encoding="utf-8"))
+        return AttemptRequest.from_json(read_regular(path).decode())
     except DamagedError as error:
         raise DamagedError(f"{path.name} is damaged: {error}") from error
 
