@@ -30,7 +30,7 @@ from harness.attempt.messages import (
     State,
 )
 from harness.base.errors import DamagedError, HarnessError, environment_failure, in_a_line, kind_of, message_of
-from harness.base.files import atomic_write
+from harness.base.files import atomic_write, read_regular
 from harness.base.locks import hold
 from harness.training.environment import environment
 from harness.training.outcome import Outcome
