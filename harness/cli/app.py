@@ -123,7 +123,9 @@ def _cut(message: str) -> str:
 
 def _in_a_line(error: Exception) -> str:
     """Return what was wrong, with the file where it is known."""
-    if isinstance(error, HarnessError):
+    from harness.store.errors import ReplacedError
+
+    if isinstance(error, HarnessError | ReplacedError):
         return str(error)
     if isinstance(error, OSError):
         return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Self
 from sqlite_utils import Database, Migrations
 
 from harness.base.errors import HarnessError
+from harness.store.errors import ReplacedError
 from harness.store.schema import MIGRATIONS, known_migrations
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,45 @@ def _wait_on() -> None:
 
 
 @dataclass(frozen=True)
+class _Files:
+    """The database file and the log of a store in use, by device and inode; None if there is none."""
+
+    path: Path
+    log: Path
+    database_id: tuple[int, int] | None
+    log_id: tuple[int, int] | None
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Return the files of the store that was opened at a path."""
+        real, absolute = path.resolve(), path.absolute()  # a function may change the current folder
+        log = real.with_name(f"{real.name}-wal")
+        return cls(absolute, log, _identity(absolute), _identity(log))
+
+    def change(self) -> str | None:
+        """Return what became of the database file, or None if the path still names it."""
+        found = _identity(self.path)
+        return None if found == self.database_id else "removed" if found is None else "replaced by another file"
+
+    def remove_stale_log(self) -> None:
+        """Remove the log of a file that has been replaced: the next program would take it for that of the new one.
+
+        SQLite leaves it there. What it holds is in the file that it is of, or else in the attempts' folders.
+        """
+        if self.change() is not None and self.log_id is not None and _identity(self.log) == self.log_id:
+            with suppress(OSError):
+                self.log.unlink()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+@dataclass(frozen=True)
 class Store:
     """An open database of results: a context manager, for the thread that opened it."""
 
@@ -42,6 +82,7 @@ class Store:
     path: Path | None  # None in memory
     journal: str  # wal, delete or memory
     while_locked: Callable[[], None] = _wait_on  # called again and again while another program holds the write lock
+    files: "_Files | None" = None  # of one that was opened for writing
 
     def __enter__(self) -> Self:
         """Return the store itself."""
@@ -56,6 +97,8 @@ class Store:
     def close(self) -> None:
         """Close the connection; the last one to close moves the log into the database file."""
         self.db.close()
+        if self.files is not None:
+            self.files.remove_stale_log()
 
     def asking(self, while_locked: Callable[[], None]) -> Self:
         """Return the same open store, which calls `while_locked` while it waits for another program's lock.
@@ -76,7 +119,8 @@ class Store:
         """Make the block one transaction, with the write lock from its start; within another, a savepoint.
 
         If another program holds the lock this waits for as long as it takes, and says so once. Afterwards all is in the
-        database file itself, so that a copy of it alone is whole.
+        database file itself, so that a copy of it alone is whole. Raises ReplacedError if `path` names another file by
+        now, or none: what SQLite writes would be in none, or damage that one by its log.
         """
         if self.db.conn.in_transaction:
             with self.db.atomic():
@@ -84,12 +128,20 @@ class Store:
             return
         self._patiently(lambda: self.db.conn.execute("BEGIN IMMEDIATE"))
         try:
+            self._check_in_place()
             yield self.db.conn
+            self._check_in_place()
             self._patiently(self.db.commit)  # without a write-ahead log it waits for readers
         except BaseException:
             self.db.rollback()
             raise
         _empty_log(self.db.conn)
+
+    def _check_in_place(self) -> None:
+        change = None if self.files is None else self.files.change()
+        if change is not None:
+            so = f"nothing more is written to it; `harness results recover --db {self.path}` takes in what ended"
+            raise ReplacedError(f"{self.path} was {change} while it was in use: {so}")
 
     def _patiently(self, work: Callable[[], object]) -> None:
         _patiently(work, self.path, self.while_locked)
@@ -124,7 +176,7 @@ def open_store(path: Path | str) -> Store:
     except BaseException:
         conn.close()
         raise
-    return Store(db, path, journal)
+    return Store(db, path, journal, files=_Files.at(path))
 
 
 def open_reader(path: Path | str) -> Store:

@@ -7,6 +7,11 @@ from harness.base.errors import HarnessError
 DatabaseError = sqlite3.DatabaseError
 """Of a file that is damaged, in use, or no database at all."""
 
+
+class ReplacedError(sqlite3.OperationalError):
+    """The file of an open store was removed or replaced meanwhile. It is not a result's fault."""
+
+
 REFUSED: tuple[type[Exception], ...] = (
     HarnessError,
     ValueError,
