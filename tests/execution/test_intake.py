@@ -116,7 +116,7 @@ def flipped(path):
         ("result.json", lambda path: path.write_text("{}"), "lost", "KeyError: 'results'"),
         ("result.json", changed(state="well"), "failed", "cannot be stored: IntegrityError: CHECK"),
         ("result.json", changed(execution=[]), "failed", "cannot be stored: AttributeError: "),
-        ("result.json", changed(ended={}), "failed", "Error binding parameter"),
+        ("result.json", changed(ended={}), "failed", "TypeError: "),
         ("result.json", changed(uid="another"), "failed", "ValueError: it is that of attempt another"),
     ],
 )
