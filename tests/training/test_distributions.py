@@ -34,7 +34,8 @@ def test_they_are_those_that_python_s_own_library_finds():
     (used, everything), (really_used, really_everything) = json.loads(done.stdout)
     assert {"numpy", "pillow", "ruamel-yaml", "python-dateutil", "click"} <= used.keys()
     assert everything == really_everything
-    assert {name: used[name] for name in used if name != "harness"} == really_used
+    ours = {"harness", "ablation-harness"}  # in an environment that an earlier version made, the first
+    assert {name: used[name] for name in used if name not in ours} == really_used
     assert "matplotlib" in everything.keys() - used.keys()
 
 
