@@ -86,8 +86,15 @@ class Mark:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The files that must be there."""
-        return () if self.elsewhere else tuple(self.files) if self.whole else tuple(self.files)[-1:]
+        """The files that must be there.
+
+        Unless an orderly stop has seen all: the last one, and those that were written again under their names. A
+        function may remove older ones that have a name each, such as the step's.
+        """
+        if self.elsewhere or self.whole:
+            return () if self.elsewhere else tuple(self.files)
+        last = next(reversed(self.files), None)
+        return tuple(name for name, digests in self.files.items() if name == last or len(digests) > 1)
 
     def with_file(self, name: str, digest: str) -> "Mark":
         """Return the mark with another content of a file, beside the one that it may still have."""

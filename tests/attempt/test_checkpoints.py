@@ -346,3 +346,9 @@ def test_what_was_seen_at_a_stop_may_be_written_anew_by_the_next_attempt(functio
     take_over(function, folder, check_folder(function))
     (folder / CHECKPOINT_FOLDER / "own.pkl").write_bytes(b"two")
     check_checkpoint(folder)
+
+
+def test_a_file_that_was_written_again_must_be_there_and_an_older_one_need_not():
+    mark = Mark({}).with_file("step-1", "a").with_file("losses", "b").with_file("step-2", "c").with_file("losses", "d")
+    assert mark.wanted == ("losses",)
+    assert mark.with_file("step-3", "e").wanted == ("losses", "step-3")
