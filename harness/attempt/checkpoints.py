@@ -93,7 +93,7 @@ class Mark:
         """
         if self.elsewhere or self.whole:
             return () if self.elsewhere else tuple(self.files)
-        last = next(reversed(self.files), None)
+        last = next(reversed(list(self.files)), None)
         return tuple(name for name, digests in self.files.items() if name == last or len(digests) > 1)
 
     def with_file(self, name: str, digest: str) -> "Mark":
