@@ -36,7 +36,8 @@ test: $(STAMP)
 # What needs no worker process, no kernel and no browser: while you type.
 quick: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m 'not slow' $(addprefix --ignore=tests/,$(SLOW)) $(PYTEST_ARGS)
-SLOW := execution chaos bench training layers models search/test_search_trains.py test_make_tables.py test_wheel.py
+SLOW := execution chaos bench training layers models classical search report/figures report/html data test_light.py \
+	test_make_tables.py test_wheel.py test_torchvision_compat.py
 
 # Lines that the tests reach, those of workers and commands too: twice as long as `make test`.
 coverage: $(STAMP)

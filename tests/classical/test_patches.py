@@ -47,7 +47,7 @@ def test_overlapping_estimates_are_averaged(side, weight_channels, windowed):
 
 
 def test_the_opponent_transform_is_orthonormal_and_has_luminance_first():
-    image = torch.rand(3, 4, 5) * 255
+    image = torch.rand(3, 4, 5, dtype=torch.float64) * 255
     turned = to_opponent(image)
     torch.testing.assert_close(turned[0], image.sum(0) / 3**0.5)
     torch.testing.assert_close(turned[1], (image[0] - image[2]) / 2**0.5)
