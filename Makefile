@@ -39,7 +39,7 @@ quick: $(STAMP)
 SLOW := execution chaos bench training layers models classical search report/figures report/html data test_light.py \
 	test_make_tables.py test_wheel.py test_torchvision_compat.py
 
-# Lines that the tests reach, those of workers and commands too: twice as long as `make test`.
+# Which lines the tests reach, in workers and commands too; slower than `make test`.
 coverage: $(STAMP)
 	rm -rf .coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
