@@ -205,10 +205,11 @@ class Snapshot:
         other. Raises HarnessError for a study that is not stored.
         """
         places = sorted((p for p in self.places([study]) if p.stands), key=lambda p: p.position)
+        if all(p.overrides is None for p in places):
+            return places
         made = {p.position for p in places if p.overrides is not None and self.runs(p.trial_key)}
-        own = {p.position for p in places if p.overrides is None}
-        shown = {p.position for p in places if p.overrides is None and self.runs(p.trial_key)} | (own - made)
-        return [p for p in places if (p.overrides is None) == (p.position in shown)]
+        own = {p.position for p in places if p.overrides is None and (p.position not in made or self.runs(p.trial_key))}
+        return [p for p in places if (p.overrides is None) == (p.position in own)]
 
     def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
         """Return the accepted attempt of each of a trial's runs, by seed.
