@@ -1,5 +1,6 @@
 """A benchmark and ablation harness with a results database. Importing it changes nothing in the process.
 
+harness.denoise(image)                # as `harness denoise IMAGE`, on an array
 harness.run("study.yml")              # as `harness run grid study.yml`
 harness.load("results/harness.db")    # stored results as pandas frames (docs/python.md)
 """
@@ -8,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.api import denoise as denoise
     from harness.api import load as load
     from harness.api import run as run
 
 __version__ = "0.1.0"
 
-_MODULE_OF = {"load": "harness.api", "run": "harness.api"}
+_MODULE_OF = {"denoise": "harness.api", "load": "harness.api", "run": "harness.api"}
 
 
 def __getattr__(name: str) -> Any:

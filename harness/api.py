@@ -1,14 +1,15 @@
-"""The harness from Python, a notebook say: `harness.run` a study, `harness.load` results (docs/python.md).
+"""The harness from Python, a notebook say: `harness.run` a study, `harness.load` results, `harness.denoise` a picture.
 
     summary = harness.run("study.yml")             # as `harness run grid study.yml`
     results = harness.load("results/harness.db")
     results.runs()      # one row per run
     results.results()   # one row per metric of a run
     results.curves()    # one row per point of a curve
+    estimate = harness.denoise(image)              # as `harness denoise IMAGE`, but on an array
 
 Every method of `Results` reads anew, so that a study under way can be watched. Frames have the columns of
 docs/python.md, always all of them, also if nothing is stored. `harness` gives these names; pandas is imported by the
-first frame, torch by no one but the workers.
+first frame, torch by the workers and by `denoise`.
 """
 
 import json
@@ -22,24 +23,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.base.errors import HarnessError, did_you_mean
-from harness.base.extras import parts_named
+from harness.base.extras import needs, parts_named
 from harness.data.locations import data_root
 from harness.execution.device import choose_device
 from harness.execution.driver import run_grid
 from harness.execution.executors import in_worker
 from harness.execution.lines import Lines
-from harness.execution.options import Options, Summary
+from harness.execution.options import JOBS_ELSEWHERE, Options, Summary, chosen_executor
 from harness.execution.plan import held_reasons
+from harness.execution.register import find_run
 from harness.plugins.origin import without_plugins
+from harness.store import default_db
 from harness.store.flat import COLUMNS, Rows, rows
 from harness.store.merge import open_results
-from harness.store.place import default_db
 from harness.study.grid import Override
 from harness.study.study import Study, load_study
+from harness.trial.named_runs import runs_found_by
 from harness.trial.overrides import protocol_in_words
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 _reading: ContextVar[bool] = ContextVar("reading", default=False)  # is a study being read, whose plug-ins are imported?
 _GUARD = (
@@ -100,8 +105,8 @@ def run(  # noqa: PLR0913 - what the command has as options
     study: Mapping[str, Any] | str | Path,
     *,
     db: str | Path | None = None,
-    jobs: int = 1,
-    executor: str = "local",
+    jobs: int | None = None,
+    executor: str | Mapping[str, Any] | None = None,
     device: str = "auto",
     threads: int | None = None,
     limit: int | None = None,
@@ -123,8 +128,9 @@ def run(  # noqa: PLR0913 - what the command has as options
     Args:
         study: a study file, or a mapping of the same form, whose paths lead from the current folder.
         db: the results database; by default $HARNESS_DB, or results/harness.db in the current folder.
-        jobs: runs side by side.
-        executor: local, worker processes; or in-process, in this one, to debug an attempt.
+        jobs: runs side by side; by default 1, or for a cluster as many as its queue is given.
+        executor: local, worker processes; in-process, in this one, to debug an attempt; slurm or ray, on a cluster:
+            a name or {"kind": "slurm", "partition": "gpu"}; by default the study's, else local.
         device: auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.
         threads: of each worker; by default the study's, or an even share of the cores.
         limit: make at most so many runs.
@@ -144,18 +150,24 @@ def run(  # noqa: PLR0913 - what the command has as options
     """
     if in_worker() or _reading.get():
         raise HarnessError(_GUARD)
-    with _being_read(), nullcontext() if plugins else without_plugins():
+    database = default_db() if db is None else Path(db).expanduser()
+    named = runs_found_by(lambda name: find_run(name, [database]))
+    with _being_read(), named, nullcontext() if plugins else without_plugins():
         given = [Override(path, value) for path, value in (overrides or {}).items()]
         loaded = load_study(study, given, skip_invalid=skip_invalid)
     for name, reason in loaded.skipped.items():
         print(f"skipped: {loaded.name}: {name}: {reason}", file=sys.stderr)
     loaded = _matching(loaded, only)
+    written = {"kind": executor} if isinstance(executor, str) else dict(executor or {})
+    chosen = chosen_executor([loaded], written.pop("kind", None), written)
+    elsewhere = chosen.elsewhere
     options = Options(
-        db=default_db() if db is None else Path(db).expanduser(),
+        db=database,
         data_root=data_root() if data is None else Path(data).expanduser(),
-        device=choose_device(device),
-        jobs=_count("jobs", jobs),
-        executor=executor,
+        device=choose_device(device) if not elsewhere else chosen.device if device == "auto" else device,
+        jobs=_count("jobs", jobs) if jobs is not None else JOBS_ELSEWHERE if elsewhere else 1,
+        executor=chosen.name,
+        executor_options=chosen.options,
         threads=None if threads is None else _count("threads", threads),
         limit=None if limit is None else _count("limit", limit),
         retry=held_reasons(retry.split(",") if isinstance(retry, str) else retry, "retry"),
@@ -210,6 +222,43 @@ def _summary(study: Study, db: Path, summary: Summary) -> RunSummary:
         failed=summary.failed,
         edited=summary.edited,
         hindrance=summary.hindrance,
+    )
+
+
+def denoise(
+    image: "NDArray[Any]",
+    sigma: float | None = None,
+    model: str | Path | None = None,
+    *,
+    tile: int | None = None,
+    device: str = "auto",
+    db: str | Path | None = None,
+) -> "NDArray[np.uint8] | NDArray[np.floating[Any]]":
+    """Return a noisy picture without its noise, as an array of the same shape and type.
+
+    Args:
+        image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), whose last channel is transparency and is kept; uint8, or
+            floating point on 0…255.
+        sigma: standard deviation of the noise on that scale; estimated if None.
+        model: bm3d, nl-bayes, k-svd, s-ple; a file of `harness model save`; STUDY:TRIAL:SEED or the first digits of the
+            uid of a stored run; None: the colour network that comes with the harness, bm3d for grey pictures.
+        tile: side in pixels of the tiles of a large picture; less needs less memory.
+        device: auto, cpu, cuda or cuda:N.
+        db: where the run is stored; by default $HARNESS_DB, or results/harness.db in the current folder.
+
+    Returns:
+        The estimate; of uint8 clipped and rounded, of floating point neither.
+
+    Raises:
+        HarnessError: in one line, if the array or the model cannot be used.
+    """
+    needs("torch", "PIL")
+    from harness.denoiser.apply import denoise_array
+    from harness.denoiser.denoisers import find_denoiser
+
+    store = default_db() if db is None else Path(db).expanduser()
+    return denoise_array(
+        image, lambda: find_denoiser(None if model is None else str(model), choose_device(device), [store]), sigma, tile
     )
 
 

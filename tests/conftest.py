@@ -1,6 +1,8 @@
 """What all tests share: the studies of the repository, and hypothesis without deadlines, repeatable in CI."""
 
+import compileall
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,11 +34,19 @@ trials:
     compressor: {kind: spatial, stride: 2}
 """
 
+pytest.register_assert_rewrite("harness.testing.executors")
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("harness", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("harness")
+
+
+def pytest_configure(config):
+    """Compile the package once: where Python may not keep bytecode, every process of a test would compile it anew."""
+    if not hasattr(config, "workerinput"):  # not in pytest-xdist's workers
+        compileall.compile_dir(ROOT / "harness", quiet=2)
 
 
 def pytest_collection_modifyitems(items):
@@ -49,9 +59,11 @@ def study_file():
     """Return the path of a study of `ablations/` by its name; a test of one whose own data are not here is skipped."""
 
     def path(name):
-        if name == "imagenette" and not (data_root() / name).is_dir():
-            pytest.skip("the photographs of imagenette are not here")
-        return ROOT / "ablations" / f"{name}.yml"
+        file = ROOT / "ablations" / f"{name}.yml"
+        for folder in re.findall(r"\bpath: ([\w/-]+)", file.read_text(encoding="utf-8")):
+            if not (data_root() / folder).is_dir():
+                pytest.skip(f"the photographs of {folder} are not here")
+        return file
 
     return path
 

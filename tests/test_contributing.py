@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 import harness.layers
 from harness.attempt.messages import LOG_FILE
-from harness.base.errors import SpecError
+from harness.base.errors import HarnessError, SpecError
 from harness.cli import main
+from harness.execution.executors import check_executor
 from harness.layers.build import build_compressor
 from harness.layers.conformance import check_compressor
 from harness.plugins.plugin import entry_points, load_object
@@ -21,7 +22,9 @@ from harness.report.figures.results import Results
 from harness.report.figures.style import Drawn, styled
 from harness.store.merge import open_results
 from harness.study.study import load_study
-from harness.tasks.base import Task
+from harness.tasks.base import ReadsAhead, SharedTask, Task
+from harness.tasks.parts import TaskInParts
+from harness.testing.executors import ExecutorTests
 from harness.trial.compressors import COMPRESSORS, CompressorDeclaration
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,14 +129,24 @@ def test_the_recipe_for_a_task(tmp_path, monkeypatch):
 def test_the_recipe_for_a_task_has_all_that_is_asked_of_one():
     table = TEXT.partition("| asked | answer |")[2].partition("\n\n")[0]
     listed = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1] if row else "")}
-    asked = {name for name, _ in inspect.getmembers(Task, inspect.isfunction)} | set(Task.__annotations__)
+    kinds = (Task, SharedTask, ReadsAhead, TaskInParts)
+    members = {name for kind in kinds for name, _ in inspect.getmembers(kind, inspect.isfunction)}
+    asked = members | set(Task.__annotations__)
     assert listed == {name for name in asked if not name.startswith("_")}
 
 
-def test_the_recipe_for_an_executor_has_all_its_tests():
-    cases = (ROOT / "tests" / "execution" / "executor_conformance.py").read_text(encoding="utf-8")
-    block = _block("python", "import executor_conformance")
-    assert re.findall(r"conformance\.(check_\w+)", block) == re.findall(r"^def (check_\w+)", cases, flags=re.MULTILINE)
+def test_the_recipe_for_an_executor(monkeypatch, tmp_path):
+    recipe = _block("python", "# my_executor.py")
+    (tmp_path / "my_executor.py").write_text(
+        f"from harness.execution.executors.local import LocalExecutor as MyExecutor\n{recipe}"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("harness.execution.executors.entry_points", lambda _: {"mine": "my_executor:KIND"})
+    assert check_executor("mine", 1, None, {"queue": "long"}).queue == "long"
+    with pytest.raises(HarnessError, match="the executor 'mine': unknown key 'que'; did you mean 'queue'"):
+        check_executor("mine", 1, None, {"que": "long"})
+    assert "class TestMyExecutor(ExecutorTests):" in _block("python", "from harness.testing.executors")
+    assert ExecutorTests.time_limit
 
 
 def test_the_recipe_for_a_figure(tmp_path):

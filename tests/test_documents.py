@@ -68,7 +68,14 @@ def _leads_somewhere(name):
 
 
 _DOTTED = r"(?<![\w.-])harness(?:\.[A-Za-z_]\w*)+"
-_NO_MODULES = {"harness.db", "harness.fish", "harness.compressors", "harness.datasets", "harness.layers.every"}
+_NO_MODULES = {
+    "harness.db",
+    "harness.fish",
+    "harness.compressors",
+    "harness.datasets",
+    "harness.executors",
+    "harness.layers.every",
+}
 """Files, groups of entry points, and what a recipe tells a reader to write."""
 
 

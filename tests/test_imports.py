@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -18,23 +19,25 @@ MAY_IMPORT = {
     "base": set(),
     "attempt": {"base"},
     "plugins": BASE,
-    "trial": {*BASE, "plugins"},
+    "trial": {*BASE, "plugins", "classical"},
     "study": {*BASE, "plugins", "trial"},
     "stats": BASE,
     "store": BASE,
     "layers": STUDY,
     "classical": set(),
-    "models": {*STUDY, "layers"},
+    "models": {*STUDY, "layers", "classical"},
     "data": STUDY,
     "cost": {*STUDY, "models", "layers"},
     "tasks": {*STUDY, "cost", "models", "data", "layers"},
+    "denoiser": {*STUDY, "tasks", "models", "data", "layers", "classical", "store", "cost"},
     "training": {*STUDY, "tasks", "cost", "models", "data", "layers"},
     "papers": set(),
     "report": {*STUDY, "store", "stats", "papers"},
     "execution": {*STUDY, *OF_TRAINING, "store"},
-    "search": {*STUDY, "execution", "store"},
-    "bench": {*STUDY, *OF_TRAINING, "execution", "report", "store"},
-    "cli": {*STUDY, "execution", "search", "report", "stats", "bench", "store", "data", "cost", "models"},
+    "search": {*STUDY, "execution", "store", "stats"},
+    "testing": {*STUDY, "execution"},
+    "bench": {*STUDY, *OF_TRAINING, "execution", "report", "store", "denoiser"},
+    "cli": {*STUDY, "execution", "search", "report", "stats", "bench", "store", "data", "cost", "models", "denoiser"},
 }
 OF_API = {
     *STUDY,
@@ -42,6 +45,7 @@ OF_API = {
     "report",
     "store",
     "data",
+    "denoiser",
     "api",
 }  # harness/api.py, and harness/__init__ that gives its names
 FOR_EVERYBODY = {"torchvision_compat"}
@@ -49,16 +53,32 @@ WITHOUT_TORCH = ("base", "attempt", "plugins", "trial", "study", "store", "stats
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
+@cache
+def _nodes(path):
+    """Return all nodes of a file's code: it is read by several tests and parsed once."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
+def _is_module(path):
+    return path.is_file()
+
+
+@cache
 def _imports(path):
-    """Yield (name, line) of everything that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Return (name, line) of everything that a file imports, wherever in it."""
+    return tuple(_each_import(path))
+
+
+def _each_import(path):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: imports are absolute here"
             yield node.module, node.lineno
             folder = PACKAGE.parent.joinpath(*node.module.split("."))
-            modules = (f"{node.module}.{alias.name}" for alias in node.names if (folder / f"{alias.name}.py").is_file())
+            modules = (f"{node.module}.{alias.name}" for alias in node.names if _is_module(folder / f"{alias.name}.py"))
             yield from ((module, node.lineno) for module in modules)
 
 
@@ -91,18 +111,17 @@ def test_imports_flow_one_way(path):
 
 def _run_time_imports(path):
     """Yield the modules of ours that a file imports when it runs, wherever in it."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     hidden = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in _nodes(path)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree):
+    for node in _nodes(path):
         if isinstance(node, ast.ImportFrom) and id(node) not in hidden:
             folder = PACKAGE.parent.joinpath(*node.module.split("."))
             for alias in node.names:
-                inside = (folder / f"{alias.name}.py").is_file() or (folder / alias.name / "__init__.py").is_file()
+                inside = _is_module(folder / f"{alias.name}.py") or _is_module(folder / alias.name / "__init__.py")
                 yield f"{node.module}.{alias.name}" if inside else node.module
 
 
@@ -144,14 +163,12 @@ def test_a_file_holds_one_concept():
 SMALL = {
     "cli/completion.py": "a command, imported when it is called",
     "cli/doctor.py": "a command, imported when it is called",
-    "cli/report/include.py": "a command, imported when it is called",
     "cli/streams.py": "what the terminal needs before any command is known",
     "data/mnist.py": "one dataset per file",
-    "execution/tidy.py": "deletes files: kept apart from what takes results in",
     "layers/maxout.py": "one compressor per file",
     "layers/width.py": "one compressor per file",
-    "report/html/pictures.py": "one part of the page per file",
     "store/quick.py": "must run before anything imports sqlite-utils",
+    "trial/imagenet_classes.py": "data, with a test of their own",
     "training/network.py": "imports torch, which its importer must not",
 }
 """Files of under 40 lines that at most one other imports, and why they are no part of that one."""
@@ -160,15 +177,8 @@ SMALL = {
 def test_a_small_file_that_one_other_imports_is_a_part_of_it():
     importers = {_name(path): set() for path in MODULES}
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            else:
-                continue
-            for name in {*names} & importers.keys():
-                importers[name].add(path)
+        for name in {name for name, _ in _imports(path)} & importers.keys():
+            importers[name].add(path)
     small = {
         str(path.relative_to(PACKAGE))
         for path in MODULES
@@ -200,7 +210,7 @@ def _command(*arguments):
     return f"from harness.cli import main\ntry:\n    main({list(arguments)!r})\nexcept SystemExit:\n    pass"
 
 
-@pytest.mark.parametrize("words", ["", "run grid", "report tables", "results list", "model list", "doctor"])
+@pytest.mark.parametrize("words", ["", "run grid", "report tables", "results list", "model list", "doctor", "denoise"])
 def test_help_does_not_import_torch(words):
     assert "torch" not in _modules_after(_command(*words.split(), "--help"))
 
@@ -214,3 +224,9 @@ def test_listing_results_imports_nothing_heavy(tmp_path):
 
 def test_a_user_of_the_library_gets_sqlite_utils_as_it_is():
     assert "numpy" in _modules_after("import harness.store.connection")
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """Their folders are no packages, so that pytest imports each by its name alone."""
+    names = [path.name for path in (PACKAGE.parent / "tests").rglob("test_*.py")]
+    assert {name for name in names if names.count(name) > 1} == set()

@@ -141,6 +141,8 @@ QUICKSTART = ROOT / "ablations" / "quickstart.yml"
         (f"cost {QUICKSTART}", "torch", "torch"),
         ("model sites torchvision:resnet18", "torch", "torch"),
         ("model sweep", "torch", "torch"),
+        ("model save own:A:0 a.npz", "torch", "torch"),
+        ("denoise picture.png", "torch", "torch"),
         ("data verify digits", "scikit-learn", "torch"),
         ("data get mnist", "torch", "torch"),
         ("bench ops --quick", "torch", "kernels"),

@@ -1,5 +1,7 @@
 """What an attempt leaves to resume from, read against checksums that were written with it.
 
+An evaluation of a model that is not trained keeps a file of items (`harness.attempt.items`).
+
 A network's `checkpoint.pt` ends with the SHA-256 of what is before it, so that one rename puts both in place. A
 person's own function keeps what it likes in a folder; beside that lies a *mark* with
 
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 from zlib import crc32
 
+from harness.attempt.items import ITEMS_FILE, read_items
 from harness.attempt.messages import (
     CHECKPOINT_FILE,
     CHECKPOINT_FOLDER,
@@ -173,7 +176,7 @@ def has_checkpoint(folder: Path) -> bool:
     So did one whose files are gone, or cannot be read: `check_checkpoint` says what is wrong with them.
     """
     try:
-        return (folder / CHECKPOINT_FILE).exists() or _has_own(folder)
+        return (folder / CHECKPOINT_FILE).exists() or (folder / ITEMS_FILE).exists() or _has_own(folder)
     except (OSError, DamagedError):
         return True
 
@@ -195,6 +198,7 @@ def check_checkpoint(folder: Path) -> None:
     try:
         if (folder / CHECKPOINT_FILE).exists():
             check_file(folder / CHECKPOINT_FILE)
+        read_items(folder / ITEMS_FILE)
         if _has_own(folder):
             check_folder(folder)
     except OSError as error:

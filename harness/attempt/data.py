@@ -22,14 +22,25 @@ class DatasetDeclaration:
 
     name: str
     description: str
-    input_shape: tuple[int, int, int]  # C, H, W
-    classes: int
-    splits: Mapping[str, DatasetSplit]  # train, validation, test
+    input_shape: tuple[int, int, int]  # C, H, W; H and W are 0 if the images have several sizes
+    classes: int  # 0 if the images have no labels
+    splits: Mapping[str, DatasetSplit]  # train, validation, test; some sets have a test split alone
     code: str  # module:function, returns the two splits (harness.data.dataset.read_splits)
     stand_in_for: str | None = None
     source: Mapping[str, Any] | None = None  # where a person's own data lie and how they are read; None for ours
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and deviation of train, 0 to 1
     class_names: tuple[str, ...] | None = None  # by label; None for ours
+    part_of: str | None = None  # the named set of whose test split these are the first images
+
+    @property
+    def files_of(self) -> str:
+        """The named set whose files these are: its own, or that of which it is a part."""
+        return self.part_of or self.name
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether its images belong to classes; photographs do not."""
+        return self.classes > 0
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:

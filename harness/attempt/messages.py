@@ -61,6 +61,21 @@ class EvaluationSpec:
     condition: Mapping[str, Any]
 
 
+_DIGEST = re.compile(r"[0-9a-f]{32,64}")
+
+
+def option_in_words(value: Any) -> Any:
+    """Return a part of a condition, such as a denoiser, for people: "blur size 3"; a plain option as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    words = [str(value.get("kind", ""))]
+    for name, each in sorted(value.items()):
+        if name != "kind":
+            known = isinstance(each, str) and _DIGEST.fullmatch(each)
+            words.append(f"{name} {each[:8] if known else f'{each:g}' if isinstance(each, float) else each}")
+    return " ".join(words).strip()
+
+
 @dataclass(frozen=True)
 class Execution:
     """How an attempt is carried out. Never in a key, always recorded."""
@@ -74,8 +89,14 @@ class Execution:
     capture: str = "auto"  # auto: the training step as a CUDA graph on a GPU; off: call by call
     deterministic: bool = True
     jobs: int = 1  # attempts side by side on this machine, itself included
+    processes: int = 1  # that train one network together, on the CPU with `threads` among them, else one per GPU
     checkpoint_every_s: float = 30.0
     session: str = ""  # of a timing: the call of `run timing` that it is part of
+
+    @property
+    def threads_each(self) -> int:
+        """The threads of each process: an even share, at least one."""
+        return max(1, self.threads // self.processes)
 
 
 @dataclass(frozen=True)
@@ -277,9 +298,12 @@ def read_progress(folder: Path) -> dict[str, Any] | None:
 
 
 def _is_progress(said: Any) -> bool:
-    """Return whether it has what a display and a search look for: a step with metrics, or epochs."""
+    """Return whether it has what a display and a search look for: a step with metrics, items, or epochs."""
     if not isinstance(said, dict) or not _is_count(said.get("step")):
         return False
+    if "items" in said:  # of an evaluation
+        has_steps = _is_count(said.get("steps")) and isinstance(said["items"], str)
+        return has_steps and isinstance(said.get("metric_name", ""), str) and _is_number(said.get("metric"))
     if "metrics" in said:
         metrics = said["metrics"]
         return isinstance(metrics, dict) and all(map(_is_number, metrics.values()))

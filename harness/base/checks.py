@@ -35,11 +35,14 @@ def validate(model: type[_Model], value: Any, path: YamlPath = ()) -> _Model:
     except ValidationError as error:
         errors = error.errors()
         unknown = [e for e in errors if e["type"] == "extra_forbidden"]  # a misspelt key also leaves one missing
-        inside = [e for e in errors if e["type"] != "literal_error" or not isinstance(e["input"], dict)]  # of a union
+        inside = [e for e in errors if e["type"] not in _OF_SCALARS or not isinstance(e["input"], dict)]  # of a union
         first = (unknown or inside or errors)[0]
         place = _place(value, first)
         types = {e["type"] for e in errors if _place(value, e) == place}
         raise FieldError((*path, *place), _words(model, first, place, types)) from None
+
+
+_OF_SCALARS = {"literal_error", "float_type", "int_type", "string_type", "bool_type"}
 
 
 def _place(value: Any, error: Any) -> YamlPath:
@@ -111,7 +114,9 @@ def _fields_at(model: type[BaseModel], path: YamlPath) -> list[str]:
             current = _model_in(current.model_fields[str(key)].annotation, path)
         elif isinstance(key, str):
             continue  # the tag of a union, which pydantic puts into the path
-    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+    if not isinstance(current, type) or not issubclass(current, BaseModel):
+        return []
+    return [field.alias or name for name, field in current.model_fields.items()]
 
 
 def _model_in(annotation: Any, path: YamlPath) -> Any:

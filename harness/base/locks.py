@@ -22,14 +22,14 @@ if sys.platform == "win32":
 
     _FAR = 1 << 30  # the locked byte lies behind the pid, because Windows forbids others to read what is locked
 
-    def _lock(descriptor: int) -> None:
+    def _lock(descriptor: int, *, shared: bool = False) -> None:  # noqa: ARG001 - Windows has no shared ones
         os.lseek(descriptor, _FAR, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock(descriptor: int, *, shared: bool = False) -> None:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 class LockHeldError(HarnessError):
@@ -46,15 +46,17 @@ def holder_words(pid: int | None) -> str:
 
 
 @contextmanager
-def hold(path: Path, *, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+def hold(path: Path, *, patience_s: float = _PATIENCE_S, shared: bool = False) -> Iterator[None]:
     """Hold the lock file `path` (made, with its folder, where missing) during the block, waiting for it so long.
+
+    Several may hold it `shared`, while nobody holds it alone.
 
     Raises LockHeldError where another holds it, HarnessError where the file system knows no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _acquire(path, descriptor, patience_s)
+        _acquire(path, descriptor, patience_s, shared=shared)
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -95,12 +97,12 @@ def holder(path: Path) -> int | None:
         return None
 
 
-def _acquire(path: Path, descriptor: int, patience_s: float) -> None:
+def _acquire(path: Path, descriptor: int, patience_s: float, *, shared: bool) -> None:
     """Take the lock within `patience_s` seconds."""
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            _lock(descriptor)
+            _lock(descriptor, shared=shared)
         except (BlockingIOError, PermissionError) as error:  # EWOULDBLOCK; EACCES on Windows
             if time.monotonic() >= deadline:
                 raise LockHeldError(path, holder(path)) from error

@@ -18,6 +18,13 @@ def processor_facts() -> Mapping[str, str]:
     return said
 
 
+def computes_bf16() -> bool:
+    """Return whether the processor has instructions for bf16, or does not tell: without them it is computed in fp32."""
+    facts = processor_facts()
+    flags = facts.get("flags", facts.get("Features", "")).split()
+    return not flags or not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+
+
 def processor_name() -> str:
     """Return the processor's model, e.g. "AMD EPYC", or what the system has instead."""
     return processor_facts().get("model name") or platform.processor() or platform.machine()

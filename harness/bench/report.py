@@ -34,11 +34,21 @@ def benchmarks_document(folder: Path, plots: Mapping[str, str] | None = None) ->
 
     Raises HarnessError where nothing is stored.
     """
+    stored = _stored(folder)
+    sections = [_section(name, found, (plots or {}).get(name)) for name, found in stored.items()]
+    return "\n".join([f"# Benchmarks\n\n{_summary(stored)}\n", _HEAD, *sections])
+
+
+def benchmarks_summary(folder: Path) -> str:
+    """Return the document's first paragraph. Raises HarnessError if nothing is stored."""
+    return _summary(_stored(folder))
+
+
+def _stored(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     stored = {name: found for name in BENCHMARKS if (found := stored_benchmark(folder, name)) is not None}
     if not stored:
         raise HarnessError(f"{folder}: holds no figures; `harness bench ops --out {folder}` measures some")
-    sections = [_section(name, found, (plots or {}).get(name)) for name, found in stored.items()]
-    return "\n".join([f"# Benchmarks\n\n{_summary(stored)}\n", _HEAD, *sections])
+    return stored
 
 
 def stored_benchmark(folder: Path, name: str) -> Mapping[str, Any] | None:

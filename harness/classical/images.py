@@ -7,10 +7,10 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from harness.classical.options import SMALLEST
+
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step of a method."""
-
-SMALLEST = 16
 
 
 def checked_image(image: object, method: str) -> Tensor:

@@ -4,7 +4,10 @@ Instead of comparing patch by patch, the squared difference between the image an
 computed once per offset and summed over k×k boxes; these sums, at the references, are the distances.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -71,36 +74,43 @@ class Matcher:
         top, left = tile.rows[0], tile.columns[0]
         height, width = tile.rows[-1] + k - top, tile.columns[-1] + k - left
         centre = self._guide[:, None, top : top + height, left : left + width]
-        rows = torch.tensor(tile.rows, device=centre.device) - top
-        columns = torch.tensor(tile.columns, device=centre.device) - left
-        result = centre.new_empty(len(rows), len(columns), window, window)
+        rows = [row - top for row in tile.rows]
+        columns = [column - left for column in tile.columns]
+        result = centre.new_empty(window, window, len(rows), len(columns))
         for down in range(window):
             strip = self._padded[:, top + down : top + down + height, left : left + width + window - 1]
             moved = strip.unfold(2, width, 1).transpose(1, 2)  # (C, window, height, width): moved to the right, a view
             squared = (moved - centre).square_()
             total = squared[0] if len(squared) == 1 else squared.sum(0)
-            sums = box_sums(box_sums(total, k, 1).index_select(1, rows), k, 2).index_select(2, columns)
-            result[:, :, down] = sums.permute(1, 2, 0)
-        return result.view(tile.references, window * window)
+            result[down] = box_sums(box_sums(total, k, 1, rows), k, 2, columns)
+        return result.view(window * window, tile.references).t().contiguous()
 
 
-def box_sums(x: Tensor, size: int, dim: int) -> Tensor:
-    """Return the sums of `size` neighbours along `dim`, which becomes size − 1 shorter.
+def box_sums(x: Tensor, size: int, dim: int, places: Sequence[int]) -> Tensor:
+    """Return the sums of `size` neighbours along `dim` that begin at some places, which `dim` has then.
 
-    By doubling: sums of 2, 4, 8 … neighbours, put together. Running sums would lose digits along a row.
+    By doubling: sums of 2, 4, 8 … neighbours, the largest of which are put together at the places alone. Running sums
+    would lose digits along a row.
     """
-    length = x.shape[dim] - size + 1
-    result, done, doubled = None, 0, 1
-    while True:
-        if size & doubled:
-            part = x.narrow(dim, done, length)
-            result = part if result is None else result + part
-            done += doubled
-        if done == size:
-            return result if result is not None else x
-        half = x.shape[dim] - doubled
-        x = x.narrow(dim, 0, half) + x.narrow(dim, doubled, half)
-        doubled *= 2
+    sums = [x]  # of 1, 2, 4 … neighbours
+    while 2 ** len(sums) < size:
+        half = 2 ** (len(sums) - 1)
+        length = sums[-1].shape[dim] - half
+        sums.append(sums[-1].narrow(dim, 0, length) + sums[-1].narrow(dim, half, length))
+    parts, done = [], 0
+    for power in reversed(range(len(sums))):
+        while size - done >= 2**power:
+            parts.append(_at(sums[power], dim, [place + done for place in places]))
+            done += 2**power
+    return reduce(torch.add, parts)
+
+
+def _at(x: Tensor, dim: int, places: Sequence[int]) -> Tensor:
+    """Return the entries at some places along a dimension: a view if they are evenly spaced."""
+    step = places[1] - places[0] if len(places) > 1 else 1
+    if all(other - one == step for one, other in pairwise(places)):
+        return x.narrow(dim, places[0], places[-1] + 1 - places[0])[(slice(None),) * dim + (slice(None, None, step),)]
+    return x.index_select(dim, torch.tensor(places, device=x.device))
 
 
 def _within(places: Tensor, last: int) -> Tensor:

@@ -16,7 +16,7 @@ from harness.cli.terminal import guarded
 from harness.execution.interruptions import interruptions_remembered, was_interrupted
 from harness.store.quick import import_quickly
 
-_WITH_STORE = frozenset({"run", "search", "report", "results", "doctor"})
+_WITH_STORE = frozenset({"run", "search", "report", "claims", "results", "doctor", "denoise", "model"})
 
 
 class OneLineError(click.ClickException):
@@ -29,6 +29,7 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for: name → (module, object, one line of help)."""
 
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "denoise": ("harness.cli.denoise", "denoise", "Take the noise out of pictures."),
         "run": ("harness.cli.run", "run", "Run studies: grids, timings."),
         "search": (
             "harness.cli.search",
@@ -40,6 +41,7 @@ class LazyGroup(click.Group):
             "report",
             "Tables, figures, statistics, findings and a page from stored results.",
         ),
+        "claims": ("harness.cli.claims", "claims", "Plan claims before they run."),
         "results": ("harness.cli.results", "results", "Look at, compare, export, merge and verify stored results."),
         "cost": ("harness.cli.cost", "cost", "Count what the networks of STUDY files cost."),
         "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),
@@ -139,6 +141,7 @@ def main(verbose: bool) -> None:
     """Run grids of experiments, keep every result, and print them beside a paper's own.
 
     \b
+    harness denoise photo.jpg                       take the noise out of a picture
     harness run grid ablations/quickstart.yml       run a study (a file), or what is left of it
     harness report tables --study quickstart        its table
     harness report tables --table 1 --from results/published/mnist.jsonl

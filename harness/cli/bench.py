@@ -1,12 +1,13 @@
 """`harness bench`: how fast operators, an epoch, the harness around it and its store are on this machine."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.base.errors import HarnessError
+from harness.base.errors import HarnessError, did_you_mean
 from harness.base.extras import needs
 from harness.cli.common import format_option, print_json, print_table
 
@@ -96,6 +97,66 @@ def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
         "op": "op", "shape": "shape", "stride": "s", "layout": "layout", "dtype": "dtype", "pass": "pass",
         "impl": "impl", "seconds": "seconds", "ratio_to_clone": "/ clone", "ratio_to_best": "/ best other",
         "ratio_to_bytes": "/ bytes", "gb_per_s": "GB/s", "copy_gb_per_s": "GB/s, clone",
+    })  # fmt: skip
+
+
+@bench.command()
+@click.option("--method", "methods", multiple=True, metavar="NAME", help="One of them  [default: all]")
+@click.option("--images", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER",
+              help="The first images of this folder by name, instead.")  # fmt: skip
+@click.option("--take", type=click.IntRange(min=1), default=5, show_default=True, help="So many of the folder.")
+@click.option("--size", type=click.IntRange(min=32), default=128, show_default=True,
+              help="Side of the photograph's middle in pixels; 3464 for 12 megapixels.")  # fmt: skip
+@click.option("--sigma", "sigmas", type=click.FloatRange(min=0, min_open=True, max=255), default=(25,), multiple=True,
+              show_default=True, help="Standard deviation of the noise, 0 to 255.")  # fmt: skip
+@click.option("--noise-seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Noise per image.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Of which the shortest counts."
+)
+@device_option
+@threads_option
+@format_option("text", "json")
+def denoise(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    methods: tuple[str, ...],
+    folder: Path | None,
+    take: int,
+    size: int,
+    sigmas: tuple[float, ...],
+    noise_seeds: int,
+    repeats: int,
+    device: str,
+    threads: int | None,
+    fmt: str,
+) -> None:
+    """Time the denoisers that are not trained on the middle of a photograph that comes with matplotlib, or on a folder.
+
+    \b
+    harness bench denoise --threads 1
+    harness bench denoise --method bm3d --size 256 --sigma 50
+    harness bench denoise --images data/CBSD68 --take 5 --sigma 25 --sigma 50
+    """
+    device = _device(device)
+    needs("torch", "PIL", "matplotlib")
+    from harness.bench.denoise import METHODS, bench_methods, first_pictures, middle_of_photograph
+
+    for name in methods:
+        if name not in METHODS:
+            raise HarnessError(f"unknown method '{name}'{did_you_mean(name, METHODS)}")
+    _use_threads(threads)
+    images = first_pictures(folder, take) if folder else [middle_of_photograph(size)]
+    found = bench_methods(
+        methods, images, sigmas=sigmas, noise_seeds=noise_seeds, repeats=repeats, device=device, say=_say
+    )
+    rows = [asdict(timed) for timed in found]
+    if fmt == "json":
+        print_json(rows)
+        return
+    for row in rows:
+        peak = row["peak_memory_bytes"]
+        row["peak_mb"] = None if peak is None else round(peak / 1e6)
+    _print(rows, {
+        "method": "method", "sigma": "σ", "psnr_db": "PSNR [dB]", "seconds": "seconds per image",
+        "peak_mb": "peak memory [MB]",
     })  # fmt: skip
 
 
@@ -219,6 +280,49 @@ def store(trials: int, seeds: int, metrics: int, out: Path | None, fmt: str) -> 
 
     rows = [asdict(row) for row in bench_store(trials, seeds, metrics, _say)]
     _store("store", rows, out, None)
+    _show(rows, fmt)
+
+
+@bench.command()
+@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="With train/CLASS and val/CLASS  [default: imagenette below the data root]")  # fmt: skip
+@click.option("--size", type=click.IntRange(min=8), default=160, show_default=True, help="Side of the crops in pixels.")
+@click.option("--images", type=click.IntRange(min=64), default=1_024, show_default=True, help="So many an epoch.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Decoding processes of both.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of each, in turn.")
+@device_option
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the training process.")
+@out_option
+@format_option("text", "json")
+def loader(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
+    folder: Path | None,
+    size: int,
+    images: int,
+    workers: int,
+    rounds: int,
+    device: str,
+    threads: int,
+    out: Path | None,
+    fmt: str,
+) -> None:
+    """Time images from JPEG files into a training step, beside torchvision's reference pipeline.
+
+    \b
+    harness bench loader --rounds 5
+    harness bench loader --folder imagenet --size 224 --images 20000 --workers 16
+    """
+    needs("torch", "torchvision", "PIL")
+    device = _device(device)
+    from harness.bench.loader import LoaderOptions, bench_loader
+    from harness.data.locations import data_root
+
+    place = folder or data_root() / "imagenette"
+    if not (place / "train").is_dir():
+        raise HarnessError(f"{place} has no folder 'train' of class folders: say where images are by --folder")
+    threads = _use_threads(threads)
+    options = LoaderOptions(place, data_root(), size, 64, images, workers, rounds, device, threads)
+    rows = bench_loader(options, _say)
+    _store("loader", rows, out, threads)
     _show(rows, fmt)
 
 

@@ -13,14 +13,29 @@ import click
 
 from harness.base.errors import HarnessError, did_you_mean, printable_json, printable_line
 from harness.base.spreadsheet import csv_cell
-from harness.store.place import DEFAULT_DB
+from harness.store import DEFAULT_DB
 
 INTERRUPTED = 130
 """The exit code of a call that was ended by Ctrl-C."""
 
+
+def _name_runs(ctx: click.Context, _: click.Parameter, given: Any) -> Any:
+    """Let the studies of this call name runs of its results."""
+    from harness.trial.named_runs import runs_found_by
+
+    def find(name: str) -> Any:
+        from harness.execution.register import find_run
+
+        return find_run(name, [given] if isinstance(given, Path) else list(given))
+
+    ctx.with_resource(runs_found_by(find))
+    return given
+
+
 db_option = click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=_name_runs,
     default=DEFAULT_DB,
     envvar="HARNESS_DB",
     show_default=True,
@@ -33,6 +48,7 @@ sources_option = click.option(
     "--from",
     "sources",
     type=click.Path(path_type=Path),
+    callback=_name_runs,
     multiple=True,
     default=[DEFAULT_DB],
     envvar="HARNESS_DB",
@@ -82,6 +98,23 @@ def format_option(*names: str) -> Callable[[Any], Any]:
     )
 
 
+def parse_options(given: Sequence[str], said: str) -> dict[str, Any]:
+    """Return what KEY=VALUE options say; values are YAML, and `a.b=1` is {a: {b: 1}}. `said` names the option."""
+    from harness.base.source import parse_value
+
+    options: dict[str, Any] = {}
+    for text in given:
+        path, equals, value = text.partition("=")
+        *parents, last = path.strip().split(".")
+        if not equals or not last:
+            raise HarnessError(f"{said} takes KEY=VALUE, e.g. partition=gpu, not '{text}'")
+        inside = options
+        for parent in parents:
+            inside = inside.setdefault(parent, {})
+        inside[last] = parse_value(value, f"{said} {path.strip()}")
+    return options
+
+
 def load_studies(
     files: Sequence[str], overrides: Sequence[str], only: str | None, *, skip_invalid: bool = False
 ) -> list[Any]:
@@ -106,6 +139,17 @@ def load_studies(
     return chosen
 
 
+def named_study(text: str) -> tuple[str, str | None]:
+    """Return the name of the study that a text is, or that the file of that name holds, and the SHA-256 of its text."""
+    path = Path(text)
+    if path.suffix not in {".yml", ".yaml"} and not path.is_file():
+        return text, None
+    from harness.study.study import load_study
+
+    loaded = load_study(path, skip_invalid=True)
+    return loaded.name, loaded.spec_sha
+
+
 def parse_reasons(text: str) -> frozenset[str]:
     """Return the reasons that --retry names. Raises HarnessError for an unknown one."""
     from harness.execution.plan import held_reasons
@@ -117,6 +161,11 @@ def print_json(value: Any) -> None:
     """Print a value as JSON on stdout; numbers that JSON does not have as `json_number` writes them."""
     text = json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
     click.echo(printable_json(text))
+
+
+def print_json_line(value: Any) -> None:
+    """Print a value as JSON on one line of stdout, at once."""
+    click.echo(printable_json(json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False)))
 
 
 def _jsonable(value: Any) -> Any:

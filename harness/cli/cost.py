@@ -61,7 +61,9 @@ def cost(
             if item.trial.is_function:
                 raise HarnessError(f"'{study.name}: {item.name}' is a function: there is no network to count")
             costs = trial_costs(item.trial, study.plugin_folders)
-            counts: dict[str, float] = {name: int(costs[name]) for name in _COUNTS}
+            counts = {name: int(costs[name]) if name in costs else None for name in _COUNTS}
+            if narrow and item.trial.is_untrained:
+                raise HarnessError(f"'{study.name}: {item.name}' is not trained: --narrow is of networks that are")
             width = _narrow_width(item.trial, narrow, study.plugin_folders) if narrow else {}
             rows.append({"trial": item.name, "key": item.trial.key, **counts, **width})
     if fmt == "json":
@@ -70,7 +72,7 @@ def cost(
         print_table(
             ["trial", *(name.replace("_", " ") for name in _COUNTS), *(["narrow: width", narrow] if narrow else [])],
             [
-                [row["trial"], *(amount(row[name]) for name in _COUNTS)]
+                [row["trial"], *("–" if row[name] is None else amount(row[name]) for name in _COUNTS)]
                 + ([row["narrow_width"], amount(row["narrow_cost"])] if narrow else [])
                 for row in rows
             ],

@@ -41,8 +41,7 @@ def list_data(fmt: str) -> None:
         {
             "dataset": d.name,
             "here": is_present(d.name, root),
-            "train": d.splits["train"].images,
-            "test": d.splits["test"].images,
+            **{split: d.splits[split].images if split in d.splits else None for split in ("train", "test")},
             "stand_in_for": d.stand_in_for,
             "description": d.description,
         }
@@ -55,11 +54,15 @@ def list_data(fmt: str) -> None:
     click.echo(f"data root: {root}\n")
     print_table(
         ["dataset", "here", "train", "test", "description"],
-        [[r["dataset"], "yes" if r["here"] else "no", *(amount(int(str(r[s]))) for s in ("train", "test")),
-          r["description"]] for r in rows],
+        [[r["dataset"], "yes" if r["here"] else "no", *(_count(r[s]) for s in ("train", "test")), r["description"]]
+         for r in rows],
     )  # fmt: skip
     for name, reference in others.items():
         click.echo(f"{name}: of another package, {reference}")
+
+
+def _count(images: object) -> str:
+    return "–" if images is None else amount(int(str(images)))
 
 
 @data.command()
@@ -159,8 +162,10 @@ def _different(data: "Iterable[DatasetDeclaration]") -> "list[DatasetDeclaration
 def _verify_own(declared: "DatasetDeclaration", root: Path) -> None:
     """Read own data anew, and tell what they are."""
     from harness.data.own.declare import left_out, read_facts
+    from harness.data.photographs import facts_of
 
-    facts = read_facts(declared.source or {}, root)
+    source = declared.source or {}
+    facts = read_facts(source, root) if declared.has_labels else facts_of(source, root, reread=True)
     for split, found in facts["splits"].items():
         if found["fingerprint"] != declared.splits[split].fingerprint:
             raise HarnessError(f"{declared.name}: the {split} split has changed while it was read; call this again")
@@ -168,13 +173,18 @@ def _verify_own(declared: "DatasetDeclaration", root: Path) -> None:
         f"{split} {amount(s['images'])} ({s['fingerprint'][:8]})" for split, s in facts["splits"].items()
     )
     channels, height, width = facts["input_shape"]
-    mean, deviation = (", ".join(f"{value:.4f}" for value in values) for values in facts["normalization"])
-    names = facts["class_names"]
-    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    size = f"{channels}×{height}×{width}" if height else f"{channels} channel(s), several sizes"
     click.echo(f"{declared.name}: {declared.description}")
     click.echo(f"  {splits}")
-    click.echo(f"  {channels}×{height}×{width}, {len(names)} classes: {shown}")
-    click.echo(f"  normalization: mean {mean}, deviation {deviation}")
+    if declared.has_labels:
+        names = facts["class_names"]
+        shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        click.echo(f"  {size}, {len(names)} classes: {shown}")
+        if facts["normalization"] is not None:  # of what is only tested on there is none
+            mean, deviation = (", ".join(f"{value:.4f}" for value in values) for values in facts["normalization"])
+            click.echo(f"  normalization: mean {mean}, deviation {deviation}")
+    else:
+        click.echo(f"  {size}")
     for line in [f"corrupt: {len(facts['corrupt'])}", *left_out(facts)]:
         click.echo(f"  {line}")
 
@@ -185,6 +195,11 @@ def _verify(name: str, root: Path) -> None:
     from harness.trial.datasets import DATASETS
 
     require(DATASETS[name], root)
-    load_dataset(DATASETS[name], root)
+    if DATASETS[name].has_labels:
+        load_dataset(DATASETS[name], root)
+    else:
+        from harness.data.photographs import load_images
+
+        load_images(DATASETS[name], root)
     splits = ", ".join(f"{s.split} {amount(s.images)} ({s.fingerprint[:8]})" for s in DATASETS[name].splits.values())
     click.echo(f"{name}: as declared: {splits}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.attempt.messages import Execution
 from harness.base.errors import HarnessError
 from harness.cli.common import (
     INTERRUPTED,
@@ -17,16 +18,23 @@ from harness.cli.common import (
     format_option,
     load_studies,
     only_option,
+    parse_options,
     parse_reasons,
     plugins_option,
     print_json,
+    print_json_line,
     print_table,
     set_option,
     skip_option,
 )
+from harness.cli.drivers import COMMANDS
+from harness.cli.drivers import detach as start_detached
 
 if TYPE_CHECKING:
-    from harness.execution.options import Options, Summary
+    from harness.cli.display import ShownDisplay
+    from harness.execution.options import ChosenExecutor, Options, Summary
+    from harness.store.records import Snapshot
+    from harness.study.study import Study
     from harness.trial.resolve import Trial
 
 device_option = click.option(
@@ -42,20 +50,31 @@ from_start_option = click.option(
 executor_option = click.option(
     "--executor",
     metavar="NAME",
-    default="local",
-    show_default=True,
-    help="local: worker processes; in-process: in this one, to debug an attempt.",
+    help="local: worker processes; in-process: in this one, to debug an attempt; slurm, ray: on a cluster"
+    " (docs/executors.md)  [default: as the study says, else local]",
+)
+executor_option_option = click.option(
+    "--executor-option",
+    "executor_options",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="An option of the executor, e.g. partition=gpu. May be given several times.",
 )
 limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="RUNS", help="Make at most so many runs.")
 
 
 @click.group()
 def run() -> None:
-    """Run studies: grids, timings.
+    """Run studies: grids, timings. Look at those that run, stop them, and more.
 
     \b
     harness run grid ablations/quickstart.yml
+    harness run status
     """
+
+
+for _command in COMMANDS:
+    run.add_command(_command)
 
 
 @run.command()
@@ -64,6 +83,7 @@ def run() -> None:
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs side by side  [default: 1]")
 @click.option("--per-device", type=click.IntRange(min=1), metavar="N", help="Runs side by side on each GPU.")
 @executor_option
+@executor_option_option
 @threads_option
 @device_option
 @only_option
@@ -77,6 +97,7 @@ def run() -> None:
 @plugins_option
 @click.option("--fail-fast", is_flag=True, help="Stop after the first run that fails.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
+@click.option("--detach", is_flag=True, help="Run on without this shell; `harness run status` and `logs` look at it.")
 @format_option("text", "json")
 @db_option
 def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
@@ -84,7 +105,8 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     dry_run: bool,
     jobs: int | None,
     per_device: int | None,
-    executor: str,
+    executor: str | None,
+    executor_options: tuple[str, ...],
     threads: int | None,
     device: str,
     only: str | None,
@@ -95,6 +117,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     skip_invalid: bool,
     fail_fast: bool,
     timeout: float | None,
+    detach: bool,
     fmt: str,
     db: Path,
 ) -> None:
@@ -108,21 +131,21 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     harness run grid ablations/mnist.yml --jobs 2
     harness run grid ablations/mnist.yml --only '*top-k*' --set protocol.epochs=1
     """
-    from harness.cli.display import display
     from harness.data.locations import data_root
     from harness.execution.driver import run_grid
-    from harness.execution.lines import Lines
-    from harness.execution.options import Options
+    from harness.execution.options import Options, chosen_executor
 
     studies = load_studies(files, overrides, only, skip_invalid=skip_invalid)
-    where, gpus, side_by_side = _placement(device, jobs, per_device)
+    chosen = chosen_executor(studies, executor, parse_options(executor_options, "--executor-option"))
+    where, gpus, side_by_side = _placement(device, jobs, per_device, chosen, here=dry_run)
     options = Options(
         db=db,
         data_root=data_root(),
         device=where,
         devices=gpus,
         jobs=side_by_side,
-        executor=executor,
+        executor=chosen.name,
+        executor_options=chosen.options,
         threads=threads,
         limit=limit,
         retry=parse_reasons(retry),
@@ -133,8 +156,11 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     if dry_run:
         _dry_run(studies, options, fmt)
         return
+    if detach:
+        start_detached(db, fmt)
+        return
     _tell_skipped(studies)
-    with Lines() if executor == "in-process" else display() as shown:  # no bar across what a debugger prints
+    with _shown_by(chosen.name, fmt) as shown:
         summary = run_grid(studies, options, shown)
     _conclude(summary, fmt)
 
@@ -211,10 +237,29 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
     _exit(timed.summary)
 
 
-def _placement(device: str, jobs: int | None, per_device: int | None) -> tuple[str, tuple[str, ...], int]:
-    """Return the device, the GPUs among which runs are shared out (none: all on the device), and how many at a time."""
-    from harness.execution.device import all_gpus, choose_device
+def _shown_by(executor: str, fmt: str) -> "ShownDisplay":
+    """Return what shows a call: events for programs, else bars or lines; no bar across what a debugger prints."""
+    from harness.cli.display import display
+    from harness.execution.lines import Events, Lines
 
+    return Events() if fmt == "json" else Lines() if executor == "in-process" else display()
+
+
+def _placement(
+    device: str, jobs: int | None, per_device: int | None, executor: "ChosenExecutor", *, here: bool
+) -> tuple[str, tuple[str, ...], int]:
+    """Return the device, the GPUs among which runs are shared out (none: all on the device), and how many at a time.
+
+    With an executor on other machines the device is theirs, unless steps are to be timed `here`.
+    """
+    from harness.execution.device import all_gpus, choose_device
+    from harness.execution.options import JOBS_ELSEWHERE
+
+    if executor.elsewhere:
+        if per_device is not None:
+            raise HarnessError("--per-device is for this machine; ray shares a GPU by --executor-option gpus=0.5")
+        theirs = executor.device if device == "auto" else device
+        return choose_device("auto") if here else theirs, (), jobs or JOBS_ELSEWHERE
     if per_device is None:
         return choose_device(device), (), jobs or 1
     if jobs is not None:
@@ -227,12 +272,13 @@ def _placement(device: str, jobs: int | None, per_device: int | None) -> tuple[s
 
 def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     """Print each trial with what it costs, what is done, left and held, and how long what is left will take."""
-    from harness.execution.calibrate import seconds_per_image
-    from harness.execution.estimate import Estimator
+    from harness.execution.estimate import Estimator, seconds_per_image
     from harness.execution.plan import plan
     from harness.execution.register import stored, trial_costs
     from harness.report.attainable import as_fields, attainable, in_a_line
 
+    for study in studies:
+        options.check(study)
     found = stored(options.db)
     planned = plan(studies, found, options.artifacts, options.retry)
     items = [(study, item) for study in studies for item in study.chosen]
@@ -246,9 +292,10 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     def calibrate(trial: "Trial") -> float:
         study = study_of[trial.key]
         threads = options.threads_for(study)
-        return seconds_per_image(trial.config, study.plugin_folders, options.device, threads, macs.get(trial.key))
+        seconds = seconds_per_image(trial.config, study.plugin_folders, options.device, threads, macs.get(trial.key))
+        return seconds if options.device == "cpu" else seconds / study.execution.processes
 
-    macs = {key: counts["macs"] for key, counts in costs.items() if counts}
+    macs = {key: counts["macs"] for key, counts in costs.items() if "macs" in counts}
     estimator = Estimator(found, macs, calibrate, options.device)
     can_tell = {study.name: attainable(study.name, [item.seeds for item in study.trials]) for study in studies}
     runs_of = defaultdict(list)
@@ -268,6 +315,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
                 **{status: sum(run.status == status for run in runs) for status in ("done", "left", "held")},
                 "seconds_left": estimate.seconds,
                 "rough": estimate.rough,
+                "processes": study.execution.processes,
                 **as_fields(can_tell[study.name]),
             }
         )
@@ -290,6 +338,9 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
         f"\n{len(rows)} trials, {len(planned.runs)} runs: {planned.in_words()}; "
         f"time left: {duration(estimate.seconds)}{basis}"
     )
+    for study in studies:
+        if study.execution.processes > 1:
+            click.echo(f"{study.name}: {_processes_in_words(study, options)}")
     if options.limit is not None:
         click.echo(
             f"--limit {options.limit}: this call would make {min(options.limit, len(planned.of('left')))} of them"
@@ -297,6 +348,24 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     for name, told in can_tell.items():
         if told:
             click.echo(f"{name}: {in_a_line(told)}" if len(studies) > 1 else in_a_line(told))
+    _tell_claims(studies, found)
+
+
+def _tell_claims(studies: "Sequence[Study]", found: "Snapshot") -> None:
+    """Say what the seeds of the studies can show of their claims."""
+    from harness.report.claims.plan import plan_claims
+
+    for study in studies:
+        for claim in plan_claims(study, found) if study.claims else ():
+            click.echo(f"claim {claim.id}: {claim.in_words}")
+
+
+def _processes_in_words(study: "Study", options: "Options") -> str:
+    """Return how many processes train a run, and what each of them has."""
+    processes = study.execution.processes
+    each = Execution(threads=options.threads_for(study), processes=processes).threads_each
+    share = f"{each} thread{'s' * (each > 1)}" if options.device == "cpu" else "a GPU"
+    return f"each run is trained by {processes} processes with {share} each"
 
 
 def _skipped_rows(studies: Sequence[Any]) -> list[dict[str, Any]]:
@@ -323,9 +392,14 @@ def _conclude(summary: "Summary", fmt: str) -> None:
     planned, left = summary.plan, len(summary.plan.of("left"))
     if fmt == "json":
         states = {status: len(planned.of(status)) for status in ("done", "left", "held")}
-        print_json({**states, "held_by_reason": planned.held_by_reason(), "ended": summary.ended})
+        again = {"made_again": summary.made_again} if summary.made_again else {}
+        counts = {**states, "held_by_reason": planned.held_by_reason(), "ended": summary.ended, **again}
+        print_json_line({"event": "end", **counts, "interrupted": summary.interrupted})
         _exit(summary)
         return
+    if summary.made_again:
+        attempts = "1 attempt" if summary.made_again == 1 else f"{summary.made_again} attempts"
+        click.echo(f"{attempts} died with a machine, or gave it back, and others took their place", err=True)
     if summary.ended:
         now = ", ".join(f"{count} {state}" for state, count in sorted(summary.ended.items()))
         click.echo(f"this call: {now}; in all {planned.in_words()}")

@@ -24,7 +24,7 @@ from harness.cli.run import device_option, from_start_option, say_interrupted, t
 
 if TYPE_CHECKING:
     from harness.search.file import Search
-    from harness.search.front import Candidate
+    from harness.search.front import ScoredPlacement
     from harness.search.run import SearchResult
 
 _WHY = {
@@ -280,7 +280,7 @@ def _json(result: "SearchResult") -> dict[str, Any]:
     }
 
 
-def _json_placement(candidate: "Candidate", search: "Search") -> dict[str, Any]:
+def _json_placement(candidate: "ScoredPlacement", search: "Search") -> dict[str, Any]:
     return {
         "placement": candidate.words,
         "strides": dict(candidate.placement),
@@ -290,7 +290,7 @@ def _json_placement(candidate: "Candidate", search: "Search") -> dict[str, Any]:
     }
 
 
-def _json_point(candidate: "Candidate", search: "Search") -> dict[str, Any]:
+def _json_point(candidate: "ScoredPlacement", search: "Search") -> dict[str, Any]:
     further = {name: candidate.costs[name] for name in search.objectives[1:]}
     return {"arguments": dict(candidate.placement), "means": {search.objectives[0]: candidate.mean, **further}}
 

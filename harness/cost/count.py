@@ -68,6 +68,8 @@ def count_config(config: Mapping[str, Any], plugin_paths: Sequence[str | Path] =
         config: a resolved configuration; its "model" and "compressors" are read.
         plugin_paths: folders in which modules of plug-ins may lie.
 
+    A method that is never trained has parameters and variables only: its work is not counted in MACs.
+
     Raises:
         HarnessError: the model or a compressor cannot be built, or does not run.
     """
@@ -80,14 +82,17 @@ def count_config(config: Mapping[str, Any], plugin_paths: Sequence[str | Path] =
                 raise
             with torch.random.fork_rng(devices=[]):
                 costs = _build_and_count(config, plugin_paths, "cpu")
-    return {name: float(value) for name, value in asdict(costs).items()}
+    return {name: float(value) for name, value in costs.items()}
 
 
-def _build_and_count(config: Mapping[str, Any], plugin_paths: Sequence[str | Path], device: str) -> Costs:
+def _build_and_count(config: Mapping[str, Any], plugin_paths: Sequence[str | Path], device: str) -> Mapping[str, int]:
     with torch.device(device):
         model = build_model(config, plugin_paths)
     declaration = cast("ModelDeclaration", model.declaration)
-    return count(model, declaration.input_shape)
+    if declaration.trains:
+        return asdict(count(model, declaration.input_shape))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"parameters": parameters, "variables": parameters}  # what a method computes is no layers' products
 
 
 def _weights(model: nn.Module) -> Iterator[Tensor]:

@@ -16,7 +16,7 @@ from harness.base.errors import HarnessError
 from harness.base.files import atomic_open
 from harness.data import cifar10
 from harness.data.dataset import check, read_splits
-from harness.data.locations import MNIST_FILES, cifar10_decoded, mnist_folder
+from harness.data.locations import MNIST_FILES, PHOTOGRAPHS, cifar10_decoded, mnist_folder, require
 from harness.torchvision_compat import import_torchvision
 from harness.trial.datasets import DATASETS
 
@@ -31,6 +31,8 @@ Member = TypeVar("Member", zipfile.ZipInfo, tarfile.TarInfo)
 
 def download(name: str, root: Path) -> None:
     """Download a dataset with torchvision. Raises HarnessError where there is no network."""
+    if name not in _CLASSES:
+        require(DATASETS[name], root)  # says where its files are to be put
     import_torchvision()
     from torchvision import datasets
 
@@ -49,7 +51,9 @@ def import_dataset(name: str, source: Path, root: Path) -> None:
     Raises HarnessError where the files are missing, cannot be read, or are other data than the name stands for.
     """
     if name not in _CLASSES:
-        raise HarnessError(f"the dataset '{name}' comes with the harness: there is nothing to import")
+        require(DATASETS[name], root)
+        where = "is here" if name in PHOTOGRAPHS else "comes with the harness"
+        raise HarnessError(f"the dataset '{name}' {where}: there is nothing to import")
     with _opened(source) as folder:
         (import_mnist if name == "mnist" else import_cifar10)(folder, root)
 

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.attempt.data import DatasetDeclaration, DatasetSplit
 from harness.base.errors import HarnessError
 from harness.data.fingerprint import fingerprint, image_hashes
-from harness.trial.datasets import validation_size
+from harness.trial.datasets import first_fingerprint, validation_size
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,28 @@ def load_dataset(declaration: DatasetDeclaration, root: Path) -> Mapping[str, Ar
     `root` is where data lie (`harness.data.locations`). Raises HarnessError where the files are missing, or where they
     are not the data that were declared.
     """
+    if declaration.source is not None and "short_side" in declaration.source:
+        raise HarnessError(f"'{declaration.name}' has 'short_side', which is for classification: leave it out")
     splits, measured = read_splits(declaration, root)
+    if declaration.part_of is not None:
+        splits = {split: splits[split][: part.images] for split, part in declaration.splits.items()}
+        measured = of_the_first(declaration, measured)
     place = root if declaration.source is None else declaration.source.get("path", declaration.source["kind"])
     check(declaration, measured, place)
     return splits
+
+
+def of_the_first(part: DatasetDeclaration, whole: Mapping[str, DatasetSplit]) -> dict[str, DatasetSplit]:
+    """Return what the first images are by contents that a part of a dataset declares, from what all of it is."""
+    return {
+        split: replace(
+            whole[split],
+            fingerprint=first_fingerprint(whole[split].fingerprint, declared.images),
+            images=declared.images,
+            bytes=whole[split].bytes // whole[split].images * declared.images,
+        )
+        for split, declared in part.splits.items()
+    }
 
 
 def check(declaration: DatasetDeclaration, measured: Mapping[str, DatasetSplit], place: object) -> None:

@@ -43,6 +43,18 @@ def cifar10_decoded(root: Path) -> Path:
     return root / "cifar10.npz"
 
 
+PHOTOGRAPHS = {
+    "bsd500": ("BSDS500",),
+    "bsd432": ("BSDS500", "CBSD68"),
+    "bsd432-grey": ("BSDS500", "CBSD68"),
+    "bsd200": ("BSDS500/test",),
+    "cbsd68": ("CBSD68",),
+    "bsd68": ("CBSD68",),
+    "kodak24": ("Kodak24",),
+}
+"""The folders below the data root that a set of photographs lies in, by the set's name."""
+
+
 def own_cache(root: Path) -> Path:
     """Return where is kept what was read of a person's own data; it may be deleted at any time."""
     return root / "own"
@@ -57,17 +69,23 @@ def is_present(dataset: str, root: Path) -> bool:
         folders = (cifar10_folder(root) / split for split in ("train", "test"))
         found = cifar10_decoded(root).is_file() or all(file.is_file() for file in batches)
         return found or all(folder.is_dir() for folder in folders)
-    return True
+    return all((root / folder).is_dir() for folder in PHOTOGRAPHS.get(dataset, ()))
 
 
-_READ_BY = {"digits": ("sklearn",), "mnist": ("torchvision",)}
+_READ_BY = {"digits": ("sklearn",), "mnist": ("torchvision",), "sample-photos": ("sklearn", "matplotlib")}
 """The libraries without which a dataset of ours cannot be read."""
 
 
 def require(declaration: DatasetDeclaration, root: Path) -> None:
     """Raise HarnessError, saying what to do, where a dataset's files, or what reads them, are not there."""
-    name = declaration.name
+    name = declaration.files_of
     needs(*_READ_BY.get(name, ()))
+    if name in PHOTOGRAPHS and declaration.source is None and not is_present(name, root):
+        folders = " and ".join(str(root / folder) for folder in PHOTOGRAPHS[name])
+        raise HarnessError(
+            f"the dataset '{name}' is not under {root}: put its images into {folders}, or name another place by "
+            "HARNESS_DATA"
+        )
     if declaration.source is None and not is_present(name, root):
         raise HarnessError(
             f"the dataset '{name}' is not under {root}: 'harness data get {name}' downloads it, "

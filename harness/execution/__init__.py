@@ -1,18 +1,20 @@
 """Who runs what: the plan, the driver, executors, and what is made again."""
 
 PUBLIC = (
-    "calibrate",
     "device",
     "doctor",
     "driver",
+    "drivers",
     "estimate",
     "executors",
+    "feeds",
+    "intake",
     "interruptions",
+    "jobs",
     "libraries",
     "lines",
     "options",
     "plan",
-    "recover",
     "register",
     "rerun",
     "timing",

@@ -42,5 +42,15 @@ def all_gpus(asked: str) -> tuple[str, ...]:
     return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
 
 
+def check_gpus(first: str, count: int) -> None:
+    """Raise HarnessError if there are fewer GPUs than `count` from `first` on, such as "cuda:0"."""
+    import torch
+
+    number, found = int(first.partition(":")[2] or 0), torch.cuda.device_count()
+    if number + count > found:
+        there = f"there {'is 1 GPU' if found == 1 else f'are {found} GPUs'} here"
+        raise HarnessError(f"'processes: {count}' takes a GPU for each, from {first} on, and {there}: write fewer")
+
+
 def _may_have_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None or os.path.exists("/proc/driver/nvidia")  # noqa: PTH110

@@ -12,9 +12,9 @@ from harness.base.errors import HarnessError
 from harness.base.extras import MissingPartError, how_to_install, is_installed, needs
 from harness.data.locations import is_present
 from harness.execution.device import all_gpus
-from harness.execution.driver import make_request
+from harness.execution.jobs import make_request
 from harness.execution.options import Options
-from harness.execution.repeat import differences, make
+from harness.execution.rerun import differences, make
 from harness.store.connection import open_reader
 from harness.store.errors import DatabaseError
 from harness.store.queries import snapshot

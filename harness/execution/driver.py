@@ -1,197 +1,122 @@
-"""The driver: the one process that plans, hands out attempts and writes what they bring into the store."""
+"""The driver: the process that plans, hands out attempts and writes what they bring into the store.
+
+Several may share the runs of a store. An attempt is on lease to the driver that began it, written in the transaction by
+which it begins; what a driver leaves that stops or dies, another takes in, and makes the rest.
+"""
 
 import logging
+import shutil
 import signal
 import time
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
-from harness.attempt.messages import REQUEST_FILE, STOP_FILE, AttemptRequest, Execution, Kind, read_progress
+from harness.attempt.messages import (
+    ENDED_WELL,
+    REQUEST_FILE,
+    STOP_FILE,
+    AttemptRequest,
+    AttemptResult,
+    State,
+    read_progress,
+)
 from harness.base.clock import now
 from harness.base.errors import environment_failure, in_a_line
 from harness.base.files import atomic_write
-from harness.execution.executors import Ended, Executor, make_executor
-from harness.execution.intake import take_in, with_trace
+from harness.execution.drivers import Seat, is_meant, seat
+from harness.execution.executors import Ended, Executor, end_orphans
+from harness.execution.feeds import Feed, Run, Shared
+from harness.execution.intake import offer_recovery, recover, take_in, with_trace
 from harness.execution.interruptions import interruptions
+from harness.execution.jobs import Job, make_job, resumable, with_digest_of_weights
 from harness.execution.libraries import libraries_of
 from harness.execution.options import FAILED, Display, Options, Summary
-from harness.execution.plan import Plan, PlannedRun, plan
-from harness.execution.recover import offer_recovery, recover
-from harness.execution.register import check_runnable, register, stored
+from harness.execution.plan import HELD, HELD_STATES, Plan, plan
+from harness.execution.register import add_studies, check_runnable, slow_precision, stored
 from harness.execution.repository import repository_of
-from harness.execution.resuming import resumable, say_what_was_otherwise, with_digest_of_weights
-from harness.store.connection import GaveUpWaitingError, Store, open_store
+from harness.store.connection import GaveUpWaitingError, Store, driver_lock, open_store
 from harness.store.errors import DatabaseError
-from harness.store.lock import driver_lock
-from harness.store.queries import snapshot
+from harness.store.queries import attempts_since, last_attempt, snapshot
 from harness.store.writer import start_attempt
 from harness.study.study import Study
-from harness.trial.resolve import Trial
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.25
 PATIENCE_S = 60.0
 """After a SIGTERM, how long what runs has to reach a checkpoint before it is ended."""
+MOST_TRIES = 10
+"""Attempts of one call at a run whose machine dies or is taken away, again and again."""
 _UNSHOWN = suppress(OSError)
 """Around what a display is told: a log on a full disk, or a pipe that nobody reads, stops nothing that runs."""
+_SETTLED = ENDED_WELL | HELD_STATES  # states of an attempt after which no other driver makes one at its run
 _EDITED = "was edited since this was planned"  # in what an attempt says whose plug-in or function is another by now
 
 
 def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Summary:
     """Run what is left of studies, and return how it went.
 
-    Raises HarnessError, before anything runs, where data are missing, and where another driver is at work.
+    Other drivers of the store may be at work, and share the runs. Raises HarnessError, before anything runs, if data
+    are missing, or if the store is being changed otherwise: by a merge, a search, a timing.
     """
     if not options.db.exists():  # nothing is made for what cannot run
         before = plan(studies, stored(options.db), options.artifacts, options.retry)
         check_runnable([run.trial for run in before.of("left")], options.data_root, options.device)
-    with driver_lock(options.db), open_store(options.db) as store:
-        recover(store, options.artifacts)
-        found = snapshot(store)
+    names = [study.name for study in studies]
+    with driver_lock(options.db, shared=True), open_store(options.db) as store, seat(options.results, names) as own:
+        end_orphans(options.results)
+        recover(store, options.artifacts, own.others_live)
+        last, found = last_attempt(store), snapshot(store)
         planned = plan(studies, found, options.artifacts, options.retry)
         offer_recovery(planned, found, options)
         check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
-        jobs = [make_job(run, studies, options) for run in planned.of("left")[: options.limit]]
+        jobs = [make_job(run, studies, options, last) for run in planned.of("left")]
         summary = Summary(planned)
         if not jobs:
-            register(store, studies)
+            add_studies(store, studies)
         else:
+            if (slow := slow_precision([run.trial for run in planned.of("left")], options.device)) is not None:
+                _log.warning("%s", slow)
             threads = max(job.request.execution.threads for job in jobs)
             libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs)
-            with make_executor(options.executor, min(options.jobs, len(jobs)), threads, libraries) as executor:
-                register(store, studies)  # counts costs while the executor gets ready
-                _Session(Listed(jobs), store, executor, options, display, summary).run()
+            slots = min(options.jobs, options.limit or len(jobs), len(jobs))
+            with options.make_executor(slots, threads, libraries) as executor:
+                add_studies(store, studies)  # counts costs while the executor gets ready
+                left = partial(_left_by_others, store, studies, options, own)
+                feed = Shared(jobs, left, partial(_asked_again, store, studies, options), options.limit)
+                _Session(feed, store, executor, options, display, summary, own).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)
     return summary
 
 
-@dataclass(frozen=True)
-class Job:
-    """An attempt to be made."""
+def _left_by_others(
+    store: Store, studies: Sequence[Study], options: Options, own: Seat, others: Mapping[Run, Job]
+) -> Mapping[Run, Job | None]:
+    """Return those of the runs that other drivers had which they have no longer: what there is to make, or None.
 
-    request: AttemptRequest
-    exclusive: bool = False
-    supersedes: str | None = None
-    weights_from: str | None = None
-    or_from: tuple[str, ...] = ()  # attempts to resume from instead, where the checkpoint of the first is damaged
-
-
-class Feed(Protocol):
-    """Where a session's attempts come from while others of it run."""
-
-    @property
-    def expected(self) -> int:
-        """How many attempts there will be, as far as is known."""
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether all attempts have been taken, as far as is known."""
-
-    def take(self) -> Job | None:
-        """Return the next attempt to make; None where there is none now and, while nothing runs, where all is over."""
-
-    def reached(self, job: Job, progress: Mapping[str, Any]) -> bool:
-        """Look at how far an attempt is; return whether to end it at a checkpoint, as pruned."""
-
-    def ended(self, job: Job, state: str) -> None:
-        """Take note of how an attempt ended, which stands in the store by now."""
+    What a driver has left that died is taken in first.
+    """
+    newest = {run: attempts_since(store, *run, job.planned_after)[-1:] for run, job in others.items()}
+    ended = [run for run, made in newest.items() if not (made and made[0][2] and own.others_live(made[0][2]))]
+    if all(made and made[0][1] in _SETTLED for run, made in newest.items() if run in ended):
+        return dict.fromkeys(ended)
+    end_orphans(options.results)
+    recover(store, options.artifacts, own.others_live)
+    last, found = last_attempt(store), snapshot(store)
+    left = {(run.trial.key, run.seed): run for run in plan(studies, found, options.artifacts, options.retry).of("left")}
+    return {run: make_job(left[run], studies, options, last) if run in left else None for run in ended}
 
 
-@dataclass
-class Listed:
-    """A feed of attempts that are known beforehand; `before` were shown by an earlier session of the same call."""
-
-    jobs: Sequence[Job]
-    before: int = 0
-    taken: int = 0
-
-    @property
-    def expected(self) -> int:
-        """How many attempts there will have been."""
-        return self.before + len(self.jobs)
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether each was taken."""
-        return self.taken >= len(self.jobs)
-
-    def take(self) -> Job | None:
-        """Return the next attempt."""
-        self.taken += 1
-        return self.jobs[self.taken - 1] if self.taken <= len(self.jobs) else None
-
-    def reached(self, job: Job, progress: Mapping[str, Any]) -> bool:  # noqa: ARG002 - part of a feed
-        """Prune nothing."""
-        return False
-
-    def ended(self, job: Job, state: str) -> None:
-        """Take no note."""
-
-
-def make_request(
-    kind: Kind,
-    trial: Trial,
-    seed: int,
-    label: str,
-    study: Study,
-    options: Options,
-    *,
-    more: Mapping[str, Any] | None = None,
-    **fields: Any,
-) -> AttemptRequest:
-    """Return the request of a new attempt at a run. `more` are the options of its kind."""
-    uid = uuid.uuid4().hex
-    return AttemptRequest(
-        uid=uid,
-        kind=kind,
-        trial_key=trial.key,
-        config=trial.config,
-        seed=seed,
-        datasets=trial.data,
-        execution=Execution(
-            device=options.device,
-            threads=options.threads_for(study),
-            memory_format=study.execution.memory_format,
-            kernels=study.execution.kernels,
-            order=study.execution.order,
-            compile=study.execution.compile,
-            capture=study.execution.capture,
-            deterministic=study.execution.deterministic,
-            jobs=options.jobs,
-            checkpoint_every_s=study.execution.checkpoint_every_s,
-        ),
-        folder=str(options.artifacts / uid),
-        data_root=str(options.data_root.resolve()),
-        label=label,
-        plugin_paths=study.plugin_folders,
-        files=trial.files,
-        options={**({"metrics": dict(trial.directions)} if trial.is_function else {}), **(more or {})},
-        **fields,
-    )
-
-
-def make_job(run: PlannedRun, studies: Sequence[Study], options: Options) -> Job:
-    """Return the attempt that a planned run of one of `studies` asks for."""
-    study = next(study for study in studies if study.name == run.study)
-    more = {"weights_folder": str(options.artifacts / run.weights_from)} if run.weights_from else {}
-    resume_from = None if options.from_start else run.resume_from
-    request = make_request(
-        run.kind,
-        run.trial,
-        run.seed,
-        run.label,
-        study,
-        options,
-        more=more,
-        evaluations=run.evaluations,
-        resume_from=resume_from,
-        resume_folder=str(options.artifacts / resume_from) if resume_from else None,
-    )
-    return Job(request, supersedes=run.supersedes, weights_from=run.weights_from, or_from=run.or_from)
+def _asked_again(
+    store: Store, studies: Sequence[Study], options: Options, meant: Callable[[str], bool], without: Collection[Run]
+) -> list[Job]:
+    """Return attempts at the runs that are meant and not done, for whatever reason they are held."""
+    last, found = last_attempt(store), snapshot(store)
+    left = plan(studies, found, options.artifacts, HELD).of("left")
+    runs = [run for run in left if meant(run.label) and (run.trial.key, run.seed) not in without]
+    return [make_job(run, studies, options, last) for run in runs]
 
 
 def run_feed(feed: Feed, store: Store, executor: Executor, options: Options, display: Display) -> Summary:
@@ -211,12 +136,15 @@ class _Session:
     options: Options
     display: Display
     summary: Summary
+    seat: Seat | None = None  # of a driver that shares its store with others
     running: dict[Path, Job] = field(default_factory=dict)
     pruned: set[Path] = field(default_factory=set)
+    skipped: set[Path] = field(default_factory=set)  # attempts that end because their runs are left out in this call
     stopping: bool = False
     heeded: float | None = None  # when Ctrl-C was acted upon, by the clock that only goes forward
     cut_short: bool = False  # whether an attempt ended before its end
     obstacle: OSError | None = None  # why no further attempt can be started on this machine
+    again: list[Job] = field(default_factory=list)  # attempts to follow those whose machine died or was taken away
 
     def run(self) -> None:
         """Hand out all jobs.
@@ -244,15 +172,16 @@ class _Session:
                 self._stop()
                 self._let_end(interrupted)
                 raise
-            finished = self.feed.exhausted and not (self.cut_short or self.running)
+            finished = self.feed.exhausted and not (self.cut_short or self.running or self.again)
             self.summary.interrupted = bool(interrupted) and not finished
             self.summary.stopped_late = bool(interrupted) and finished
         if self.obstacle is not None:
             raise self.obstacle
 
-    def _run(self, interrupted: Sequence[int]) -> None:
+    def _run(self, interrupted: list[int]) -> None:
         self._fill(interrupted)
-        while self.running:
+        self._note()
+        while self.running or self._waits(interrupted):
             if self._heed(interrupted):
                 self.executor.kill()
             ended = self.executor.wait(_POLL_S)
@@ -260,8 +189,18 @@ class _Session:
             for attempt in ended:
                 self._take_in(attempt)
             self._fill(interrupted)
+            if ended:
+                self._note()
 
-    def _let_end(self, interrupted: Sequence[int]) -> None:
+    def _waits(self, interrupted: list[int]) -> bool:
+        """Return whether there may be something to make later, which others have now."""
+        return isinstance(self.feed, Shared) and self.feed.waits and not self._closed(interrupted)
+
+    def _closed(self, interrupted: list[int]) -> bool:
+        """Return whether nothing else is to begin."""
+        return bool(self.stopping or self.obstacle or self.summary.blocked or interrupted)
+
+    def _let_end(self, interrupted: list[int]) -> None:
         """Wait until what was asked to stop has ended, without the store."""
         while self.running:
             if self._heed(interrupted):
@@ -269,19 +208,48 @@ class _Session:
             for attempt in self.executor.wait(_POLL_S):
                 self.running.pop(attempt.folder, None)
 
-    def _heed(self, interrupted: Sequence[int]) -> bool:
+    def _heed(self, interrupted: list[int]) -> bool:
         """End what runs at a checkpoint after Ctrl-C; return whether to end it at once instead.
 
         So it is after a second one, and if what runs has not reached a checkpoint some time after a SIGTERM: whoever
         sends that (a cluster, a shutdown) waits no longer, and a function may never look whether it is to stop.
         """
+        if self.seat is not None:
+            self._listen(self.seat, interrupted)
         if interrupted and self.heeded is None:
             self.heeded = time.monotonic()
             self._say_what_is_waited_for(interrupted[0])
             self._stop()
         return len(interrupted) > 1 or self._was_patient(interrupted)
 
-    def _was_patient(self, interrupted: Sequence[int]) -> bool:
+    def _listen(self, own: Seat, interrupted: list[int]) -> None:
+        """Show that this driver lives, and heed what other processes ask of it."""
+        own.beat()
+        interrupted += [signal.SIGINT] * (own.stops_asked - len(interrupted))
+        for what, asked in own.asked():
+            if isinstance(self.feed, Shared):
+                meant = partial(is_meant, asked=asked)
+                if what == "skip":
+                    self._skip(self.feed, meant)
+                else:
+                    self.feed.retry(meant, {job.run for job in self.running.values()})
+                self._note()
+
+    def _skip(self, feed: Shared, meant: Callable[[str], bool]) -> None:
+        """Leave out runs in this call; those that run end at a checkpoint."""
+        for label in feed.skip(meant):
+            _log.warning("%s: skipped in this call", label)
+        for folder, job in self.running.items():
+            if meant(job.request.label):
+                self.skipped.add(folder)
+                _ask_to_stop(folder)
+
+    def _note(self) -> None:
+        if self.seat is not None:
+            running = [(job.request.uid, job.request.label) for job in self.running.values()]
+            self.seat.note(self.feed.expected + self.summary.made_again, self.summary.ended, running)
+
+    def _was_patient(self, interrupted: list[int]) -> bool:
         late = self.heeded is not None and time.monotonic() - self.heeded > PATIENCE_S
         return late and signal.SIGTERM in interrupted
 
@@ -296,12 +264,12 @@ class _Session:
         said = "%s: waiting for %s to reach a checkpoint or end%s; Ctrl-C again stops at once, keeping checkpoints"
         _log.warning(said, asked, runs, how_long)
 
-    def _fill(self, interrupted: Sequence[int]) -> None:
+    def _fill(self, interrupted: list[int]) -> None:
         """Begin attempts while there is room for them."""
         while len(self.running) < self.executor.slots:
-            if self.stopping or self.obstacle or self.summary.blocked or interrupted:
+            if self._closed(interrupted):
                 return
-            job = self.feed.take()
+            job = self.again.pop(0) if self.again else self.feed.take()
             if job is None:
                 return
             try:
@@ -323,15 +291,9 @@ class _Session:
         job = replace(job, request=request)
         folder = Path(request.folder)
         atomic_write(folder / REQUEST_FILE, request.to_json())
-        start_attempt(
-            self.store,
-            request,
-            exclusive=job.exclusive,
-            started=now(),
-            supersedes=job.supersedes,
-            weights_from=job.weights_from,
-            source=repository.diff if repository else None,
-        )
+        if not self._write_start(job, repository.diff if repository else None):
+            shutil.rmtree(folder, ignore_errors=True)
+            return
         with _UNSHOWN:
             self.display.started(request.label, resumed=request.resume_from is not None)
         self.running[folder] = job  # only with an executor that ends it: what runs is waited for
@@ -340,6 +302,24 @@ class _Session:
         except OSError as error:
             self.obstacle = error
             self._take_in(Ended(folder, "lost", f"no process could be started for it: {in_a_line(error)}"))
+
+    def _write_start(self, job: Job, source: str | None) -> bool:
+        """Write an attempt as running; return False if another driver has begun one at its run."""
+        with self.store.writing():
+            if isinstance(self.feed, Shared) and attempts_since(self.store, *job.run, job.planned_after):
+                self.feed.begun_by_another(job)
+                return False
+            start_attempt(
+                self.store,
+                job.request,
+                exclusive=job.exclusive,
+                started=now(),
+                supersedes=job.supersedes,
+                weights_from=job.weights_from,
+                source=source,
+                driver=None if self.seat is None else self.seat.uid,
+            )
+        return True
 
     def _placed(self, request: AttemptRequest) -> AttemptRequest:
         """Return the request on the GPU that has the fewest attempts, where there are several to share them out."""
@@ -364,6 +344,14 @@ class _Session:
         state, result = taken.state, taken.result
         if result is not None:
             say_what_was_otherwise(request, result)
+        if ended.again and state in {"interrupted", "lost"} and not self.stopping and job.tries < MOST_TRIES:
+            self._make_again(job, state, result, taken.error)
+            return
+        if ended.folder in self.skipped and state == "interrupted" and taken.error is None:
+            self.summary.count("skipped")
+            with _UNSHOWN:
+                self.display.ended(request.label, "skipped", result, None)
+            return
         self.summary.count(state)
         hindered = state == "interrupted" and taken.error is not None
         if hindered:
@@ -378,6 +366,14 @@ class _Session:
             self.summary.edited = True
         if self.summary.edited or ((hindered or state in FAILED) and self.options.fail_fast):
             self._stop()
+
+    def _make_again(self, job: Job, state: State, result: AttemptResult | None, error: str | None) -> None:
+        """Let another attempt follow one whose machine died or was taken away."""
+        self.summary.made_again += 1
+        self.again.append(replace(job.again(), planned_after=last_attempt(self.store)))
+        with _UNSHOWN:
+            self.display.total(self.feed.expected + self.summary.made_again)
+            self.display.ended(job.request.label, state, result, error or "its machine was taken away")
 
     def _stop(self) -> None:
         self.stopping = True
@@ -403,3 +399,12 @@ def _ask_to_stop(folder: Path) -> None:
         (folder / STOP_FILE).touch()
     except OSError as error:
         _log.warning("attempt %s cannot be asked to stop (%s); Ctrl-C once more ends it", folder.name, error.strerror)
+
+
+def say_what_was_otherwise(request: AttemptRequest, result: AttemptResult) -> None:
+    """Say what an attempt has noted, and that it started afresh where it was to resume."""
+    for note in result.notes:
+        _log.warning("%s: %s", request.label, note)
+    if request.resume_from and result.resumed_from is None and not (result.error or result.notes):
+        other = "other code, other library versions, other threads or another device"
+        _log.warning("%s: the checkpoint is of %s: it started afresh", request.label, other)

@@ -1,16 +1,18 @@
 """How long what is left will take: from the history in the store, else from a few steps timed now."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 from harness.execution.plan import PlannedRun
 from harness.store.records import Snapshot
+from harness.trial.models import MODELS, ModelDeclaration
 from harness.trial.resolve import Trial
-from harness.trial.trial import is_of_function
+from harness.trial.trial import is_of_function, is_trained
 
 Calibrate = Callable[[Trial], float]
 """Returns the seconds of training on one image for a trial, measured now."""
@@ -31,7 +33,8 @@ class Estimator:
     """Estimates runs by those that ended: of the same trial, else of the same model and data, an epoch.
 
     A model that was never trained is calibrated, once for each precision, and scaled by multiply-accumulates. A
-    function is estimated by runs that ended of the same trial, else of the same function.
+    function is estimated by runs that ended of the same trial, else of the same function; a model that is not trained
+    by what it was evaluated on, per byte of pixels.
     """
 
     def __init__(self, found: Snapshot, macs: Mapping[str, float], calibrate: Calibrate, device: str) -> None:
@@ -49,11 +52,20 @@ class Estimator:
             begun, ended = (datetime.fromisoformat(t) for t in (attempt.started, attempt.ended))
             seconds = (ended - begun).total_seconds()
             config = found.trials[attempt.trial_key].config
+            if not (is_trained(config) or is_of_function(config)):
+                keys = {key for key, _ in attempt.results}
+                size = sum(found.datasets[found.evaluations[key].fingerprint].bytes for key in keys)
+                self._by_model[_alike(config)].append(seconds / max(1, size))
+                continue
             self._by_trial[attempt.trial_key].append(seconds)
             self._by_model[_alike(config)].append(seconds / _epochs(config))
 
     def run(self, planned: PlannedRun) -> Estimate:
         """Return what a run will take."""
+        if planned.trial.is_untrained:
+            rates = self._by_model.get(_alike(planned.trial.config))
+            size = sum(evaluation.bytes for evaluation in planned.evaluations)
+            return Estimate(None, rough=True) if rates is None else Estimate(median(rates) * size, rough=False)
         if planned.kind == "evaluate":
             return Estimate(0.0, rough=True)  # moments, beside a training
         config = planned.trial.config
@@ -64,7 +76,7 @@ class Estimator:
             return Estimate(median(alike) * epochs, rough=False)
         if planned.trial.is_function:
             return Estimate(None, rough=True)
-        images = planned.trial.data[0].splits["train"].images * epochs
+        images = images_an_epoch(planned.trial) * epochs
         return Estimate(images * self._macs[planned.trial.key] * self._rate(planned.trial), rough=True)
 
     def total(self, runs: Iterable[PlannedRun], jobs: int) -> Estimate:
@@ -81,6 +93,20 @@ class Estimator:
         return self._rates[kind]
 
 
+def images_an_epoch(trial: Trial) -> float:
+    """Return what an epoch amounts to, in images of the size for which the network's costs are counted."""
+    data, augmentation = trial.data[0], trial.config["protocol"]["augmentation"]
+    images, (_, height, width) = float(data.splits["train"].images), data.input_shape
+    if isinstance(augmentation, Mapping) and augmentation["kind"] == "patches":
+        images *= augmentation["per_image"]
+        height = width = augmentation["size"]
+    network = MODELS.get(trial.config["model"]["kind"])
+    if network is None or not network.any_size:
+        return images
+    _, of_height, of_width = network.input_shape
+    return images * height * width / (of_height * of_width)
+
+
 def _epochs(config: Mapping[str, Any]) -> float:
     """Return the epochs of a run; a function is one, whatever it does."""
     return float(config["protocol"]["epochs"]) if "protocol" in config else 1.0
@@ -89,4 +115,52 @@ def _epochs(config: Mapping[str, Any]) -> float:
 def _alike(config: Mapping[str, Any]) -> str:
     if is_of_function(config):
         return f"{config['task']['target']}"
+    if not is_trained(config):
+        return f"{config['model']} {config['compressors']}"
     return f"{config['model']} {config['data']} {config['protocol']['precision']}"
+
+
+# How fast this machine trains a network is measured by:
+_STEPS = 3  # after one of warm-up
+_IMAGES_ON_CPU = 16  # at least, where a batch has so many; a GPU gets a whole batch, or it is launches that are timed
+_MACS_ON_CPU = 2e9  # and as many more as this allows: reading the weights of a large layer is shared by a batch
+
+
+def seconds_per_image(
+    config: Mapping[str, Any], plugin_folders: tuple[str, ...], device: str, threads: int, macs: float | None
+) -> float:
+    """Return the seconds of training on one image: forward and backward on noise, in the trial's precision.
+
+    `macs` is what an image costs forward, None where that is not known.
+    The shortest of a few steps, so it is rough; data, optimiser, observation and capture are not in it.
+    """
+    import torch
+
+    from harness.models.build import build_model
+    from harness.tasks.precision import autocast, use_precision
+    from harness.training.process import synchronise
+
+    where, before = torch.device(device), torch.get_num_threads()
+    precision = config["protocol"]["precision"]
+    use_precision(precision, where)
+    count = int(config["protocol"]["batch_size"])
+    if where.type == "cpu":
+        count = min(count, max(_IMAGES_ON_CPU, int(_MACS_ON_CPU / macs) if macs else 0))
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(config, plugin_folders).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            images = torch.randn(count, *cast("ModelDeclaration", model.declaration).input_shape).to(where)
+        images = images.contiguous(memory_format=torch.channels_last)
+
+        def timed() -> float:
+            started = time.perf_counter()
+            with autocast(precision, where):
+                logits = model(images)
+            logits.float().logsumexp(1).mean().backward()
+            synchronise(where)
+            return time.perf_counter() - started
+
+        return min(timed() for _ in range(1 + _STEPS)) / count
+    finally:
+        torch.set_num_threads(before)

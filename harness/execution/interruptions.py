@@ -17,6 +17,11 @@ HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 
 INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM, *([] if HANG_UP is None else [HANG_UP])})
 
+PREEMPTIONS = frozenset(
+    number for name in ("SIGUSR1", "SIGUSR2") if (number := getattr(signal, name, None)) is not None
+)
+"""What a cluster sends, to all processes of a job, some time before it takes the machine away."""
+
 
 def listened_to() -> frozenset[signal.Signals]:
     """Return the interruptions that this process is to hear: no hang-up if it was started to ignore it, by nohup."""

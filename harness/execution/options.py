@@ -1,13 +1,15 @@
 """How a call of the driver is to be carried out, and how it went."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.attempt.messages import AttemptResult
-from harness.base.errors import shortened
-from harness.execution.executors import check_executor
+from harness.base.errors import HarnessError, shortened
+from harness.execution.device import check_gpus
+from harness.execution.executors import Executor, check_executor, executor_kind, make_executor
 from harness.execution.plan import HELD_FOR_FAILING, Plan
 from harness.study.study import Study
 
@@ -18,6 +20,47 @@ FAILED = HELD_FOR_FAILING | {"lost"}
 def cores() -> int:
     """Return the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+JOBS_ELSEWHERE = 64
+"""Attempts that a cluster is given at a time, if nobody says how many: those that wait wait in its queue."""
+
+
+@dataclass(frozen=True)
+class ChosenExecutor:
+    """Who is to carry out attempts, by whose word."""
+
+    name: str = "local"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is on other machines than this one. Raises HarnessError for an executor that there is not."""
+        return executor_kind(self.name).elsewhere
+
+    @property
+    def device(self) -> str:
+        """What attempts compute on elsewhere: a GPU of theirs if they ask for one, or for a share of one."""
+        return "cuda:0" if self.options.get("gpus") else "cpu"
+
+
+def chosen_executor(studies: Sequence[Study], name: str | None, options: Mapping[str, Any]) -> ChosenExecutor:
+    """Return the executor of a call: what the command line says, else what the studies say, else `local`.
+
+    Options of the command line come to those of the studies, unless it names an executor. Raises HarnessError if the
+    studies name several.
+    """
+    if name is not None:
+        return ChosenExecutor(name, options)
+    said = {study.name: study.execution.executor for study in studies if study.execution.executor is not None}
+    first = next(iter(said.values()), None)
+    for study, choice in said.items():
+        if choice != first:
+            others = f"'{next(iter(said))}' and '{study}' name different executors"
+            raise HarnessError(f"{others}: run them one after the other, or give one with --executor")
+    if first is None:
+        return ChosenExecutor(options=options)
+    return ChosenExecutor(first.kind, {**first.options, **options})
 
 
 @dataclass(frozen=True)
@@ -32,7 +75,8 @@ class Options:
     device: str = "cpu"
     devices: tuple[str, ...] = ()  # several GPUs, among which attempts are shared out; else all run on `device`
     jobs: int = 1
-    executor: str = "local"  # one of `executors.EXECUTORS`
+    executor: str = "local"  # as `executors.executor_kind` knows it
+    executor_options: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None
     limit: int | None = None
     retry: frozenset[str] = frozenset()
@@ -41,15 +85,43 @@ class Options:
     timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        check_executor(self.executor, self.jobs, self.timeout_s)
+        check_executor(self.executor, self.jobs, self.timeout_s, self.executor_options)
 
     @property
     def artifacts(self) -> Path:
         """The folder of the attempts' folders, beside the database."""
-        return self.db.resolve().parent / "artifacts"
+        return self.results / "artifacts"
+
+    @property
+    def results(self) -> Path:
+        """The folder of the database, with all that belongs to it."""
+        return self.db.resolve().parent
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether attempts run on other machines than this one."""
+        return executor_kind(self.executor).elsewhere
+
+    def make_executor(self, slots: int, threads: int, libraries: Sequence[str]) -> Executor:
+        """Return the executor."""
+        return make_executor(self.executor, slots, threads, libraries, self.results, self.executor_options)
+
+    def check(self, study: Study) -> None:
+        """Raise HarnessError for a study whose processes cannot be had so: of this executor, or on these devices."""
+        processes = study.execution.processes
+        if processes == 1:
+            return
+        if self.executor == "in-process":
+            raise HarnessError(f"the executor 'in-process' has one process, not the {processes} of '{study.name}'")
+        if self.devices:
+            raise HarnessError(f"--per-device has one GPU per run, not the {processes} of '{study.name}': leave it out")
+        if self.device.startswith("cuda") and not self.elsewhere:
+            check_gpus(self.device, processes)
 
     def threads_for(self, study: Study) -> int:
         """Return the threads of each worker: from the command line, the study, or an even share of the cores."""
+        if self.elsewhere:
+            return self.threads or study.execution.threads or self.executor_options.get("cpus") or 1
         return self.threads or study.execution.threads or max(1, cores() // self.jobs)
 
 
@@ -62,6 +134,7 @@ class Summary:
     interrupted: bool = False  # whether it was asked to stop before all was finished that it was asked for
     stopped_late: bool = False  # whether it was asked to stop, and all was finished nevertheless
     edited: bool = False  # whether it ended early, because code was edited since it was planned
+    made_again: int = 0  # attempts whose machine died or was taken away, and that others followed in this call
     hindered: int = 0  # attempts that a full disk or another failure of the environment has interrupted
     hindered_by: str | None = None  # what it was, of the first of them
     blocked: bool = False  # whether it is one that every further attempt would meet
@@ -78,6 +151,7 @@ class Summary:
             self.ended[state] = self.ended.get(state, 0) + count
         self.interrupted = self.interrupted or other.interrupted
         self.stopped_late = self.stopped_late or other.stopped_late
+        self.made_again += other.made_again
         self.hindered += other.hindered
         self.hindered_by = self.hindered_by or other.hindered_by
         self.blocked = self.blocked or other.blocked

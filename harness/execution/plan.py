@@ -1,11 +1,12 @@
 """What is done, left and held, from the studies and what is stored; no torch, thousands of runs in a moment.
 
 Left: runs without an accepted attempt whose last attempt is none, interrupted, lost or pruned (a search leaves alone
-what it has pruned, a study resumes it), and evaluations that the accepted attempt lacks while its weights are
-here. Held until named in --retry: failed, oom, timeout (which then resume from their checkpoint), crashed (its worker
-process died twice in a row, the second time no further than the first), stale (done with code that has changed since
-and is not shown to give the same bits), weights (an evaluation whose weights are not here). A run without an accepted
-attempt of its own is done if one with all evaluations counts for it by a person's word.
+what it has pruned, a study resumes it), and evaluations that the accepted attempt lacks while its weights are here; a
+model that is not trained needs none. Held until named in --retry: failed, oom, timeout (which then resume from their
+checkpoint), crashed (its worker process died twice in a row, the second time no further than the first), stale (done
+with code that has changed since and is not shown to give the same bits), weights (an evaluation whose weights are not
+here). A run without an accepted attempt of its own is done if one with all evaluations counts for it by a person's
+word.
 """
 
 from collections import defaultdict
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from harness.attempt.checkpoints import has_checkpoint
+from harness.attempt.items import ITEMS_FILE, read_items
 from harness.attempt.messages import (
     CHECKPOINT_FOLDER,
     CRASHED,
@@ -122,13 +124,18 @@ def _planned(
 ) -> PlannedRun:
     run = snapshot.runs(base.trial.key).get(base.seed)
     if run is None or not run.by_word:
-        return _decide(base, attempts, artifacts, retry)
+        return _decide(base, snapshot, attempts, artifacts, retry)
     if not run.is_of(attempt_digest(base.trial.config, base.trial.data, device=run.device)):
         return _held(base, "stale", retry)
-    evaluated = {key for key, _ in values(snapshot, run)}
-    if all(evaluation.key in evaluated for evaluation in base.trial.evaluations):
+    if not _not_evaluated(base, run, snapshot):
         return replace(base, status="done")
-    return _decide(base, attempts, artifacts, retry)
+    return _decide(base, snapshot, attempts, artifacts, retry)
+
+
+def _not_evaluated(base: PlannedRun, run: AttemptRecord, snapshot: Snapshot) -> tuple[EvaluationSpec, ...]:
+    """Return the evaluations of a run of which nothing is stored, by the attempt that counts or later."""
+    evaluated = {key for key, _ in values(snapshot, run)}
+    return tuple(evaluation for evaluation in base.trial.evaluations if evaluation.key not in evaluated)
 
 
 def _united(trial: Trial, other: Trial) -> Trial:
@@ -139,10 +146,13 @@ def _united(trial: Trial, other: Trial) -> Trial:
     return replace(trial, evaluations=tuple(by_key.values()))
 
 
-def _decide(base: PlannedRun, attempts: Sequence[AttemptRecord], artifacts: Path, retry: Collection[str]) -> PlannedRun:
+def _decide(
+    base: PlannedRun, snapshot: Snapshot, attempts: Sequence[AttemptRecord], artifacts: Path, retry: Collection[str]
+) -> PlannedRun:
     accepted = next((a for a in attempts if a.accepted), None)
     if accepted is not None:
-        return _accepted(base, accepted, attempts, artifacts, retry)
+        missing = _not_evaluated(base, accepted, snapshot)
+        return _accepted(base, accepted, missing, attempts, artifacts, retry)
     trained = [a for a in attempts if a.kind == "train"]
     last = trained[-1] if trained else None
     if last is None:
@@ -161,6 +171,7 @@ def _decide(base: PlannedRun, attempts: Sequence[AttemptRecord], artifacts: Path
 def _accepted(
     base: PlannedRun,
     accepted: AttemptRecord,
+    missing: tuple[EvaluationSpec, ...],
     attempts: Sequence[AttemptRecord],
     artifacts: Path,
     retry: Collection[str],
@@ -168,13 +179,13 @@ def _accepted(
     """Decide about a run that has an accepted attempt: stale, evaluations missing, or done."""
     if not accepted.is_of(attempt_digest(base.trial.config, base.trial.data, device=accepted.device)):
         return _resumed_superseding(base, accepted, attempts, artifacts, "stale", retry)
-    evaluated = {key for a in attempts if a is accepted or a.weights_from == accepted.uid for key, _ in a.results}
-    missing = tuple(e for e in base.trial.evaluations if e.key not in evaluated)
     if not missing:
         return replace(base, status="done")
-    if is_there(artifacts / accepted.uid / WEIGHTS_FILE):
+    if base.trial.is_untrained or is_there(artifacts / accepted.uid / WEIGHTS_FILE):
         todo = replace(base, status="left", kind="evaluate", evaluations=missing, weights_from=accepted.uid)
         tried = [a for a in attempts if a.kind == "evaluate" and a.weights_from == accepted.uid]
+        if base.trial.is_untrained:
+            todo = _resuming(todo, tried, artifacts, _RESUMED)
         again = _crashes_again(tried, artifacts)
         if not again and (not tried or tried[-1].state not in HELD_STATES):
             return todo
@@ -217,8 +228,11 @@ def _crashes_again(attempts: Sequence[AttemptRecord], artifacts: Path) -> bool:
 
 
 def _last_step(folder: Path) -> int:
-    """Return the last step of an attempt's curve; -1 if it has none that can be read."""
+    """Return the last step of an attempt's curve, or the items that it evaluated; -1 if none can be read."""
     try:
+        items = read_items(folder / ITEMS_FILE)
+        if items is not None:
+            return items.done
         return max((point.step for point in read_curve(folder / CURVE_FILE)), default=-1)
     except (OSError, DamagedError):
         return -1

@@ -1,18 +1,27 @@
 """Before anything runs: what is stored, whether the data are there, and the studies put into the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness.base.clock import now
 from harness.base.errors import HarnessError
 from harness.base.extras import needs
 from harness.base.keys import KEY_SCHEME, canonical_json
+from harness.base.processor import computes_bf16
 from harness.data.locations import require
+from harness.execution.repository import repository_of
+from harness.store.artifacts import run_weights
+from harness.store.claims import ClaimRow, freeze_claims
 from harness.store.connection import Store, open_memory, open_reader
-from harness.store.queries import snapshot
+from harness.store.find import find_attempt
+from harness.store.merge import open_results
+from harness.store.queries import artifacts, snapshot
 from harness.store.records import Snapshot, StudyTrialRow
 from harness.store.writer import add_study, set_costs
 from harness.study.study import Study
+from harness.trial.conditions import awaited
+from harness.trial.models import MODELS
+from harness.trial.named_runs import FoundRun
 from harness.trial.resolve import Trial
 
 
@@ -23,16 +32,53 @@ def stored(db: Path) -> Snapshot:
 
 
 def check_runnable(trials: Sequence[Trial], data_root: Path, device: str) -> None:
-    """Raise HarnessError if torch or data of some trial are not there, or the device does not have its precision."""
+    """Raise HarnessError if torch, data, or a run that some trial names, are not there.
+
+    So it does if the device does not have a trial's precision.
+    """
     if not all(trial.is_function for trial in trials):
         needs("torch")
+    _check_named_runs(trials)
+    for kind in dict.fromkeys(str(trial.config["model"]["kind"]) for trial in trials if not trial.is_function):
+        needs(*(MODELS[kind].libraries if kind in MODELS else ()))
     if device == "cpu" and any(trial.precision == "tf32" for trial in trials):
         raise HarnessError("precision 'tf32' needs a GPU: on a CPU take fp32 or bf16 (protocol.precision)")
     for dataset in {declared.name: declared for trial in trials for declared in trial.data}.values():
         require(dataset, data_root)
 
 
-def register(store: Store, studies: Sequence[Study]) -> None:
+def find_run(name: str, sources: Sequence[Path]) -> FoundRun:
+    """Return the run that STUDY:TRIAL:SEED names in databases or published files.
+
+    Raises HarnessError if there is none, or its weights are not beside them.
+    """
+    if not all(source.exists() for source in sources):
+        raise HarnessError("there are no results yet")
+    with open_results(sources) as store:
+        run = find_attempt(snapshot(store), name)
+        weights, file = run_weights(sources, run.uid, artifacts(store, run.uid))
+    return FoundRun(run.trial_key, run.seed, weights, file)
+
+
+def _check_named_runs(trials: Sequence[Trial]) -> None:
+    """Raise HarnessError for the first run that an evaluation names and that is not done."""
+    for evaluation in (evaluation for trial in trials for evaluation in trial.evaluations):
+        name = awaited(evaluation.condition)
+        if name is not None:
+            raise HarnessError(
+                f"the denoiser '{name}' is not trained, or its weights are not here: run its study first, e.g. "
+                f"harness run grid ablations/{name.partition(':')[0]}.yml"
+            )
+
+
+def slow_precision(trials: Iterable[Trial], device: str) -> str | None:
+    """Return what to say if a trial trains in a precision that the processor computes in another one."""
+    if device != "cpu" or computes_bf16() or all(trial.precision != "bf16" for trial in trials):
+        return None
+    return "this processor has no bf16: it may take ten times as long as fp32 (--set protocol.precision=fp32)"
+
+
+def add_studies(store: Store, studies: Sequence[Study]) -> None:
     """Write the studies with their trials and what these cost into the store; one that stands there as it is stays."""
     found = snapshot(store)
     counted: dict[str, Mapping[str, float]] = {}  # networks that differ in their training alone are counted once
@@ -40,6 +86,7 @@ def register(store: Store, studies: Sequence[Study]) -> None:
         rows = rows_of(study)
         if not _stands(study, rows, found):
             add_study(store, name=study.name, spec_yaml=study.spec_yaml, created=now(), trials=rows)
+        _freeze_claims(store, study, found)
         todo = [item.trial for item in study.trials if _uncounted(item.trial, found)]
         for trial in todo:
             network = _network(trial, study)
@@ -48,6 +95,17 @@ def register(store: Store, studies: Sequence[Study]) -> None:
         with store.writing():  # one transaction: each waits for the disk
             for trial in todo:
                 set_costs(store, trial.key, counted[_network(trial, study)])
+
+
+def _freeze_claims(store: Store, study: Study, found: Snapshot) -> None:
+    """Store what a study claims, before any run of this call; trials that `--set` makes are no test of a claim."""
+    if study.claims is None:
+        return
+    rows = [ClaimRow(claim.id, claim.content(), claim.entry.why) for claim in study.claims]
+    there = [record for record in found.claims if record.study == study.name and record.stands]
+    if [(row.name, row.content, row.why) for row in rows] != [(r.name, r.content, r.why) for r in there]:
+        repository = repository_of(study.plugin_folders)
+        freeze_claims(store, study.name, rows, found, now(), {} if repository is None else repository.facts)
 
 
 def _uncounted(trial: Trial, found: Snapshot) -> bool:

@@ -15,13 +15,23 @@ from statistics import stdev
 from typing import Any, Literal
 
 from harness.attempt.data import DatasetDeclaration
-from harness.attempt.messages import AttemptResult, EvaluationSpec, Execution, unflagged
-from harness.base.errors import HarnessError, shortened
+from harness.attempt.messages import (
+    REQUEST_FILE,
+    AttemptRequest,
+    AttemptResult,
+    EvaluationSpec,
+    Execution,
+    read_result,
+    unflagged,
+)
+from harness.base.errors import DamagedError, HarnessError, in_a_line, shortened
+from harness.base.files import atomic_write
 from harness.data.locations import require
 from harness.execution.device import choose_device
-from harness.execution.driver import make_request
+from harness.execution.executors import make_executor
+from harness.execution.jobs import make_request
+from harness.execution.libraries import libraries_of
 from harness.execution.options import Options
-from harness.execution.repeat import make
 from harness.execution.repository import repository_of
 from harness.store.circumstances import Pairs, changed, circumstances, flat, in_words, may_change_bits, of_attempt
 from harness.store.connection import Store
@@ -35,7 +45,7 @@ from harness.trial.datasets import DATASETS
 from harness.trial.models import MODELS
 from harness.trial.resolve import Trial
 from harness.trial.tasks import TASKS
-from harness.trial.trial import is_of_function
+from harness.trial.trial import is_of_function, is_trained
 
 TOO_FAR = 4.0
 """Standard deviations over the seeds from which on a difference is a fault."""
@@ -223,9 +233,9 @@ def _trial(found: Snapshot, run: AttemptRecord, evaluations: Sequence[Evaluation
         foreign.append(config["model"]["kind"])
     if foreign:
         raise HarnessError(f"'{foreign[0]}' is no part of the harness: --study FILE tells where it lies")
-    trained_on = _dataset(config["data"]["train"])
-    others = {_dataset(e.fingerprint).name: _dataset(e.fingerprint) for e in evaluations}
-    data = (trained_on, *(other for name, other in others.items() if name != trained_on.name))
+    trained_on = [_dataset(config["data"]["train"])] if is_trained(config) else []
+    found_data = [*trained_on, *(_dataset(evaluation.fingerprint) for evaluation in evaluations)]
+    data = tuple({dataset.name: dataset for dataset in found_data}.values())
     return Trial(config=config, data=data, protocol=None, evaluations=tuple(evaluations), metrics=())
 
 
@@ -312,3 +322,29 @@ def _metrics(found: Snapshot, run: AttemptRecord, result: AttemptResult) -> tupl
         value = here.get(place, float("nan"))
         compared.append(Compared(metric_words(found, place), stored, value, spread, len(over_seeds)))
     return tuple(compared)
+
+
+def make(request: AttemptRequest, timeout_s: float | None = None) -> AttemptResult | str:
+    """Make an attempt, in a worker of this machine. Return what it brought, or in words why it brought nothing."""
+    folder = Path(request.folder)
+    atomic_write(folder / REQUEST_FILE, request.to_json())
+    libraries = libraries_of([(request.config, request.plugin_paths)])
+    with make_executor("local", 1, request.execution.threads, libraries) as executor:
+        executor.start(folder, timeout_s)
+        while not (ended := executor.wait(1.0)):
+            pass
+    try:
+        return read_result(folder) or ended[0].error or "it left no result"
+    except (DamagedError, OSError) as error:
+        return in_a_line(error)
+
+
+def differences(one: AttemptResult, other: AttemptResult) -> Sequence[str]:
+    """Return in what two results differ, bit by bit."""
+    compared = {
+        "curve": (one.curve, other.curve),
+        "metrics": (one.results, other.results),
+        "images": (one.samples, other.samples),
+        "files": tuple([(a.kind, a.sha256) for a in result.artifacts] for result in (one, other)),
+    }
+    return [name for name, (first, second) in compared.items() if first != second]

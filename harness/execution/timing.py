@@ -14,22 +14,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.execution.driver import Job, make_request, run_feed
-from harness.execution.executors import make_executor
+from harness.execution.driver import run_feed
+from harness.execution.intake import recover
+from harness.execution.jobs import Job, make_request
 from harness.execution.libraries import libraries_of
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
-from harness.execution.recover import recover
-from harness.execution.register import check_runnable, register
-from harness.store.connection import open_store
-from harness.store.lock import driver_lock
+from harness.execution.register import add_studies, check_runnable
+from harness.store.connection import driver_lock, open_store
 from harness.store.queries import snapshot
 from harness.store.records import AttemptRecord, Snapshot
 from harness.study.study import Study, StudyTrial
 from harness.trial.attempt_digest import attempt_digest
 from harness.trial.trial import Trial
 
-_SETTINGS = ("deterministic", "memory_format", "kernels", "order", "compile", "capture")
+_SETTINGS = ("deterministic", "memory_format", "kernels", "order", "compile", "capture", "processes")
 _COUNT = "train_s_per_epoch_count"
 
 
@@ -134,7 +133,7 @@ def run_timing(studies: Sequence[Study], options: Options, display: Display, *, 
     check_runnable([item.trial for study in studies for item in study.chosen], options.data_root, options.device)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
-        register(store, studies)
+        add_studies(store, studies)
         found = snapshot(store)
         chosen = {item.trial.key: (item, study) for study in studies for item in study.chosen}
         left = [
@@ -151,15 +150,16 @@ def run_timing(studies: Sequence[Study], options: Options, display: Display, *, 
         libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs)
         rounds = {item.trial.key: repeats.of(item.trial) for item, _ in left}
         feed = Rounds(jobs, rounds, uuid.uuid4().hex, repeats.at_most_s)
-        with make_executor(options.executor, 1, threads, libraries) as executor:
+        with options.make_executor(1, threads, libraries) as executor:
             summary = run_feed(feed, store, executor, options, display)
         return Timed(summary, len(feed.done), before)
 
 
 def _job(item: StudyTrial, study: Study, options: Options, repeats: Repeats) -> Job:
     label = f"{study.name}: {item.name}, timing"
+    tested = item.trial.evaluations if item.trial.is_untrained else ()
     request = make_request(
-        "timing", item.trial, item.seeds[0], label, study, options, more=repeats.options(), evaluations=()
+        "timing", item.trial, item.seeds[0], label, study, options, more=repeats.options(), evaluations=tested
     )
     return Job(request, exclusive=True)
 
@@ -176,6 +176,10 @@ def _timed(item: StudyTrial, study: Study, options: Options, found: Snapshot, re
     """Return whether a trial has all its repetitions in a session by today's code, with these threads, on this
     device: a session that was interrupted does not count.
     """
+
+    def recorded(timing: AttemptRecord, name: str) -> Any:
+        return timing.execution.get(name, 1 if name == "processes" else None)  # there was one before several could be
+
     digest = attempt_digest(item.trial.config, item.trial.data, "timing", options.device)
     by_session: dict[str, list[AttemptRecord]] = {}
     for timing in found.timings(item.trial.key):
@@ -183,7 +187,7 @@ def _timed(item: StudyTrial, study: Study, options: Options, found: Snapshot, re
             timing.code_digest == digest
             and timing.execution.get("device") == options.device
             and timing.threads == options.threads_for(study)
-            and all(timing.execution.get(name) == getattr(study.execution, name) for name in _SETTINGS)
+            and all(recorded(timing, name) == getattr(study.execution, name) for name in _SETTINGS)
         ):
             by_session.setdefault(timing.execution.get("session") or timing.uid, []).append(timing)
     rounds = repeats.of(item.trial)

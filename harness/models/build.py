@@ -1,6 +1,6 @@
 """From the resolved configuration of a trial to its network, on the current default device and dtype."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,7 +49,11 @@ def build_model(
     except ValidationError as error:
         raise HarnessError(f"model '{kind}': {_first_line(error)}") from error
     compressors = {site: build_compressor(c, plugin_paths) for site, c in config["compressors"].items()}
-    return cast("nn.Module", network(compressors, options))
+    built = cast("nn.Module", network(compressors, options))
+    read_weights = getattr(built, "read_weights", None)  # of a network that may start with published weights
+    if read_weights is not None:
+        cast("Callable[[Mapping[str, str] | None], None]", read_weights)(files)
+    return built
 
 
 def _first_line(error: ValidationError) -> str:

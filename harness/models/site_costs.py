@@ -97,5 +97,5 @@ def site_costs(model: nn.Module, input_shape: Sequence[int], stride: int) -> Sit
 
 
 def _costs(network: Network) -> Saving:
-    trainable = sum(p.numel() for p in network.twin.parameters() if p.requires_grad)
+    trainable = sum(p.numel() for p in network.meta.parameters() if p.requires_grad)
     return Saving(trainable, macs_of_layers(network))

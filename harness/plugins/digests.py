@@ -113,7 +113,7 @@ _WITHOUT_EFFECT = frozenset(
         "harness.data.locations",
         "harness.torchvision_compat",
         "harness.training.environment",
-        "harness.training.tell",
+        "harness.training.progress_file",
     }
 )
 """Modules that a training imports and that cannot change a number: where files lie, what is told and recorded."""

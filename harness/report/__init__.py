@@ -7,14 +7,14 @@ records alone.
 
 from harness.report.claims.claim import Claim, Claims, Family
 from harness.report.claims.load import load_claims
-from harness.report.document import Document
+from harness.report.document import Cell, Document
 from harness.report.render import FORMATS, render
-from harness.report.tables.cells import Cell, table_cells
-from harness.report.tables.expected import expected_configs, expected_settings, filled
+from harness.report.tables.cells import table_cells
+from harness.report.tables.expected import Setting, expected_configs, expected_settings, filled
 from harness.report.tables.provenance import stale_remarks
 from harness.report.tables.study_document import study_document
 from harness.report.tables.table import Table
-from harness.report.tables.table_document import Setting, table_document
+from harness.report.tables.table_document import table_document
 from harness.report.tables.table_file import load_our_table, load_paper_table, load_table, our_tables, paper_tables
 
 PUBLIC = ("attainable", "claims", "figures", "html", "include", "site_sweep", "tables")

@@ -11,7 +11,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from harness.report.tables.table import Column, NumberFormat
-from harness.stats.tests import tidy
+from harness.stats.tests import without_rounding_noise
 
 _PER_UNIT = {
     "fraction": Decimal(1),
@@ -42,7 +42,7 @@ def fitted(form: NumberFormat, values: Iterable[float]) -> NumberFormat:
     largest = max(map(abs, numbers), default=0.0)
     if not largest:
         return form
-    spread = tidy(max(numbers) - min(numbers), largest) or largest
+    spread = without_rounding_noise(max(numbers) - min(numbers), largest) or largest
     last = math.floor(math.log10(spread))  # the power of ten of the last digit that is needed
     significant = math.floor(math.log10(largest)) - last
     digits = significant if form.style == "scientific" else -last

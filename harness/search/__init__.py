@@ -6,5 +6,5 @@ The harness's store is the one truth: whatever Optuna knows is rebuilt from it a
 validation split alone; the study that it writes at its end is what meets the test set.
 """
 
-PUBLIC = ("book", "dashboard", "file", "front", "run")
+PUBLIC = ("ledger", "dashboard", "file", "front", "run")
 """The modules that other folders may import (`tests/test_imports.py`)."""

@@ -11,28 +11,28 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.base.errors import HarnessError
 from harness.base.extras import needs
-from harness.search.book import Book
+from harness.search.ledger import Ledger
 from harness.search.proposals import distribution
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _STATES = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
 
 
-def dashboard(book: Book) -> App:
+def dashboard(ledger: Ledger) -> App:
     """Return the dashboard of a search as a WSGI application. Raises HarnessError where it is not installed."""
     needs("optuna_dashboard")
     from optuna_dashboard import wsgi
 
-    app: App = wsgi(study(book))
+    app: App = wsgi(study(ledger))
     return app
 
 
-def study(book: Book) -> optuna.storages.InMemoryStorage:
+def study(ledger: Ledger) -> optuna.storages.InMemoryStorage:
     """Return Optuna's storage of one study: each known outcome of the search as a trial."""
-    book.open()
+    ledger.open()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.InMemoryStorage()
-    search = book.search
+    search = ledger.search
     made = optuna.create_study(
         study_name=search.name,
         storage=storage,
@@ -42,8 +42,8 @@ def study(book: Book) -> optuna.storages.InMemoryStorage:
         warnings.simplefilter("ignore", ExperimentalWarning)
         made.set_metric_names(list(search.objectives))
     choices = {place: distribution(choice) for place, choice in search.space.choices.items()}
-    for placement in book.outcomes:
-        made.add_trial(_trial(book, placement, choices))
+    for placement in ledger.outcomes:
+        made.add_trial(_trial(ledger, placement, choices))
     return storage
 
 
@@ -60,18 +60,18 @@ def get(app: App, path: str) -> bytes:
     return body
 
 
-def _trial(book: Book, placement: Any, choices: Mapping[str, Any]) -> FrozenTrial:
-    outcome = book.outcomes[placement]
-    values = list(book.objectives(placement)) if outcome.state not in _STATES else []
+def _trial(ledger: Ledger, placement: Any, choices: Mapping[str, Any]) -> FrozenTrial:
+    outcome = ledger.outcomes[placement]
+    values = list(ledger.objectives(placement)) if outcome.state not in _STATES else []
     state = _STATES.get(outcome.state, TrialState.COMPLETE if values else TrialState.FAIL)
     return create_trial(
         state=state,
         values=values or None,
-        params=book.search.space.chosen(placement),
+        params=ledger.search.space.chosen(placement),
         distributions=dict(choices),
         user_attrs={
-            "placement": book.search.space.words(placement),
-            "key": book.search.space.trial(placement).key,
+            "placement": ledger.search.space.words(placement),
+            "key": ledger.search.space.trial(placement).key,
             "attempts": list(outcome.attempts),
             "diverged": outcome.state == "nan",
         },

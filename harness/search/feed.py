@@ -14,8 +14,8 @@ from typing import Any, Literal
 from harness.attempt.messages import CURVE_FILE, ENDED_WELL, read_curve
 from harness.base.checks import FieldError
 from harness.base.errors import DamagedError
-from harness.execution.driver import Job, make_job
-from harness.search.book import Book
+from harness.execution.jobs import Job, make_job
+from harness.search.ledger import Ledger
 from harness.search.outcome import Outcome, epochs_of, study_of
 from harness.search.proposals import Proposal, Proposals
 from harness.search.space import Placement
@@ -45,7 +45,7 @@ class _Open:
 class SearchFeed:
     """Gives the driver's session the attempts of a search; `stopped` says at the end why there are no more."""
 
-    book: Book
+    ledger: Ledger
     proposals: Proposals
     budget: int
     stopped: Stopped | None = None
@@ -57,22 +57,22 @@ class SearchFeed:
 
     def __post_init__(self) -> None:
         """Tell the sampler all that is known."""
-        self._unfinished = self.book.unfinished
-        for placement, outcome in self.book.outcomes.items():
-            self._tell(self.proposals.ask_for(self.book.search.space.chosen(placement)), placement, outcome)
+        self._unfinished = self.ledger.unfinished
+        for placement, outcome in self.ledger.outcomes.items():
+            self._tell(self.proposals.ask_for(self.ledger.search.space.chosen(placement)), placement, outcome)
 
     @property
     def expected(self) -> int:
         """How many attempts there will be, at most."""
-        new = min(self.budget - len(self.book.members), self.book.search.space.size - self._known)
-        return (len(self._unfinished) + int(max(0, new))) * len(self.book.search.seeds)
+        new = min(self.budget - len(self.ledger.members), self.ledger.search.space.size - self._known)
+        return (len(self._unfinished) + int(max(0, new))) * len(self.ledger.search.seeds)
 
     @property
     def exhausted(self) -> bool:
         """Whether the search has all its members, and the runs of each have begun."""
         waiting = self._unfinished or any(opened.waiting for opened in self._open.values())
-        known = self._known >= self.book.search.space.size
-        return not waiting and (known or len(self.book.members) >= self.budget)
+        known = self._known >= self.ledger.search.space.size
+        return not waiting and (known or len(self.ledger.members) >= self.budget)
 
     def take(self) -> Job | None:
         """Return the next attempt: of a placement under way, an unfinished one, or a new proposal."""
@@ -86,7 +86,7 @@ class SearchFeed:
 
     def reached(self, job: Job, progress: Mapping[str, Any]) -> bool:
         """Report the first seed's value after each epoch, or each step of a function; return whether to prune."""
-        opened, search = self._open[job.request.trial_key], self.book.search
+        opened, search = self._open[job.request.trial_key], self.ledger.search
         if not search.prunes or opened.pruned:
             return opened.pruned
         first = job.request.kind == "train" and job.request.seed == search.seeds[0]
@@ -107,13 +107,13 @@ class SearchFeed:
         opened.interrupted = opened.interrupted or state == "interrupted"
         if state not in ENDED_WELL:
             opened.waiting.clear()
-        elif job.request.seed == self.book.search.seeds[0]:
+        elif job.request.seed == self.ledger.search.seeds[0]:
             opened.pruned = False  # it came to its end before it was stopped
         if opened.running or opened.waiting:
             return
         del self._open[job.request.trial_key]
         placement = opened.placement
-        outcome = self.book.look(placement)
+        outcome = self.ledger.look(placement)
         if outcome is None and opened.interrupted:
             return
         if outcome is None:
@@ -127,8 +127,8 @@ class SearchFeed:
         """Begin with another placement; return False where there is none now."""
         if self._unfinished:
             placement = self._unfinished.pop(0)
-            proposal = self.proposals.ask_for(self.book.search.space.chosen(placement))
-        elif len(self.book.members) >= self.budget:
+            proposal = self.proposals.ask_for(self.ledger.search.space.chosen(placement))
+        elif len(self.ledger.members) >= self.budget:
             self.stopped = "budget"
             return False
         else:
@@ -136,28 +136,28 @@ class SearchFeed:
             if new is None:
                 return False
             proposal, placement = new, self._placement(new)
-            self.book.add(placement)
-        study = study_of(self.book.search, {placement: self.book.members[placement]})
-        jobs = [make_job(run, [study], self.book.options) for run in self.book.runs(placement)]
-        self._open[self.book.search.space.trial(placement).key] = _Open(proposal, placement, jobs)
+            self.ledger.add(placement)
+        study = study_of(self.ledger.search, {placement: self.ledger.members[placement]})
+        jobs = [make_job(run, [study], self.ledger.options) for run in self.ledger.runs(placement)]
+        self._open[self.ledger.search.space.trial(placement).key] = _Open(proposal, placement, jobs)
         return True
 
     def _new_proposal(self) -> Proposal | None:
         """Ask until a placement is proposed that is not known; those that are, are told from the store."""
         while max(self._repeats, self._refusals) < REPEATS:
-            if self._known >= self.book.search.space.size:
+            if self._known >= self.ledger.search.space.size:
                 self.stopped = "exhausted"
                 return None
             proposal = self.proposals.ask()
             placement = self._placement(proposal)
-            outcome = self.book.outcomes.get(placement)
-            if outcome is None and placement not in self.book.refused and not self._can_be(placement):
+            outcome = self.ledger.outcomes.get(placement)
+            if outcome is None and placement not in self.ledger.refused and not self._can_be(placement):
                 self.proposals.tell(proposal, "failed")
-                self._refusals += self.book.search.sampler != "brute"  # which tries all that there is
+                self._refusals += self.ledger.search.sampler != "brute"  # which tries all that there is
                 continue
             if outcome is not None:
                 self._tell(proposal, placement, outcome)
-            elif placement in self.book.refused or placement in self._in_vain or self._is_open(placement):
+            elif placement in self.ledger.refused or placement in self._in_vain or self._is_open(placement):
                 self.proposals.tell(proposal, "failed")  # asked for already: the first of the two brings the value
             else:
                 self._repeats = self._refusals = 0
@@ -170,24 +170,24 @@ class SearchFeed:
     def _can_be(self, placement: Placement) -> bool:
         """Return whether the compressors of a placement can stand together; each has been tried alone."""
         try:
-            self.book.search.space.trial(placement)
+            self.ledger.search.space.trial(placement)
         except FieldError as error:
             if error.path != ("compressors",):  # another mistake, such as a plug-in that was edited meanwhile
                 raise
-            self.book.refused.add(placement)
+            self.ledger.refused.add(placement)
             return False
         return True
 
     def _is_open(self, placement: Placement) -> bool:
-        return self.book.search.space.trial(placement).key in self._open
+        return self.ledger.search.space.trial(placement).key in self._open
 
     @property
     def _known(self) -> int:
         """How many placements need not be asked for any more."""
-        return len(self.book.outcomes.keys() | self.book.members.keys() | self.book.refused)
+        return len(self.ledger.outcomes.keys() | self.ledger.members.keys() | self.ledger.refused)
 
     def _tell(self, proposal: Proposal, placement: Placement, outcome: Outcome) -> None:
-        values = self.book.objectives(placement) if outcome.state in {"value", "nan"} else ()
+        values = self.ledger.objectives(placement) if outcome.state in {"value", "nan"} else ()
         if values:
             self.proposals.tell(proposal, "value", values, epochs=outcome.epochs)
         else:
@@ -195,4 +195,4 @@ class SearchFeed:
             self.proposals.tell(proposal, state, epochs=outcome.epochs)
 
     def _placement(self, proposal: Proposal) -> Placement:
-        return self.book.search.space.placement(proposal.chosen)
+        return self.ledger.search.space.placement(proposal.chosen)

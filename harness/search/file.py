@@ -12,7 +12,7 @@
     objectives: [accuracy, parameters]    # the task's foremost metric, alone or before parameters or macs
 
 A search chooses, so it must not meet the test set: a protocol that trains on all data is refused. A file whose task is
-a function searches its arguments (`harness.search.argument_file`).
+a function searches its arguments (`harness.search.arguments`).
 """
 
 import copy
@@ -25,11 +25,11 @@ from harness.attempt.metrics import Direction, Metric
 from harness.base.checks import FieldError, validate
 from harness.base.errors import HarnessError, SpecError, did_you_mean
 from harness.base.source import Source, YamlPath, read_source
-from harness.search.argument_file import argument_space, objectives_of
+from harness.search.arguments import argument_space, objectives_of
 from harness.search.form import COSTS, ArgumentFile, PlacementFile, SamplerName, SearchFile
 from harness.search.space import AnySpace, Space
 from harness.study.grid import Override
-from harness.study.study import MOST_POINTS
+from harness.study.study import MOST_POINTS, check_processes
 from harness.study.study_file import ExecutionOptions
 from harness.trial.plugin_models import declared_model
 from harness.trial.resolve import named, resolve_trial
@@ -97,6 +97,7 @@ def load_search(path: Path | str, overrides: Sequence[Override] = ()) -> Search:
             objectives = _objectives(cast("PlacementFile", file).objectives, space.sample.metrics[0])
             directions = (space.sample.metrics[0].direction, "minimize")[: len(objectives)]
         _check(file, objectives, space.size)
+        check_processes(file.execution, [space.sample])
     except FieldError as error:
         raise _placed(source, error, overrides) from error.__cause__
     return Search(

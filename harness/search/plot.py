@@ -15,12 +15,12 @@ from matplotlib.lines import Line2D
 
 from harness.base.files import atomic_write
 from harness.search.file import Search
-from harness.search.front import Candidate
+from harness.search.front import ScoredPlacement
 
 _LABELS = {"parameters": "Parameters", "macs": "Multiply-accumulates for one image"}
 
 
-def plot_front(path: Path, search: Search, found: Sequence[Candidate], front: Sequence[Candidate]) -> None:
+def plot_front(path: Path, search: Search, found: Sequence[ScoredPlacement], front: Sequence[ScoredPlacement]) -> None:
     """Write the first objective over the cost: all that was found, the front, and its confirmed means.
 
     Where nothing else counts, over the number of the trial.

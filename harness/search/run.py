@@ -9,19 +9,20 @@ from pathlib import Path
 
 from harness.base.errors import HarnessError
 from harness.base.extras import needs
-from harness.execution.driver import Listed, make_job, run_feed
-from harness.execution.executors import Executor, make_executor
+from harness.execution.driver import run_feed
+from harness.execution.executors import Executor
+from harness.execution.feeds import Listed
+from harness.execution.intake import recover
+from harness.execution.jobs import make_job
 from harness.execution.libraries import libraries_of
 from harness.execution.options import Display, Options, Summary
 from harness.execution.plan import Plan
-from harness.execution.recover import recover
 from harness.execution.register import check_runnable
-from harness.search.book import Book
 from harness.search.file import Search
-from harness.search.front import Candidate, front
+from harness.search.front import ScoredPlacement, front
+from harness.search.ledger import Ledger
 from harness.search.outcome import planned, study_of
-from harness.store.connection import open_store
-from harness.store.lock import driver_lock
+from harness.store.connection import driver_lock, open_store
 from harness.store.queries import snapshot
 
 BUDGET = 50
@@ -39,7 +40,7 @@ class SearchResult:
     counts: Mapping[str, int] = field(default_factory=dict)  # placements by outcome, "unfinished" and "refused" too
     members: int = 0
     stale: int = 0  # of the values: found with other code
-    front: Sequence[Candidate] = ()
+    front: Sequence[ScoredPlacement] = ()
     study_file: Path | None = None
     figure: Path | None = None
 
@@ -67,9 +68,11 @@ def run_search(
     seed to confirm with is not fresh, the name is another study's, a file of another kind is where the front is to be,
     or another driver is at work.
     """
-    from harness.search.front_file import check_place
+    from harness.search.front import check_place
 
     needs("optuna", "matplotlib", extra="search")
+    if search.execution.executor is not None and search.execution.executor.kind != options.executor:
+        raise HarnessError(f"{search.file}: a search runs on this machine: leave 'executor' out of 'execution'")
     if known := [seed for seed in confirm if seed in search.seeds]:
         raise HarnessError(f"--confirm needs fresh seeds: {known[0]} is one of the search's own {list(search.seeds)}")
     out = Path(search.file).resolve().parent if out is None else out
@@ -77,95 +80,95 @@ def run_search(
     budget = trials or (int(search.space.size) if search.sampler == "brute" else BUDGET)
     base = [search.space.sample]
     libraries = libraries_of((trial.config, search.space.plugin_folders) for trial in base)
-    executors = executors or partial(make_executor, options.executor, libraries=libraries)
+    executors = executors or partial(options.make_executor, libraries=libraries)
     if not options.db.exists():  # nothing is made for what cannot run
         check_runnable(base, options.data_root, options.device)
     with driver_lock(options.db), open_store(options.db) as store:
         recover(store, options.artifacts)
-        book = Book(search, store, options)
-        book.open()
+        ledger = Ledger(search, store, options)
+        ledger.open()
         result = SearchResult(search, Summary(Plan(())), "budget")
-        if book.unfinished or len(book.members) < budget:
+        if ledger.unfinished or len(ledger.members) < budget:
             check_runnable(base, options.data_root, options.device)
-            _search(book, budget, display, executors, result)
-        found = _candidates(book)
+            _search(ledger, budget, display, executors, result)
+        found = _candidates(ledger)
         result.front = front(found, search.objectives, search.directions)
         if confirm and result.front and result.summary.stopped_late:  # after the budget, before the confirmation
             result.summary.interrupted, result.summary.stopped_late = True, False
         elif confirm and not result.ended_early:
             check_runnable(base, options.data_root, options.device)
-            result.front = _confirmed(book, result, tuple(confirm), display, executors)
-        _conclude(book, result)
+            result.front = _confirmed(ledger, result, tuple(confirm), display, executors)
+        _conclude(ledger, result)
     if result.front and not result.ended_early:
         _write(result, found, out)
     return result
 
 
-def _search(book: Book, budget: int, display: Display, executors: Executors, result: SearchResult) -> None:
+def _search(ledger: Ledger, budget: int, display: Display, executors: Executors, result: SearchResult) -> None:
     """Run what is left of the budget."""
     from harness.search.feed import SearchFeed
     from harness.search.proposals import Proposals
 
-    search, options = book.search, book.options
+    search, options = ledger.search, ledger.options
     least, most = _POPULATION
     proposals = Proposals(
         search.space.choices,
         directions=search.directions,
         sampler=search.sampler,
-        seed=(search.sampler_seed, len(book.outcomes)),
+        seed=(search.sampler_seed, len(ledger.outcomes)),
         jobs=options.jobs,
         population=min(most, max(least, budget // 5)),
     )
-    feed = SearchFeed(book, proposals, budget)
+    feed = SearchFeed(ledger, proposals, budget)
     with executors(options.jobs, options.threads_for(study_of(search, {}))) as executor:
-        summary = run_feed(feed, book.store, executor, options, display)
+        summary = run_feed(feed, ledger.store, executor, options, display)
     result.summary.add(summary)
     result.stopped = None if result.ended_early else feed.stopped
 
 
 def _confirmed(
-    book: Book, result: SearchResult, seeds: tuple[int, ...], display: Display, executors: Executors
-) -> list[Candidate]:
+    ledger: Ledger, result: SearchResult, seeds: tuple[int, ...], display: Display, executors: Executors
+) -> list[ScoredPlacement]:
     """Run the front's placements with fresh seeds, as members of the search, and return it with their values."""
     placements = [candidate.placement for candidate in result.front]
     if placements:
-        book.add(*placements, seeds=seeds)
-    study = study_of(book.search, book.members)
-    jobs = [make_job(run, [study], book.options) for p in placements for run in book.runs(p, seeds)]
+        ledger.add(*placements, seeds=seeds)
+    study = study_of(ledger.search, ledger.members)
+    jobs = [make_job(run, [study], ledger.options) for p in placements for run in ledger.runs(p, seeds)]
     if jobs:
-        with executors(min(book.options.jobs, len(jobs)), book.options.threads_for(study)) as executor:
+        with executors(min(ledger.options.jobs, len(jobs)), ledger.options.threads_for(study)) as executor:
             feed = Listed(jobs, before=sum(result.summary.ended.values()))
-            result.summary.add(run_feed(feed, book.store, executor, book.options, display))
-    return [replace(c, confirmed=book.values(c.placement, seeds)) for c in result.front]
+            result.summary.add(run_feed(feed, ledger.store, executor, ledger.options, display))
+    return [replace(c, confirmed=ledger.values(c.placement, seeds)) for c in result.front]
 
 
-def _candidates(book: Book) -> list[Candidate]:
+def _candidates(ledger: Ledger) -> list[ScoredPlacement]:
     """Return every placement with a value."""
     return [
-        Candidate(
+        ScoredPlacement(
             placement,
-            book.search.space.words(placement),
-            book.search.space.trial(placement).key,
+            ledger.search.space.words(placement),
+            ledger.search.space.trial(placement).key,
             outcome.mean,
             outcome.values,
-            book.costs(placement),
+            ledger.costs(placement),
             outcome.attempts,
         )
-        for placement, outcome in book.outcomes.items()
+        for placement, outcome in ledger.outcomes.items()
         if outcome.state == "value"
     ]
 
 
-def _conclude(book: Book, result: SearchResult) -> None:
+def _conclude(ledger: Ledger, result: SearchResult) -> None:
     """Count what is known, and plan the members once more for what is held."""
-    counts = Counter[str](outcome.state for outcome in book.outcomes.values())
-    counts |= {"unfinished": len(book.unfinished), "refused": len(book.refused)}
+    counts = Counter[str](outcome.state for outcome in ledger.outcomes.values())
+    counts |= {"unfinished": len(ledger.unfinished), "refused": len(ledger.refused)}
     result.counts = {state: count for state, count in counts.items() if count}
-    if not result.ended_early and len(book.outcomes) + len(book.refused) == book.search.space.size:
+    if not result.ended_early and len(ledger.outcomes) + len(ledger.refused) == ledger.search.space.size:
         result.stopped = "exhausted"
-    result.members = len(book.members)
-    result.stale = sum(outcome.stale for outcome in book.outcomes.values())
-    held = planned(book.search, book.members, snapshot(book.store), book.options.artifacts)
+    result.members = len(ledger.members)
+    result.stale = sum(outcome.stale for outcome in ledger.outcomes.values())
+    held = planned(ledger.search, ledger.members, snapshot(ledger.store), ledger.options.artifacts)
     result.summary.plan = Plan(tuple(run for runs in held.values() for run in runs))
 
 
@@ -173,9 +176,9 @@ def _study_file(search: Search, out: Path) -> Path:
     return out / f"{search.front_name}.yml"
 
 
-def _write(result: SearchResult, found: Sequence[Candidate], out: Path) -> None:
+def _write(result: SearchResult, found: Sequence[ScoredPlacement], out: Path) -> None:
     """Write the front's study and figure."""
-    from harness.search.front_file import write_front
+    from harness.search.front import write_front
     from harness.search.plot import plot_front
 
     result.study_file = _study_file(result.search, out)

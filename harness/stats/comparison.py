@@ -1,15 +1,18 @@
 """Two methods over their seeds, or two networks over the images of one test set: never one in place of the other.
 
 Methods: means with Student's and bootstrap intervals, the sign-flip test if runs are paired by seed, the
-Mann-Whitney test if they need not be. Networks: McNemar's exact test and a paired bootstrap over images. `stats` has
-the tests, docs/statistics.md what each assumes.
+Mann-Whitney test if they need not be. Networks: McNemar's exact test and a paired bootstrap over images. `tests` has
+the tests, docs/statistics.md what each assumes. Tables, claims and commands all compare by what is here.
+
+Runs are paired by seed, because two trials at one seed see the same batches and start from the same weights if they
+have the same layers.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.attempt.messages import Sample
 from harness.attempt.metrics import Better
@@ -19,8 +22,10 @@ from harness.stats.tests import (
     best_of,
     binomial_error,
     bootstrap,
+    crossed_bootstrap,
     deviation,
     gap,
+    holm,
     interval,
     mann_whitney,
     mcnemar,
@@ -30,11 +35,77 @@ from harness.stats.tests import (
 )
 
 Interval = tuple[float, float] | None
+_Name = TypeVar("_Name")
 
 
 def alike(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     """Return whether two configurations train by one protocol on the same data: their runs may be paired by seed."""
     return all(ours.get(part) == theirs.get(part) for part in ("task", "data", "protocol"))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """B's values minus A's, paired by seed. nan where a run of a pair is nan."""
+
+    seeds: tuple[int, ...]  # that both have
+    mean: float
+    sd: float | None  # the sample standard deviation of the differences; None of one
+    low_95: float | None  # the two-sided 95 % confidence interval of the mean by Student's t; None of one
+    high_95: float | None
+    p: float  # two-sided sign-flip test
+    smallest_p: float  # that so many seeds could ever give
+    p_holm: float  # after Holm's correction
+    tests: int  # over which Holm's correction is
+    draws: int | None = None  # choices of signs that were drawn at random; None: all were counted
+    error: float | None = None  # the Monte-Carlo standard error of p, if they were drawn
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two single networks, image by image: McNemar's exact test."""
+
+    seed: int
+    against_seed: int
+    only_this: int  # images that only this row's network has right
+    only_against: int  # images that only the other one has right
+    p: float  # two-sided
+
+
+def gaps(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:
+    """Return B's value minus A's at each seed that both have."""
+    return {seed: gap(value, a[seed]) for seed, value in b.items() if seed in a}
+
+
+def difference(a: Mapping[int, float], b: Mapping[int, float], tests: int = 1) -> Difference | None:
+    """Return B's values minus A's, by seed, in a family of so many tests; None where they share no seed.
+
+    `p_holm` is that of a single test, until `corrected` has seen the others.
+    """
+    by_seed = gaps(a, b)
+    if not by_seed:
+        return None
+    each = list(by_seed.values())
+    low, high = interval(each) or (None, None)
+    test = paired(each, tests)
+    return Difference(
+        tuple(by_seed), mean(each), deviation(each), low, high, test.p, test.smallest_p, test.p, 1, test.draws,
+        test.error,
+    )  # fmt: skip
+
+
+def corrected(differences: Mapping[_Name, Difference]) -> dict[_Name, Difference]:
+    """Return the differences with Holm's correction over all of them."""
+    adjusted = holm([d.p for d in differences.values()])
+    tests = sum(not math.isnan(p) for p in adjusted)
+    return {name: replace(d, p_holm=p, tests=tests) for (name, d), p in zip(differences.items(), adjusted, strict=True)}
+
+
+def paired_means(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float, float] | None:
+    """Return A's and B's means over the seeds that both have; None where these are all, or none."""
+    shared = [seed for seed in b if seed in a]
+    if not shared or a.keys() == b.keys():
+        return None
+    return mean([a[seed] for seed in shared]), mean([b[seed] for seed in shared])
 
 
 @dataclass(frozen=True)
@@ -68,6 +139,7 @@ class Methods:
     sign_flip: Test | None
     mann_whitney: Test
     paired_means: tuple[float, float] | None = None  # A's and B's over the shared seeds, where these are not all
+    crossed_95: Interval = None  # over seeds and images, if all runs kept a value per image
 
     @property
     def over(self) -> str:
@@ -112,26 +184,57 @@ def spread(values: Mapping[int, float], better: Better = "higher") -> Spread:
     )  # fmt: skip
 
 
-def methods(a: Mapping[int, float], b: Mapping[int, float], *, alike: bool, better: Better = "higher") -> Methods:
+def methods(
+    a: Mapping[int, float],
+    b: Mapping[int, float],
+    *,
+    alike: bool,
+    better: Better = "higher",
+    items: tuple[Sequence[Sample], Sequence[Sample]] = ((), ()),
+) -> Methods:
     """Return two methods side by side; `alike` says whether one protocol trained both on the same data.
 
-    Only then are runs of one seed a pair: they saw the same batches.
+    Only then are runs of one seed a pair: they saw the same batches. `items` are the values by image of A's runs and
+    of B's, empty if a run kept none.
     """
-    shared = tuple(seed for seed in a if seed in b) if alike else ()
-    gaps = [gap(b[seed], a[seed]) for seed in shared]
-    apart = gap(mean(list(b.values())), mean(list(a.values())))
-    partly = gaps and not (a.keys() == b.keys() == set(shared))
+    by_seed = gaps(a, b) if alike else {}
+    each = list(by_seed.values())
     return Methods(
         a=spread(a, better),
         b=spread(b, better),
-        difference=mean(gaps) if gaps else apart,
-        student_95=interval(gaps),
-        bootstrap_95=bootstrap(gaps),
-        shared=shared,
-        sign_flip=paired(gaps) if gaps else None,
+        difference=mean(each) if each else gap(mean(list(b.values())), mean(list(a.values()))),
+        student_95=interval(each),
+        bootstrap_95=bootstrap(each),
+        shared=tuple(by_seed),
+        sign_flip=paired(each) if each else None,
         mann_whitney=mann_whitney(list(a.values()), list(b.values())),
-        paired_means=(mean([a[s] for s in shared]), mean([b[s] for s in shared])) if partly else None,
+        paired_means=paired_means(a, b) if each else None,
+        crossed_95=_over_seeds_and_images(*items),
     )
+
+
+def _over_seeds_and_images(a: Sequence[Sample], b: Sequence[Sample]) -> Interval:
+    """Return the interval of B minus A over runs and images; None without values of the same images on both sides."""
+    if not a or not b or not all(same_items(a[0], each) for each in (*a, *b)):
+        return None
+    return crossed_bootstrap([unpacked(each) for each in b], [unpacked(each) for each in a])
+
+
+def same_items(a: Sample, b: Sample) -> bool:
+    """Return whether two networks' values are of one metric on the same images."""
+    return (a.evaluation, a.name, a.count, a.encoding) == (b.evaluation, b.name, b.count, b.encoding)
+
+
+def discordant(a: Sample, b: Sample) -> tuple[int, int]:
+    """Return how many images A alone, and B alone, has right. Both are bits of the same images."""
+    ours, theirs = int.from_bytes(a.packed), int.from_bytes(b.packed)
+    return (ours & ~theirs).bit_count(), (theirs & ~ours).bit_count()
+
+
+def mcnemar_of(a: Sample, b: Sample, seeds: tuple[int, int]) -> McNemar:
+    """Return McNemar's test of B against A, networks of these seeds (B's first). Both are bits of the same images."""
+    only_a, only_b = discordant(a, b)
+    return McNemar(*seeds, only_b, only_a, mcnemar(only_a, only_b))
 
 
 def networks(a: Sample, b: Sample) -> Networks:
@@ -139,15 +242,14 @@ def networks(a: Sample, b: Sample) -> Networks:
 
     Raises HarnessError where these are not of the same evaluation and metric.
     """
-    if (a.evaluation, a.name, a.count, a.encoding) != (b.evaluation, b.name, b.count, b.encoding):
+    if not same_items(a, b):
         raise HarnessError("two networks are compared on the same images and metric alone")
     ours, theirs = unpacked(a), unpacked(b)
     one, other = fmean(ours), fmean(theirs)
     near = paired_bootstrap(theirs, ours)
     if a.encoding != "bits":
         return Networks(a.count, one, other, None, None, other - one, near)
-    only_a = sum(x > y for x, y in zip(ours, theirs, strict=True))
-    only_b = sum(y > x for x, y in zip(ours, theirs, strict=True))
+    only_a, only_b = discordant(a, b)
     return Networks(
         images=a.count,
         a=one,

@@ -2,14 +2,15 @@
 
 "These two methods differ" is about seeds: `sign_flip`, `mann_whitney`, `interval`, `bootstrap`. "These two networks
 differ" is about the images of one test set: `mcnemar`, `paired_bootstrap`, `binomial_error`. None of the one stands for
-the other. Tests by permutation are in `permutation`, scipy does the rest. `tables.compare` applies them to a table's
-rows. What counts as equal follows from the data: a metric of 1e-12 is treated like one of 1.
+the other. Tests by permutation are in `permutation`, scipy does the rest. `comparison` applies them. What counts as
+equal follows from the data: a metric of 1e-12 is treated like one of 1.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import Any
 
 from harness.stats.permutation import COUNTED_FLIPS, counts_ranks, flips, rank_sum
 
@@ -65,7 +66,7 @@ class BestOf:
         return self.expected_best - self.mean
 
 
-def tidy(value: float, scale: float) -> float:
+def without_rounding_noise(value: float, scale: float) -> float:
     """Return a number without the rounding of floats: to `DIGITS` significant digits of `scale`, the largest value
     that it was made of; nan and infinities as they are.
     """
@@ -76,19 +77,19 @@ def tidy(value: float, scale: float) -> float:
 
 def gap(one: float, other: float) -> float:
     """Return one value minus another: 0.0004 of 0.9787 and 0.9783, and 0 of 0.1 + 0.2 and 0.3."""
-    return tidy(one - other, max(abs(one), abs(other)))
+    return without_rounding_noise(one - other, max(abs(one), abs(other)))
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean, `tidy`; nan where a value is nan."""
-    return tidy(fmean(values), _scale(values))
+    """Return the mean, `without_rounding_noise`; nan where a value is nan."""
+    return without_rounding_noise(fmean(values), _scale(values))
 
 
 def deviation(values: Sequence[float]) -> float | None:
     """Return the sample standard deviation (n - 1), None of fewer than two values, nan where one is nan."""
     if len(values) < 2:
         return None
-    return tidy(stdev(values), _scale(values)) if all(map(math.isfinite, values)) else math.nan
+    return without_rounding_noise(stdev(values), _scale(values)) if all(map(math.isfinite, values)) else math.nan
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -104,7 +105,7 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 
     middle, n, scale = fmean(values), len(values), _scale(values)
     reach = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * stdev(values) / math.sqrt(n)
-    return tidy(middle - reach, scale), tidy(middle + reach, scale)
+    return without_rounding_noise(middle - reach, scale), without_rounding_noise(middle + reach, scale)
 
 
 def _scale(values: Sequence[float]) -> float:
@@ -226,10 +227,11 @@ def bootstrap(
     return float(found.low), float(found.high)
 
 
-def paired(differences: Sequence[float], alpha: float = ALPHA) -> Test:
-    """Return the two-sided sign-flip test of paired differences over seeds, by itself."""
+def paired(differences: Sequence[float], tests: int = 1, alpha: float = ALPHA) -> Test:
+    """Return the two-sided sign-flip test of paired differences over seeds, in a family of so many tests."""
     n = len(differences)
-    return Test(sign_flip(differences, alpha=alpha), smallest_p(n, alpha=alpha), alpha, draws(n, alpha=alpha))
+    p, least = sign_flip(differences, tests, alpha), smallest_p(n, tests=tests, alpha=alpha)
+    return Test(p, least, alpha, draws(n, tests, alpha))
 
 
 def mann_whitney(one: Sequence[float], other: Sequence[float], alpha: float = ALPHA) -> Test:
@@ -247,6 +249,41 @@ def mann_whitney(one: Sequence[float], other: Sequence[float], alpha: float = AL
 def binomial_error(accuracy: float, images: int) -> float:
     """Return the standard error of an accuracy (0 to 1) on so many test images: sqrt(a (1 - a) / n)."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
+
+
+def crossed_bootstrap(
+    one: Sequence[Sequence[float]], other: Sequence[Sequence[float]], seed: int = 0
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean difference of two methods, one minus other, over seeds and images.
+
+    A row per run, a value per image in it, the same images in all. Images are drawn with replacement for both methods
+    together, runs for each by itself; of a method without seeds there is one run, which stays. None for one image,
+    nan for values that are not finite. Raises ValueError if rows are of other images. Source: Owen, "The pigeonhole
+    bootstrap", 2007.
+    """
+    import numpy as np
+
+    sides = [np.asarray(side, dtype=np.float64) for side in (one, other)]
+    if any(side.ndim != 2 or side.shape[1] != sides[0].shape[1] for side in sides):
+        raise ValueError("the runs are not of the same images")
+    images = sides[0].shape[1]
+    if images < 2:
+        return None
+    if not all(np.isfinite(side).all() for side in sides):
+        return math.nan, math.nan
+    draw = np.random.default_rng(seed)
+
+    def resampled() -> float:
+        counts = np.bincount(draw.integers(images, size=images), minlength=images)
+        mine, theirs = (drawn_of(side @ counts) for side in sides)
+        return float((mine - theirs) / images)
+
+    def drawn_of(of_runs: Any) -> float:
+        chosen = draw.integers(len(of_runs), size=len(of_runs)) if len(of_runs) > 1 else [0]
+        return float(of_runs[chosen].mean())
+
+    low, high = np.quantile([resampled() for _ in range(RESAMPLES)], ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return float(low), float(high)
 
 
 def paired_bootstrap(one: Sequence[float], other: Sequence[float], seed: int = 0) -> tuple[float, float] | None:

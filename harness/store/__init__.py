@@ -1,21 +1,21 @@
 """What was found: the database, its one writer, its readers; all SQL."""
 
+import os
+from pathlib import Path
+
 PUBLIC = (
     "acceptance",
-    "artifact_files",
     "artifacts",
-    "ask",
-    "browse",
     "circumstances",
+    "claims",
     "connection",
+    "described",
     "diff",
     "errors",
     "export",
     "find",
     "flat",
-    "lock",
     "merge",
-    "place",
     "queries",
     "quick",
     "records",
@@ -24,3 +24,10 @@ PUBLIC = (
     "writer",
 )
 """The modules that other folders may import (`tests/test_imports.py`)."""
+
+DEFAULT_DB = Path("results/harness.db")
+
+
+def default_db() -> Path:
+    """Return $HARNESS_DB, or results/harness.db in the current folder."""
+    return Path(os.environ.get("HARNESS_DB") or DEFAULT_DB)

@@ -1,15 +1,17 @@
-"""Artifacts on their way: published ones, each under the SHA-256 of its contents, and those that come with a merge."""
+"""Artifacts: where one lies on disk, in its attempt's folder beside a database or under its SHA-256 beside published
+files; and on their way, published or with a merge.
+"""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from harness.attempt.messages import Artifact
+from harness.attempt.messages import FOR_PEOPLE, Artifact
 from harness.base.errors import HarnessError
-from harness.base.files import atomic_write
-from harness.store.artifact_files import is_here, places, read_artifact
+from harness.base.files import atomic_write, is_there
 from harness.store.connection import Store
 from harness.store.queries import all_artifacts
 
@@ -60,3 +62,54 @@ def take_artifacts(store: Store, source: Path, target: Path) -> int:
         atomic_write(here[0], content)
         copied += 1
     return copied
+
+
+def places(folder: Path, uid: str, artifact: Artifact) -> tuple[Path, Path]:
+    """Return where an attempt's artifact may lie below a folder of artifacts: under its attempt, under its SHA-256."""
+    return folder / uid / artifact.path, folder / f"{artifact.sha256}{PurePath(artifact.path).suffix}"
+
+
+def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> bytes | None:
+    """Return the contents of an attempt's artifact, or None where none of the sources has it.
+
+    `sources` are those that results were read from: databases, published files, or folders of these. Raises
+    HarnessError where a file is not what its attempt left.
+    """
+    for source in sources:
+        folder = _beside(source)
+        for path in places(folder, uid, artifact):
+            if path.is_file():
+                content = path.read_bytes()
+                if hashlib.sha256(content).hexdigest() != artifact.sha256:
+                    raise HarnessError(f"{path} is not what attempt {uid} left: its SHA-256 differs")
+                return content
+    return None
+
+
+def run_weights(sources: Sequence[Path], attempt: str, kept: Iterable[Artifact]) -> tuple[str, str]:
+    """Return the SHA-256 of the weights that an attempt left, and where they lie. Raises HarnessError without any."""
+    for artifact in kept:
+        if artifact.kind != "weights":
+            continue
+        paths = [path for source in sources for path in places(_beside(source), attempt, artifact)[:1]]
+        if (path := next((path for path in paths if is_there(path)), None)) is not None:
+            return artifact.sha256, str(path.resolve())
+    raise HarnessError("its weights are not here")
+
+
+def is_here(sources: Iterable[Path], uid: str, artifact: Artifact) -> bool:
+    """Return whether an attempt's artifact lies beside one of the sources, unread."""
+    return any(is_there(path) for source in sources for path in places(_beside(source), uid, artifact))
+
+
+def for_people(sources: Iterable[Path], uid: str) -> dict[str, str | None]:
+    """Return where an attempt's trace and all that it printed lie; None where they are not here, or never were."""
+    folders = [_beside(source) / uid for source in sources]
+    return {
+        name: next((str(folder / file) for folder in folders if is_there(folder / file)), None)
+        for name, file in FOR_PEOPLE.items()
+    }
+
+
+def _beside(source: Path) -> Path:
+    return (source if source.is_dir() else source.resolve().parent) / "artifacts"

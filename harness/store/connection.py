@@ -1,4 +1,5 @@
-"""Opening a store: for the one writer, read-only, or in memory. Migrations, with a backup before each.
+"""Opening a store: for writing, read-only, or in memory. Migrations, with a backup before each. The lock that a driver
+holds on `<database>.lock` while it works: drivers of grids share it, whatever else changes results holds it alone.
 
 Write-ahead logging lets readers go on while the writer writes. Where the file system cannot do it (most
 network ones), the store falls back to a rollback journal: as safe, but readers wait for the writer.
@@ -6,7 +7,9 @@ network ones), the store falls back to a rollback journal: as safe, but readers 
 
 import logging
 import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -18,6 +21,7 @@ from typing import Self
 from sqlite_utils import Database, Migrations
 
 from harness.base.errors import HarnessError
+from harness.base.locks import LockHeldError, hold, holder_words
 from harness.store.errors import ReplacedError
 from harness.store.schema import MIGRATIONS, known_migrations
 
@@ -357,3 +361,55 @@ def _reason(error: sqlite3.DatabaseError) -> str:
     """Say in a few words what SQLite meant."""
     text = str(error)
     return "not a store of the harness" if "not a database" in text else f"cannot be used ({text})"
+
+
+def lock_path(path: Path) -> Path:
+    """Return the lock file of the database at `path`, the same by whatever link it is reached."""
+    real = path.resolve()
+    return real.with_name(f"{real.name}.lock")
+
+
+@contextmanager
+def driver_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Be the one driver of the store at `path` during the block, or one of those that share it.
+
+    Raises HarnessError, naming the pid, where another driver is at work. The lock ends with its process.
+    """
+    try:
+        with hold(lock_path(path), shared=shared):
+            yield
+    except LockHeldError as error:
+        message = f"{path} has a driver already ({holder_words(error.pid)}): wait until it ends, or stop it"
+        raise HarnessError(message) from error
+    except OSError as error:
+        if error.filename == str(lock_path(path)):  # a file that nobody has asked for
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def to_write_or_make(path: Path) -> Iterator[Store]:
+    """Give the store at `path`, and be its one driver; a new store is there only if the block ends well.
+
+    It is made in a temporary folder, in the nearest one that exists, so that nothing is left of one that fails.
+    """
+    if path.exists():
+        with driver_lock(path), open_store(path) as store:
+            yield store
+        return
+    beside = next(folder for folder in path.resolve().parents if folder.is_dir())
+    try:
+        folder = tempfile.mkdtemp(prefix=f".{path.name}.", dir=beside)
+    except OSError as error:
+        error.filename = str(path)  # and not one that nobody has asked for
+        raise
+    try:
+        new = Path(folder) / path.name
+        with open_store(new) as store:
+            yield store
+        with driver_lock(path):
+            if path.exists():
+                raise HarnessError(f"{path} was made by another program meanwhile: do it again")
+            new.rename(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

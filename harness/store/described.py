@@ -1,10 +1,19 @@
-"""What the tables and their columns mean, and queries that people ask: what datasette shows, and docs/results.md.
+"""What the tables and their columns mean, and queries that people ask: what datasette shows, and docs/results.md; and
+the file that datasette can open.
 
 A column that means the same in every table is described once.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from harness.store import DEFAULT_DB
+from harness.store.connection import Store, open_reader, open_store
+from harness.store.merge import files_of, merge_file
 
 TABLES: Mapping[str, str] = {
     "study": "A study file, as it was last run",
@@ -24,6 +33,7 @@ TABLES: Mapping[str, str] = {
     "cost": "What a trial's network costs: parameters, variables, weights, macs, paper_flops",
     "artifact": "Files that attempts left, below artifacts/UID beside the database",
     "acceptance": "By whose word results of a trial count for the trial that an edit made of it",
+    "claim": "What studies claim, as it was first stored; an edit makes another one",
     "v_run": "Runs with their accepted attempt and its results, a row a result",
     "v_time": "Times that were measured alone on an idle machine (harness run timing)",
 }
@@ -37,6 +47,13 @@ _EVERYWHERE: Mapping[str, str] = {
     "evaluation_id": "The evaluation",
     "attempt_id": "The attempt",
     "old_trial_id": "The trial whose results count for it",
+    "content_json": "What is claimed: trials, metric, evaluation, direction, smallest effect, seeds, as JSON",
+    "why": "Why the effect is that large",
+    "entered": "When the claim was first stored, ISO 8601, UTC",
+    "known_json": "The seeds whose results were stored then",
+    "stands": "1 if the study has it now, 0 if it was withdrawn",
+    "changed": "When it was entered, withdrawn or entered again",
+    "changed_known_json": "The seeds whose results were stored at that time",
     "author": "Who says that the edit changes nothing",
     "reason": "Why it changes nothing",
     "accepted": "When it was said, ISO 8601, UTC",
@@ -73,8 +90,8 @@ _EVERYWHERE: Mapping[str, str] = {
     "images": "How many images",
     "bytes": "Bytes of the pixels, or of the file",
     "condition_json": "Under what it is tested, as JSON",
-    "sha": "SHA-256 of the environment, list or text",
-    "git_sha": "Commit of the harness's own code",
+    "sha": "SHA-256 of the environment, list or text, or of what a claim says",
+    "git_sha": "Commit of the harness's own code; of a claim, of the study's repository",
     "dirty": "1 where the code differed from the commit",
     "host": "Name of the machine; never published",
     "driver": "Version of the GPU's driver",
@@ -155,7 +172,7 @@ WHERE a.state IN ('failed', 'oom', 'timeout', 'lost') ORDER BY a.started DESC"""
         """SELECT st.name AS trial, v.device_model, v.threads, v.name AS measure, avg(v.value) AS seconds,
     count(*) AS timings
 FROM v_time v JOIN trial t ON t.key = v.trial_key JOIN study_trial st ON st.trial_id = t.id
-WHERE v.name IN ('train_s_per_epoch', 'test_s')
+WHERE v.name IN ('train_s_per_epoch', 'test_s', 'test_s_per_image')
 GROUP BY st.study_id, t.id, v.device_model, v.threads, v.name ORDER BY st.study_id, st.position""",
     ),
 }
@@ -183,3 +200,36 @@ def metadata(database: str, columns: Mapping[str, list[str]]) -> dict[str, Any]:
             }
         },
     }
+
+
+@contextmanager
+def browsable(sources: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Give a database and a file of metadata: a single store as it is, all else merged into one that is thrown away.
+
+    Raises HarnessError where there is nothing to browse.
+    """
+    with TemporaryDirectory(prefix="harness-browse-") as name:
+        folder = Path(name)
+        files = files_of(sources)
+        database = files[0] if len(files) == 1 and files[0].suffix != ".jsonl" else _merged(files, folder)
+        with open_reader(database) as store:
+            described = metadata(database.stem, columns(store))
+        path = folder / "metadata.json"
+        path.write_text(json.dumps(described), encoding="utf-8")
+        yield database, path
+
+
+def columns(store: Store) -> dict[str, list[str]]:
+    """Return the columns of each table and view."""
+    return {
+        table: [row[0] for row in store.db.conn.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+        for table in TABLES
+    }
+
+
+def _merged(files: Sequence[Path], folder: Path) -> Path:
+    path = folder / DEFAULT_DB.name
+    with open_store(path) as store:
+        for file in files:
+            merge_file(store, file)
+    return path

@@ -152,7 +152,7 @@ def _line(
         **{name: getattr(attempt, name) for name in _AS_THEY_ARE},
         **({} if attempt.ordered is None else {"ordered": attempt.ordered}),
         "trial": _trial(trial),
-        "studies": [_place(p) for p in places.get(attempt.trial_key, ())],
+        "studies": [_place(found, p) for p in places.get(attempt.trial_key, ())],
         "datasets": [asdict(found.datasets[f]) for f in sorted(fingerprints & found.datasets.keys())],
         "evaluations": [{"key": e.key, "fingerprint": e.fingerprint, "condition": e.condition} for e in evaluations],
         "execution": without_private(attempt.execution),
@@ -168,7 +168,7 @@ def _line(
         {
             **{name: getattr(word, name) for name in ("old_key", "author", "reason", "accepted")},
             "trial": _trial(found.trials[word.key]),
-            "studies": [_place(p) for p in places.get(word.key, ())],
+            "studies": [_place(found, p) for p in places.get(word.key, ())],
         }
         for word in _words(found, attempt.trial_key)
     ]
@@ -187,8 +187,13 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
     return {**line, "metrics": [metric.to_dict() for metric in trial.metrics]} if trial.metrics else line
 
 
-def _place(place: StudyTrialRecord) -> dict[str, Any]:
-    """Return a trial's place in a study as the line has it."""
+def _place(found: Snapshot, place: StudyTrialRecord) -> dict[str, Any]:
+    """Return a trial's place in a study as the line has it, with the claims of the study that it has part in."""
+    claims = [
+        {name: value for name, value in asdict(record).items() if name != "study"}
+        for record in found.claims
+        if record.study == place.study and any(place.trial_key in pair for pair in record.content["pairs"])
+    ]
     made_by = {} if place.overrides is None else {"overrides": place.overrides}
     return {
         "name": place.study,
@@ -201,6 +206,7 @@ def _place(place: StudyTrialRecord) -> dict[str, Any]:
         "protocol_name": place.protocol_name,
         "added": place.added,
         **made_by,
+        **({"claims": claims} if claims else {}),
     }
 
 

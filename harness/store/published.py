@@ -28,6 +28,7 @@ from harness.attempt.metrics import Better
 from harness.base.errors import name_fault, printable_line, shortened
 from harness.base.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.store.acceptance import said_fault
+from harness.store.claims import claim_fault, claim_sha
 from harness.store.rows import text_sha
 from harness.store.trusted import (
     LARGEST,
@@ -109,6 +110,31 @@ class TrialPart(_Part):
         return self
 
 
+class ClaimPart(_Part):
+    """A claim of the study that the trial has part in. The SHA-256 is that of what it says."""
+
+    sha: str
+    name: Name
+    content: Json
+    why: str = ""
+    position: Count
+    entered: Time
+    commit: str | None = None
+    dirty: bool | None = None
+    known: list[Seed] = []
+    stands: bool
+    changed: Time
+    changed_known: list[Seed] = []
+
+    @model_validator(mode="after")
+    def _sha_is_right(self) -> Self:
+        if (fault := claim_fault(self.content)) is not None:
+            raise ValueError(f"the claim '{self.name}' {fault}")
+        if claim_sha(self.content) != self.sha:
+            raise ValueError(f"the claim '{self.name}' is not the one that its SHA-256 names")
+        return self
+
+
 class StudyPart(_Part):
     """The trial's place in a study. `added`: when it last stood there.
 
@@ -125,6 +151,7 @@ class StudyPart(_Part):
     protocol_name: str
     added: Time
     overrides: str | None = None  # left out of a study's own trial
+    claims: list[ClaimPart] = []  # in which the trial has part; left out if there are none
 
     @model_validator(mode="after")
     def _name_and_sha_are_right(self) -> Self:

@@ -7,14 +7,16 @@ that many rows share is parsed once. So a plan over thousands of runs takes a fr
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import combinations
 from typing import Any
 
 from harness.attempt.messages import ENDED_WELL, Artifact, Point, Sample, State, unflagged
 from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError
+from harness.store.claims import read_claims
 from harness.store.connection import Store
 from harness.store.records import (
     AcceptanceRecord,
@@ -25,7 +27,6 @@ from harness.store.records import (
     StudyTrialRecord,
     TrialRecord,
 )
-from harness.store.same_code import same_code
 from harness.store.trusted import config_fault
 
 _ATTEMPTS = """
@@ -54,6 +55,7 @@ def snapshot(store: Store) -> Snapshot:
             evaluations=_evaluations(conn),
             attempts=_attempts(conn),
             acceptances=_acceptances(conn),
+            claims=read_claims(conn),
         )
 
 
@@ -81,7 +83,26 @@ def in_state(store: Store, *states: State) -> tuple[AttemptRecord, ...]:
     return tuple(a for a in snapshot(store).attempts if a.state in states)
 
 
-def gone_on_from(store: Store, uid: str) -> list[str]:
+def attempts_since(store: Store, key: str, seed: int, last: int) -> list[tuple[str, str, str | None]]:
+    """Return the attempts at a run that came into the store after the attempt with the id `last`, and what still runs.
+
+    Of each its uid, its state and, while it runs, the driver that has it on lease.
+    """
+    rows = store.db.conn.execute(
+        """SELECT a.uid, a.state, iif(a.state = 'running', json_extract(a.execution_json, '$.driver'), NULL)
+        FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id
+        WHERE t.key = ? AND r.seed = ? AND (a.id > ? OR a.state = 'running') ORDER BY a.id""",
+        (key, seed, last),
+    )
+    return [(uid, state, driver) for uid, state, driver in rows]
+
+
+def last_attempt(store: Store) -> int:
+    """Return the id of the attempt that came into the store last; 0 if there is none."""
+    return int(store.db.conn.execute("SELECT coalesce(max(id), 0) FROM attempt").fetchone()[0])
+
+
+def resumed_attempts(store: Store, uid: str) -> list[str]:
     """Return the attempts of the same run from which an attempt went on, the nearest first."""
     rows = store.db.conn.execute(
         """WITH RECURSIVE earlier (uid, resumed_from, run_id) AS (
@@ -301,3 +322,86 @@ def _environments(conn: sqlite3.Connection) -> dict[int, dict[str, Any]]:
             rest, f"environment {number}: packages_json"
         )
     return found
+
+
+_ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
+_PRAGMAS = frozenset({"table_info", "table_list", "index_list", "foreign_key_list"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows that a query found."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def ask(store: Store, sql: str) -> Answer:
+    """Return what a person's own query finds. Raises HarnessError for one that is wrong or would do more than read.
+
+    The file is opened read-only, and an authorizer denies every action but reading: no ATTACH, which would make files,
+    no temporary tables, no PRAGMA that sets something.
+    """
+    conn = store.db.conn
+    conn.set_authorizer(_authorize)
+    try:
+        cursor = conn.execute(sql)
+        if cursor.description is None:
+            raise HarnessError(
+                "that is no query: write SELECT … (`SELECT name, sql FROM sqlite_master` lists the tables)"
+            )
+        return Answer(tuple(column[0] for column in cursor.description), cursor.fetchall())
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY}:
+            raise HarnessError(f"a query may only read ({error}): results change by run and merge alone") from error
+        raise HarnessError(f"the query cannot be answered: {' '.join(str(error).split())}") from error
+    finally:
+        conn.set_authorizer(None)
+
+
+def _authorize(action: int, name: str | None, _argument: str | None, _database: str | None, _by: str | None) -> int:
+    if action in _ALLOWED or (action == sqlite3.SQLITE_PRAGMA and name in _PRAGMAS):
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+_Pair = frozenset[str]
+
+
+def same_code(attempts: Iterable[AttemptRecord], weights: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Return each digest of code for which another is shown to give the same bits, with all of these and itself.
+
+    A digest changes with every change of a program, also one that computes the same. If a run is made again by the
+    changed code (`--retry stale`) and ends with the same weights and results, bit by bit, the two digests count as one,
+    and the other runs of the older are as good as today's. A single run that differs shows that they are two, whatever
+    others say. Only runs on one model of device are held against each other: elsewhere sums are taken in another order.
+
+    `weights` has the SHA-256 of the weights that an attempt left, by uid.
+    """
+    made: defaultdict[tuple[str, int, object], list[AttemptRecord]] = defaultdict(list)
+    for a in attempts:
+        if a.kind == "train" and a.state in ENDED_WELL and a.code_digest is not None and a.uid in weights:
+            made[a.trial_key, a.seed, a.environment.get("device", a.device)].append(a)
+    equal: set[_Pair] = set()
+    unequal: set[_Pair] = set()
+    for group in made.values():
+        for one, other in combinations(group, 2):
+            if one.code_digest != other.code_digest:
+                alike = weights[one.uid] == weights[other.uid] and _agree(one, other)
+                (equal if alike else unequal).add(frozenset((str(one.code_digest), str(other.code_digest))))
+    return _classes(equal, unequal)
+
+
+def _agree(one: AttemptRecord, other: AttemptRecord) -> bool:
+    """Return whether two attempts have results in common, all of them equal; nan equals nan."""
+    shared = one.results.keys() & other.results.keys()
+    return bool(shared) and all(repr(one.results[name]) == repr(other.results[name]) for name in shared)
+
+
+def _classes(equal: set[_Pair], unequal: set[_Pair]) -> dict[str, frozenset[str]]:
+    """Return what equal pairs hang together, each digest with its class; none where two in it are shown to differ."""
+    classes: dict[str, frozenset[str]] = {}
+    for pair in equal:
+        joined = frozenset().union(pair, *(classes.get(digest, frozenset()) for digest in pair))
+        classes.update(dict.fromkeys(joined, joined))
+    return {digest: found for digest, found in classes.items() if not any(pair <= found for pair in unequal)}

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.attempt.data import DatasetSplit
-from harness.attempt.messages import ENDED_WELL, Sample
+from harness.attempt.messages import ENDED_WELL, Sample, option_in_words
 from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError, did_you_mean
 
@@ -36,6 +36,11 @@ class TrialRecord:
     config: Mapping[str, Any]
     costs: Mapping[str, float] = field(default_factory=dict)  # parameters, variables, macs, paper_flops …
     metrics: tuple[Metric, ...] = ()  # of its evaluations, the foremost first; none of trials of earlier versions
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is a network that is trained; a classical method, published weights and a function are not."""
+        return "protocol" in self.config
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,11 @@ class StudyTrialRow:
     overrides: str | None = None  # by which `--set` made it of the study's own trial
 
 
+def _plain(value: Any) -> Any:
+    """Return a number as it is written: 25, not 25.0."""
+    return f"{value:g}" if isinstance(value, float) else value
+
+
 @dataclass(frozen=True)
 class EvaluationRecord:
     """A split under a condition."""
@@ -93,7 +103,7 @@ class EvaluationRecord:
     @property
     def is_clean(self) -> bool:
         """Whether the condition changes nothing."""
-        return dict(self.condition).get("kind") in {"clean", None}
+        return self.condition.get("kind") is None or dict(self.condition) == {"kind": "clean"}
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -103,7 +113,7 @@ class EvaluationRecord:
     @property
     def words(self) -> str:
         """Return "cifar10 test", with the condition if it is not clean: "signals test, noisy, sigma 0.4"."""
-        given = {} if dict(self.condition) == {"kind": "clean"} else self.condition
+        given = {k: _plain(option_in_words(v)) for k, v in self.condition.items() if (k, v) != ("kind", "clean")}
         under = [str(value) if name == "kind" else f"{name} {value}" for name, value in sorted(given.items())]
         return ", ".join([f"{self.dataset} {self.split}", *under])
 
@@ -133,6 +143,31 @@ class AcceptanceRecord:
         """What is to be said of such a run, after "it was"."""
         edit = f"an edit of code or inputs that {self.author} accepted on {self.accepted[:10]} as changing nothing"
         return f"made before {edit} ({self.reason}), and keeps its old key"
+
+
+@dataclass(frozen=True)
+class ClaimRecord:
+    """A claim of a study as it was first stored. `content` is all that it says (`study.claims`)."""
+
+    study: str
+    name: str
+    sha: str  # of what it says
+    content: Mapping[str, Any]
+    why: str
+    position: int  # in the study's file
+    entered: str  # when it was first stored, ISO 8601, UTC
+    commit: str | None  # of the repository of the study's file then
+    dirty: bool | None  # whether files differed from that commit
+    known: tuple[int, ...]  # the seeds whose results were stored then
+    stands: bool = True  # whether the study has it now
+    changed: str = ""  # when it was entered, withdrawn or entered again
+    changed_known: tuple[int, ...] = ()  # the seeds whose results were stored at that time
+
+    @property
+    def known_before(self) -> tuple[int, ...]:
+        """The seeds whose results were known when it was entered, or entered again after it had been withdrawn."""
+        again = self.changed_known if self.stands and self.changed > self.entered else ()
+        return tuple(sorted({*self.known, *again}))
 
 
 @dataclass(frozen=True)
@@ -184,6 +219,7 @@ class Snapshot:
     evaluations: Mapping[str, EvaluationRecord]  # by key
     attempts: tuple[AttemptRecord, ...]  # in order of their start
     acceptances: tuple[AcceptanceRecord, ...] = ()  # in order of their time
+    claims: tuple[ClaimRecord, ...] = ()  # by study, those that stand in the order of its file, then the withdrawn
 
     def places(self, studies: Collection[str] | None = None) -> tuple[StudyTrialRecord, ...]:
         """Return the trials' places in some studies, or in all, in their order.
@@ -219,8 +255,12 @@ class Snapshot:
         return {a.seed: a for a in self._counting_for(trial_key) if a.accepted}
 
     def evaluated_later(self, uid: str) -> Sequence[AttemptRecord]:
-        """Return the `evaluate` attempts from the weights of an attempt that ended well, oldest first."""
-        return self._by_weights.get(uid, ())
+        """Return the `evaluate` attempts from the weights of an attempt that ended well, oldest first.
+
+        What is not trained has no weights: there it is each other attempt at the same run by the same code, such as
+        the one that another study, read from a file of its own, evaluated on other images.
+        """
+        return [*self._untrained_beside.get(uid, ()), *self._by_weights.get(uid, ())]
 
     @cached_property
     def _by_trial(self) -> Mapping[str, Sequence[AttemptRecord]]:
@@ -230,6 +270,16 @@ class Snapshot:
     def _by_weights(self) -> Mapping[str, Sequence[AttemptRecord]]:
         later = (a for a in self.attempts if a.kind == "evaluate" and a.state in ENDED_WELL)
         return _grouped((a.weights_from, a) for a in later if a.weights_from is not None)
+
+    @cached_property
+    def _untrained_beside(self) -> Mapping[str, Sequence[AttemptRecord]]:
+        runs: defaultdict[tuple[str, int, str | None], list[AttemptRecord]] = defaultdict(list)
+        repeated = {a.supersedes for a in self.attempts}
+        for a in self.attempts:
+            if a.kind == "train" and a.state in ENDED_WELL and a.uid not in repeated:
+                runs[a.trial_key, a.seed, a.code_digest].append(a)
+        several = [of for (key, *_), of in runs.items() if len(of) > 1 and not self.trials[key].is_trained]
+        return {a.uid: [b for b in beside if b.results.keys() - a.results.keys()] for beside in several for a in beside}
 
     def timings(self, trial_key: str) -> list[AttemptRecord]:
         """Return the finished timings of a trial, oldest first, those that count by a person's word before its own."""
@@ -263,6 +313,7 @@ def _grouped(pairs: Iterable[tuple[str, AttemptRecord]]) -> Mapping[str, Sequenc
 __all__ = [
     "AcceptanceRecord",
     "AttemptRecord",
+    "ClaimRecord",
     "DatasetRecord",
     "EvaluationRecord",
     "Sample",

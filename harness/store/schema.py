@@ -310,6 +310,33 @@ def m007_metrics_with_units(db: Database) -> None:
     )
 
 
+_CLAIMS = """
+CREATE TABLE claim (
+    id INTEGER PRIMARY KEY,
+    study_id INTEGER NOT NULL REFERENCES study (id),
+    sha TEXT NOT NULL,
+    name TEXT NOT NULL,
+    content_json TEXT NOT NULL CHECK (json_valid(content_json)),
+    why TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    entered TEXT NOT NULL,
+    git_sha TEXT,
+    dirty INTEGER CHECK (dirty IN (0, 1)),
+    known_json TEXT NOT NULL CHECK (json_valid(known_json)),
+    stands INTEGER NOT NULL CHECK (stands IN (0, 1)),
+    changed TEXT NOT NULL,
+    changed_known_json TEXT NOT NULL CHECK (json_valid(changed_known_json)),
+    UNIQUE (study_id, sha)
+) STRICT;
+"""
+
+
+@MIGRATIONS()
+def m008_claims_of_studies(db: Database) -> None:
+    """Keep what studies claim before their runs: when it was entered, at which commit, and what was known by then."""
+    db.executescript(_CLAIMS)
+
+
 def known_migrations() -> frozenset[str]:
     """Return the names of the migrations that this version of the harness has."""
     empty = Database(memory=True, execute_plugins=False)

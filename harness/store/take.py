@@ -13,8 +13,9 @@ from harness.attempt.data import DatasetSplit
 from harness.attempt.messages import Artifact, AttemptResult, EvaluationSpec, Measure, ResultValue, Sample
 from harness.attempt.metrics import Metric
 from harness.base.keys import canonical_json
+from harness.store.claims import put_claim
 from harness.store.published import CurvePoint, PublishedLine, StudyPart, TrialPart, parse_line
-from harness.store.records import AcceptanceRecord, StudyTrialRow
+from harness.store.records import AcceptanceRecord, ClaimRecord, StudyTrialRow
 from harness.store.rows import (
     put_acceptance,
     put_attempt,
@@ -171,6 +172,9 @@ def _take_study(conn: sqlite3.Connection, study: StudyPart, number_of_trial: int
         number = put_study(conn, study.name, study.spec_yaml, study.created)
     else:
         number = row[0]
+    for claim in study.claims:
+        lists = {name: tuple(getattr(claim, name)) for name in ("known", "changed_known")}
+        put_claim(conn, number, ClaimRecord(study.name, **{**dict(claim), **lists}))
     place = StudyTrialRow(
         study.trial_name,
         study.position,

@@ -18,7 +18,8 @@ from harness.base.keys import KEY_SCHEME, evaluation_key, trial_key
 from harness.base.locks import is_held
 from harness.base.sealed import sha256_of
 from harness.store.acceptance import LONGEST, but_for_code, said_fault
-from harness.store.artifact_files import places
+from harness.store.artifacts import places
+from harness.store.claims import claim_fault, claim_sha, read_claims
 from harness.store.connection import Store, open_memory, open_reader
 from harness.store.merge import files_of, merge_jsonl, open_results
 from harness.store.queries import all_artifacts
@@ -326,6 +327,16 @@ def _acceptances(conn: sqlite3.Connection) -> Iterator[str]:
             yield f"trial {old_key} cannot count for {key}: more than code and inputs differs"
 
 
+def _claims(conn: sqlite3.Connection) -> Iterator[str]:
+    """Recompute the digest by which each claim of a study is identified, and compare."""
+    for record in read_claims(conn):
+        fault = claim_fault(record.content)
+        if fault is None and claim_sha(record.content) != record.sha:
+            fault = "is not the one that its SHA-256 names: it was edited after it was entered"
+        if fault is not None:
+            yield f"study '{record.study}': the claim '{printable_line(record.name)}' {fault}"
+
+
 _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the file": _integrity,
     "the tables": _schema,
@@ -344,6 +355,7 @@ _CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "the values of images": _samples,
     "what attempts ran with": _shared_texts,
     "the accepted edits": _acceptances,
+    "the claims": _claims,
 }
 
 

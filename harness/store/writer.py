@@ -1,4 +1,4 @@
-"""The one writer: all that is ever put into a store, each call one transaction.
+"""All that is ever put into a store, each call one transaction.
 
 Curves, samples and the rest of an attempt come with its end and in one piece, so that a killed driver leaves
 either a running attempt or a whole one.
@@ -32,6 +32,7 @@ from harness.store.rows import (
     renew_attempt,
 )
 
+LEASE = "driver"  # in a running attempt's execution: the driver that has it on lease
 UNSEEN_END: frozenset[State] = frozenset({"running", "lost"})  # states that a result may still follow
 
 
@@ -64,7 +65,7 @@ def accept_edits(store: Store, words: Sequence[AcceptanceRecord]) -> None:
             put_acceptance(conn, word)
 
 
-def start_attempt(
+def start_attempt(  # noqa: PLR0913 - what a row has beside its request
     store: Store,
     request: AttemptRequest,
     *,
@@ -74,14 +75,16 @@ def start_attempt(
     weights_from: str | None = None,
     source: str | None = None,
     placed_last: bool = True,
+    driver: str | None = None,
 ) -> None:
     """Write an attempt that begins, as running, with its run and its evaluations. `started`: ISO 8601, UTC.
 
     `source` is in what the study's repository differs from its commit, which the attempt will name by its SHA-256.
+    `driver` has the attempt on lease: while that lives, no other driver makes one at this run (`leased`).
     The attempt comes after all others at its run, unless `placed_last` is false: of one that began before some of them.
     Raises HarnessError where the uid is in the store already.
     """
-    execution = asdict(request.execution)
+    execution = {**asdict(request.execution), **({} if driver is None else {LEASE: driver})}
     row = {
         "uid": request.uid,
         "kind": request.kind,

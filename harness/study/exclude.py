@@ -45,7 +45,7 @@ class View:
         for path, wanted in condition.items():
             values = self.found(path)
             either = [wanted, *wanted] if isinstance(wanted, list) else [wanted]
-            if not values or not all(any(_same(value, one) for one in either) for value in values):
+            if not values or not all(any(same(value, one) for one in either) for value in values):
                 return False
         return True
 
@@ -61,7 +61,8 @@ def left(views: Sequence[View], conditions: Sequence[Condition]) -> list[Point]:
     out: set[int] = set()
     for number, condition in enumerate(conditions):
         for path in condition:
-            _check_leads_somewhere(path, views, number)
+            if (why := leads_nowhere(path, views, "nothing in this entry")) is not None:
+                raise FieldError(("exclude", number, path), why)
         fulfilled = {index for index, view in enumerate(views) if view.fulfils(condition)}
         if not fulfilled:
             raise FieldError(("exclude", number), "this condition excludes nothing: no point fulfils all of it")
@@ -71,16 +72,17 @@ def left(views: Sequence[View], conditions: Sequence[Condition]) -> list[Point]:
     return [view.point for index, view in enumerate(views) if index not in out]
 
 
-def _check_leads_somewhere(path: str, views: Sequence[View], number: int) -> None:
+def leads_nowhere(path: str, views: Sequence[View], nobody: str = "no trial") -> str | None:
+    """Return why a path leads to nothing that any of the views sets; None if it leads somewhere."""
     if any(value is not _NOTHING for view in views for value in view.found(path)):
-        return
+        return None
     root, *keys = path.split(".")
     if root not in ROOTS:
-        raise FieldError(("exclude", number, path), f"'{path}' leads nowhere{did_you_mean(root, ROOTS)}")
+        return f"'{path}' leads nowhere{did_you_mean(root, ROOTS)}"
     before = [value for view in views for value in view.found(path.rpartition(".")[0])] if keys else []
     known = {key for value in before if isinstance(value, Mapping) for key in value}
     near = did_you_mean(keys[-1], known) if keys else ""
-    raise FieldError(("exclude", number, path), f"'{path}' leads nowhere: nothing in this entry sets it{near}")
+    return f"'{path}' leads nowhere: {nobody} sets it{near}"
 
 
 def _inside(value: Any, keys: Sequence[str]) -> Any:
@@ -91,12 +93,12 @@ def _inside(value: Any, keys: Sequence[str]) -> Any:
     return value
 
 
-def _same(value: Any, wanted: Any) -> bool:
+def same(value: Any, wanted: Any) -> bool:
     """Return whether two values are the same: numbers by what they are worth, a part with options by its name too."""
     if isinstance(value, Mapping) and isinstance(wanted, str):
         return bool(value.get("kind") == wanted)
     if isinstance(value, Mapping) and isinstance(wanted, Mapping):
-        return value.keys() == wanted.keys() and all(_same(value[key], wanted[key]) for key in value)
+        return value.keys() == wanted.keys() and all(same(value[key], wanted[key]) for key in value)
     if isinstance(value, list) and isinstance(wanted, list):
-        return len(value) == len(wanted) and all(map(_same, value, wanted))
+        return len(value) == len(wanted) and all(map(same, value, wanted))
     return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)

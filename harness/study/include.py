@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from harness.base.checks import FieldError, validate
 from harness.base.errors import SpecError
 from harness.base.source import Source, YamlPath, parse_source, read_source, read_text
+from harness.study.ablate import with_ablation
 from harness.study.from_mapping import given_source
 from harness.study.study_file import Defaults, ExecutionOptions, IncludedFile, StudyFile
 
@@ -55,9 +56,11 @@ class WrittenEntry:
         return self.source.has(("trials", self.number, *inside))
 
     def parts(self, defaults: Mapping[str, Said]) -> dict[str, Said]:
-        """Return what the entry says of a trial, and for the rest what the defaults say."""
+        """Return what the entry says of a trial, and for the rest what the defaults say; `protocol: null` says none."""
         own = _said(self.source, ("trials", self.number), self.data, tuple(Defaults.model_fields))
-        return _overridden({key: said for key, said in defaults.items() if key in Defaults.model_fields}, own)
+        null = {key for key, value in self.data.items() if value is None}
+        rest = {key: said for key, said in defaults.items() if key in Defaults.model_fields and key not in null}
+        return _overridden(rest, own)
 
     def error(self, inside: YamlPath, message: str) -> SpecError:
         """Return an error about `inside`, a path within the entry."""
@@ -137,7 +140,7 @@ def _checked(source: Source, form: type[IncludedFile]) -> Source:
         validate(form, source.data)
     except FieldError as error:
         raise source.error(error.path, error.message) from None
-    return source
+    return with_ablation(source)
 
 
 def _includes(source: Source) -> Iterator[tuple[YamlPath, str]]:

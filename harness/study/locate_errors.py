@@ -11,7 +11,7 @@ from harness.study.include import Said, WrittenEntry
 
 
 @contextmanager
-def placing(
+def locate_errors(
     entry: WrittenEntry, parts: Mapping[str, Said], point: Point | None = None, overrides: Sequence[Override] = ()
 ) -> Iterator[None]:
     """Give a FieldError about a trial its file and line. `parts` is what the entry says with the defaults."""

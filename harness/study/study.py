@@ -17,20 +17,22 @@ and for each the product of its grid, the last path fastest, without what it exc
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.base.checks import FieldError, MisfitError
-from harness.base.errors import HarnessError, SpecError, name_fault, printable_line
+from harness.base.errors import HarnessError, SpecError, did_you_mean, name_fault, printable_line
+from harness.base.source import Source
+from harness.study.claims import StudyClaim, resolve_claims
 from harness.study.exclude import View, left
 from harness.study.grid import Override, Point, apply, count, normalise, points, size, taken
 from harness.study.include import Said, WrittenEntry, WrittenStudy, read_study
-from harness.study.locate_errors import placing
+from harness.study.locate_errors import locate_errors
 from harness.study.names import render_name
-from harness.study.study_file import ExecutionOptions
+from harness.study.study_file import ClaimEntry, ExecutionOptions
 from harness.trial.own_data import looking_once
 from harness.trial.resolve import OF_A_FUNCTION, Trial, resolve_trial
 
@@ -46,6 +48,7 @@ class StudyTrial:
     trial: Trial
     seeds: tuple[int, ...]
     overrides: str | None = None  # by which `--set` made another trial of the one that the file has
+    view: View = field(default=View({}, {}), compare=False, repr=False)  # what the file sets, for conditions on trials
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Study:
     plugin_folders: tuple[str, ...]
     only: str = "*"  # a pattern: what of it is asked for now; the study itself stays whole
     skipped: Mapping[str, str] = field(default_factory=dict)  # by name: trials that cannot be built, and why
+    claims: tuple[StudyClaim, ...] | None = None  # None: not to be looked at, as of trials that `--set` makes
+    baseline: str | None = None  # the trial that the others are held against in the study's table
 
     @property
     def chosen(self) -> tuple[StudyTrial, ...]:
@@ -91,16 +96,58 @@ def load_study(
     if not trials:
         name, reason = next(iter(skipped.items()))
         raise SpecError(f"--skip-invalid leaves no trial: '{name}': {reason}", file=written.source.file)
+    try:
+        check_processes(written.execution, [item.trial for item in trials])
+    except FieldError as error:
+        raise written.defaults["execution"].error(error.path[1:], error.message) from None
+    source = written.source
+    baseline, claims = (None, None) if overrides else _comparisons(source, trials, skipped)
     return Study(
-        name=written.source.data["study"],
-        description=written.source.data.get("description", ""),
+        name=source.data["study"],
+        description=source.data.get("description", ""),
         trials=trials,
         execution=written.execution,
         spec_yaml=written.text,
-        file=written.source.file,
+        file=source.file,
         plugin_folders=written.folders,
         skipped=skipped,
+        claims=claims,
+        baseline=baseline,
     )
+
+
+def _comparisons(
+    source: Source, trials: Sequence[StudyTrial], skipped: Mapping[str, str]
+) -> tuple[str | None, tuple[StudyClaim, ...]]:
+    """Return a study's baseline and claims. Raises SpecError for trials and metrics that it does not have."""
+    if (baseline := source.data.get("baseline")) is not None and baseline not in skipped:
+        names = [item.name for item in trials]
+        if baseline not in names:
+            raise source.error(("baseline",), f"no trial is called '{baseline}'{did_you_mean(baseline, names)}")
+    entries = [ClaimEntry.model_validate(entry) for entry in source.data.get("claims") or ()]
+    try:
+        return baseline, resolve_claims(entries, trials, skipped)
+    except FieldError as error:
+        raise source.error(("claims", *error.path), error.message) from None
+
+
+def check_processes(execution: ExecutionOptions, trials: Iterable[Trial]) -> None:
+    """Raise FieldError if the processes that an execution asks for cannot train each of the trials together."""
+    processes = execution.processes
+
+    def refuse(why: str) -> NoReturn:
+        raise FieldError(("execution", "processes"), f"'processes: {processes}' {why}")
+
+    if processes > 1 and execution.compile:
+        refuse("and 'compile: true' do not go together: leave one of them out")
+    for trial in trials if processes > 1 else ():
+        if trial.is_function:
+            refuse(f"does not apply to the function '{trial.protocol_name}', which may start its own: leave it out")
+        if trial.is_untrained:
+            refuse(f"does not apply to the model '{trial.config['model']['kind']}', which is not trained: leave it out")
+        batch = trial.config["protocol"]["batch_size"]
+        if processes > batch:
+            refuse(f"cannot share batches of {batch}: write at most {batch}, or a larger 'batch_size'")
 
 
 def _expand(
@@ -118,12 +165,13 @@ def _expand(
         parts = entry.parts(written.defaults)
         base = normalise({key: said.value for key, said in parts.items()})
         for point in _points(entry, parts, base):
-            with placing(entry, parts, point, overrides):
+            with locate_errors(entry, parts, point, overrides):
                 own = taken(overrides, base, point)
                 used |= {override.path for override in own}
                 trial = _trial(entry.data["name"], base, point, own, written.folders, skipped)
                 if trial is not None:
-                    trial = replace(trial, overrides=_made_by(trial, entry, base, point, own, written.folders))
+                    made_by = _made_by(trial, entry, base, point, own, written.folders)
+                    trial = replace(trial, overrides=made_by, view=View.of(base, point))
             if trial is None:
                 continue
             runs += len(trial.seeds)
@@ -182,16 +230,16 @@ def _check_size(written: WrittenStudy) -> None:
 
 def _points(entry: WrittenEntry, parts: Mapping[str, Said], base: Mapping[str, Any]) -> Sequence[Point]:
     """Return the points of an entry's grid and zip that it does not exclude."""
-    with placing(entry, parts):
+    with locate_errors(entry, parts):
         found = list(points(entry.data.get("grid") or {}, entry.data.get("zip")))
     conditions = entry.data.get("exclude")
     if conditions is None:
         return found
     views = []
     for point in found:
-        with placing(entry, parts, point):
+        with locate_errors(entry, parts, point):
             views.append(View.of(base, point))
-    with placing(entry, parts):
+    with locate_errors(entry, parts):
         return left(views, conditions)
 
 
@@ -207,7 +255,9 @@ def _trial(
 
     Raises FieldError, which names the trial where its compressors are to blame and it is one of several.
     """
-    parts = apply(base, point, {override.path: override.value for override in overrides})
+    said = {override.path: override.value for override in overrides}
+    written = {"evaluate": said.pop("evaluate")} if "evaluate" in said else {}  # no grid reaches what is evaluated
+    parts = apply(base, point, said) | written
     seeds, evaluate = parts.pop("seeds", None), parts.pop("evaluate", None)
     if seeds is None:
         raise FieldError(("seeds",), "'seeds' is missing: a list of whole numbers from 0")

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.base.keys import LONGEST_STUDY_NAME, STUDY_NAME
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Part = str | dict[str, Any]
 Values = Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]  # by dotted path
-Conditions = Annotated[list[Annotated[dict[str, Any], Field(min_length=1)]], Field(min_length=1)]  # by dotted path
+Condition = Annotated[dict[str, Any], Field(min_length=1)]  # by dotted path
+Conditions = Annotated[list[Condition], Field(min_length=1)]
 
 
 class Defaults(BaseModel):
@@ -40,6 +41,51 @@ class Entry(Defaults):
     exclude: Conditions | None = None
 
 
+class ExecutorChoice(BaseModel):
+    """Who carries out a study's attempts; its options are checked by whoever knows the kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: Annotated[str, Field(min_length=1)]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options, without the kind."""
+        return dict(self.model_extra or {})
+
+
+Side = Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)] | Condition
+
+
+class ClaimEntry(BaseModel):
+    """A claim on two trials, or on two groups of them (`study.claims`): a is better than b by `by`, and so on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
+    a: Side
+    b: Side
+    metric: Annotated[str, Field(min_length=1)]
+    on: Condition | None = None  # of several evaluations the one that is meant
+    says: Literal["better", "not_worse", "equal", "worse"]
+    by: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]  # the smallest difference that matters
+    family: Annotated[str, Field(max_length=100)] = ""  # over which Holm's correction is; all claims, where left out
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None = None  # all that its trials share, where left out
+    why: str = ""
+    title: Annotated[str, Field(max_length=300)] = ""  # in place of the sentence that is made of it
+
+
+class AblateEntry(BaseModel):
+    """Parts that can be switched off, and the design that says in which trials (`study.ablate`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: Annotated[str, Field(min_length=1)] | None = None  # of the trial that the others are held against
+    base: dict[str, Any] = {}  # by dotted path: what the whole has beside the study's defaults
+    switches: Annotated[dict[str, Any], Field(min_length=1)]
+    design: Literal["leave-one-out", "add-one-in", "one-at-a-time", "factorial", "fractional"] = "leave-one-out"
+    metric: Annotated[str, Field(min_length=1)]
+    by: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+    on: Condition | None = None
+
+
 class ExecutionOptions(BaseModel):
     """The study's wishes for how it is carried out; never in a key, and the command line overrides them."""
 
@@ -52,6 +98,14 @@ class ExecutionOptions(BaseModel):
     order: Literal["auto", "as_written"] = "auto"  # auto: channels first where that commutes
     compile: Annotated[bool, Field(strict=True)] = False
     capture: Literal["auto", "off"] = "auto"  # auto: the training step as one CUDA graph, where there is a GPU
+    processes: Annotated[int, Field(ge=1, strict=True)] = 1  # that train one network together
+    executor: ExecutorChoice | None = None  # NAME or {kind: NAME, option: value}; None: of this machine
+
+    @field_validator("executor", mode="before")
+    @classmethod
+    def _named(cls, written: Any) -> Any:
+        """Take a name for an executor without options."""
+        return {"kind": written} if isinstance(written, str) else written
 
 
 class IncludedFile(Defaults):
@@ -62,6 +116,9 @@ class IncludedFile(Defaults):
     include: Any = None  # a path or a list of paths
     execution: ExecutionOptions = ExecutionOptions()
     trials: Annotated[list[Entry], Field(min_length=1)] = []
+    claims: Annotated[list[ClaimEntry], Field(min_length=1)] = []  # these two count in the study itself alone
+    baseline: Annotated[str, Field(min_length=1)] | None = None
+    ablate: AblateEntry | None = None
 
 
 class StudyFile(IncludedFile):

@@ -1,4 +1,4 @@
 """What is learnt: a network's data, loss and metrics."""
 
-PUBLIC = ("base", "precision")
+PUBLIC = ("base", "denoising", "parts", "precision", "quality")
 """The modules that other folders may import (`tests/test_imports.py`)."""

@@ -3,9 +3,10 @@
 A task is one trial's data, network, loss and metrics on one device. `harness.trial.tasks` declares tasks without torch.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness.attempt.messages import EvaluationSpec, Sample
+from harness.models.build import build_model
 
 Streams = Callable[[str], torch.Generator]
 """Gives the random stream of a purpose, from the run's seed and where the training is; the same on every device."""
@@ -68,6 +70,49 @@ class Task(Protocol):
 
     def keepsakes(self, model: nn.Module) -> Mapping[str, NDArray[Any]]:
         """Return arrays that a report shows, such as maps or pictures; none for {}."""
+
+
+class SharedTask(Task, Protocol):
+    """A task whose batches several processes can share: each calls `loss` with the indices of its share alone."""
+
+    def share(self, part: slice) -> None:
+        """Say which examples of the batch those will be, so that `loss` takes what `begin_step` drew for them."""
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A task that is told which examples an epoch's steps will ask for, so that it can have them ready."""
+
+    def read_ahead(self, batches: Sequence[Tensor]) -> None:
+        """Take the indices of the epoch's batches from the next step on, in order: int64 (B,) each."""
+
+
+def content_stream(image: NDArray[np.uint8], *words: int) -> np.random.Generator:
+    """Return the random stream of an image uint8 (C, H, W), from its content and some numbers, such as a seed.
+
+    NumPy's Philox gives the same numbers on every platform.
+    """
+    head = f"{' '.join(map(str, words))} {','.join(map(str, image.shape))}\n".encode()
+    key = int.from_bytes(hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).digest()[:16], "big")
+    return np.random.Generator(np.random.Philox(key=key))
+
+
+def memory_format_of(channels_last: bool) -> torch.memory_format:
+    """Return the memory format of a task's images and maps."""
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def network_of(
+    config: Mapping[str, Any],
+    plugin_paths: Sequence[str],
+    files: Mapping[str, str],
+    device: torch.device,
+    memory_format: torch.memory_format,
+) -> nn.Module:
+    """Return a trial's network on a device, not yet initialised: torch's random numbers stay as they were."""
+    with torch.random.fork_rng(devices=[]):
+        network = build_model(config, plugin_paths, files)
+    return network.to(device, memory_format=memory_format)  # type: ignore[call-overload, no-any-return]
 
 
 def samples(evaluation: EvaluationSpec, evaluated: Evaluated) -> tuple[Sample, ...]:

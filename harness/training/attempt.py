@@ -15,6 +15,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.attempt.items import ITEMS_FILE
 from harness.attempt.messages import (
     CHECKPOINT_FILE,
     CHECKPOINT_FOLDER,
@@ -34,6 +35,7 @@ from harness.base.files import atomic_write, read_regular
 from harness.base.locks import hold
 from harness.training.environment import environment
 from harness.training.outcome import Outcome
+from harness.training.several import Place, in_processes
 from harness.trial.attempt_digest import attempt_digest
 from harness.trial.inputs import check_inputs
 from harness.trial.trial import is_of_function
@@ -43,10 +45,11 @@ def run_attempt(folder: Path) -> str:
     """Make the attempt whose request lies in `folder`, holding its lock, and return the state that it ended in."""
     with hold(folder / LOCK_FILE):
         request = _request(folder / REQUEST_FILE)
-        result = _attempt(request)
+        alone = request.execution.processes == 1
+        result = _attempt(request) if alone else in_processes(request, _attempt)
         atomic_write(folder / RESULT_FILE, result.to_json())
         if result.state in ENDED_WELL:  # not before: a crash between the two would lose the run
-            for name in (CHECKPOINT_FILE, MARK_FILE):
+            for name in (CHECKPOINT_FILE, ITEMS_FILE, MARK_FILE):
                 (folder / name).unlink(missing_ok=True)
             shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
         return result.state
@@ -60,17 +63,19 @@ def _request(path: Path) -> AttemptRequest:
         raise DamagedError(f"{path.name} is damaged: {error}") from error
 
 
-def _attempt(request: AttemptRequest) -> AttemptResult:
+def _attempt(request: AttemptRequest, place: Place | None = None) -> AttemptResult:
+    """Make an attempt in this process: the whole of it, or, from its `place`, together with others."""
     started = _now()
     device = request.execution.device
     digest = attempt_digest(request.config, request.datasets, request.kind, device)  # of the code about to be loaded
     error: BaseException | None = None
     process = os.getpid()
     try:
-        outcome = _made(request)
+        outcome = _made(request, place)
     except BaseException as caught:  # noqa: BLE001 - the border of an attempt
         error, outcome = caught, Outcome(state=_failure(caught, request))
-        _write_trace(request, caught)
+        if place is None or not Path(request.folder, LOG_FILE).exists():  # another's, which brought this about
+            _write_trace(request, caught)
     if os.getpid() != process:  # a function that forks, and whose child has come back: the attempt is its parent's
         os._exit(1)
     return AttemptResult(
@@ -93,7 +98,7 @@ def _attempt(request: AttemptRequest) -> AttemptResult:
     )
 
 
-def _made(request: AttemptRequest) -> Outcome:
+def _made(request: AttemptRequest, place: Place | None) -> Outcome:
     """Call the function, or train, evaluate or time the network."""
     check_inputs(request.config, request.files)
     if is_of_function(request.config):
@@ -102,7 +107,7 @@ def _made(request: AttemptRequest) -> Outcome:
         return function.run(request)
     from harness.training import network
 
-    return network.run(request)
+    return network.run(request, place)
 
 
 def _failure(error: BaseException, request: AttemptRequest) -> State:

@@ -53,6 +53,7 @@ def compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]:
         "order": execution.order,
         "compile": execution.compile,
         "capture": execution.capture,
+        "processes": execution.processes,
         "deterministic": execution.deterministic,
         "libraries": dict(library_versions()),
     }

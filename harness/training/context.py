@@ -31,7 +31,7 @@ from harness.base.locks import hold
 from harness.base.sealed import copy_hashed, sha256_of
 from harness.training.curve import Curve
 from harness.training.libraries import stream_seed
-from harness.training.tell import FunctionTeller
+from harness.training.progress_file import FunctionProgressFile
 from harness.trial.function import as_number
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Context:
         self._folder = Path(request.folder)
         self._stop, self._compatible = stop, compatible
         self.notes: list[str] = []
-        self._teller = FunctionTeller(self._folder)
+        self._progress_file = FunctionProgressFile(self._folder)
         self._curve = self._take_over(request)
 
     def seed_for(self, *purpose: str | int) -> int:
@@ -101,7 +101,7 @@ class Context:
         values = {name: as_number(name, value, "report was given") for name, value in metrics.items()}
         for name, value in values.items():
             self._curve.add(split, name, number, value)
-        self._teller.tell(number, values)
+        self._progress_file.write(number, values)
 
     def should_stop(self) -> bool:
         """Return whether to write a checkpoint and return at once, with None: the next call goes on from there."""

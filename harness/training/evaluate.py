@@ -12,10 +12,11 @@ from harness.base.sealed import sha256_of
 from harness.tasks.base import Task, samples
 from harness.training.outcome import Outcome
 from harness.training.process import StopFlag
+from harness.training.ranks import ALONE, Ranks
 from harness.training.setup import set_up
 
 
-def run(request: AttemptRequest, device: torch.device, _stop: StopFlag) -> Outcome:
+def run(request: AttemptRequest, device: torch.device, _stop: StopFlag, _ranks: Ranks = ALONE) -> Outcome:
     """Evaluate the weights in the folder `options["weights_folder"]`, whose SHA-256 is `options["weights_sha256"]`.
 
     Raises DamagedError where they are not what their attempt left; they are set aside then, as if they were not here.

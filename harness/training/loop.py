@@ -10,14 +10,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from harness.tasks.base import Task
+from harness.tasks.base import ReadsAhead, Task
 from harness.training.checkpoint import Progress
-from harness.training.observe import OBSERVE_EVERY, Observer
+from harness.training.observe import OBSERVE_EVERY, Bystander, Observer
 from harness.training.process import StopFlag, synchronise
+from harness.training.progress_file import ProgressFile
+from harness.training.ranks import ALONE, Ranks
 from harness.training.recipe import LearningRate
 from harness.training.step import Step
 from harness.training.streams import epoch_order, stream
-from harness.training.tell import Teller
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Batches:
 class Training:
     """One network in training. `run` may be left by a stop and gone on with from `progress`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a training is made of
         self,
         *,
         task: Task,
@@ -61,35 +62,37 @@ class Training:
         rate: LearningRate,
         seed: int,
         progress: Progress,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.task, self.model, self.optimizer, self._take_step = task, model, optimizer, step
-        self.batches, self.seed, self.progress = batches, seed, progress
+        self.batches, self.seed, self.progress, self.ranks = batches, seed, progress, ranks
         self._rate = rate
         self._loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=task.device)
 
     def run(
         self,
         *,
-        observer: Observer,
+        observer: Observer | Bystander,
         stop: StopFlag,
         checkpoint: Callable[[], None],
         checkpoint_every_s: float,
-        folder: Path,
+        folder: Path | None,
     ) -> Literal["done", "nan", "interrupted"]:
         """Train to the end (done), to an epoch after which a metric is no number (nan), or to a stop (interrupted).
 
-        A checkpoint is written at a stop and whenever `checkpoint_every_s` seconds have passed since the last.
+        A checkpoint is written at a stop and whenever `checkpoint_every_s` seconds have passed since the last. Of
+        several processes the first decides; `folder` is where it tells how far it is.
         """
-        progress, teller = (
+        progress, progress_file = (
             self.progress,
-            Teller(folder, self.batches.epochs, self.batches.steps),
+            ProgressFile(folder, self.batches.epochs, self.batches.steps),
         )
         saved = time.monotonic()
         self.model.train()
         while progress.epoch < self.batches.epochs:
             order = self.begin_epoch(progress.epoch)
             while progress.batch < self.batches.an_epoch:
-                if stop:
+                if self.ranks.agreed(bool(stop)):
                     checkpoint()
                     return "interrupted"
                 if time.monotonic() - saved >= checkpoint_every_s:
@@ -106,24 +109,29 @@ class Training:
                 progress.train_seconds += time.perf_counter() - started
                 if progress.step % OBSERVE_EVERY == 0:
                     loss = self._take_loss()
-                    teller.metric = observer.observe(self.model, progress.step, loss)
-                    teller.loss = loss
-                teller.tell(progress)
+                    progress_file.metric = observer.observe(self.model, progress.step, loss)
+                    progress_file.loss = loss
+                progress_file.write(progress)
             progress.epoch, progress.batch = progress.epoch + 1, 0
             evaluated = observer.epoch(self.model, progress.step)
-            teller.metric = next(iter(evaluated.metrics.items()), None)
-            teller.tell(progress, at_once=True)
-            if any(map(math.isnan, evaluated.metrics.values())):
+            progress_file.metric = next(iter(evaluated.metrics.items()), None)
+            progress_file.write(progress, at_once=True)
+            if self.ranks.agreed(any(map(math.isnan, evaluated.metrics.values()))):
                 return "nan"
         return "done"
 
     def begin_epoch(self, epoch: int) -> Tensor:
         """Draw what an epoch (from 0) draws and return its order: int64 (images,) on the device."""
         self.task.begin_epoch(lambda purpose: stream(self.seed, purpose, epoch))
-        return epoch_order(self.seed, epoch, self.batches.images).to(self.task.device)
+        order = epoch_order(self.seed, epoch, self.batches.images)
+        if isinstance(self.task, ReadsAhead):
+            left = range(self.progress.batch, self.batches.an_epoch)
+            self.task.read_ahead([self.batches.batch(order, number) for number in left])
+        return order.to(self.task.device)
 
     def step(self, index: Tensor, epoch: int, step: int) -> None:
         """Take optimiser step `step` (from 0), in epoch `epoch`, on the training images at `index`, int64 (B,)."""
+        self.ranks.begin_step(self.seed, step)
         self.task.begin_step(len(index), lambda purpose: stream(self.seed, purpose, epoch, step))
         self._loss_sum += self._take_step(index, self._rate.at(epoch=epoch, step=step))
         self.progress.loss_count += 1

@@ -39,3 +39,14 @@ class Observer:
         for name, value in evaluated.metrics.items():
             self._curve.add(self._task.observed.split, name, step, value)
         return evaluated
+
+
+class Bystander:
+    """Looks at nothing: what a process other than the first does while that one observes."""
+
+    def observe(self, model: nn.Module, step: int, train_loss: float) -> None:
+        """Add no points."""
+
+    def epoch(self, model: nn.Module, step: int) -> Evaluated:  # noqa: ARG002 - as an observer
+        """Find nothing."""
+        return Evaluated({})

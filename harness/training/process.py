@@ -17,15 +17,19 @@ from harness.layers.kernels import use_kernels
 _POLL_S = 0.2
 
 
-def configure(execution: Execution) -> torch.device:
-    """Fix threads, kernels and determinism for this process, and return the device."""
-    torch.set_num_threads(execution.threads)
+def configure(execution: Execution, rank: int = 0) -> torch.device:
+    """Fix threads, kernels and determinism for this process, and return its device.
+
+    Of several processes each has a GPU of its own, by its `rank`.
+    """
+    torch.set_num_threads(execution.threads_each)
     use_kernels(execution.kernels)
     _keep_memory()
     _set_deterministic(execution)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a seventh of the time
     device = torch.device(execution.device)
     if device.type == "cuda":
+        device = torch.device("cuda", (device.index or 0) + rank)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.cuda.set_device(device)
         torch.cuda.init()  # type: ignore[no-untyped-call]  # statistics of memory are asked for before anything is made

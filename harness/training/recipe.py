@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from harness.training.rmsprop import rmsprop
 from harness.training.streams import stream, stream_seed
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
@@ -22,17 +23,21 @@ def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     """Set a model's parameters in place: weights by `scheme`, biases zero, normalisation to the identity.
 
     `xavier_uniform` (Glorot and Bengio 2010, as in TensorFlow 1): uniform in ±√(6 / (fan_in + fan_out)).
+    `he_normal` (He et al. 2015): normal with deviation √(2 / fan_in). `own`: as the network's constructor left it.
     Raises ValueError for another scheme. Parameters of modules that are no convolution, linear layer or normalisation
     (a plug-in's own) are drawn by the module's `reset_parameters`, from a stream of its own.
     """
-    if scheme != "xavier_uniform":
+    if scheme == "own":
+        return
+    if scheme not in _SCHEMES:
         raise ValueError(f"unknown initialisation '{scheme}'")
+    draw = _SCHEMES[scheme]
     keeps: frozenset[str] = getattr(model, "keeps", frozenset())  # modules whose parameters come from a file
     for module_name, module in model.named_modules():
         if module_name in keeps or not list(module.parameters(recurse=False)):
             continue
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            _xavier_uniform(module.weight, stream(seed, "init", f"{module_name}.weight"))
+            draw(module.weight, stream(seed, "init", f"{module_name}.weight"))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif not isinstance(module, _NORMS):
@@ -46,6 +51,17 @@ def _xavier_uniform(weight: torch.Tensor, generator: torch.Generator) -> None:
     drawn = torch.empty(weight.shape, dtype=torch.float32).uniform_(-bound, bound, generator=generator)
     with torch.no_grad():
         weight.copy_(drawn)
+
+
+def _he_normal(weight: torch.Tensor, generator: torch.Generator) -> None:
+    """Fill a weight (out, in, …) on any device from a CPU stream."""
+    deviation = math.sqrt(2 / math.prod(weight.shape[1:]))
+    drawn = torch.empty(weight.shape, dtype=torch.float32).normal_(0, deviation, generator=generator)
+    with torch.no_grad():
+        weight.copy_(drawn)
+
+
+_SCHEMES = {"xavier_uniform": _xavier_uniform, "he_normal": _he_normal}
 
 
 def _own(module: nn.Module, name: str, seed: int) -> None:
@@ -88,6 +104,8 @@ def build_optimizer(options: Mapping[str, Any], parameters: Iterable[nn.Paramete
             weight_decay=decay,
             fused=True,
         )
+    if options["kind"] in {"rmsprop", "rmsprop_tf"}:
+        return rmsprop(options, parameters)
     raise ValueError(f"unknown optimiser '{options['kind']}'")
 
 
@@ -111,8 +129,13 @@ class LearningRate:
             changes = zip(self.schedule["at"], self.schedule["to"], strict=True)
             passed = [rate for start, rate in changes if epoch >= start]
             return float(passed[-1]) if passed else self.peak
+        if kind == "exponential":
+            return float(self.peak * self.schedule["factor"] ** (epoch // self.schedule.get("every", 1)))
         if kind == "one_cycle":
             return self.peak * self._one_cycle(min(1.0, (step + 0.5) / self.steps))
+        if kind == "cosine":
+            end = float(self.schedule.get("end", 0.0))
+            return self.peak * (end + (1 - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, (step + 0.5) / self.steps))))
         raise ValueError(f"unknown schedule '{kind}'")
 
     def _one_cycle(self, done: float) -> float:

@@ -16,8 +16,10 @@ from harness.models.sites import using_order
 from harness.plugins.plugin import load_object, load_ours
 from harness.tasks.base import Task
 from harness.tasks.precision import use_precision
+from harness.training.batch_norm import synchronise_batch_norms
 from harness.training.checkpoint import Progress
 from harness.training.loop import Batches, Training
+from harness.training.ranks import ALONE, Ranks, SharedStep
 from harness.training.recipe import LearningRate, build_optimizer, initialise, set_batch_norm
 from harness.training.step import PlainStep, Step
 from harness.training.streams import seed_libraries
@@ -57,27 +59,52 @@ def set_up(request: AttemptRequest, device: torch.device) -> Setup:
     return Setup(task, model)
 
 
-def training(setup: Setup, request: AttemptRequest, progress: Progress) -> Training:
-    """Return the network of `setup` ready to be trained by the request's protocol from `progress` on."""
+def training(setup: Setup, request: AttemptRequest, progress: Progress, ranks: Ranks = ALONE) -> Training:
+    """Return the network of `setup` ready to be trained by the request's protocol from `progress` on.
+
+    Raises HarnessError for a last batch that cannot be shared.
+    """
     protocol = request.config["protocol"]
     optimizer = build_optimizer(protocol["optimizer"], setup.model.parameters())
     batches = Batches.of(protocol, setup.task.examples)
+    _check_last_batch(batches, ranks)
     return Training(
         task=setup.task,
         model=setup.model,
         optimizer=optimizer,
-        step=build_step(setup.task, setup.model, optimizer, request.execution, batches.batch_size),
+        step=build_step(setup.task, setup.model, optimizer, request.execution, batches.batch_size, ranks),
         batches=batches,
         rate=LearningRate(protocol["schedule"], protocol["optimizer"]["learning_rate"], batches.steps),
         seed=request.seed,
         progress=progress,
+        ranks=ranks,
     )
 
 
+def _check_last_batch(batches: Batches, ranks: Ranks) -> None:
+    last = batches.images - (batches.an_epoch - 1) * batches.batch_size
+    if last < ranks.count:
+        raise HarnessError(
+            f"the last batch of an epoch has {last} of {batches.images:,} examples, too few for {ranks.count} processes"
+            ": take 'last_batch: drop' or another 'batch_size' in the protocol, or fewer 'processes'"
+        )
+
+
 def build_step(
-    task: Task, model: nn.Module, optimizer: torch.optim.Optimizer, execution: Execution, batch_size: int
+    task: Task,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    execution: Execution,
+    batch_size: int,
+    ranks: Ranks = ALONE,
 ) -> Step:
-    """Return the step of an execution: captured on a GPU unless it says otherwise, elsewhere call by call."""
+    """Return the step of an execution: captured on a GPU unless it says otherwise, elsewhere call by call.
+
+    Several processes take it call by call, too, each on its share.
+    """
+    if ranks.count > 1:
+        synchronise_batch_norms(model, ranks)
+        return SharedStep(task, model, optimizer, ranks)
     called: nn.Module = torch.compile(model) if execution.compile else model  # type: ignore[assignment]
     plain = PlainStep(task, called, optimizer)
     if execution.capture == "off" or task.device.type != "cuda":

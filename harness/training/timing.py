@@ -16,18 +16,19 @@ from harness.training.checkpoint import Progress
 from harness.training.loop import Training
 from harness.training.outcome import Outcome, measure
 from harness.training.process import StopFlag, synchronise
+from harness.training.ranks import ALONE, Ranks
 from harness.training.setup import set_up, training
 
 WARM_UP_STEPS, EPOCHS, AT_MOST_S, TESTS = 50, 3, 600.0, 3
 
 
-def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcome:
+def run(request: AttemptRequest, device: torch.device, stop: StopFlag, ranks: Ranks = ALONE) -> Outcome:
     """Time training and testing of the request's network.
 
-    `options` may set warm_up_steps, epochs, tests and at_most_s.
+    `options` may set warm_up_steps, epochs, tests and at_most_s. Of several processes the first decides, and tests.
     """
     setup = set_up(request, device)
-    session = training(setup, request, Progress())
+    session = training(setup, request, Progress(), ranks)
     options = request.options
     _warm_up(session, int(options.get("warm_up_steps", WARM_UP_STEPS)))
     epochs: list[float] = []
@@ -37,8 +38,10 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
         if seconds is None:
             return Outcome(state="interrupted")
         epochs.append(seconds)
-        if time.monotonic() - begun + seconds > float(options.get("at_most_s", AT_MOST_S)):
+        if ranks.agreed(time.monotonic() - begun + seconds > float(options.get("at_most_s", AT_MOST_S))):
             break
+    if not ranks.first:
+        return Outcome(state="done")
     model, test = setup.model.eval(), setup.task.observed
     tests = []
     for _ in range(int(options.get("tests", TESTS)) + 1):
@@ -47,7 +50,9 @@ def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcom
         setup.task.evaluate(model, test)
         synchronise(device)
         tests.append(time.perf_counter() - started)
-    return Outcome(state="done", measures=(*_spread("train_s_per_epoch", epochs), *_spread("test_s", tests[1:])))
+    per_image = [seconds / test.images for seconds in tests[1:]]
+    measures = (*_spread("train_s_per_epoch", epochs), *_spread("test_s", tests[1:]))
+    return Outcome(state="done", measures=(*measures, *_spread("test_s_per_image", per_image)))
 
 
 def _warm_up(session: Training, steps: int) -> None:
@@ -65,7 +70,7 @@ def _epoch(session: Training, epoch: int, stop: StopFlag) -> float | None:
     order = session.begin_epoch(epoch)
     first = epoch * session.batches.an_epoch
     for number in range(session.batches.an_epoch):
-        if stop:
+        if session.ranks.agreed(bool(stop)):
             return None
         session.step(session.batches.batch(order, number), epoch, first + number)
     synchronise(device)

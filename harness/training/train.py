@@ -1,5 +1,6 @@
 """An attempt of kind `train` (and `check`, its repetition): train, evaluate, keep weights and maps."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,36 +8,43 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.attempt.messages import CHECKPOINT_FILE, WEIGHTS_FILE, Artifact, AttemptRequest
+from harness.attempt.messages import CHECKPOINT_FILE, WEIGHTS_FILE, Artifact, AttemptRequest, State
 from harness.base.errors import DamagedError
 from harness.base.files import atomic_open
 from harness.training.checkpoint import Checkpoint, Progress, compatible, load_checkpoint, save_checkpoint
 from harness.training.curve import Curve
 from harness.training.evaluate import evaluations
 from harness.training.loop import Training
-from harness.training.observe import Observer
+from harness.training.observe import Bystander, Observer
 from harness.training.outcome import Outcome, artifact, measure
 from harness.training.process import StopFlag
+from harness.training.ranks import ALONE, Ranks
 from harness.training.setup import Setup, set_up, training
 
 MAPS_FILE = "maps.npz"
 
 
-def run(request: AttemptRequest, device: torch.device, stop: StopFlag) -> Outcome:
-    """Train to the end or to a stop, from a checkpoint where the request names one that fits."""
+def run(request: AttemptRequest, device: torch.device, stop: StopFlag, ranks: Ranks = ALONE) -> Outcome:
+    """Train to the end or to a stop, from a checkpoint where the request names one that fits.
+
+    Of several processes the first observes, evaluates and writes; the others bring back no more than their state.
+    """
     folder = Path(request.folder)
     setup = set_up(request, device)
     wanted = compatible(request, device)
-    checkpoint, notes = _usable_checkpoint(request, wanted)
+    checkpoint, notes = _usable_checkpoint(request, wanted, ranks)
     progress = Progress() if checkpoint is None else checkpoint.progress
-    session = training(setup, request, progress)
+    session = training(setup, request, progress, ranks)
+    if checkpoint is not None:
+        _restore(session, checkpoint)
+    if not ranks.first:
+        return Outcome(state=_trained_along(session, stop))
     curve = Curve(folder, () if checkpoint is None else checkpoint.curve)
 
     def save() -> None:
         save_checkpoint(folder / CHECKPOINT_FILE, _checkpoint(session, curve, wanted))
 
     if checkpoint is not None:
-        _restore(session, checkpoint)
         save()  # from here on this attempt is the one to go on from
     before = progress.train_seconds, progress.images
     state = session.run(
@@ -75,14 +83,33 @@ def _finished(outcome: Outcome, setup: Setup, request: AttemptRequest, folder: P
     return replace(outcome, results=results, samples=samples, artifacts=tuple(artifacts))
 
 
-def _usable_checkpoint(request: AttemptRequest, wanted: dict[str, Any]) -> tuple[Checkpoint | None, tuple[str, ...]]:
-    """Return the checkpoint to resume from, or None, and what is to be said of one that is damaged."""
+def _trained_along(session: Training, stop: StopFlag) -> State:
+    """Train as the first of several processes does."""
+    return session.run(
+        observer=Bystander(), stop=stop, checkpoint=lambda: None, checkpoint_every_s=math.inf, folder=None
+    )
+
+
+def _usable_checkpoint(
+    request: AttemptRequest, wanted: dict[str, Any], ranks: Ranks
+) -> tuple[Checkpoint | None, tuple[str, ...]]:
+    """Return the checkpoint to resume from, or None, and what is to be said of one that is damaged.
+
+    Of several processes the first decides whether it fits.
+    """
     if request.resume_folder is None:
         return None, ()
+    file = Path(request.resume_folder) / CHECKPOINT_FILE
+    if not ranks.first:
+        return load_checkpoint(file) if ranks.agreed(False) else None, ()
+    found: Checkpoint | None = None
+    notes: tuple[str, ...] = ()
     try:
-        return load_checkpoint(Path(request.resume_folder) / CHECKPOINT_FILE, wanted), ()
+        found = load_checkpoint(file, wanted)
     except DamagedError as error:
-        return None, (f"the checkpoint is damaged ({error}): it started afresh",)
+        notes = (f"the checkpoint is damaged ({error}): it started afresh",)
+    ranks.agreed(found is not None)
+    return found, notes
 
 
 def _checkpoint(session: Training, curve: Curve, wanted: dict[str, Any]) -> Checkpoint:

@@ -2,13 +2,17 @@
 
 PUBLIC = (
     "attempt_digest",
+    "classical",
     "compressors",
+    "conditions",
     "counts",
     "datasets",
+    "denoisers",
     "evaluations",
     "function",
     "inputs",
     "models",
+    "named_runs",
     "overrides",
     "own_data",
     "plugin_models",

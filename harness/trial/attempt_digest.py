@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.base.keys import canonical_json
 from harness.plugins.digests import DIGITS, code_digest
-from harness.trial.trial import is_of_function
+from harness.trial.trial import is_of_function, is_trained
 
 if TYPE_CHECKING:
     from harness.attempt.data import DatasetDeclaration
@@ -16,6 +16,7 @@ _TRAINING = {kind: f"harness.training.{kind}" for kind in ("train", "evaluate", 
     "check": "harness.training.train"
 }
 _FUNCTION = "harness.training.function"
+_UNTRAINED = "harness.training.untrained"
 
 
 _GPU_ONLY = frozenset({"harness.training.capture", "harness.layers.kernels.cuda"})
@@ -43,10 +44,11 @@ def attempt_digest(
 
     if config["model"]["kind"] in MODELS:
         without |= _PLUGIN_NETWORKS_ONLY
+    trained = is_trained(config)
     modules = {
-        _TRAINING[kind],
+        _TRAINING[kind] if trained else _UNTRAINED,
         *_task_modules(config["task"]["kind"]),
-        _module(data[0].code),
+        *([_module(data[0].code)] if trained else []),  # what is tested on is known by its contents
         *model_modules(config["model"]),
     }
     for options in config["compressors"].values():

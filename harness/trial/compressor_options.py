@@ -14,7 +14,7 @@ def resolve_compressor(site: Site, options: Any, folders: Sequence[str]) -> dict
     """Return the canonical options of a compressor at a site.
 
     Raises FieldError with the path within `options`: an unknown kind, an option out of range, a stride that does not
-    divide the channels, `width` where nothing can be narrowed.
+    divide the channels, `width` where nothing can be narrowed, `maxout` where there is no activation.
     """
     kind, given = COMPRESSORS.split(options)
     declaration = COMPRESSORS.resolve(kind)
@@ -24,6 +24,10 @@ def resolve_compressor(site: Site, options: Any, folders: Sequence[str]) -> dict
     _check_stride(site, checked.stride)
     if declaration.narrows and not site.narrowable:
         raise MisfitError(("kind",), f"'{kind}' cannot stand at '{site.name}': nothing before it can be narrowed alone")
+    if declaration.before_activation and not site.activated:
+        raise MisfitError(
+            ("kind",), f"'{kind}' cannot be at '{site.name}': it goes before an activation, and none is there"
+        )
     return {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True)}
 
 

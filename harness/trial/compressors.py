@@ -32,6 +32,7 @@ class CompressorDeclaration:
     name: str
     code: str  # module:class, a frozen dataclass
     narrows: bool = False  # the convolution before the site makes fewer maps
+    before_activation: bool = False  # it goes before the activation with which the site ends
     layers: tuple[Layer, ...] = ()  # of its own, from 1 channel to 1 at one place: `at` gives them their sizes
 
     @cached_property
@@ -56,7 +57,7 @@ _DECLARED = (
     CompressorDeclaration("conv1x1_bn_relu", "harness.layers.conv1x1:Conv1x1BnRelu", layers=(_NORMALISED,)),
     CompressorDeclaration("average", "harness.layers.average:ChannelAverage"),
     CompressorDeclaration("random", "harness.layers.random_channel:RandomChannel"),
-    CompressorDeclaration("maxout", "harness.layers.maxout:Maxout"),
+    CompressorDeclaration("maxout", "harness.layers.maxout:Maxout", before_activation=True),
     CompressorDeclaration("width", "harness.layers.width:Width", narrows=True),
 )
 

@@ -14,11 +14,14 @@ from harness.trial.models import MODELS, AtSite
 def counts_of(config: Mapping[str, Any]) -> dict[str, float] | None:
     """Return parameters, variables, weights, macs and paper_flops of a resolved configuration's network.
 
-    None for a network that only torch can count: a plug-in's, one with a plug-in's compressor, or a function.
+    Of a method that is never trained parameters and variables only. None for a network that only torch can count: a
+    plug-in's, one with a plug-in's compressor, or a function.
     """
     model, compressors = dict(config.get("model", {})), config.get("compressors", {})
     declaration = MODELS.get(str(model.pop("kind", "")))
     ours = all(options["kind"] in COMPRESSORS for options in compressors.values())
+    if declaration is not None and not declaration.trains:
+        return {"parameters": 0.0, "variables": 0.0}
     if declaration is None or declaration.layers is None or not ours:
         return None
 

@@ -6,6 +6,7 @@ A name such as `mnist-paper` says how a trial was trained only with all that dif
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 from harness.base.checks import FieldError, validate
@@ -86,7 +87,12 @@ def in_words(value: object) -> str:
 
 def _named(name: str, config: Mapping[str, Any]) -> ResolvedProtocol | None:
     known = "protocol" in config and name in PROTOCOLS
-    return resolve_protocol({"kind": name}) if known else None
+    return _protocol(name) if known else None
+
+
+@cache
+def _protocol(name: str) -> ResolvedProtocol:
+    return resolve_protocol({"kind": name})
 
 
 def _settings(canonical: Mapping[str, Any]) -> dict[str, Any]:

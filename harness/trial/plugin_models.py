@@ -7,7 +7,7 @@ found is kept on disk under everything that it follows from (`harness.plugins.ca
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from harness.plugins.plugin import (
 from harness.plugins.registry import PluginKind
 from harness.plugins.signature import without
 from harness.plugins.torchvision_models import TORCHVISION, torchvision_digest, torchvision_name
-from harness.trial.models import MODELS, ModelDeclaration, Site, is_undeclared
+from harness.trial.denoisers import PublishedOptions
+from harness.trial.models import MODELS, ModelDeclaration, Site, is_undeclared, misfit
 
 _FOREIGN = "harness.models.foreign"
 _OURS = frozenset({"code", "input_shape", "classes"})
@@ -51,7 +52,7 @@ def resolve_model(written: Any, dataset: DatasetDeclaration, folders: Sequence[s
     kind, given = MODELS.split(written)
     found = MODELS.resolve(kind)
     if not isinstance(found, PluginKind):
-        return _declared(kind, found, given, dataset, {})
+        return _declared(kind, found, given, dataset, {}, folders)
     kind = found.reference
     for name in given:
         if name in _OURS:
@@ -62,7 +63,7 @@ def resolve_model(written: Any, dataset: DatasetDeclaration, folders: Sequence[s
         target, code = load_plugin(kind, folders)
         declaration = getattr(target, "declaration", None)
         if isinstance(declaration, ModelDeclaration):
-            return _declared(kind, declaration, given, dataset, {"code": code})
+            return _declared(kind, declaration, given, dataset, {"code": code}, folders)
         if not callable(target) or (isinstance(target, type) and not _is_network(target)):
             wanted = "a subclass of torch.nn.Module, or a function that returns one, is wanted"
             raise FieldError(("kind",), f"'{kind}' is no network: {wanted}")
@@ -81,6 +82,23 @@ def resolve_model(written: Any, dataset: DatasetDeclaration, folders: Sequence[s
         raise FieldError(("kind",), f"'{kind}': {error}") from error
 
 
+def is_trained_model(written: Any, folders: Sequence[str]) -> tuple[bool, bool]:
+    """Return whether a model that a study names can be trained, and whether it starts with a file of weights.
+
+    Networks that declare nothing, and torchvision's, are trained always: a task must know how their inputs are scaled.
+    Raises FieldError for an unknown one.
+    """
+    kind, given = MODELS.split(written)
+    found: Any = MODELS.resolve(kind)
+    if isinstance(found, PluginKind):
+        if found.reference.startswith(TORCHVISION):
+            return True, False
+        found = getattr(load_plugin(found.reference, folders)[0], "declaration", None)
+    if not isinstance(found, ModelDeclaration):
+        return True, False
+    return found.trains, given.get("weights") is not None
+
+
 def _is_network(cls: type) -> bool:
     """Return whether a class is a torch.nn.Module, without waking torch for those that are none."""
     return any((base.__module__, base.__qualname__) == ("torch.nn.modules.module", "Module") for base in cls.__mro__)
@@ -95,7 +113,7 @@ def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDe
         given = getattr(load_object(kind, folders), "declaration", None)
         model = given if isinstance(given, ModelDeclaration) else None
     if model is not None:
-        return replace(model, sites=model.sites_of(model.options.model_validate(options)))
+        return model.with_options(model.options.model_validate(options))
     bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
     with in_one_line("it cannot be made"):
         imports = _imports([kind], folders)
@@ -144,19 +162,22 @@ def _imports(kinds: Iterable[str], folders: Sequence[str]) -> frozenset[str]:
 
 
 def _declared(
-    kind: str, model: ModelDeclaration, given: Any, dataset: DatasetDeclaration, code: Mapping[str, str]
+    kind: str,
+    model: ModelDeclaration,
+    given: Any,
+    dataset: DatasetDeclaration,
+    code: Mapping[str, str],
+    folders: Sequence[str],
 ) -> ResolvedModel:
-    checked = validate(model.options, given)
-    if (dataset.input_shape, dataset.classes) != (model.input_shape, model.classes):
-        wants = "×".join(str(n) for n in model.input_shape)
-        has = "×".join(str(n) for n in dataset.input_shape)
-        raise FieldError(
-            ("dataset",),
-            f"the model '{model.name}' takes {wants} images of {model.classes} classes, '{dataset.name}' has {has} of "
-            f"{dataset.classes}",
-        )
+    checked, files = validate(model.options, given), dict[str, str]()
+    if isinstance(checked, PublishedOptions) and checked.weights is not None:
+        digest, place = weights_file(checked.weights, folders)
+        checked, files = checked.model_copy(update={"weights": digest}), {digest: place}
+    declaration = model.with_options(checked)
+    if why := misfit(declaration, dataset):
+        raise FieldError(("dataset",), why)
     config = {"kind": kind, **checked.model_dump(mode="json", exclude_defaults=True), **code}
-    return ResolvedModel(config, replace(model, sites=model.sites_of(checked)))
+    return ResolvedModel(config, declaration, files)
 
 
 def _weights(given: Mapping[str, Any], folders: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -169,11 +190,18 @@ def _weights(given: Mapping[str, Any], folders: Sequence[str]) -> tuple[dict[str
         raise FieldError(("loses",), "'loses' (slice, fold or fresh) goes with 'weights': how its layers lose channels")
     if "weights" not in kept:
         return kept, {}
-    written = str(kept["weights"])
+    digest, place = weights_file(str(kept["weights"]), folders)
+    return {**kept, "weights": digest, "loses": loses}, {digest: place}
+
+
+def weights_file(written: str, folders: Sequence[str]) -> tuple[str, str]:
+    """Return the SHA-256 of a file of weights and where it lies: beside the study, or where its name says.
+
+    Raises FieldError where there is none.
+    """
     places = [Path(folder, written).expanduser() for folder in [*folders, "."]]
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         raise FieldError(("weights",), f"there is no file '{written}'")
     with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return {**kept, "weights": digest, "loses": loses}, {digest: str(file.resolve())}
+        return hashlib.file_digest(opened, "sha256").hexdigest(), str(file.resolve())

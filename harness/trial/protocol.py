@@ -30,6 +30,7 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, lt=1)]
+PartOf = Annotated[Number, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 
@@ -64,6 +65,21 @@ class Adam(_Part):
     weight_decay: NonNegative = 0.0
 
 
+class RmsProp(_Part):
+    """RMSProp in one of two forms, which differ at large `epsilon` and at the start (`harness.training.rmsprop`).
+
+    `rmsprop_tf`: TensorFlow 1's. ε inside the root, the average of squares starts at one, the rate inside the momentum.
+    `rmsprop`: torch.optim.RMSprop's. ε outside the root, the average starts at zero, the rate outside the momentum.
+    """
+
+    kind: Literal["rmsprop_tf", "rmsprop"]
+    learning_rate: Positive
+    decay: Fraction = 0.9
+    momentum: Fraction = 0.0
+    epsilon: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+
+
 class Constant(_Part):
     """One learning rate throughout."""
 
@@ -84,6 +100,14 @@ class Steps(_Part):
         return self
 
 
+class Exponential(_Part):
+    """The optimiser's learning rate times `factor` after each `every` epochs."""
+
+    kind: Literal["exponential"]
+    factor: Annotated[Number, Field(gt=0, lt=1)]
+    every: Count = 1
+
+
 class OneCycle(_Part):
     """One cycle over all steps: linear from `start` up to the optimiser's learning rate, then linear to `end`.
 
@@ -96,11 +120,44 @@ class OneCycle(_Part):
     end: Fraction
 
 
+class Cosine(_Part):
+    """From the optimiser's learning rate down to `end` of it (a part, 0 to 1), along half a cosine over all steps."""
+
+    kind: Literal["cosine"]
+    end: Fraction = 0.0
+
+
 class FlipCrop(_Part):
     """Each image flipped left to right or not, and a crop of its size out of it with `padding` black pixels around."""
 
     kind: Literal["flip_crop"]
     padding: Annotated[int, Field(ge=0, strict=True)]
+
+
+class Patches(_Part):
+    """Squares of `size` pixels from each image, each flipped and turned at random; `per_image` of them an epoch."""
+
+    kind: Literal["patches"]
+    size: Count
+    per_image: Count
+
+
+class ResizedCrop(_Part):
+    """A part of each image, drawn anew each epoch, resized to the size of the data, and flipped left to right or not.
+
+    `area`: which part of the image's area it has, from and to; `ratio`: its width by its height, from and to.
+    """
+
+    kind: Literal["resized_crop"]
+    area: tuple[PartOf, PartOf] = (0.08, 1.0)
+    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        for name, (low, high) in (("area", self.area), ("ratio", self.ratio)):
+            if low > high:
+                raise ValueError(f"from a lower number to a higher one in '{name}'")
+        return self
 
 
 class BatchNorm(_Part):
@@ -123,27 +180,30 @@ class Protocol(_Part):
     epochs: Count
     batch_size: Count
     last_batch: Literal["keep", "drop"]
-    optimizer: Annotated[Sgd | Adam, Field(discriminator="kind")]
-    schedule: Annotated[Constant | Steps | OneCycle, Field(discriminator="kind")]
-    initialization: Literal["xavier_uniform", "own"]
-    augmentation: Literal["none"] | FlipCrop
-    normalization: Normalization | Literal["data"]  # data: that of what is trained on
+    optimizer: Annotated[Sgd | Adam | RmsProp, Field(discriminator="kind")]
+    schedule: Annotated[Constant | Steps | Exponential | OneCycle | Cosine, Field(discriminator="kind")]
+    initialization: Literal["xavier_uniform", "he_normal", "own"]
+    augmentation: Literal["none"] | Annotated[FlipCrop | Patches | ResizedCrop, Field(discriminator="kind")]
+    # data: that of what is trained on; none: the images as the task has them
+    normalization: Normalization | Literal["data", "none"]
     precision: Literal["fp32", "tf32", "bf16"]
     train_on: Literal["all", "without_validation"]
     batch_norm: BatchNorm | None = None  # None: as the model has it
+    label_smoothing: Fraction = 0.0  # of classification: the part of a label that is shared out among all classes
 
     @field_validator("augmentation", mode="before")
     @classmethod
     def _is_known(cls, value: Any) -> Any:
         if isinstance(value, str) and value != "none":
-            raise ValueError("none or {kind: flip_crop, padding: N}")
+            forms = "{kind: flip_crop, padding: N}, {kind: resized_crop} or {kind: patches, size: N, per_image: N}"
+            raise ValueError(f"none, {forms}")
         return value
 
     @field_validator("normalization", mode="before")
     @classmethod
     def _is_data_or_numbers(cls, value: Any) -> Any:
-        if isinstance(value, str) and value != "data":
-            raise ValueError("data (that of the dataset) or {mean: […], deviation: […]}")
+        if isinstance(value, str) and value not in {"data", "none"}:
+            raise ValueError("none, data (that of the dataset) or {mean: […], deviation: […]}")
         return value
 
 

@@ -6,21 +6,33 @@ from functools import partial
 from typing import Any
 
 from harness.attempt.data import DatasetDeclaration
-from harness.base.checks import FieldError, MisfitError
+from harness.attempt.messages import EvaluationSpec
+from harness.base.checks import FieldError, MisfitError, validate
 from harness.base.errors import did_you_mean
-from harness.plugins.registry import named
+from harness.plugins.plugin import load_ours
+from harness.plugins.registry import PluginKind, named
 from harness.trial.compressor_options import resolve_compressor
-from harness.trial.evaluations import resolve_evaluations
+from harness.trial.evaluations import Evaluations, resolve_evaluations
 from harness.trial.function import resolve_function
 from harness.trial.inputs import file_key, resolve_inputs
-from harness.trial.models import Site
-from harness.trial.own_data import resolve_dataset
-from harness.trial.plugin_models import ResolvedModel, check_compressors, refused_site, resolve_model
-from harness.trial.protocol import FieldSource, Normalization, ResolvedProtocol, resolve_protocol
+from harness.trial.models import MODELS, Site, misfit
+from harness.trial.own_data import once, resolve_dataset
+from harness.trial.plugin_models import (
+    ResolvedModel,
+    check_compressors,
+    is_trained_model,
+    refused_site,
+    resolve_model,
+)
+from harness.trial.protocol import FieldSource, Normalization, Patches, ResizedCrop, ResolvedProtocol, resolve_protocol
 from harness.trial.tasks import TASKS, ResolvedTask, find_task, resolve_task
 from harness.trial.trial import FUNCTION, Trial
 
 __all__ = ["OF_A_FUNCTION", "Trial", "named", "resolve_trial"]
+
+_SHARED = "harness.data.photographs:shared"  # by name: data are none of this package's business
+_COPIES = "harness.data.own.copies:copies"
+_DATA_ROOT = "harness.data.locations:data_root"
 
 OF_A_FUNCTION = ("target", "arguments", "metrics")
 """What a person's own function has in place of dataset, model, compressors and protocol."""
@@ -64,8 +76,28 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
     else:
         _only("function", dict(zip(OF_A_FUNCTION, (target, arguments, metrics), strict=True)))
         resolved = _under("task", lambda: resolve_task(kind, options, found))
-        trial = _of_a_network(resolved, dataset, model, compressors, protocol, evaluate, plugin_folders)
+        if _is_to_be_trained(model, protocol, plugin_folders):
+            _check_options(resolved)
+            trial = _of_a_network(resolved, dataset, model, compressors, protocol, evaluate, plugin_folders)
+        else:
+            trial = _untrained(resolved, dataset, model, compressors, evaluate, plugin_folders)
     return trial if inputs is None else _with_inputs(trial, inputs, plugin_folders)
+
+
+def resolve_network(model: Any, compressors: Any) -> dict[str, Any]:
+    """Return "model" and "compressors" of a configuration, for one of our own models.
+
+    Raises FieldError as `resolve_trial` does, and for a model whose sites depend on the data.
+    """
+    kind, given = MODELS.split(model)
+    declaration = MODELS.resolve(kind)
+    if isinstance(declaration, PluginKind):
+        raise FieldError(("model",), f"'{kind}' is none of our own models: its sites depend on the data")
+    options = validate(declaration.options, given)
+    network = ResolvedModel(
+        {"kind": kind, **options.model_dump(mode="json", exclude_defaults=True)}, declaration.with_options(options)
+    )
+    return {"model": network.config, "compressors": _compressors(compressors, network, ())}
 
 
 def _with_inputs(trial: Trial, inputs: Any, folders: Sequence[str]) -> Trial:
@@ -104,36 +136,162 @@ def _of_a_network(
     recipe = _recipe(protocol, data)
     chooses = recipe.settings.train_on == "without_validation"
     kept_out = ("validation",) if chooses else ()
+    for split in ("train", *kept_out):
+        if split not in data.splits:
+            only = ", ".join(data.splits)
+            raise FieldError(("dataset",), f"'{data.name}' has no images for '{split}', only for: {only}")
+    _check_task(task, data, network, recipe)
     config["data"] = {split: data.splits[split].fingerprint for split in ("train", *kept_out)}
     config["protocol"] = recipe.canonical()
-    evaluations, others = _under(
+    tested = _under(
         "evaluate",
-        lambda: resolve_evaluations(
-            evaluate,
-            task=task,
-            dataset=data,
-            chooses=chooses,
-            find=lambda other: _fitting(resolve_dataset(other, folders), network),
-        ),
+        lambda: _evaluations(evaluate, task, data, network, folders, chooses=chooses),
     )
+    if task.declaration.data == "pictures":
+        _refuse_copies(_SHARED, data, tested.specs, tested.others)
+    elif data.source is not None:
+        _refuse_copies(_COPIES, data, tested.specs, tested.others)
     return Trial(
         config=config,
-        data=(data, *others),
+        data=(data, *tested.others),
         protocol=recipe,
-        evaluations=evaluations,
-        metrics=task.declaration.metrics,
-        files=network.files,
+        evaluations=tested.specs,
+        metrics=task.declaration.metrics_of(data),
+        files={**network.files, **tested.files},
     )
 
 
-def _data(task: ResolvedTask, dataset: Any, folders: Sequence[str]) -> DatasetDeclaration:
-    """Return what a trial is trained on: the dataset that it names, or what its task brings."""
+def _is_to_be_trained(model: Any, protocol: Any, folders: Sequence[str]) -> bool:
+    """Return whether a study wants a model trained. Raises FieldError for a protocol of one that cannot be."""
+    if model is None:
+        return True  # which the model's own error will say
+    trains, has_weights = _under("model", lambda: is_trained_model(model, folders))
+    if not trains and protocol is not None:
+        name = MODELS.split(model)[0]
+        raise FieldError(("protocol",), f"'{name}' is not trained: leave 'protocol' out, or write 'protocol: null'")
+    return trains and (protocol is not None or not has_weights)
+
+
+def _check_options(task: ResolvedTask) -> None:
+    """Refuse options of a task that do not say how to train."""
+    for name in task.declaration.of_training:
+        if getattr(task.options, name) is None:
+            raise FieldError(("task", name), f"'{name}' is missing")
+
+
+def _untrained(
+    task: ResolvedTask,
+    dataset: Any,
+    model: Any,
+    compressors: Any,
+    evaluate: Sequence[Any] | None,
+    folders: Sequence[str],
+) -> Trial:
+    """Return the trial of a model that is evaluated as it is: it has no protocol, and no training data."""
+    declared = task.declaration
+    data = _under("dataset", lambda: _data(task, dataset, folders, test_only=True))
+    network = _network(model, data, folders)
+    name = network.declaration.name
+    if declared.data == "labelled" and declared.own_data is None and network.declaration.classes == 0:
+        raise FieldError(("model",), f"'{name}' gives images, not classes: it is not for {declared.name}")
+    if not declared.untrained:
+        raise FieldError(("protocol",), f"{declared.name} evaluates only what it has trained: name a protocol")
+    for option in declared.of_training:
+        if getattr(task.options, option) != declared.options.model_fields[option].default:
+            train = ", or name a protocol to train it" if network.declaration.trains else ""
+            words = f"'{name}' is not trained: leave '{option}' out of the task, and write it into 'evaluate'{train}"
+            raise FieldError(("task", option), words)
+    if evaluate is None and declared.usual(task.options) is None:
+        todo = "say what it is tested on, e.g. evaluate: [{sigma: 25}]"
+        raise FieldError(("evaluate",), f"'{name}' is not trained: {todo}")
+    config = {
+        "task": dict(task.config),
+        "data": {},
+        "model": network.config,
+        "compressors": _compressors(compressors, network, folders),
+    }
+    check_compressors(config, folders)
+    tested = _under("evaluate", lambda: _evaluations(evaluate, task, data, network, folders))
+    names = {evaluation.dataset for evaluation in tested.specs}
+    return Trial(
+        config=config,
+        data=tuple(one for one in (data, *tested.others) if one.name in names),
+        protocol=None,
+        evaluations=tested.specs,
+        metrics=(*declared.metrics_of(data), *(declared.of_known_classes if network.declaration.known else ())),
+        files={**network.files, **tested.files},
+    )
+
+
+def _evaluations(
+    wanted: Sequence[Any] | None,
+    task: ResolvedTask,
+    data: DatasetDeclaration,
+    network: ResolvedModel,
+    folders: Sequence[str],
+    *,
+    chooses: bool = False,
+) -> Evaluations:
+    """Return what a trial is evaluated on, and what this takes beside its own data."""
+
+    def find(other: Any) -> DatasetDeclaration:
+        return _fitting(resolve_dataset(other, folders, test_only=True), network)
+
+    return resolve_evaluations(wanted, task=task, dataset=data, chooses=chooses, find=find, folders=folders)
+
+
+def _data(task: ResolvedTask, dataset: Any, folders: Sequence[str], *, test_only: bool = False) -> DatasetDeclaration:
+    """Return what a trial is trained on, or only tested: the dataset that it names, or what its task brings."""
     own = task.declaration.own_data
     if own is None:
-        return resolve_dataset(dataset, folders)
+        return resolve_dataset(dataset, folders, test_only=test_only)
     if dataset is not None:
         raise FieldError((), f"the task '{task.declaration.name}' brings its own data: leave 'dataset' out")
     return own(task.options)
+
+
+def _check_task(task: ResolvedTask, data: DatasetDeclaration, network: ResolvedModel, recipe: ResolvedProtocol) -> None:
+    """Refuse what does not fit a task: images without classes to classify, a network that gives something else."""
+    name, model, settings = task.declaration.name, network.declaration, recipe.settings
+    if task.declaration.own_data is not None:
+        return
+    patches, has_sizes = isinstance(settings.augmentation, Patches), 0 in data.input_shape
+    size = settings.augmentation.size if isinstance(settings.augmentation, Patches) else 0
+    too_large = not has_sizes and size > min(data.input_shape[1:])
+    todo = "write 'augmentation: {kind: patches, size: 40, per_image: 100}', or 'size' into the dataset"
+    faults: tuple[tuple[bool, tuple[str, ...], str], ...]
+    if task.declaration.data == "labelled":
+        faults = (
+            (not data.has_labels, ("dataset",), f"the images of '{data.name}' have no classes, which {name} needs"),
+            (model.classes == 0, ("model",), f"'{model.name}' gives images, not classes: it is not for {name}"),
+            (patches, ("protocol", "augmentation"), f"a patch is not the whole image: patches are not for {name}"),
+        )
+    else:
+        own, smoothed = settings.normalization != "none", settings.label_smoothing > 0
+        whole, resized = "short_side" in (data.source or {}), isinstance(settings.augmentation, ResizedCrop)
+        faults = (
+            (model.classes > 0, ("model",), f"'{model.name}' gives classes, not images: it is not for {name}"),
+            (whole, ("dataset", "short_side"), "images that are kept whole are for classification: leave it out"),
+            (resized, ("protocol", "augmentation"), f"crops that are resized are not for {name}"),
+            (smoothed, ("protocol", "label_smoothing"), f"{name} has no labels to smooth"),
+            (own, ("protocol", "normalization"), f"{name} takes images as they are: write 'normalization: none'"),
+            (has_sizes and not patches, ("protocol", "augmentation"), f"'{data.name}' has several sizes: {todo}"),
+            (too_large, ("protocol", "augmentation"), f"the patches are larger than the images of '{data.name}'"),
+        )
+    for is_so, path, message in faults:
+        if is_so:
+            raise FieldError(path, message)
+
+
+def _refuse_copies(
+    search: str, data: DatasetDeclaration, evaluations: Sequence[EvaluationSpec], others: Sequence[DatasetDeclaration]
+) -> None:
+    """Refuse test images that are among the training images: as a whole or in part, or those of other folders."""
+    for tested in (data, *others):
+        if any(one.dataset == tested.name and one.split == "test" for one in evaluations):
+            found = once(f"{search} {data} {tested}", partial(load_ours(search), data, tested, load_ours(_DATA_ROOT)()))
+            if found is not None:
+                raise FieldError(("evaluate",), found)
 
 
 def _network(model: Any, data: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
@@ -147,13 +305,8 @@ def _network(model: Any, data: DatasetDeclaration, folders: Sequence[str]) -> Re
 
 def _fitting(data: DatasetDeclaration, network: ResolvedModel) -> DatasetDeclaration:
     """Return data on which a trained network can be evaluated. Raises FieldError where they do not fit it."""
-    has, takes = (data.input_shape, data.classes), (network.declaration.input_shape, network.declaration.classes)
-    if has != takes:
-        (shape, classes), (wanted, of) = (("×".join(map(str, shape)), n) for shape, n in (has, takes))
-        model = network.declaration.name
-        raise FieldError(
-            (), f"the model '{model}' takes {wanted} images of {of} classes, '{data.name}' has {shape} of {classes}"
-        )
+    if why := misfit(network.declaration, data):
+        raise FieldError((), why)
     return data
 
 
@@ -197,6 +350,8 @@ def _recipe(protocol: Any, data: DatasetDeclaration) -> ResolvedProtocol:
             fields={**recipe.fields, "normalization": told},
         )
     channels = data.input_shape[0]
+    if recipe.settings.normalization == "none":
+        return recipe
     for name in ("mean", "deviation"):
         if len(getattr(recipe.settings.normalization, name)) != channels:
             of_protocol = recipe.fields["normalization"].source != "set"  # the protocol's, not the study's

@@ -23,13 +23,25 @@ def is_of_function(config: Mapping[str, Any]) -> bool:
     return bool(config["task"]["kind"] == FUNCTION)
 
 
+NOT_TRAINED = "not trained"
+"""What stands in place of a protocol's name for a model that is only evaluated."""
+
+
+def is_trained(config: Mapping[str, Any]) -> bool:
+    """Return whether a trial's configuration is of a network that is trained.
+
+    It is not if the model is evaluated as it is (a classical method, published weights), nor of a function.
+    """
+    return "protocol" in config
+
+
 @dataclass(frozen=True)
 class Trial:
     """What is trained, resolved: its configuration is all that its key is made of."""
 
     config: Mapping[str, Any]
     data: tuple[DatasetDeclaration, ...]  # what is trained on first, then what else is evaluated on; none of a function
-    protocol: "ResolvedProtocol | None"  # None for a function, which has its own
+    protocol: "ResolvedProtocol | None"  # None for a function, and for a model that is not trained
     evaluations: tuple[EvaluationSpec, ...]  # what its runs are tested on, each once; not part of the key
     metrics: tuple[Metric, ...]  # what its evaluations find, the foremost first; not part of the key
     files: Mapping[str, str] = field(default_factory=dict)  # where files lie that `config` names by their digest
@@ -50,9 +62,16 @@ class Trial:
         return is_of_function(self.config)
 
     @property
+    def is_untrained(self) -> bool:
+        """Whether its model is evaluated as it is, such as a classical method: no training data, no protocol."""
+        return not (self.is_function or is_trained(self.config))
+
+    @property
     def protocol_name(self) -> str:
         """The protocol's name; for a function, that of the function."""
-        return str(self.config["task"]["target"]) if self.protocol is None else self.protocol.name
+        if self.is_function:
+            return str(self.config["task"]["target"])
+        return NOT_TRAINED if self.protocol is None else self.protocol.name
 
     @property
     def precision(self) -> str:
@@ -65,7 +84,7 @@ class Trial:
     def datasets(self) -> tuple[DatasetSplit, ...]:
         """The splits that the trial is trained and evaluated on, or keeps out of training, each once, `train` first."""
         evaluated = [DatasetSplit(e.dataset, e.split, e.fingerprint, e.images, e.bytes) for e in self.evaluations]
-        if not self.data:
+        if not is_trained(self.config):
             return tuple(evaluated)
         own = self.data[0].splits
         kept_out = () if self.trains_on_all else (own["validation"],)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from harness.base.files import atomic_open, atomic_write
-from harness.store.lock import driver_lock
+from harness.store.connection import driver_lock
 
 
 def test_text_and_bytes_are_written_as_they_are(tmp_path):

@@ -36,7 +36,7 @@ def test_every_csv_of_the_command_line_is_written_so(tmp_path, monkeypatch):
         assert done.exit_code == 0, done.stderr
         return list(csv.reader(io.StringIO(done.stdout)))
 
-    call("run", "grid", "study.yml")
+    call("run", "grid", "study.yml", "--executor", "in-process")
     query = "SELECT name, -0.5 AS '=x' FROM study_trial"
     assert call("results", "query", query, "--format", "csv") == [["name", "'=x"], ["'=HYPERLINK(1)", "-0.5"]]
     assert "'=HYPERLINK(1)" in call("report", "tables", "--study", "s", "--format", "csv")[1]

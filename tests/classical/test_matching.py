@@ -69,9 +69,11 @@ def test_distances_keep_their_digits_beside_large_values():
 
 @pytest.mark.parametrize("size", range(1, 10))
 @pytest.mark.parametrize("dim", [0, 1])
-def test_box_sums_are_sums_of_neighbours(size, dim):
-    x = torch.randint(0, 100, (12, 11), generator=torch.Generator().manual_seed(size)).float()
-    assert torch.equal(box_sums(x, size, dim), x.unfold(dim, size, 1).sum(2))
+@pytest.mark.parametrize("places", [(0, 1, 2), (0, 3), (2,), (0, 1, 3)])
+def test_box_sums_are_sums_of_neighbours(size, dim, places):
+    x = torch.randint(0, 100, (13, 12), generator=torch.Generator().manual_seed(size)).float()
+    expected = x.unfold(dim, size, 1).sum(2).index_select(dim, torch.tensor(places))
+    assert torch.equal(box_sums(x, size, dim, places), expected)
 
 
 @pytest.mark.parametrize(("size", "patch", "stride"), [(16, 8, 3), (17, 8, 3), (16, 16, 1), (30, 5, 4), (19, 8, 11)])

@@ -15,6 +15,14 @@ METHODS = {
     "k_svd": functools.partial(k_svd, options=KSvdOptions(atoms=48, iterations=3)),
     "s_ple": s_ple,
 }
+
+
+@functools.cache
+def plain(name, noisy, height, width):
+    """Return what a method makes of a part of the noisy photograph, for tests that only compare with it."""
+    return METHODS[name](noisy[:, :height, :width], 25)
+
+
 every_method = pytest.mark.parametrize("name", METHODS)
 
 
@@ -100,7 +108,7 @@ def test_twice_is_the_same_to_the_bit_and_the_input_is_left_alone(name, noisy):
 @pytest.mark.parametrize("tile", [11, 24, 1000])
 def test_the_size_of_tiles_changes_nothing(name, noisy, tile):
     image = noisy[:, :40, :48]
-    difference = METHODS[name](image, 25, tile=tile) - METHODS[name](image, 25)
+    difference = METHODS[name](image, 25, tile=tile) - plain(name, noisy, 40, 48)
     assert difference.abs().max().item() < 0.01
 
 
@@ -110,7 +118,8 @@ def test_the_dtype_is_kept(name, noisy, dtype):
     image = noisy[:, :16, :24].to(dtype)
     result = METHODS[name](image, 25)
     assert result.dtype == dtype
-    torch.testing.assert_close(result.float(), METHODS[name](image.float(), 25), rtol=1e-3, atol=1e-3)
+    expected = METHODS[name](image.float(), 25) if dtype == torch.float16 else plain(name, noisy, 16, 24)
+    torch.testing.assert_close(result.float(), expected, rtol=1e-3, atol=1e-3)
 
 
 @every_method
@@ -123,8 +132,7 @@ def test_progress_counts_to_its_end(name, noisy):
 
 
 def test_a_seed_is_another_dictionary(noisy):
-    image = noisy[:, :32, :32]
-    assert not torch.equal(METHODS["k_svd"](image, 25), METHODS["k_svd"](image, 25, seed=1))
+    assert not torch.equal(plain("k_svd", noisy, 32, 32), METHODS["k_svd"](noisy[:, :32, :32], 25, seed=1))
 
 
 @every_method

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from harness.cli import main
 from harness.cli.app import LazyGroup
 from harness.cli.common import print_json
 from harness.cli.display import Bars
+from harness.data.locations import PHOTOGRAPHS
 from harness.execution.doctor import facts
 from harness.execution.options import Options
 
@@ -129,6 +131,20 @@ def test_a_dry_run_as_json(call, study_file):
     assert seconds[baseline] > 0
 
 
+def test_a_dry_run_says_how_many_processes_train_a_run(call, study_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.execution.estimate.seconds_per_image", lambda *_: 1e-3)
+    text = study_file("quickstart").read_text()
+    (tmp_path / "two.yml").write_text(f"{text}\nexecution: {{processes: 2}}\n")
+    said = call("run", "grid", "two.yml", "--dry-run", "--device", "cpu", "--threads", 5)
+    assert "\nquickstart: each run is trained by 2 processes with 2 threads each\n" in said.stdout
+    rows = json.loads(call("run", "grid", "two.yml", "--dry-run", "--device", "cpu", "--format", "json").stdout)
+    assert {row["processes"] for row in rows} == {2}
+    refused = call("run", "grid", "two.yml", "--executor", "in-process")
+    assert (refused.exit_code, refused.stderr) == (
+        2, "Error: the executor 'in-process' has one process, not the 2 of 'quickstart'\n",
+    )  # fmt: skip
+
+
 def test_a_dry_run_counts_for_each_study_its_own_seeds(call, tmp_path):
     text = "study: {name}\ntask: function\ntarget: fn.py:run\nmetrics: {{y: minimize}}\nseeds: {seeds}\n"
     (tmp_path / "fn.py").write_text("def run(context):\n    return {'y': 1.0}\n")
@@ -221,8 +237,8 @@ def test_ctrl_c_before_anything_runs_has_the_same_exit_code(call, study_file, mo
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.execution.driver.register", interrupted)  # counts costs
-    monkeypatch.setattr("harness.execution.driver.make_executor", lambda *_: nullcontext())
+    monkeypatch.setattr("harness.execution.driver.add_studies", interrupted)  # counts costs
+    monkeypatch.setattr("harness.execution.options.Options.make_executor", lambda *_: nullcontext())
     result = call("run", "grid", study_file("quickstart"))
     assert (result.exit_code, result.stderr.strip()) == (130, "interrupted")
 
@@ -263,15 +279,31 @@ def test_data_list_and_verify_of_what_comes_with_the_harness(call, monkeypatch, 
         ("mnist", False, None),
         ("digits", True, "mnist"),
         ("cifar10", False, None),
+        ("sample-photos", True, None),
+        *((name, False, None) for name in PHOTOGRAPHS),
     ]
-    assert "digits: as declared: train 1,442" in call("data", "verify").stdout
+    verified = call("data", "verify").stdout
+    assert "digits: as declared: train 1,442" in verified
+    assert "sample-photos: as declared: train 2 (d1633af1), test 1 (da06d58b)" in verified
+    assert re.search(r"^kodak24 +no +– +24 ", call("data", "list").stdout, flags=re.MULTILINE)
+
+
+def test_photographs_that_are_not_here_say_where_they_belong(call, monkeypatch, tmp_path):
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    for command in (("get", "bsd432"), ("import", "bsd432", str(tmp_path))):
+        ended = call("data", *command)
+        assert ended.exit_code != 0
+        assert f"put its images into {tmp_path / 'BSDS500'} and {tmp_path / 'CBSD68'}" in ended.stderr
 
 
 def test_models_and_their_sites(call):
     assert json.loads(call("model", "sites", "mnist_cnn", "--format", "json").stdout) == [
         {"path": "conv2", "channels": 32, "narrowable": True}
     ]
-    assert "mnist_cnn" in call("model", "list").stdout
+    models = call("model", "list").stdout
+    assert "mnist_cnn" in models
+    assert "3×H×W" in models  # denoisers, which take any size
+    assert call("model", "sites", "dncnn").stdout == "dncnn has no sites: no compressor can be in it.\n"
 
 
 def test_the_installed_command_runs():

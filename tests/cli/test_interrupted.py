@@ -40,7 +40,7 @@ def fails():
 def test_ctrl_c_is_heard_whatever_a_library_makes_of_it(tmp_path, monkeypatch, library):
     (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "study.yml").write_text(STUDY)
-    monkeypatch.setattr("harness.execution.driver.register", lambda *_: library())
+    monkeypatch.setattr("harness.execution.driver.add_studies", lambda *_: library())
     with chdir(tmp_path):
         result = CliRunner().invoke(main, ["run", "grid", "study.yml", "--threads", "1"])
     assert result.exit_code == 130

@@ -203,3 +203,17 @@ def test_a_plugin_that_needs_values_is_counted_on_the_cpu(tmp_path):
     mine = {"conv2": {"kind": "needs_values:Mine", "stride": 2}}
     assert count_config(config(mine), [tmp_path]) == count_config(config(CONV1X1_2))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("compressors", "parameters"),
+    [
+        ({}, 25_557_032),
+        ({"layer1": {"kind": "spatial", "stride": 2}}, 25_475_112),  # 512·128 and 128·128 weights less
+        ({"layer2": {"kind": "spatial", "stride": 2}}, 25_229_352),  # 1024·256 and 256·256 less
+    ],
+)
+def test_resnet50_with_feature_pooling_behind_its_stages(compressors, parameters):
+    model = {"kind": "torchvision:resnet50", "classes": 1000, "input_shape": [3, 224, 224]}
+    costs = count_config({"model": model, "compressors": compressors})
+    assert costs["parameters"] == parameters

@@ -16,10 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
+from harness.execution.executors.guard import descendants
 from harness.execution.executors.local import LocalExecutor
 from harness.execution.libraries import WITH_TORCH
-
-sys.path.insert(0, str(Path(__file__).parent))  # for executor_conformance
 
 MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
 
@@ -259,3 +258,67 @@ def is_alive():
 @pytest.fixture(scope="session")
 def load_json():
     return json.loads
+
+
+UNTIL_GO = """
+import json, os, time
+
+def run(context, *, how):
+    done, total = json.loads((context.resume() / "20").read_text()) if context.resume() else (0, 0.0)
+    for step in range(done, 40):
+        total += (step * how) % 7 / 3
+        context.report(step, m=total)
+        if step != 20:
+            continue
+        with context.checkpoint("20") as file:
+            file.write(json.dumps([21, total]).encode())
+        while not os.path.exists("go"):
+            if context.should_stop():
+                return None
+            time.sleep(0.05)
+    return {"m": total}
+"""
+
+
+@pytest.fixture
+def until_go():
+    """Return a function that gives a lab a study of two runs, which wait at a checkpoint for a file `go`."""
+
+    def write(lab):
+        lab.own(UNTIL_GO, "3", "5")
+        return lab
+
+    return write
+
+
+@pytest.fixture
+def of_quickstart(study_file):
+    """Return a function that gives a lab the quickstart, with checkpoints all the time."""
+
+    def write(lab):
+        head = f"include: {study_file('quickstart')}\nstudy: quick\n"
+        execution = "execution: {checkpoint_every_s: 0.2, threads: 1}\n"
+        (lab.folder / "study.yml").write_text(f"{head}{execution}")
+        return lab
+
+    return write
+
+
+@pytest.fixture
+def jobs_at_work():
+    """Return a function that gives the pids of the processes that launched jobs whose attempts have left a file.
+
+    `below` is a process that they are to descend from.
+    """
+
+    def find(lab, file, *, below=None):
+        at_work = {path.relative_to(lab.artifacts).parts[0] for path in lab.artifacts.glob(f"*/{file}")}
+        found = set()
+        for pid in lab.processes() if below is None else descendants(below):
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+                if "harness.execution.executors.job" in words and Path(words[3]).name in at_work:
+                    found.add(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]))
+        return sorted(found)
+
+    return find

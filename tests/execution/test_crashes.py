@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from harness.execution.executors import guard
-from harness.execution.executors.processes import memory_kills
+from harness.execution.executors.guard import memory_kills
 
 OWN = """
 import ctypes

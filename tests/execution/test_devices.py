@@ -43,14 +43,14 @@ class FakeExecutor:
     def __init__(self, slots):
         self.slots, self.running, self.seen, self.most = slots, {}, [], Counter()
 
-    def start(self, folder, timeout_s):  # noqa: ARG002 - as an executor is called
+    def start(self, folder, timeout_s):
         request = AttemptRequest.from_json((folder / REQUEST_FILE).read_text())
         self.running[folder] = request.execution.device
         self.seen.append(request.execution.device)
         for gpu, count in Counter(self.running.values()).items():
             self.most[gpu] = max(self.most[gpu], count)
 
-    def wait(self, timeout_s):  # noqa: ARG002
+    def wait(self, timeout_s):
         folder = next(iter(self.running))
         del self.running[folder]
         return [Ended(folder, "lost", "it was only a trial")]
@@ -68,7 +68,7 @@ class Quiet:
 
 def test_attempts_go_to_the_gpu_that_has_the_fewest(tmp_path, study_file, monkeypatch):
     executor = FakeExecutor(4)
-    monkeypatch.setattr(driver, "make_executor", lambda *_: nullcontext(executor))
+    monkeypatch.setattr(Options, "make_executor", lambda *_: nullcontext(executor))
     study = replace(load_study(study_file("quickstart")), only="*")
     gpus = ("cuda:0", "cuda:1")
     options = Options(db=tmp_path / "h.db", data_root=tmp_path, device="cuda:0", devices=gpus, jobs=4)

@@ -3,13 +3,12 @@
 import os
 import signal
 
-import executor_conformance as conformance
 import pytest
 
-from harness.attempt.messages import read_result
 from harness.base.errors import HarnessError
 from harness.execution.executors import EXECUTORS, check_executor, in_worker, make_executor
 from harness.execution.executors.in_process import InProcessExecutor
+from harness.testing.executors import ExecutorTests
 
 WHERE = """
 import os
@@ -23,16 +22,16 @@ def run(context):
 """
 
 
-@pytest.mark.parametrize("name", EXECUTORS)
+@pytest.mark.parametrize("name", [name for name, kind in EXECUTORS.items() if not kind.elsewhere])
 def test_each_is_made_by_its_name(name):
     with make_executor(name, 1, 1, ()) as executor:
         assert executor.slots == 1
-        conformance.check_nothing_runs_at_first(executor)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("locl", 1, None), "unknown executor 'locl'; did you mean 'local'?"),
         (("in-proces", 1, None), "unknown executor 'in-proces'; did you mean 'in-process'?"),
         (("in-process", 2, None), "one attempt at a time: leave --jobs and --per-device out"),
         (("in-process", 1, 9.0), "keeps no time limit: leave --timeout out"),
@@ -48,18 +47,15 @@ def test_what_it_cannot_do_is_refused(lab, arguments, message):
     assert message in ended.err
 
 
-def test_an_attempt_ends_well_fails_or_is_not_understood(tmp_path):
-    with InProcessExecutor() as executor:
-        folders = {fate: conformance.prepare(tmp_path, fate) for fate in ("ends well", "raises", "is not understood")}
-        ends = {}
-        for fate, own in folders.items():
-            executor.start(own, None)
-            ends |= {fate: conformance.collect(executor, 1)[own]}
-    assert (ends["ends well"].state, read_result(folders["ends well"]).state) == (None, "done")
-    assert read_result(folders["raises"]).error == "ValueError: as it should"
-    assert ends["is not understood"].state == "failed"
-    assert "request.json is damaged: it is not JSON" in ends["is not understood"].error
-    assert not in_worker()
+class TestInProcessExecutor(ExecutorTests):
+    workers = time_limit = prints = False
+
+    def make(self, slots, folder):
+        return InProcessExecutor()
+
+    def test_no_attempt_runs_here_afterwards(self, tmp_path):
+        self.test_ends_are_told_as_what_they_are(tmp_path)
+        assert not in_worker()
 
 
 def test_a_function_runs_in_this_process_and_gives_the_same_numbers(lab, new_lab):

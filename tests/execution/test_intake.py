@@ -12,8 +12,7 @@ from harness.attempt.messages import LOCK_FILE
 from harness.base.locks import hold
 from harness.base.sealed import seal, unseal
 from harness.execution import intake
-from harness.execution.intake import take_in
-from harness.execution.recover import recover
+from harness.execution.intake import recover, take_in
 from harness.store.connection import open_store
 from harness.store.verify import verify
 

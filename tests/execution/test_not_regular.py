@@ -15,7 +15,7 @@ from harness.base.errors import DamagedError
 from harness.base.files import open_regular, read_regular
 from harness.base.locks import holder, is_held
 from harness.base.sealed import crcs_hold, sha256_of
-from harness.execution.recover import unknown_results
+from harness.execution.intake import unknown_results
 from harness.store.verify import verify
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")

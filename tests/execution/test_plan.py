@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.attempt.messages import CHECKPOINT_FILE, WEIGHTS_FILE
+from harness.base.keys import KEY_SCHEME
 from harness.execution.plan import HELD, HELD_STATES, plan
 from harness.store.queries import accepted
-from harness.store.records import AttemptRecord, Snapshot
+from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 from harness.study.study import load_study
 from harness.trial.attempt_digest import attempt_digest
 
@@ -81,7 +82,8 @@ class History:
     def plan(self, studies, retry=()):
         chosen = accepted(self.attempts)
         records = tuple(replace(a, accepted=a.uid in chosen) for a in self.attempts)
-        return plan(studies, replace(NOTHING, attempts=records), self.artifacts, retry)
+        trials = {a.trial_key: TrialRecord(a.trial_key, KEY_SCHEME, {"protocol": {}}) for a in records}
+        return plan(studies, replace(NOTHING, trials=trials, attempts=records), self.artifacts, retry)
 
 
 @pytest.fixture

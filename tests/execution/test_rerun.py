@@ -206,7 +206,7 @@ def test_a_repetition_whose_result_cannot_be_read_is_said(lab, monkeypatch, erro
     def refuse(_):
         raise error
 
-    monkeypatch.setattr("harness.execution.repeat.read_result", refuse)
+    monkeypatch.setattr("harness.execution.rerun.read_result", refuse)
     ended = lab.here("results", "verify", "--rerun", "1", "--study", "study.yml")
     assert ended.code == 1
     assert f"BAD  own: one, seed 0: ended lost, was done: {said}" in ended.out

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from harness.attempt.messages import AttemptRequest, Execution
-from harness.execution.driver import Job
+from harness.execution.jobs import Job
 from harness.execution.timing import Rounds
 
 NAMES = ("a", "b", "c", "d")

@@ -187,7 +187,11 @@ def test_its_figures_show_its_foremost_metric(ran):
     ended = ran.here("report", "figures", "--out", "figures")
     assert ended.code == 0, ended.err
     made = {path.stem: path.read_text() for path in (ran.folder / "figures").glob("*.svg")}
-    assert made.keys() == {"parameters-signals", "macs-signals", "psnr_db-sigma-signals-signals-test-noisy"}
+    scatters = {
+        f"scatter-signals-signals-test-{c}" for c in ("noisy-sigma-0.1", "noisy-sigma-0.4", "noisy-sigma-0.8", "offset")
+    }
+    others = {"parameters-signals", "macs-signals", "psnr_db-sigma-signals-signals-test-noisy"}
+    assert made.keys() == others | scatters
     assert "<!-- psnr_db [dB] (signals test, noisy, sigma 0.4) -->" in made["parameters-signals"]
     assert "<!-- psnr_db [dB] (signals test, noisy) -->" in made["psnr_db-sigma-signals-signals-test-noisy"]
     assert "study signals" not in ended.err.replace("Training time, study signals", "")

@@ -22,6 +22,7 @@ from harness.report import (
     table_document,
 )
 from harness.report.figures.groups import study_names
+from harness.report.render.latex import escape
 from harness.store.connection import open_memory
 from harness.store.merge import open_results
 from harness.store.queries import samples, snapshot
@@ -31,7 +32,7 @@ PUBLISHED = ROOT / "results" / "published"
 OWN = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "tables.md").read_text(encoding="utf-8"), flags=re.DOTALL)[1]
 FRAME = "\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{}\n\\end{{document}}\n"
 MOST_PT = 10  # a table may be so much wider than the text
-ODD = '50% & a_b #1 {x} $y ~ ^ \\ "q" -- § ± × é σ <|> [*] ` 中'
+ODD = '50% & a_b #1 {x} $y ~ ^ \\ "q" -- § ± × é σ₁² Ωβ ∇f→∞ x⁻¹ <|> [*] ` 中'
 
 
 def tables(source, own):
@@ -53,7 +54,7 @@ def odd():
     """Return a study's table in which every text has what LaTeX takes for something else, on several pages."""
     document = study_document(whole(), "mnist")
     rows = [
-        replace(row, label=ODD, cells=tuple(replace(cell, ours=ODD[:20], marks=("a",)) for cell in row.cells))
+        replace(row, label=ODD, cells=tuple(replace(cell, text=ODD[:20], marks=("a",)) for cell in row.cells))
         for row in document.rows
     ]
     notes = [replace(note, text=ODD, lines=(ODD, ODD)) for note in document.notes]
@@ -107,3 +108,16 @@ def test_all_compile_in_a_minimal_document(documents, tmp_path):
     assert {name: found for name, found in wide.items() if max(found, default=0) > MOST_PT} == {}
     for name, text in zip(documents, shown, strict=True):
         assert "Float too large" not in text, name
+
+
+@pytest.mark.parametrize(
+    ("name", "spelled"),
+    [
+        ("β₁ = 0.9, σ², ε = 10⁻³", r"$\beta_{1}$ = 0.9, $\sigma^{2}$, $\epsilon$ = 10$^{-3}$"),
+        ("Ω Δλ xᵢ x₁₀ L∞", r"$\Omega$ $\Delta$$\lambda$ x$_{i}$ x$_{10}$ L$\infty$"),
+        ("Α ς μ∇f ≈ ∂", r"$\mathrm{A}$ $\varsigma$ $\mu$$\nabla$f $\approx$ $\partial$"),
+        ("a ← b ≠ c… ø", r"a $\leftarrow$ b $\neq$ c\ldots{} \o{}"),
+    ],
+)
+def test_letters_indices_and_symbols_of_names_are_spelled(name, spelled):
+    assert escape(name) == spelled

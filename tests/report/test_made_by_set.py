@@ -56,6 +56,10 @@ def call(*words):
     return done.stdout
 
 
+def run(*words):
+    return call("run", "grid", *words, "--executor", "in-process")
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """A folder with a study, of which nothing was run."""
@@ -70,8 +74,8 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def overridden(here):
     """The same, run, and then run once more with another number of steps."""
-    call("run", "grid", "own.yml")
-    call("run", "grid", "own.yml", "--set", "arguments.steps=1", "--set", "seeds=[0]")
+    run("own.yml")
+    run("own.yml", "--set", "arguments.steps=1", "--set", "seeds=[0]")
     return here
 
 
@@ -91,7 +95,7 @@ def test_what_set_made_is_known_and_comes_before_the_studys_own(overridden):
         ("x 2", "arguments.steps=1"), ("x 3", "arguments.steps=1"), ("x 2", None), ("x 3", None)
     ]  # fmt: skip
     assert study_trials(found(), "own")["x 2"] == places[2].trial_key
-    call("run", "grid", "own.yml", "--set", "arguments.steps=10", "--set", "seeds=[0]")  # the default: its own trials
+    run("own.yml", "--set", "arguments.steps=10", "--set", "seeds=[0]")  # the default: its own trials
     assert [p.overrides for p in found().study_trials] == ["arguments.steps=1"] * 2 + [None] * 2
 
 
@@ -104,27 +108,27 @@ def test_the_studys_own_table_shows_its_own_trials_whichever_ran_last(overridden
     for _ in range(2):
         shown = call("report", "tables", "--study", "own")
         assert ("20.0000" in shown, "2.0000 " in shown, SAID in shown) == (True, False, False)
-        call("run", "grid", "own.yml")
+        run("own.yml")
 
 
 def test_a_trial_that_the_file_has_too_is_its_own_although_set_makes_it(here):
-    call("run", "grid", "own.yml", "--set", "arguments.x=3")  # of both points, one of which is so in the file
+    run("own.yml", "--set", "arguments.x=3")  # of both points, one of which is so in the file
     assert [(p.name, p.overrides) for p in found().study_trials] == [("x 3", None)]
     (here / "own.yml").write_text(STUDY.replace("[2, 3]", "[2]"))
-    call("run", "grid", "own.yml", "--set", "arguments.x=3")
+    run("own.yml", "--set", "arguments.x=3")
     assert [(p.name, p.overrides) for p in found().study_trials] == [("x 3", None)], "it was the study's own once"
 
 
 def test_a_direction_that_is_corrected_is_corrected_in_the_store(here):
-    call("run", "grid", "own.yml")
+    run("own.yml")
     assert {m.better for t in found().trials.values() for m in t.metrics} == {"lower"}
     (here / "own.yml").write_text(STUDY.replace("{y: minimize}", "{y: {direction: maximize, unit: dB}}"))
-    call("run", "grid", "own.yml")
+    run("own.yml")
     assert {(m.better, m.unit) for t in found().trials.values() for m in t.metrics} == {("higher", "dB")}
 
 
 def test_a_table_of_what_set_made_alone_says_so(here):
-    call("run", "grid", "own.yml", "--set", "arguments.steps=1")
+    run("own.yml", "--set", "arguments.steps=1")
     for words in (["--file", "table.yml"], ["--study", "own"]):
         for form in ("md", "latex", "csv", "json"):
             assert "arguments.steps=1" in call("report", "tables", *words, "--format", form)
@@ -140,11 +144,11 @@ def test_figures_take_the_studys_own_trial(overridden):
 
 
 def test_a_claim_never_takes_what_set_made(here):
-    call("run", "grid", "own.yml", "--set", "arguments.steps=1")
+    run("own.yml", "--set", "arguments.steps=1")
     only = Stored(found(), lambda _: (), lambda _: None)
     assert only._keys == {}
-    call("run", "grid", "own.yml")
-    call("run", "grid", "own.yml", "--set", "arguments.steps=1")
+    run("own.yml")
+    run("own.yml", "--set", "arguments.steps=1")
     assert Stored(found(), lambda _: (), lambda _: None)._keys == {
         ("own", name): key for name, key in study_trials(found(), "own").items()
     }

@@ -117,7 +117,7 @@ def test_unknown_format():
 def test_bold_is_our_best_accuracy_alone():
     rows = paper_document(whole()).rows
     bold = [(row.label, i) for row in rows for i, cell in enumerate(row.cells) if cell.bold]
-    best = max(rows, key=lambda row: row.cells[0].ours_value)
+    best = max(rows, key=lambda row: row.cells[0].ours)
     assert bold == [(best.label, 0)]
 
 
@@ -167,13 +167,13 @@ def test_timing_by_other_code_than_training_is_no_mixture():
 
 def test_study_says_what_is_missing():
     document = study()
-    assert document.rows[-1].cells[0].ours == "1 of 2"
+    assert document.rows[-1].cells[0].text == "1 of 2"
     assert document.rows[-1].cells[1].marks == ("a",)
     assert document.footnotes[0].text == "1 of 2 runs"
-    assert document.rows[0].cells[1].ours == "0.9786 ± 0.0007 (n = 2, best 0.9791)"
+    assert document.rows[0].cells[1].text == "0.9786 ± 0.0007 (n = 2, best 0.9791)"
     stored = whole()
     nothing = replace(stored, attempts=stored.attempts[:1])
-    assert study(nothing).rows[1].cells[:2][1].ours == "–"
+    assert study(nothing).rows[1].cells[:2][1].text == "–"
 
 
 def test_study_names_a_stand_in():

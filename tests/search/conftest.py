@@ -209,7 +209,7 @@ def costs(monkeypatch):
         return {"parameters": 6400.0 / factor, "macs": 64000.0 / factor + 5}
 
     monkeypatch.setattr("harness.execution.register.trial_costs", count)
-    monkeypatch.setattr("harness.search.book.trial_costs", count)
+    monkeypatch.setattr("harness.search.ledger.trial_costs", count)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from harness.base.errors import HarnessError
-from harness.search.book import Book
 from harness.search.dashboard import dashboard, get
+from harness.search.ledger import Ledger
 from harness.store.connection import open_reader
 
 
@@ -14,7 +14,7 @@ def test_each_known_placement_is_a_trial_of_the_dashboard(desk):
     pytest.importorskip("optuna_dashboard")
     result = desk.run("sampler=brute")
     with open_reader(desk.db) as store:
-        app = dashboard(Book(desk.search("sampler=brute"), store, desk.options()))
+        app = dashboard(Ledger(desk.search("sampler=brute"), store, desk.options()))
     (summary,) = json.loads(get(app, "/api/studies"))["study_summaries"]
     assert (summary["study_name"], summary["directions"]) == ("small", ["maximize", "minimize"])
     trials = json.loads(get(app, f"/api/studies/{summary['study_id']}?after=0"))["trials"]
@@ -30,6 +30,6 @@ def test_what_failed_is_shown_as_failed(desk, executor):
     pytest.importorskip("optuna_dashboard")
     desk.run("sampler=brute", executor=executor(lambda request: "failed" if request.config["compressors"] else 0.5))
     with open_reader(desk.db) as store:
-        app = dashboard(Book(desk.search("sampler=brute"), store, desk.options()))
+        app = dashboard(Ledger(desk.search("sampler=brute"), store, desk.options()))
     trials = json.loads(get(app, "/api/studies/0?after=0"))["trials"]
     assert sorted(trial["state"] for trial in trials) == ["Complete", *["Fail"] * 5]

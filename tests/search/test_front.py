@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.base.errors import HarnessError
-from harness.search.front import Candidate, front
-from harness.search.front_file import write_front
+from harness.search.front import ScoredPlacement, front, write_front
 from harness.search.plot import plot_front
 from harness.search.space import words
 from harness.study.study import load_study
@@ -17,7 +16,7 @@ BOTH = ("accuracy", "parameters")
 
 
 def candidate(number, accuracy, parameters, **fields):
-    return Candidate(
+    return ScoredPlacement(
         placement=(("conv2", 2 * number + 2),),
         key=f"key{number}",
         words=words((("conv2", 2 * number + 2),)),
@@ -74,11 +73,11 @@ def searched(desk):
 @pytest.fixture
 def found():
     return [
-        Candidate(
+        ScoredPlacement(
             (), "none", "k0", 0.9, {0: 0.9}, {"parameters": 900.0, "macs": 9.0}, ("u0",), confirmed={5: 0.8, 6: 0.9}
         ),
-        Candidate((("conv2", 4),), "conv2 s=4", "k1", 0.8, {0: 0.8}, {"parameters": 300.0, "macs": 3.0}, ("u1",)),
-        Candidate((("conv2", 2),), "conv2 s=2", "k2", 0.7, {0: 0.7}, {"parameters": 500.0, "macs": 5.0}, ("u2",)),
+        ScoredPlacement((("conv2", 4),), "conv2 s=4", "k1", 0.8, {0: 0.8}, {"parameters": 300.0, "macs": 3.0}, ("u1",)),
+        ScoredPlacement((("conv2", 2),), "conv2 s=2", "k2", 0.7, {0: 0.7}, {"parameters": 500.0, "macs": 5.0}, ("u2",)),
     ]
 
 

@@ -181,11 +181,11 @@ def test_the_dashboard_has_the_values_of_both_metrics(own):
 
 
 def _dashboard(own, *settings):
-    from harness.search.book import Book
     from harness.search.dashboard import dashboard, get
+    from harness.search.ledger import Ledger
 
     with open_reader(own.db) as store:
-        app = dashboard(Book(own.load(*settings), store, Options(own.db, own.folder, threads=1)))
+        app = dashboard(Ledger(own.load(*settings), store, Options(own.db, own.folder, threads=1)))
     return json.loads(get(app, "/api/studies/0?after=0"))["trials"]
 
 

@@ -18,7 +18,7 @@ def test_the_example_searches_the_readmes_function(tmp_path):
     (tmp_path / "train.py").write_text(block("README.md", "train.py"))
     file = tmp_path / "own-search.yml"
     file.write_text(block("docs/search.md", file.name))
-    assert f"harness search arguments {file.name} --trials 40" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"harness search arguments {file.name} --trials 40" in (ROOT / "docs/search.md").read_text(encoding="utf-8")
     search = load_search(file)  # with its arguments checked against the function
     assert (search.space.size, search.objectives, search.directions) == (3 * 61, ("accuracy",), ("maximize",))
     trial = search.space.trial(search.space.placement({"compressor": "topk", "steps": 80}))

@@ -58,7 +58,7 @@ def test_a_sampler_that_finds_nothing_else_ends(desk, refusals, monkeypatch):
     tried = iter(range(1000))
 
     def refuse(self, placement):
-        self.book.refused.add((placement, next(tried)))
+        self.ledger.refused.add((placement, next(tried)))
         return False
 
     monkeypatch.setattr("harness.search.feed.SearchFeed._can_be", refuse)

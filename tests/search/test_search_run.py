@@ -14,7 +14,7 @@ from harness.base.errors import HarnessError
 from harness.cli import main
 from harness.cli.search import _print as print_result
 from harness.execution.plan import plan
-from harness.search.book import Book
+from harness.search.ledger import Ledger
 from harness.search.outcome import Outcome, study_of
 from harness.search.proposals import Proposals
 from harness.store.connection import open_reader, open_store
@@ -232,8 +232,8 @@ def test_where_no_value_is_the_worst_a_diverged_network_is_told_as_the_worst_tha
     known = {(("conv2", 2),): Outcome("value", {0: 8.0}), (("conv2", 4),): Outcome("value", {0: 5.0})}
     diverged = (("conv2", 8),)
     outcomes = {**known, diverged: Outcome("nan", {0: float("nan")})}
-    assert Book(search, None, None, outcomes=outcomes).objectives(diverged) == (told, 6400.0)
-    assert Book(search, None, None, outcomes={diverged: outcomes[diverged]}).objectives(diverged) == ()
+    assert Ledger(search, None, None, outcomes=outcomes).objectives(diverged) == (told, 6400.0)
+    assert Ledger(search, None, None, outcomes={diverged: outcomes[diverged]}).objectives(diverged) == ()
 
 
 def test_a_lost_worker_is_gone_on_with_by_the_next_call(desk, executor):
@@ -430,7 +430,7 @@ def test_seeds_that_are_not_fresh_are_refused(desk):
 
 
 def test_the_name_of_a_study_is_not_taken(desk):
-    from harness.execution.register import register
+    from harness.execution.register import add_studies
 
     other = desk.folder / "other.yml"
     other.write_text(
@@ -438,7 +438,7 @@ def test_the_name_of_a_study_is_not_taken(desk):
         "trials: [{name: Baseline}]\n"
     )
     with open_store(desk.db) as store:
-        register(store, [load_study(other)])
+        add_studies(store, [load_study(other)])
         before = snapshot(store).study_trials
     with pytest.raises(HarnessError, match="a study 'small' that is no search: give 'search' another name"):
         desk.run()

@@ -35,7 +35,7 @@ def read(monkeypatch):
 
     names = set()
     monkeypatch.setattr(
-        "harness.tasks.classification.load_dataset", lambda name, root: Poisoned(load_dataset(name, root), names)
+        "harness.tasks.classification.load_splits", lambda name, root: Poisoned(load_dataset(name, root), names)
     )
     return names
 

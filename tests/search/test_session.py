@@ -6,8 +6,10 @@ import sqlite3
 
 import pytest
 
-from harness.execution.driver import Job, Listed, make_request, run_feed
-from harness.execution.recover import recover
+from harness.execution.driver import run_feed
+from harness.execution.feeds import Listed
+from harness.execution.intake import recover
+from harness.execution.jobs import Job, make_request
 from harness.search.outcome import study_of
 from harness.store.connection import open_store
 from harness.store.errors import DatabaseError

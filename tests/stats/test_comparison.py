@@ -14,7 +14,15 @@ from records import correct
 from harness.attempt.messages import Sample
 from harness.base.errors import HarnessError
 from harness.cli import main
-from harness.stats.comparison import methods, networks, spread, unpacked
+from harness.stats.comparison import (
+    corrected,
+    difference,
+    mcnemar_of,
+    methods,
+    networks,
+    spread,
+    unpacked,
+)
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published" / "mnist.jsonl"
 BASELINE, TOPK = "mnist:Baseline", "mnist:Feature pooling (top-k), 50%"
@@ -56,6 +64,27 @@ def test_a_difference_over_fewer_seeds_than_the_means_says_so():
     wholly = methods({0: 0.1, 1: 0.2}, {0: 0.2, 1: 0.3}, alike=True)
     assert (wholly.paired_means, wholly.over) == (None, "paired by seed, 2 pairs")
     assert methods({0: 0.1}, {1: 0.2}, alike=True).over == "not paired: other seeds, protocol or data"
+
+
+def test_what_tables_and_commands_compare_by_is_one_difference():
+    a, b = {0: 0.1, 1: 0.2, 2: 0.3}, {1: 0.25, 2: 0.31, 3: 0.9}
+    one, both = difference(a, b), methods(a, b, alike=True)
+    assert (one.seeds, one.mean, one.p, one.smallest_p) == ((1, 2), 0.03, 0.5, 0.5)
+    assert (one.seeds, one.mean, (one.low_95, one.high_95)) == (both.shared, both.difference, both.student_95)
+    assert (one.p, one.smallest_p, one.draws) == (both.sign_flip.p, both.sign_flip.smallest_p, both.sign_flip.draws)
+    assert (one.p_holm, one.tests) == (0.5, 1)
+    assert difference({0: 0.1}, {1: 0.2}) is None
+    broken = difference({0: 0.1}, {0: math.nan})
+    found = corrected({"x": one, "y": one, "z": broken})
+    assert [(d.p_holm, d.tests) for d in found.values()][:2] == [(1.0, 2), (1.0, 2)]
+    assert math.isnan(found["z"].p_holm)
+
+
+def test_mcnemar_counts_the_same_images_for_tables_and_commands():
+    a, b = correct([1, 1, 0, 0, 1, 1, 1, 1, 1, 1]), correct([1, 0, 1, 1, 1, 1, 1, 1, 1, 1])
+    pair, both = mcnemar_of(a, b, (3, 5)), networks(a, b)
+    assert (pair.seed, pair.against_seed, pair.only_this, pair.only_against) == (3, 5, 2, 1)
+    assert (pair.only_this, pair.only_against, pair.p) == (both.only_b, both.only_a, both.mcnemar)
 
 
 def test_very_many_seeds_say_how_many_draws_their_p_rests_on():

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.stats import tests as stats
+from harness.stats.front import pareto
 
 GAPS = [0.0012, -0.0004, 0.0031, 0.0008, 0.0019]
 
@@ -271,6 +272,38 @@ def test_networks_are_compared_over_images():
         stats.paired_bootstrap(one, other[:-1])
 
 
+def test_an_interval_over_seeds_and_images_has_the_width_of_both():
+    """Of a method with seeds against one without: the variance of a mean over seeds and images, images in common."""
+    draw = np.random.default_rng(5)
+    seeds, images = 40, 60
+    plain = draw.normal(28, 3, images)
+    by_seed, by_image = draw.normal(0, 0.5, seeds), draw.normal(0, 0.4, images)
+    method = plain + by_image + by_seed[:, None]
+    low, high = stats.crossed_bootstrap(method, [plain])
+    width = 2 * 1.96 * math.sqrt(np.var(by_seed) / seeds + np.var(by_image) / images)
+    assert abs((high - low) / width - 1) < 0.05
+    assert low < np.mean(by_seed) + np.mean(by_image) < high
+    one = stats.crossed_bootstrap(method[:1], [plain])  # a single run of each: over the images alone
+    assert np.allclose(one, stats.paired_bootstrap(method[0], plain), atol=0.02)
+    assert stats.crossed_bootstrap([[1.0]], [[2.0]]) is None
+    with pytest.raises(ValueError, match="not of the same images"):
+        stats.crossed_bootstrap(method, [plain[:-1]])
+
+
 def test_binomial_error_of_the_papers_accuracies():
     assert stats.binomial_error(0.935, 10_000) == pytest.approx(0.00246, abs=1e-5)
     assert stats.binomial_error(0.71434, 50_000) == pytest.approx(0.00202, abs=1e-5)
+
+
+def test_the_front_is_that_of_all_pairs():
+    rng = np.random.default_rng(2)
+    for _ in range(30):
+        points = [(float(c), float(v)) for c, v in rng.integers(0, 6, size=(12, 2))]
+        beaten = [
+            any(c2 <= c and v2 >= v and (c2, v2) != (c, v) for c2, v2 in points)
+            for c, v in points
+        ]  # fmt: skip
+        unbeaten = [i for i, b in enumerate(beaten) if not b]
+        assert pareto(points) == sorted(unbeaten, key=lambda i: (points[i][0], i))
+    assert pareto([(1.0, 2.0), (1.0, 2.0), (0.5, 2.0)]) == [2]
+    assert pareto([(1.0, 2.0), (1.0, 2.0)]) == [0, 1]

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from harness.base.errors import HarnessError
-from harness.store.ask import ask
 from harness.store.connection import open_memory, open_reader
+from harness.store.queries import ask
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.store.browse import browsable, columns
-from harness.store.described import QUERIES, TABLES, metadata
+from harness.store.described import QUERIES, TABLES, browsable, columns, metadata
 from harness.store.export import published_lines, write_jsonl
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "results.md"

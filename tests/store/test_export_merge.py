@@ -14,8 +14,8 @@ from harness.base.errors import HarnessError, printable_line
 from harness.base.keys import canonical_json, trial_key
 from harness.cli import main
 from harness.store import merge
-from harness.store.browse import browsable
 from harness.store.connection import open_memory, open_store
+from harness.store.described import browsable
 from harness.store.export import published_lines, write_jsonl
 from harness.store.merge import MergeReport, files_of, merge_jsonl, merge_store, open_results
 from harness.store.published import parse_line

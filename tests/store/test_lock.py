@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from harness.base.errors import HarnessError
-from harness.store.lock import driver_lock
+from harness.store.connection import driver_lock
 
 DRIVER = """
 import sys, time
 from pathlib import Path
-from harness.store.lock import driver_lock
+from harness.store.connection import driver_lock
 with driver_lock(Path(sys.argv[1])):
     print("driving", flush=True)
     time.sleep(60)

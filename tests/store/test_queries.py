@@ -2,13 +2,15 @@
 
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.attempt.messages import Measure
+from harness.attempt.messages import Measure, ResultValue
 from harness.store.connection import open_memory
+from harness.store.find import values
 from harness.store.queries import accepted, snapshot
 from harness.store.records import AttemptRecord
 from harness.store.rows import put_attempt, put_run, put_trial
@@ -123,6 +125,21 @@ def test_attempts_come_in_order_of_their_start_and_runs_by_seed(lab):
     found = snapshot(lab.store)
     assert [a.uid for a in found.attempts] == ["u1", "u2"]
     assert {seed: a.uid for seed, a in found.runs(lab.row().key).items()} == {0: "u1", 1: "u2"}
+
+
+def test_what_is_not_trained_has_the_results_of_all_its_evaluations(lab, clean, noisy):
+    """As where two studies of a classical method, each published by itself, are read together."""
+    for uid, day, evaluation in (("a", "02", clean), ("b", "03", noisy)):
+        found = (ResultValue(evaluation.key, "psnr_db", 30.0),)
+        lab.attempt(uid, finding={"results": found, "samples": ()}, started=f"2026-01-{day}T00:00:00.000+00:00")
+    trained = snapshot(lab.store)
+    assert set(values(trained, trained.runs(lab.row().key)[0])) == {(noisy.key, "psnr_db")}
+    (trial,) = trained.trials.values()
+    config = {name: value for name, value in trial.config.items() if name != "protocol"}
+    classical = replace(trained, trials={trial.key: replace(trial, config=config)})
+    (run,) = classical.runs(trial.key).values()
+    assert set(values(classical, run)) == {(clean.key, "psnr_db"), (noisy.key, "psnr_db")}
+    assert [a.uid for a in classical.evaluated_later(run.uid)] == ["a"]
 
 
 def test_a_snapshot_of_5000_runs_takes_less_than_two_seconds(lab):

@@ -7,9 +7,8 @@ import pytest
 
 from harness.attempt.messages import Artifact, ResultValue
 from harness.store.export import published_lines
-from harness.store.queries import snapshot
+from harness.store.queries import same_code, snapshot
 from harness.store.records import AttemptRecord
-from harness.store.same_code import same_code
 
 
 def attempt(uid, code, *, run="k", seed=0, device="CPU", accuracy=0.9, kind="train", state="done"):

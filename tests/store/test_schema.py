@@ -94,6 +94,7 @@ def test_the_migrations_are_known():
         "m005_accepted_edits",
         "m006_trials_that_set_made",
         "m007_metrics_with_units",
+        "m008_claims_of_studies",
     }
 
 

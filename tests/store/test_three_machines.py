@@ -7,7 +7,9 @@ from click.testing import CliRunner
 
 from harness.base.keys import trial_key
 from harness.cli import main
+from harness.store.claims import ClaimRow, freeze_claims
 from harness.store.connection import open_store
+from harness.store.queries import snapshot
 from harness.store.records import AcceptanceRecord
 from harness.store.rows import text_sha
 from harness.store.writer import accept_edits, finish_attempt, set_costs
@@ -37,6 +39,8 @@ CONTENTS = {
     "artifact": "SELECT a.uid, f.kind, f.path, f.sha256, f.bytes FROM artifact f JOIN attempt a ON a.id = f.attempt_id",
     "acceptance": "SELECT t.key, o.key, a.author, a.reason, a.accepted FROM acceptance a"
     " JOIN trial t ON t.id = a.trial_id JOIN trial o ON o.id = a.old_trial_id",
+    "claim": """SELECT s.name, c.sha, c.name, c.content_json, c.entered, c.known_json, c.stands, c.changed
+        FROM claim c JOIN study s ON s.id = c.study_id""",
     "v_run": "SELECT * FROM v_run",
     "v_time": "SELECT * FROM v_time",
 }  # fmt: skip
@@ -66,6 +70,7 @@ def machine(lab, tmp_path):
             accept_edits(
                 store, [AcceptanceRecord(edited.key, here.row(2).key, "A", "a typo", "2026-01-03T00:00:00.000+00:00")]
             )
+            freeze_claims(store, "mnist", [_claim(here)], snapshot(store), "2026-01-01T00:00:00.000+00:00", {})
             for stride in STRIDES:
                 set_costs(store, here.row(stride).key, {"parameters": 1000 / stride})
             for stride, seed in runs:
@@ -77,6 +82,31 @@ def machine(lab, tmp_path):
         return path
 
     return make
+
+
+def _claim(lab):
+    """Return a claim on two trials of the study."""
+    pair = ["pool 2", lab.row(2).key, "pool 4", lab.row(4).key]
+    said = {
+        "a": "pool 2",
+        "b": "pool 4",
+        "title": "",
+        "better": "higher",
+        "by": 0.001,
+        "evaluation": lab.evaluation,
+        "family": "",
+    }
+    return ClaimRow(
+        "helps",
+        {
+            **said,
+            "evaluation": lab.evaluation,
+            "metric": "accuracy",
+            "pairs": [pair],
+            "says": "better",
+            "seeds": [0, 1],
+        },
+    )
 
 
 def _edited(row):

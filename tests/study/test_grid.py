@@ -170,6 +170,14 @@ def test_set_of_compressors_in_either_form(load, head, one, set_, options):
         assert load(text, [set_]).trials[0].trial.config["compressors"] == {"conv2": options}
 
 
+def test_set_says_what_is_evaluated_and_makes_no_other_trial(load, head, one):
+    own = load(head + one).trials[0]
+    both = "evaluate=[{dataset: digits, split: test}, {dataset: digits, split: validation}]"
+    wider = load(head + one, [both]).trials[0]
+    assert [spec.split for spec in wider.trial.evaluations] == ["test", "validation"]
+    assert (wider.trial.key, wider.overrides) == (own.trial.key, None)
+
+
 def test_set_seeds_and_part_names(load, head, one):
     study = load(head + one, ["seeds=[4, 5]", "dataset=mnist", "protocol={kind: mnist-paper, epochs: 1}"])
     assert study.trials[0].seeds == (4, 5)

@@ -63,7 +63,7 @@ def test_one_trial_is_refused_by_its_name_before_anything_runs(old, new, line, s
 
 
 def test_a_dry_run_shows_what_is_skipped(monkeypatch):
-    monkeypatch.setattr("harness.execution.calibrate.seconds_per_image", lambda *_: 1e-3)
+    monkeypatch.setattr("harness.execution.estimate.seconds_per_image", lambda *_: 1e-3)
     result = call("run", "grid", "s.yml", "--dry-run", "--skip-invalid", "--device", "cpu")
     assert result.stderr.splitlines() == [f"skipped: s: {name}: {reason}" for name, reason in SKIPPED.items()]
     assert "\n1 trials, 1 runs: 0 done, 1 left" in result.stdout

@@ -25,6 +25,24 @@ def protocol(head, lines):
         ("trials:", "execution:\n  thread: 2\ntrials:", 8, "unknown key 'thread'; did you mean 'threads'?"),
         ("trials:", "execution: {threads: two}\ntrials:", 7, "'execution.threads' must be a whole number, not 'two'"),
         ("trials:", "execution: [1]\ntrials:", 7, "'execution' must be a mapping, not [1]"),
+        (
+            "trials:",
+            "execution: {processes: 0}\ntrials:",
+            7,
+            "'execution.processes' must be greater than or equal to 1, not 0",
+        ),
+        (
+            "trials:",
+            "execution:\n  compile: true\n  processes: 2\ntrials:",
+            9,
+            "'processes: 2' and 'compile: true' do not go together: leave one of them out",
+        ),
+        (
+            "trials:",
+            "execution: {processes: 99}\ntrials:",
+            7,
+            "'processes: 99' cannot share batches of 50: write at most 50, or a larger 'batch_size'",
+        ),
         ("digits\n", "digit\n", 3, "unknown dataset 'digit'; did you mean 'digits'?"),
         ("digits\n", "\n", 3, f"'dataset' is missing; known: {DATASET_NAMES}"),
         ("digits\n", "{kind: mnist, x: 1}\n", 3, "unknown key 'x': the dataset 'mnist' has no options"),
@@ -209,3 +227,15 @@ def test_a_missing_file_and_a_folder(tmp_path):
         with pytest.raises(HarnessError) as caught:
             load_study(path)
         assert str(caught.value) == f"{path}: {reason}"
+
+
+def test_processes_are_for_what_is_trained(refusal, tmp_path):
+    (tmp_path / "fn.py").write_text("def run(context):\n    return {'y': 1.0}\n")
+    function = "study: s\ntask: function\ntarget: fn.py:run\nmetrics: {y: minimize}\nseeds: [0]\n"
+    assert refusal(f"{function}execution: {{processes: 2}}\ntrials: [{{name: A}}]\n") == (
+        "s.yml:6: 'processes: 2' does not apply to the function 'fn.py:run', which may start its own: leave it out"
+    )
+    untrained = "study: s\ntask: denoising\ndataset: sample-photos\nmodel: bm3d\nseeds: [0]\nevaluate: [{sigma: 25}]\n"
+    assert refusal(f"{untrained}trials: [{{name: A}}]\nexecution: {{processes: 2}}\n") == (
+        "s.yml:8: 'processes: 2' does not apply to the model 'bm3d', which is not trained: leave it out"
+    )

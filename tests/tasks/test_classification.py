@@ -1,5 +1,6 @@
 """The classification task beside plain computations: loss, evaluation, batches, what is looked at."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from harness.base.errors import HarnessError
 from harness.data.dataset import load_dataset
 from harness.tasks import classification
 from harness.tasks.base import Evaluated, samples
-from harness.tasks.classification import Classification, DeviceImages
+from harness.tasks.classification import Classification, DeviceImages, in_first_five
 from harness.trial.datasets import DIGITS
 from harness.trial.resolve import resolve_trial
+from harness.trial.tasks import CLASSIFICATION
 
 CPU = torch.device("cpu")
 
@@ -108,7 +110,7 @@ def test_an_evaluation_keeps_no_gradients_and_changes_nothing(task, model):
     assert all(before[key].equal(value) for key, value in model.state_dict().items())
 
 
-def test_one_image_whose_loss_is_no_number_makes_the_loss_nan(task):
+def test_one_image_whose_loss_is_no_number_makes_the_loss_nan(task, monkeypatch):
     class Broken(nn.Module):
         def forward(self, x):
             logits = torch.zeros(len(x), 10)
@@ -116,7 +118,8 @@ def test_one_image_whose_loss_is_no_number_makes_the_loss_nan(task):
             return logits
 
     data = DeviceImages(task.split("test").images[:4], torch.tensor([0, 0, 1, 0]))
-    evaluated = task.evaluate_images(Broken(), data)
+    monkeypatch.setattr(task, "_looked_at", data)
+    evaluated = task.evaluate(Broken(), task.observed)
     assert np.isnan(evaluated.metrics["loss"])
     assert evaluated.by_item["correct"].tolist() == [False, True, False, True]
 
@@ -159,3 +162,38 @@ def test_building_a_network_leaves_torchs_generator_alone(task):
 def test_a_model_that_shows_nothing_is_refused_in_words(task, model):
     with pytest.raises(HarnessError, match="Linear has no method 'features'"):
         task.glimpse(model)
+
+
+def test_first_five_counts_ties_and_nan_against_the_label():
+    logits = torch.tensor([[6.0, 5, 4, 3, 2, 1], [6, 5, 4, 3, 2, 2], [0, 5, 4, 3, 2, 1], [6, float("nan"), 4, 3, 2, 2]])
+    assert in_first_five(logits, torch.tensor([4, 4, 0, 4])).tolist() == [True, False, False, False]
+    assert in_first_five(logits[:1], torch.tensor([5])).tolist() == [False]
+
+
+def test_top5_is_declared_of_more_than_ten_classes_and_is_what_torch_finds(task):
+    many = replace(DIGITS, classes=11)
+    assert [m.name for m in CLASSIFICATION.metrics_of(many)] == ["accuracy", "loss", "top5_accuracy"]
+    assert CLASSIFICATION.metrics_of(DIGITS) == CLASSIFICATION.metrics
+
+    class Twelve(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, 290:410:10].contiguous() @ torch.linspace(-1, 1, 144).view(12, 12).sin()
+
+    wanted = task_of()[0]
+    wanted._counts_top5 = True
+    found = wanted.evaluate(Twelve(), wanted.observed)
+    data = wanted.split("test")
+    first = Twelve()(wanted._prepared(data.images)).topk(5, 1).indices
+    expected = (first == data.labels[:, None]).any(1)
+    assert found.metrics["top5_accuracy"] == pytest.approx(float(expected.double().mean()), abs=0.01)  # ties
+    assert 0.2 < found.metrics["top5_accuracy"] < 0.9
+    assert list(found.metrics) == ["accuracy", "loss", "top5_accuracy"]
+    assert found.by_item["correct_top5"].mean() == found.metrics["top5_accuracy"]
+
+
+def test_smoothed_labels_give_the_loss_by_hand(model):
+    task, _ = task_of(label_smoothing=0.2)
+    index = torch.arange(7)
+    logs = F.log_softmax(model(task._prepared(task.train.images[index])), 1)
+    wanted = 0.8 * logs.gather(1, task.train.labels[index, None]).squeeze(1) + 0.2 * logs.mean(1)
+    assert task.loss(model, index).item() == pytest.approx(-wanted.mean().item(), rel=1e-5)

@@ -66,7 +66,7 @@ def quiet_process(digits):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.tasks.classification.load_dataset", lambda _name, _root: digits)
+        patch.setattr("harness.tasks.classification.load_splits", lambda _name, _root: digits)
         yield
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(threads)

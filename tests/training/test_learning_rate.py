@@ -30,6 +30,14 @@ def test_steps_change_at_the_epochs_of_the_paper(epoch, rate):
     assert LearningRate(STEPS, 0.1, 180 * 200).at(epoch=epoch, step=epoch * 200) == rate
 
 
+@pytest.mark.parametrize(
+    ("epoch", "rate"), [(0, 0.1), (1, 0.1), (2, 0.094), (3, 0.094), (4, 0.08836), (119, 0.1 * 0.94**59)]
+)
+def test_an_exponential_rate_falls_after_every_second_epoch(epoch, rate):
+    schedule = {"kind": "exponential", "factor": 0.94, "every": 2}
+    assert LearningRate(schedule, 0.1, 120).at(epoch=epoch, step=0) == pytest.approx(rate, rel=1e-12)
+
+
 def test_one_cycle_rises_and_falls():
     rate = LearningRate(ONE_CYCLE, 2.0, 1000)
     rates = [rate.at(epoch=0, step=step) for step in range(1000)]
@@ -43,8 +51,21 @@ def test_one_cycle_rises_and_falls():
 
 
 def test_an_unknown_schedule_is_refused():
-    with pytest.raises(ValueError, match="unknown schedule 'cosine'"):
-        LearningRate({"kind": "cosine"}, 0.1, 10).at(epoch=0, step=0)
+    with pytest.raises(ValueError, match="unknown schedule 'sine'"):
+        LearningRate({"kind": "sine"}, 0.1, 10).at(epoch=0, step=0)
+
+
+@pytest.mark.parametrize("end", [0.0, 0.1])
+def test_a_cosine_falls_from_the_rate_to_its_end(end):
+    steps = 200
+    rate = LearningRate({"kind": "cosine", **({"end": end} if end else {})}, 0.4, steps)
+    rates = [rate.at(epoch=0, step=step) for step in range(steps)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == pytest.approx(0.4, rel=1e-4)
+    assert rates[-1] == pytest.approx(0.4 * end, abs=1e-4)
+    middle = 0.4 * (end + (1 - end) / 2)  # half of the way at half of the steps
+    assert (rates[steps // 2 - 1] + rates[steps // 2]) / 2 == pytest.approx(middle, rel=1e-6)
+    assert rate.at(epoch=9, step=10 * steps) == pytest.approx(0.4 * end)
 
 
 def test_every_step_is_taken_with_the_rate_of_its_schedule(ask, monkeypatch):

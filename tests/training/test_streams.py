@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from harness.attempt.messages import WEIGHTS_FILE
 from harness.models.build import build_model
@@ -153,3 +154,16 @@ def test_a_whole_training_does_not_depend_on_what_was_drawn_before(ask, stop_at,
         train.run(request, CPU, stop_at(100))
         weights.append(torch.load(f"{request.folder}/{WEIGHTS_FILE}"))
     assert all(weights[0][key].equal(weights[1][key]) for key in weights[0])
+
+
+def test_he_normal_has_its_deviation_and_own_changes_nothing():
+    network = nn.Sequential(nn.Conv2d(16, 64, 3), nn.Flatten(), nn.Linear(400, 300))
+    before = [p.clone() for p in network.parameters()]
+    initialise(network, "own", 0)
+    assert all(torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
+    initialise(network, "he_normal", 0)
+    for layer, fan_in in ((network[0], 16 * 9), (network[2], 400)):
+        assert layer.weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.03)
+        assert not layer.bias.any()
+    with pytest.raises(ValueError, match="unknown initialisation 'he'"):
+        initialise(network, "he", 0)

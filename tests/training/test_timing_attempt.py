@@ -32,7 +32,9 @@ def test_whole_epochs_are_timed_after_a_warm_up_and_the_test_set_three_times(ask
     assert steps == [50, 50] + 2 * [50, 50, 50, 50, 50, 38]
     assert (outcome.state, outcome.curve, outcome.results, outcome.artifacts) == ("done", (), (), ())
     assert set(measures) == {
-        f"{name}{suffix}" for name in ("train_s_per_epoch", "test_s") for suffix in ("", "_min", "_max", "_count")
+        f"{name}{suffix}"
+        for name in ("train_s_per_epoch", "test_s", "test_s_per_image")
+        for suffix in ("", "_min", "_max", "_count")
     }
     assert (measures["train_s_per_epoch_count"], measures["test_s_count"]) == (2, 3)
     for name in ("train_s_per_epoch", "test_s"):

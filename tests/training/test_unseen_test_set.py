@@ -30,7 +30,7 @@ def read(digits, monkeypatch):
     """Return what is read of the data; nothing of the test set's pixels could come by another way."""
     names = set()
     splits = Watched(digits, names)
-    monkeypatch.setattr("harness.tasks.classification.load_dataset", lambda _name, _root: splits)
+    monkeypatch.setattr("harness.tasks.classification.load_splits", lambda _name, _root: splits)
     return names
 
 

@@ -115,7 +115,7 @@ def test_a_trial_that_two_entries_give_has_the_evaluations_of_both(load, head):
             9,
             "the model 'mnist_cnn' takes 1×28×28 images of 10 classes, 'cifar10' has 3×32×32 of 10",
         ),
-        ("[{sigma: 15}]", 7, "unknown key 'sigma'; known: dataset, split"),
+        ("[{sigma: 15}]", 7, "unknown key 'sigma'; known: attack, dataset, denoiser, split, take"),
         ("[{dateset: mnist}]", 7, "unknown key 'dateset'; did you mean 'dataset'?"),
         ("\n  - digits\n  - mnist\n  - {split: test}", 10, "this evaluation stands twice: digits, test"),
         ("[3]", 7, "an evaluation is written NAME or {dataset: NAME, split: SPLIT}, not 3"),
@@ -153,11 +153,11 @@ def test_data_of_other_classes(monkeypatch, refusal, head, one):
     )
 
 
-def test_evaluations_cannot_be_multiplied_or_set(refusal, head, one):
+def test_evaluations_are_in_no_grid(refusal, head, one):
     known = "known: arguments, at, compressor, compressors, dataset, inputs, model, protocol, seeds, target, task"
     text = f"{head}evaluate: [digits]\n{one}"
     assert refusal(f"{text}    grid: {{evaluate: [[digits]]}}\n") == f"s.yml:12: 'evaluate' leads nowhere; {known}"
-    assert refusal(text, ["evaluate=[digits]"]) == f"--set evaluate: 'evaluate' leads nowhere; {known}"
+    assert refusal(text, ["evaluate=[digit]"]) == "--set evaluate: unknown dataset 'digit'; did you mean 'digits'?"
     named = text.replace("name: A", "name: '{evaluate}'")
     assert refusal(named) == "s.yml:9: '{evaluate}' in the name is nothing that this trial sets"
 
@@ -177,7 +177,7 @@ class Noisy(Condition):
 def noisy(monkeypatch):
     """Give the task conditions with options, for this test only, and return what evaluates under them."""
     kinds = {kind.kind: kind for kind in (Clean, Noisy)}
-    task = replace(CLASSIFICATION, conditions=kinds, usual=lambda _: Noisy(sigma=35))
+    task = replace(CLASSIFICATION, condition_word="condition", conditions=kinds, usual=lambda _: Noisy(sigma=35))
     monkeypatch.setitem(TASKS, "classification", task)
 
     def _resolve(*evaluate):
@@ -200,8 +200,7 @@ def test_what_is_left_out_is_as_in_the_usual_condition_and_another_kind_is_named
         noisy({"condition": "clear"})
     with pytest.raises(FieldError, match="unknown key 'sigma'"):
         noisy({"condition": "clean", "sigma": 15})
-    with pytest.raises(FieldError, match=r"unknown condition '\['clean'\]'"):
-        noisy({"condition": ["clean"]})
+    assert [e.condition for e in noisy({"condition": ["clean", "none"]})] == [CLEAN, {"kind": "noisy", "sigma": 35}]
 
 
 def test_a_list_in_a_condition_stands_for_an_evaluation_with_each(noisy):

@@ -12,21 +12,27 @@ from harness.trial.protocol import (
     Adam,
     BatchNorm,
     Constant,
+    Exponential,
     FlipCrop,
     Normalization,
     OneCycle,
     Protocol,
+    ResizedCrop,
+    RmsProp,
     Sgd,
     Steps,
     resolve_protocol,
 )
 
 KNOWN = ", ".join(PROTOCOLS)
-LATER = {"batch_norm"}  # fields that came later: left out at the default that means "as before"
+LATER = {"batch_norm", "label_smoothing"}  # fields that came later: left out at the default that means "as before"
 
 
 def test_the_protocols_that_there_are():
-    assert list(PROTOCOLS) == ["cifar-fast", "cifar-paper", "digits-quick", "mnist-paper"]
+    assert list(PROTOCOLS) == [
+        "cifar-fast", "cifar-paper", "denoise-paper", "denoise-tuned", "digits-quick", "dncnn", "imagenet-paper",
+        "imagenet-tuned", "mnist-paper",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -87,6 +93,14 @@ def test_part_of_the_normalization_merges():
                 "not {'kind': 'sgd', 'learning_rate': 0.02, 'nesterov': True}"
             ),
         ),
+        (
+            {"kind": "imagenet-paper", "augmentation": {"area": [0.5, 0.1]}},
+            ("augmentation",),
+            (
+                "'augmentation' must be from a lower number to a higher one in 'area', "
+                "not {'kind': 'resized_crop', 'area': [0.5, 0.1], 'ratio': [0.75, 1.3333333333333333]}"
+            ),
+        ),
     ],
 )
 def test_refused(options, path, message):
@@ -109,6 +123,7 @@ def test_the_document_has_every_field_with_its_kinds_and_their_settings():
     assert named.keys() == Protocol.model_fields.keys()
     for part, field in [
         (Sgd, "optimizer"), (Adam, "optimizer"), (Constant, "schedule"), (Steps, "schedule"), (OneCycle, "schedule"),
+        (Exponential, "schedule"), (RmsProp, "optimizer"), (ResizedCrop, "augmentation"),
         (FlipCrop, "augmentation"), (Normalization, "normalization"), (BatchNorm, "batch_norm"),
     ]:  # fmt: skip
         kind = part.model_fields.get("kind")

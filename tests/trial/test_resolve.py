@@ -7,6 +7,7 @@ from harness.study.study import load_study
 from harness.trial.datasets import DATASETS, validation_size
 from harness.trial.resolve import resolve_trial
 
+LABELLED = [name for name, declared in DATASETS.items() if declared.has_labels]
 FITTING = {(1, 28, 28): ("mnist_cnn", "mnist-paper"), (3, 32, 32): ("vgg16", "cifar-paper")}
 
 
@@ -17,7 +18,7 @@ def trial(dataset="mnist", **protocol):
     )
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", LABELLED)
 def test_trained_on_all_it_meets_the_test_set(name):
     splits = DATASETS[name].splits
     made = trial(name)
@@ -30,7 +31,7 @@ def test_trained_on_all_it_meets_the_test_set(name):
     assert made.datasets == (splits["train"], splits["test"])
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", LABELLED)
 def test_without_validation_it_meets_that_alone(name):
     splits = DATASETS[name].splits
     made = trial(name, train_on="without_validation")
@@ -57,7 +58,7 @@ def test_validation_is_at_most_a_tenth_and_five_thousand(images, kept_out):
     assert validation_size(images) == kept_out
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", LABELLED)
 def test_declared_splits_agree_with_each_other(name):
     declared = DATASETS[name]
     assert declared.splits["validation"].images == validation_size(declared.splits["train"].images)

@@ -11,61 +11,18 @@ become black; a small image has fewer atoms.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from harness.classical.images import Progress, StepCounter, checked_image, checked_sigma, checked_tile
 from harness.classical.omp import omp
+from harness.classical.options import KSvdOptions
 from harness.classical.patches import Aggregate, patch_table
 from harness.classical.tiles import cut
 
 _CHUNK = 2048  # patches coded at once: 50 MB
 _PER_ATOM = 12  # training patches, if the image has as many: from fewer an atom learns their noise
-
-
-@dataclass(frozen=True)
-class KSvdOptions:
-    """The constants of K-SVD; None is the usual choice for the noise.
-
-    Attributes:
-        patch: k, the side of a patch: 5 (σ ≤ 20), 7 (≤ 60) or 9 if None.
-        atoms: how many the dictionary has; fewer for a small image.
-        iterations: how often patches are coded and all atoms updated.
-        every: T, an iteration sees every T-th patch, the next one those beside; 32 (σ ≤ 10), 16 (≤ 40) or 8 if None,
-            and less for a small image.
-        training: the most patches of an iteration; a larger image has a larger T.
-        last: the most patches of the one update that follows.
-        confidence: the share of pure noise whose energy is below the error at which a patch is coded.
-        gamma: γ of Mairal's metric, the weight of a colour patch's means; grey patches have none.
-        most: the most atoms of a patch.
-
-    Raises:
-        ValueError: a value that the method cannot use.
-    """
-
-    patch: int | None = None
-    atoms: int = 256
-    iterations: int = 15
-    every: int | None = None
-    training: int = 40_000
-    last: int = 80_000
-    confidence: float = 0.93
-    gamma: float = 5.25
-    most: int = 24
-
-    def __post_init__(self) -> None:
-        if self.patch is not None and not 2 <= self.patch <= 16:
-            raise ValueError(f"k_svd: a patch of {self.patch} pixels; give 2 to 16")
-        if min(self.atoms, self.iterations, self.training, self.last, self.most) < 1 or (
-            self.every is not None and self.every < 1
-        ):
-            raise ValueError("k_svd: atoms, iterations, every, training, last and most must be at least 1")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"k_svd: confidence is {self.confidence}; give a number between 0 and 1")
-        if self.gamma < 0:
-            raise ValueError("k_svd: gamma must not be below 0")
 
 
 @torch.no_grad()

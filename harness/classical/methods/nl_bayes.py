@@ -15,49 +15,9 @@ from torch import Tensor
 from harness.classical.images import Progress, StepCounter, checked_image, checked_sigma, checked_tile
 from harness.classical.matching import Matcher
 from harness.classical.opponent import from_opponent, to_opponent
+from harness.classical.options import NlBayesOptions
 from harness.classical.patches import Aggregate, add_rows, patch_table
 from harness.classical.tiles import Tile, cut
-
-
-@dataclass(frozen=True)
-class NlBayesOptions:
-    """The constants of NL-Bayes; None is the published choice for the noise.
-
-    Attributes:
-        patch, second_patch: k₁ and k₂, the sides of the patches in the first and second step.
-        similar, second_similar: N₁ and N₂, how many patches are a group; 3k² if None.
-        beta, second_beta: β₁ and β₂, factors of the noise's variance in the two estimates.
-        flat: γ, a group with less than γσ² of variance is a flat area.
-        near: τ/k₂², the squared difference per pixel up to which the second step takes more than N₂ patches.
-        window: the widest search window, odd.
-
-    Raises:
-        ValueError: a value that the method cannot use.
-    """
-
-    patch: int | None = None
-    second_patch: int | None = None
-    similar: int | None = None
-    second_similar: int | None = None
-    beta: float = 1.0
-    second_beta: float | None = None
-    flat: float = 1.05
-    near: float = 48.0
-    window: int = 37
-
-    def __post_init__(self) -> None:
-        for patch in (self.patch, self.second_patch):
-            if patch is not None and not 2 <= patch <= 8:
-                raise ValueError(f"nl_bayes: a patch of {patch} pixels; give 2 to 8")
-        for count in (self.similar, self.second_similar):
-            if count is not None and count < 2:
-                raise ValueError(f"nl_bayes: a group of {count} patches; give at least 2")
-        if not (self.beta > 0 and (self.second_beta is None or self.second_beta > 0)):
-            raise ValueError("nl_bayes: beta and second_beta must be above 0")
-        if self.flat < 0 or self.near < 0:
-            raise ValueError("nl_bayes: flat and near must not be below 0")
-        if self.window < 3 or self.window % 2 == 0:
-            raise ValueError(f"nl_bayes: window is {self.window}; give an odd number of at least 3")
 
 
 @dataclass(frozen=True)

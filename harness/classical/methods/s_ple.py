@@ -19,32 +19,11 @@ from harness.classical.images import Progress, StepCounter, checked_image, check
 from harness.classical.methods.s_ple_start import PATCH, stored_start
 from harness.classical.mixture import Mixture, improved
 from harness.classical.opponent import from_opponent, to_opponent
+from harness.classical.options import SPleOptions
 from harness.classical.patches import Aggregate, add_rows, patch_table
 from harness.classical.tiles import Tile, cut
 
 _SIDE = 96  # of the tiles over which is summed: sums, which EM depends on, are the same whatever a caller's tiles are
-
-
-@dataclass(frozen=True)
-class SPleOptions:
-    """The constants of S-PLE.
-
-    Attributes:
-        iterations: of EM.
-        threshold: factor of s·√(2 ln m), below which a coefficient in a Gaussian of m factors becomes 0.
-        negligible: a probability of a Gaussian, below which it has no part in a patch's mixed estimate.
-
-    Raises:
-        ValueError: a value that the method cannot use.
-    """
-
-    iterations: int = 8
-    threshold: float = 1.0
-    negligible: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if self.iterations < 0 or self.threshold < 0 or not 0 <= self.negligible < 0.05:
-            raise ValueError("s_ple: iterations and threshold must not be below 0, negligible in 0 … 0.05")
 
 
 @torch.no_grad()

@@ -1,11 +1,13 @@
 """`harness model`: the networks and where compressors can go in them."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.base.errors import HarnessError, did_you_mean, in_one_line
-from harness.cli.common import format_option, print_json, print_table
+from harness.base.extras import needs
+from harness.cli.common import format_option, print_json, print_table, sources_option
 from harness.cli.model.sweep import sweep
 from harness.cli.shapes import parse_shape
 
@@ -25,6 +27,28 @@ def model() -> None:
 
 
 model.add_command(sweep)
+
+
+@model.command()
+@click.argument("run")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@sources_option
+def save(run: str, file: Path, sources: tuple[Path, ...]) -> None:
+    """Write the trained denoiser of RUN to FILE (.npz), which `harness denoise --model FILE` uses anywhere.
+
+    RUN is STUDY:TRIAL:SEED or the first digits of an attempt's uid. Weights are kept in half precision. An earlier FILE
+    is replaced.
+
+    \b
+    harness model save 'denoise-any:DnCNN 10×48, blind:0' my-denoiser.npz
+    """
+    needs("torch")
+    from harness.denoiser.denoisers import load_run
+    from harness.models.model_file import save_model
+
+    about, state = load_run(run, sources)
+    size = save_model(file, about, state)
+    click.echo(f"{file}: {about.origin}, {sum(values.numel() for values in state.values()):,} values, {size:,} bytes")
 
 
 @model.command("list")
@@ -48,11 +72,16 @@ def list_models(fmt: str) -> None:
         return
     print_table(
         ["model", "input", "classes", "sites"],
-        [[m.name, "×".join(map(str, m.input_shape)), m.classes, ", ".join(m.sites)] for m in MODELS.values()],
+        [[m.name, _taken(m), m.classes or "", ", ".join(m.sites)] for m in MODELS.values()],
     )
     for name, reference in others.items():
         click.echo(f"{name}: of another package, {reference}")
     click.echo("torchvision's are named torchvision:NAME; 'harness model sites torchvision:resnet18' prints where.")
+
+
+def _taken(declared: "ModelDeclaration") -> str:
+    channels, height, width = declared.input_shape
+    return f"{channels}×H×W" if declared.any_size else f"{channels}×{height}×{width}"
 
 
 @model.command()
@@ -87,6 +116,8 @@ def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: 
     found = declared.sites.values()
     if fmt == "json":
         print_json([{"path": s.name, "channels": s.channels, "narrowable": s.narrowable} for s in found])
+    elif not found:
+        click.echo(f"{name} has no sites: no compressor can be in it.")
     else:
         print_table(["site", "channels", "'width' possible"], [[s.name, s.channels, s.narrowable] for s in found])
 

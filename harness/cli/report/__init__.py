@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from harness.base.errors import HarnessError, did_you_mean
-from harness.cli.common import format_option, plugins_option, sources_option
+from harness.cli.common import named_study, plugins_option, sources_option
 from harness.cli.report.figures import figures
+from harness.cli.report.findings import findings
 from harness.cli.report.html import html
 from harness.cli.report.include import include
 from harness.cli.report.statistics import compare, statistics
@@ -36,6 +36,7 @@ def report() -> None:
 
 
 report.add_command(figures)
+report.add_command(findings)
 report.add_command(html)
 report.add_command(statistics)
 report.add_command(compare)
@@ -55,15 +56,27 @@ report.add_command(include)
     "--format", "formats", type=click.Choice(list(_ENDINGS)), multiple=True, help="md (default), latex, csv, json."
 )
 @click.option("--select", type=click.Choice(["best", "mean", "median"]), help="Instead of the table's own selection.")
+@click.option("--digits", type=click.IntRange(0, 15), help="Digits behind the point, of a study's own table.")
+@click.option(
+    "--pivot",
+    metavar="'ROWS × COLUMNS'",
+    help="One metric of a study by two settings, e.g. 'compressor.kind × compressor.stride'.",
+)
+@click.option("--metric", help="The metric of --pivot  [default: the foremost]")
+@click.option("--bare", is_flag=True, help="The tables alone, without footnotes and notes.")
 @plugins_option
 @sources_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write files there instead of printing.")
-def tables(
+def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
     wanted: str | None,
     study: str | None,
     table_file: Path | None,
     formats: tuple[str, ...],
     select: "Select | None",
+    digits: int | None,
+    pivot: str | None,
+    metric: str | None,
+    bare: bool,
     sources: tuple[Path, ...],
     out: Path | None,
 ) -> None:
@@ -73,6 +86,7 @@ def tables(
     harness report tables --table 1 --from results/published/mnist.jsonl
     harness report tables --table rivals
     harness report tables --study ablations/quickstart.yml
+    harness report tables --study quickstart --pivot 'compressor.kind × reduction' --format latex --bare
     harness report tables --table all --from results/published --out reports --format md --format latex --format csv
     """
     if sum(asked is not None for asked in (wanted, study, table_file)) != 1:
@@ -82,7 +96,11 @@ def tables(
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
 
-    asked = _asked(wanted, study, table_file)
+    if study is None and (digits is not None or pivot is not None):
+        raise HarnessError("--digits and --pivot go with --study: a table file says how its columns are printed")
+    if metric is not None and pivot is None:
+        raise HarnessError("--metric goes with --pivot: a study's table shows all metrics")
+    asked = _asked(wanted, study, table_file, _Shown(digits, pivot, metric))
     with open_results(sources) as store:
         found = snapshot(store)
         documents = [(name, make(store, found, select)) for name, make in asked]
@@ -93,46 +111,12 @@ def tables(
     for name, document in documents:
         _warn(document, name)
         for fmt in formats or ("md",):
-            text = render(document, fmt)
+            text = render(document.bare if bare else document, fmt)
             if out is None:
                 click.echo(text.rstrip("\n"))
             else:
                 atomic_write(out / f"{name}.{_ENDINGS[fmt]}", text)
                 click.echo(out / f"{name}.{_ENDINGS[fmt]}")
-
-
-@report.command()
-@sources_option
-@format_option("md", "json")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write this file instead of printing.")
-def findings(sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:
-    """Print what came of the paper's claims, and where the paper disagrees with itself.
-
-    \b
-    harness report findings --from results/published
-    harness report findings --from results/published --out reports/findings.md
-    """
-    from harness.base.files import atomic_write
-    from harness.report.claims.document import findings_json, findings_markdown
-    from harness.report.claims.findings import findings as found_of
-    from harness.report.claims.findings import gains
-    from harness.report.claims.load import load_claims
-    from harness.report.claims.misprints import load_misprints
-    from harness.report.figures.results import Results
-    from harness.store.merge import open_results
-    from harness.store.queries import curve
-
-    claims = load_claims()
-    with open_results(sources) as store:
-        results = Results(store, sources)
-        found = found_of(results.snapshot, claims, partial(curve, store), results.maps)
-        printed = gains(results.snapshot)
-    text = (findings_json if fmt == "json" else findings_markdown)(found, load_misprints(), claims.untested, printed)
-    if out is None:
-        click.echo(text.rstrip("\n"))
-    else:
-        atomic_write(out, text)
-        click.echo(out)
 
 
 def _is_filled(document: "Document") -> bool:
@@ -155,46 +139,52 @@ class _FormTable:
         self._table, self._may_be_empty = table, may_be_empty
 
     def __call__(self, store: "Store", found: "Snapshot", select: "Select | None") -> "Document":
-        from harness.report import filled, table_document
-        from harness.store.queries import samples
+        from harness.report.tables.table_document import stored_document
 
-        table, expected, settings = filled(self._table, found)
-        if not table.rows and not self._may_be_empty:
-            missing = f"no run of study '{table.study}' is stored; --from names other results"
-            raise HarnessError(f"table {table.table}: {missing}")
-        return table_document(found, table, expected, settings, select=select, samples=partial(samples, store))
+        document = stored_document(store, found, self._table, select)
+        if not document.rows and not self._may_be_empty:
+            missing = f"no run of study '{self._table.study}' is stored; --from names other results"
+            raise HarnessError(f"table {self._table.table}: {missing}")
+        return document
 
 
 class _StudyTable:
     """A study's own table, to be filled in."""
 
-    def __init__(self, name: str, spec_sha: str | None) -> None:
-        self._name, self._spec_sha = name, spec_sha
+    def __init__(self, name: str, spec_sha: str | None, shown: "_Shown") -> None:
+        self._name, self._spec_sha, self._shown = name, spec_sha, shown
 
     def __call__(self, _: "Store", found: "Snapshot", select: "Select | None") -> "Document":
         from harness.report import study_document
+        from harness.report.tables.pivot import pivot_document
         from harness.trial.datasets import DATASETS
 
         if select is not None:
             raise HarnessError("--select goes with --table and --file: a study's table shows mean and best")
+        digits, pivot, metric = self._shown
+        if pivot is not None:
+            return pivot_document(found, self._name, pivot, metric, spec_sha=self._spec_sha, digits=digits)
         stand_ins = {d.name: d.stand_in_for for d in DATASETS.values()}
-        return study_document(found, self._name, stand_ins, spec_sha=self._spec_sha)
+        return study_document(found, self._name, stand_ins, spec_sha=self._spec_sha, digits=digits)
+
+
+class _Shown(NamedTuple):
+    """How a study's table is to be shown."""
+
+    digits: int | None
+    pivot: str | None
+    metric: str | None
 
 
 def _asked(
-    wanted: str | None, study: str | None, table_file: Path | None
+    wanted: str | None, study: str | None, table_file: Path | None, shown: _Shown
 ) -> Sequence[tuple[str, "_FormTable | _StudyTable"]]:
     """Return what was asked for, each with the name of its files."""
     from harness.report import load_our_table, load_paper_table, load_table, our_tables, paper_tables
 
     if study is not None:
-        path = Path(study)
-        if path.suffix in {".yml", ".yaml"} or path.is_file():
-            from harness.study.study import load_study
-
-            loaded = load_study(path, skip_invalid=True)
-            return [(loaded.name, _StudyTable(loaded.name, loaded.spec_sha))]
-        return [(study, _StudyTable(study, None))]
+        name, spec_sha = named_study(study)
+        return [(name, _StudyTable(name, spec_sha, shown))]
     if table_file is not None:
         return [(table_file.stem, _FormTable(load_table(table_file)))]
     name = str(wanted)

@@ -23,8 +23,9 @@ from harness.cli.common import sources_option
 def figures(sources: tuple[Path, ...], out: Path, form: str, numbers: bool) -> None:
     """Draw figures from stored results; needs neither torch nor data.
 
-    Those of the paper (4, 5, 6), and by study accuracy against costs, by placement, and training time. What is not
-    stored is named. The same results give the same bytes.
+    Those of the paper (4, 5, 6). For each study its foremost metric against costs, by placement and against a number of
+    the evaluations' condition (PSNR against σ); training time; for denoisers crops, residuals, and PSNR image by image.
+    What is not stored is named. The same results give the same bytes.
 
     \b
     harness report figures --from results/published

@@ -1,6 +1,5 @@
 """`harness report html`: one page of everything that is stored."""
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -27,17 +26,17 @@ def html(sources: tuple[Path, ...], out: Path) -> None:
     harness report html --from results/harness.db --out /tmp/report.html
     """
     from harness.base.files import atomic_write
-    from harness.report.claims.findings import findings, gains
-    from harness.report.claims.load import load_claims
+    from harness.report.claims.findings import findings_of, gains
     from harness.report.claims.misprints import load_misprints
+    from harness.report.claims.study_claims import study_findings
     from harness.report.figures.results import Results
     from harness.report.html import on_the_page, render_page
     from harness.store.merge import open_results
-    from harness.store.queries import curve
 
     with open_results(sources) as store:
         results = Results(store, sources)
-        decided = findings(results.snapshot, load_claims(), partial(curve, store), results.maps)
-        page = render_page(results, on_the_page(decided, load_misprints(), gains(results.snapshot)))
+        own = study_findings(results.snapshot)
+        entries = on_the_page(findings_of(results), load_misprints(), gains(results.snapshot), own)
+        page = render_page(results, entries)
     atomic_write(out, page)
     click.echo(f"{out} ({len(page.encode()) / 1e6:.2f} MB)")

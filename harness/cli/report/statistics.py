@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.base.errors import HarnessError, did_you_mean
-from harness.cli.common import format_option, print_json, print_table, sources_option
+from harness.cli.common import format_option, named_study, print_json, print_table, sources_option
 
 if TYPE_CHECKING:
-    from harness.report.tables.row_statistics import RowStatistics
+    from harness.attempt.messages import Sample
+    from harness.report.tables.compare import RowStatistics
     from harness.stats.comparison import Interval, Methods, Networks, Spread
     from harness.stats.tests import Test
     from harness.store.connection import Store
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("table", metavar="N|NAME|FILE")
+@click.argument("table", metavar="N|NAME|FILE|STUDY")
 @sources_option
 @format_option("text", "json")
 def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
-    """Print the statistics of a table's results: of each row's runs, and against the row that it stands against.
+    """Print the statistics of a table's or a study's results: of each row's runs, and against the row that it stands
+    against; of a study its baseline, else its first trial.
 
     sd: sample standard deviation. t and bootstrap: 95% intervals of the mean, of the difference where they stand behind
     one. Best of two: what the better of two such runs is expected to be. p: sign flips (paired by seed) and
@@ -34,25 +36,24 @@ def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
     \b
     harness report statistics 1 --from results/published
     harness report statistics cifar-small --from results/published --format json
+    harness report statistics own.yml
     """
-    from harness.report.tables.row_statistics import row_statistics
     from harness.report.tables.statistics_table import seeds_text
-    from harness.report.tables.table_file import find_table
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
 
-    wanted = find_table(table)
     with open_results(sources) as store:
-        rows = row_statistics(snapshot(store), wanted)
+        name, rows = _rows_of(table, snapshot(store))
     if fmt == "json":
         print_json([_row_json(row) for row in rows])
         return
     if not rows:
-        click.echo(f"no run of table {wanted.table} is stored; --from names other results")
+        click.echo(f"no run of {name} is stored; --from names other results")
         return
     for column in dict.fromkeys(row.column for row in rows):
         mine = [row for row in rows if row.column == column]
-        click.echo(f"{column} [{mine[0].unit}]")
+        unit = f"[{mine[0].unit}]"
+        click.echo(column if unit in {"[]", column[-len(unit) :]} else f"{column} {unit}")
         print_table(
             ["", "seeds", "mean", "sd", "t", "bootstrap", "best", "best of two", "binomial error"],
             [[r.row, len(r.spread.seeds), *_spread_texts(r.spread), "" if r.error is None else f"±{r.error:.2g}"]
@@ -68,6 +69,24 @@ def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
             )  # fmt: skip
         click.echo()
     _print_remarks(remark for row in rows for remark in row.remarks)
+
+
+def _rows_of(text: str, found: "Snapshot") -> tuple[str, list["RowStatistics"]]:
+    """Return what a text names with the statistics of its rows: a table, or a study that is stored and no table."""
+    from harness.base.source import read_source
+    from harness.report.tables.compare import row_statistics
+    from harness.report.tables.study_document import study_statistics
+    from harness.report.tables.table_file import find_table, our_tables
+
+    is_file = Path(text).suffix in {".yml", ".yaml"}
+    of_study = (
+        "columns" not in read_source(Path(text)).data if is_file else text in {p.study for p in found.study_trials}
+    )
+    if of_study and text not in our_tables():
+        name, spec_sha = named_study(text)
+        return f"study {name}", study_statistics(found, name, spec_sha)
+    table = find_table(text)
+    return f"table {table.table}", row_statistics(found, table)
 
 
 def _print_remarks(remarks: Iterable[str]) -> None:
@@ -110,7 +129,7 @@ def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: 
             raise HarnessError(f"'{trial}' is a method and '{run}' a single network: name two trials or two runs")
         else:
             study = a.partition(":")[0]
-            _print_methods(_methods(found, str(keys[0]), str(keys[1]), metric, study), (a, b), fmt)
+            _print_methods(_methods(store, found, (str(keys[0]), str(keys[1])), metric, study), (a, b), fmt)
             _print_remarks(accepted_remarks(run for key in keys for run in found.runs(str(key)).values()))
 
 
@@ -130,32 +149,63 @@ def _trial(found: "Snapshot", text: str) -> str | None:
     return trials.get(name)
 
 
-def _methods(found: "Snapshot", a: str, b: str, metric: str | None, study: str) -> dict[str, "Methods"]:
+def _methods(
+    store: "Store", found: "Snapshot", keys: tuple[str, str], metric: str | None, study: str
+) -> dict[str, "Methods"]:
     """Return the comparison of two trials, by key, for each metric that both have; better is what `study` says."""
     from harness.report.tables.declared import metric_named, metrics_of, position
     from harness.stats.comparison import alike, methods
     from harness.store.find import metric_words, values
 
     sides: list[dict[tuple[str, str], dict[int, float]]] = []
-    for key in (a, b):
+    for key in keys:
         by: dict[tuple[str, str], dict[int, float]] = {}
         for seed, run in sorted(found.runs(key).items()):
             for place, value in values(found, run).items():
                 by.setdefault(place, {})[seed] = value
         sides.append(by)
-    pairable = alike(found.trials[a].config, found.trials[b].config)
+    pairable = alike(*(found.trials[key].config for key in keys))
     shared = [place for place in sides[0] if place in sides[1] and metric in (None, place[1])]
     if not shared:
         raise HarnessError(f"the two have no {metric or 'metric'} in common")
-    declared = metrics_of(found, a, study)
+    declared = metrics_of(found, keys[0], study)
+    items = [_items_of_all(store, found, list(found.runs(key).values())) for key in keys]
     return {
         metric_words(found, place): methods(
-            sides[0][place], sides[1][place], alike=pairable, better=metric_named(declared, place[1]).better
+            sides[0][place],
+            sides[1][place],
+            alike=pairable,
+            better=metric_named(declared, place[1]).better,
+            items=_of_place(items, place, metric_named(declared, place[1]).by_item),
         )
         for place in sorted(
             shared, key=lambda place: (found.evaluations[place[0]].reading_order, position(declared, place[1]))
         )
     }
+
+
+def _items(store: "Store", found: "Snapshot", run: "AttemptRecord") -> dict[tuple[str, str], "Sample"]:
+    """Return what a run kept of each image, by evaluation and name."""
+    from harness.store.queries import samples
+
+    later = found.evaluated_later(run.uid)
+    return {(s.evaluation, s.name): s for each in (*later, run) for s in samples(store, each.uid)}
+
+
+def _items_of_all(
+    store: "Store", found: "Snapshot", runs: Sequence["AttemptRecord"]
+) -> dict[tuple[str, str], list["Sample"]]:
+    """Return what each of several runs kept of each image, by evaluation and name; of a place if all of them did."""
+    kept = [_items(store, found, run) for run in runs]
+    return {place: [each[place] for each in kept] for place in kept[0] if all(place in each for each in kept)}
+
+
+def _of_place(
+    items: Sequence[Mapping[tuple[str, str], list["Sample"]]], place: tuple[str, str], name: str | None
+) -> tuple[list["Sample"], list["Sample"]]:
+    """Return both sides' values by image behind a metric, by the name that these have; empty if there are none."""
+    a, b = ([] if name is None else side.get((place[0], name), []) for side in items)
+    return a, b
 
 
 def _networks(
@@ -168,12 +218,8 @@ def _networks(
     from harness.report.tables.declared import metric_named, metrics_of
     from harness.stats.comparison import networks
     from harness.store.find import metric_words
-    from harness.store.queries import samples
 
-    kept: list[dict[tuple[str, str], Any]] = []
-    for run in (a, b):
-        later = found.evaluated_later(run.uid)
-        kept.append({(s.evaluation, s.name): s for each in (*later, run) for s in samples(store, each.uid)})
+    kept = [_items(store, found, run) for run in (a, b)]
     wanted = None if metric is None else metric_named(metrics_of(found, a.trial_key), metric).by_item or metric
     shared = [place for place in kept[0] if place in kept[1] and wanted in (None, place[1])]
     if not shared:
@@ -196,6 +242,8 @@ def _print_methods(compared: Mapping[str, "Methods"], names: Sequence[str], fmt:
         )
         click.echo(f"B − A: {found.difference:+.4g}, 95% {_interval(found.student_95)} (t),"
                    f" {_interval(found.bootstrap_95)} (bootstrap); {found.over}")  # fmt: skip
+        if found.crossed_95 is not None:
+            click.echo(f"over seeds and images: 95% {_interval(found.crossed_95)} (bootstrap of both)")
         click.echo(f"sign flips, paired: {_test(found.sign_flip)}")
         click.echo(f"Mann-Whitney, unpaired: {_test(found.mann_whitney)}")
 

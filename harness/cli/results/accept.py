@@ -44,9 +44,8 @@ def accept(
     \b
     harness results accept own.yml --reason "renamed a variable" --author "A. Author"
     """
-    from harness.execution.register import register, stored
-    from harness.store.connection import open_store
-    from harness.store.lock import driver_lock
+    from harness.execution.register import add_studies, stored
+    from harness.store.connection import driver_lock, open_store
     from harness.store.writer import accept_edits
 
     said = [_checked("author", author), _checked("reason", reason)]
@@ -59,7 +58,7 @@ def accept(
     if dry_run:
         return
     with driver_lock(db), open_store(db) as store:
-        register(store, [study])
+        add_studies(store, [study])
         accept_edits(store, words)
 
 

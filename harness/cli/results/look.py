@@ -78,7 +78,7 @@ def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> No
     harness results show quickstart:Baseline:0
     harness results show quickstart:Baseline:0 --source > changes.patch
     """
-    from harness.store.artifact_files import for_people
+    from harness.store.artifacts import for_people
     from harness.store.find import find_attempt, metric_words, values
     from harness.store.merge import open_results
     from harness.store.queries import artifacts, installed, snapshot
@@ -168,6 +168,7 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
         for a in (*found.runs(place.trial_key).values(), *found.timings(place.trial_key))
         if a.by_word
     }
+    protocols = {place.trial_key: _protocol(place, found) for place in places.values()}  # once for all seeds
     for attempt in found.attempts:
         counts = attempt.accepted or (attempt.kind == "timing" and attempt.state == "done")
         place, words = by_word.get(attempt.uid, (places.get(attempt.trial_key), ()))
@@ -175,7 +176,7 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
             continue
         times = {
             name: attempt.measures[name]
-            for name in ("train_s_per_epoch", "test_s", "run_s")
+            for name in ("train_s_per_epoch", "test_s", "test_s_per_image", "run_s")
             if name in attempt.measures
         }
         yield {
@@ -184,7 +185,7 @@ def _rows(found: "Snapshot", study: str | None, every: bool) -> Iterator[dict[st
             "trial": attempt.trial_key if place is None else place.name,
             "stands": place is not None and place.stands,
             "by_word": words,
-            "protocol": "" if place is None else _protocol(place, found),
+            "protocol": "" if place is None else protocols[place.trial_key],
             "seed": attempt.seed,
             "kind": attempt.kind,
             "state": attempt.state,

@@ -30,7 +30,7 @@ _ENDINGS = frozenset({".jsonl", ".csv", ".parquet"})
     help="What a row of CSV or Parquet is  [default: results]",
 )
 @click.option("--maps/--no-maps", default=True, show_default=True,
-              help="Write the maps too; beside them they hold ten images of the test set.")  # fmt: skip
+              help="Write kept maps and pictures too, which hold a few images of the test set.")  # fmt: skip
 @click.option("--with-source", is_flag=True,
               help="Publish uncommitted changes of the study's repository, and all that was installed.")  # fmt: skip
 @sources_option
@@ -106,8 +106,7 @@ def merge(files: tuple[Path, ...], artifacts: bool, db: Path) -> None:
     harness results merge a.db b.db --db all.db --no-artifacts
     """
     from harness.store.artifacts import take_artifacts
-    from harness.store.connection import open_store
-    from harness.store.lock import driver_lock, to_write_or_make
+    from harness.store.connection import driver_lock, open_store, to_write_or_make
     from harness.store.merge import files_of, merge_file
 
     paths = files_of(files)

@@ -22,8 +22,8 @@ def query(sql: str, fmt: str, sources: tuple[Path, ...]) -> None:
     harness results query "SELECT state, count(*) AS attempts FROM attempt GROUP BY state" --format json
     harness results query "SELECT * FROM v_time" --from results/published --format csv
     """
-    from harness.store.ask import ask
     from harness.store.merge import open_results
+    from harness.store.queries import ask
 
     with open_results(sources) as store:
         answer = ask(store, sql)

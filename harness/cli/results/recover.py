@@ -21,10 +21,9 @@ def recover(dry_run: bool, db: Path) -> None:
     harness results recover --dry-run
     harness results recover --db results/harness.db
     """
-    from harness.execution.recover import Unknown, recover_unknown, unknown_results
+    from harness.execution.intake import Unknown, recover_unknown, unknown_results
     from harness.execution.register import stored
-    from harness.store.connection import open_store
-    from harness.store.lock import driver_lock
+    from harness.store.connection import driver_lock, open_store
 
     refused = 0
 

@@ -39,7 +39,7 @@ def serve(
     needs("datasette")
     from datasette.cli import cli as datasette
 
-    from harness.store.browse import browsable
+    from harness.store.described import browsable
 
     with browsable(sources) as (database, metadata):
         if path is not None:
@@ -71,15 +71,15 @@ def _serve_search(file: str, host: str, port: int, opens: bool, path: str | None
     needs("optuna_dashboard", "optuna", extra="dash")
     from harness.data.locations import data_root
     from harness.execution.options import Options
-    from harness.search.book import Book
     from harness.search.dashboard import dashboard, get
     from harness.search.file import load_search
+    from harness.search.ledger import Ledger
     from harness.store.merge import open_results
 
     search = load_search(file)
     with ExitStack() as stack:
         store = stack.enter_context(open_results(sources))
-        app = dashboard(Book(search, store, Options(db=sources[0], data_root=data_root())))
+        app = dashboard(Ledger(search, store, Options(db=sources[0], data_root=data_root())))
         if path is not None:
             click.echo(get(app, path))
             return

@@ -81,7 +81,7 @@ def _look_for_unknown_results(sources: Sequence[Path], verified: "Verified") -> 
 
     That they are there is no fault, as they may be another's; that one is damaged is, unless its run is done.
     """
-    from harness.execution.recover import unknown_results
+    from harness.execution.intake import unknown_results
     from harness.execution.register import stored
     from harness.store.errors import DatabaseError
 

@@ -25,8 +25,14 @@ from harness.data.dataset import Arrays, Hashed
 from harness.data.locations import own_cache
 from harness.plugins.digests import code_digest
 
-_READERS = ("harness.data.own.folder", "harness.data.own.arrays", "harness.data.own.declare")
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, zlib.error, zipfile.BadZipFile)
+_READERS = (
+    "harness.data.own.folder",
+    "harness.data.own.scaled",
+    "harness.data.own.arrays",
+    "harness.data.own.declare",
+    "harness.data.photographs",
+)
+DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, zlib.error, zipfile.BadZipFile)
 _SPLITS = ("train", "test")
 
 _log = logging.getLogger(__name__)
@@ -36,17 +42,17 @@ def keep_facts(source: Mapping[str, Any], root: Path, state: str, facts: Mapping
     """Keep what a declaration is made of: plain data."""
     text = json.dumps({"source": dict(source), "state": state, "facts": facts}, indent=1)
     try:
-        atomic_write(_place(source, root, ".json"), text)
+        atomic_write(place_of(source, root, ".json"), text)
     except OSError as error:
-        _warn(root, error)
+        warn(root, error)
 
 
 def kept_facts(source: Mapping[str, Any], root: Path, state: str) -> Any:
     """Return what was kept for this state of the files, or None."""
     try:
-        kept = json.loads(_place(source, root, ".json").read_text(encoding="utf-8"))
+        kept = json.loads(place_of(source, root, ".json").read_text(encoding="utf-8"))
         return kept["facts"] if kept["state"] == state else None
-    except _DAMAGED:
+    except DAMAGED:
         return None
 
 
@@ -58,20 +64,20 @@ def keep_images(source: Mapping[str, Any], root: Path, state: str, splits: Mappi
         hashes = np.frombuffer(b"".join(splits[split].hashes), np.uint8).reshape(len(images), -1)
         arrays |= {f"{split}_images": images.images, f"{split}_labels": images.labels, f"{split}_hashes": hashes}
     try:
-        with atomic_open(_place(source, root, ".npz")) as file:
+        with atomic_open(place_of(source, root, ".npz")) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy declares allow_pickle only
     except OSError as error:
-        _warn(root, error)
+        warn(root, error)
 
 
 def kept_images(source: Mapping[str, Any], root: Path, state: str) -> dict[str, Hashed] | None:
     """Return the images that were kept for this state of the files, or None, also where the file is damaged."""
     try:
-        with np.load(_place(source, root, ".npz"), allow_pickle=False) as arrays:
+        with np.load(place_of(source, root, ".npz"), allow_pickle=False) as arrays:
             if str(arrays["state"]) != state:
                 return None
             return {split: _split(arrays, split) for split in _SPLITS}
-    except _DAMAGED:
+    except DAMAGED:
         return None
 
 
@@ -80,11 +86,12 @@ def _split(arrays: Mapping[str, NDArray[Any]], split: str) -> Hashed:
     return Hashed(images, [row.tobytes() for row in arrays[f"{split}_hashes"]])
 
 
-def _place(source: Mapping[str, Any], root: Path, suffix: str) -> Path:
-    """Return the file of a source as our code and this version of Pillow read it."""
+def place_of(source: Mapping[str, Any], root: Path, suffix: str) -> Path:
+    """Return the cached file of a source as our code and this version of Pillow read it."""
     text = f"{canonical_json(source)} {code_digest(_READERS)} {pillow}"
     return own_cache(root) / f"{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:32]}{suffix}"
 
 
-def _warn(root: Path, error: OSError) -> None:
+def warn(root: Path, error: OSError) -> None:
+    """Tell that nothing can be cached."""
     _log.warning("%s cannot be written (%s): own data are read anew each time", own_cache(root), error.strerror)

@@ -95,14 +95,28 @@ def measured(images: NDArray[np.uint8]) -> Pair:
 
     The deviation is that of all values (not the unbiased estimate), and at least 0.0001, so that one can divide by it.
     """
-    channels = images.shape[1]
-    counts = np.zeros((channels, 256), np.int64)
+    counts = Counts(images.shape[1])
     step = max(1, _AT_ONCE // max(1, images[0].size))
     for start in range(0, len(images), step):
-        for channel in range(channels):
-            counts[channel] += np.bincount(images[start : start + step, channel].ravel(), minlength=256)
-    both = [_mean_and_deviation(row.tolist()) for row in counts]
-    return tuple(mean for mean, _ in both), tuple(deviation for _, deviation in both)
+        counts.add(images[start : start + step].transpose(0, 2, 3, 1))
+    return counts.normalization()
+
+
+class Counts:
+    """How often each of the 256 values occurs in each channel of images that are added a few at a time."""
+
+    def __init__(self, channels: int) -> None:
+        self._counts = np.zeros((channels, 256), np.int64)
+
+    def add(self, pixels: NDArray[np.uint8]) -> None:
+        """Count pixels uint8 (…, C)."""
+        for channel in range(len(self._counts)):
+            self._counts[channel] += np.bincount(pixels[..., channel].ravel(), minlength=256)
+
+    def normalization(self) -> Pair:
+        """Return mean and deviation of value/255 in each channel, as `measured` does."""
+        both = [_mean_and_deviation(row.tolist()) for row in self._counts]
+        return tuple(mean for mean, _ in both), tuple(deviation for _, deviation in both)
 
 
 def _mean_and_deviation(counts: list[int]) -> tuple[float, float]:

@@ -14,10 +14,12 @@ from harness.base.checks import FieldError
 from harness.base.errors import HarnessError
 from harness.data.dataset import arrange
 from harness.data.locations import data_root
+from harness.data.own import scaled
 from harness.data.own.cache import keep_facts, keep_images, kept_facts
-from harness.data.own.contents import Contents, Unread, check_contents
+from harness.data.own.contents import Contents, Pair, Unread, check_contents
 
 _READERS = {"folder": "harness.data.own.folder", "arrays": "harness.data.own.arrays"}
+_SCALED = "harness.data.own.scaled"
 _FUNCTION = "harness.data.own.function"
 
 _log = logging.getLogger(__name__)
@@ -37,16 +39,18 @@ def declare(name: str, source: Mapping[str, Any]) -> DatasetDeclaration:
         input_shape=tuple(facts["input_shape"]),
         classes=len(facts["class_names"]),
         splits={split: DatasetSplit(name, split, **one) for split, one in facts["splits"].items()},
-        code=f"{_reader(source)}:load",
+        code=f"{reader_of(source)}:load",
         source=source,
-        normalization=(tuple(facts["normalization"][0]), tuple(facts["normalization"][1])),
+        normalization=_pair(facts["normalization"]),
         class_names=tuple(facts["class_names"]),
     )
 
 
 def facts_of(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
     """Return what is known of a source by its contents: plain data. They are read where no file's state tells."""
-    unread: Unread = importlib.import_module(_reader(source)).look(source)
+    if is_kept_whole(source):
+        return scaled.facts_of(source, root)
+    unread: Unread = importlib.import_module(reader_of(source)).look(source)
     if unread.state is not None:
         kept = kept_facts(source, root, unread.state)
         if kept is not None:
@@ -56,7 +60,9 @@ def facts_of(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
 
 def read_facts(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
     """Return the same as `facts_of`, read anew, whatever was kept."""
-    return _read(source, root, importlib.import_module(_reader(source)).look(source))
+    if is_kept_whole(source):
+        return scaled.read_facts(source, root)
+    return _read(source, root, importlib.import_module(reader_of(source)).look(source))
 
 
 def left_out(facts: Mapping[str, Any]) -> list[str]:
@@ -67,7 +73,19 @@ def left_out(facts: Mapping[str, Any]) -> list[str]:
     return [*told, *facts["notes"]]
 
 
-def _reader(source: Mapping[str, Any]) -> str:
+def is_kept_whole(source: Mapping[str, Any]) -> bool:
+    """Return whether images are scaled but not cropped, so that training may draw crops."""
+    return "short_side" in source
+
+
+def _pair(values: Any) -> Pair | None:
+    return None if values is None else (tuple(values[0]), tuple(values[1]))
+
+
+def reader_of(source: Mapping[str, Any]) -> str:
+    """Return the module that reads a source."""
+    if is_kept_whole(source):
+        return _SCALED
     return _READERS.get(source["kind"], _FUNCTION)
 
 

@@ -16,8 +16,9 @@ from harness.data.dataset import Arrays, Hashed
 from harness.data.fingerprint import file_hash, image_hash
 from harness.data.own.cache import keep_images, kept_images
 from harness.data.own.contents import Contents, Unread, take_test
+from harness.data.own.copies import leave_out, state_of_others
 from harness.data.own.images import LARGEST_FILE, UNREADABLE, Size, decode, prepare, size_of
-from harness.data.own.listing import ImageFile, Listing, list_folder
+from harness.data.own.listing import ImageFile, Listing, Nested, list_folder
 from harness.data.own.memory import PART, check_fits, in_units, memory_bytes
 
 Shape = tuple[int, int, int]
@@ -36,12 +37,13 @@ def load(source: Mapping[str, Any], root: Path) -> Mapping[str, Hashed]:
 
 def look(source: Mapping[str, Any]) -> Unread:
     """List the images of a folder. Raises FieldError where they are no classes with a training and a test split."""
-    listing = list_folder(Path(source["path"]), "test" in source, source.get("nested", source.get("corrupt", "refuse")))
-    return Unread(listing.state(), partial(_read, source, listing), cacheable=True)
+    listing = list_folder(Path(source["path"]), "test" in source, nested_of(source))
+    return Unread(listing.state() + state_of_others(source), partial(_read, source, listing), cacheable=True)
 
 
 def _read(source: Mapping[str, Any], listing: Listing) -> Contents:
     """Decode a folder. Raises FieldError by the option that would help: `size`, `corrupt`, `test`."""
+    listing = leave_out(listing, source)
     files = [(split, file) for split, of_split in listing.splits.items() for file in of_split]
     channels = 1 if source.get("grey") else 3
     size: Size = tuple(source["size"]) if "size" in source else one_size([file for _, file in files])
@@ -49,12 +51,27 @@ def _read(source: Mapping[str, Any], listing: Listing) -> Contents:
     _check_memory(len(files), shape)
     images, hashes = decode_files([file for _, file in files], shape, resize="size" in source)
     corrupt = tuple(f"{file.path} ({h})" for (_, file), h in zip(files, hashes, strict=True) if isinstance(h, str))
-    if corrupt and source.get("corrupt") != "skip":
-        raise FieldError(("path",), in_words(corrupt, len(files)))
+    check_corrupt(source, corrupt, len(files))
     splits = {split: _of_split(split, files, images, hashes) for split in listing.splits}
     if "test" in source:
         splits = take_test(splits["train"], source["test"], listing.classes)
     return Contents({split: part.in_order() for split, part in splits.items()}, listing.classes, corrupt, listing.notes)
+
+
+def nested_of(source: Mapping[str, Any]) -> Nested:
+    """Return what is done with images in folders inside class folders: by default as with what cannot be read."""
+    skips = source.get("corrupt", "refuse") != "refuse"
+    nested: Nested = source.get("nested", "skip" if skips else "refuse")
+    return nested
+
+
+def check_corrupt(source: Mapping[str, Any], corrupt: Sequence[str], of: int) -> None:
+    """Raise FieldError for images that cannot be read: for any, or for more than the share that `corrupt` allows."""
+    allowed = source.get("corrupt", "refuse")
+    if allowed == "refuse" and corrupt:
+        raise FieldError(("path",), in_words(corrupt, of))
+    if isinstance(allowed, float) and len(corrupt) > allowed * of:
+        raise FieldError(("path",), f"{in_words(corrupt, of)} (a larger share than {allowed}, which 'corrupt' allows)")
 
 
 def in_words(corrupt: Sequence[str], of: int) -> str:
@@ -81,13 +98,10 @@ def decode_files(
 
     def one(place: int) -> bytes | str:
         file = files[place]
-        if problem := _problem(file):
-            return problem
-        try:
-            data = file.path.read_bytes()
-            pixels, lossless = decode(data, shape[1:] if resize else None, grey=shape[0] == 1)
-        except UNREADABLE as error:
-            return _reason(error)
+        read = read_image(file, shape[1:] if resize else None, grey=shape[0] == 1)
+        if isinstance(read, str):
+            return read
+        pixels, lossless, data = read
         if pixels.shape != shape:
             return f"it is {pixels.shape[2]}×{pixels.shape[1]} and not {shape[2]}×{shape[1]} as its header says"
         images[place] = pixels
@@ -97,14 +111,29 @@ def decode_files(
         return images, list(pool.map(one, range(len(files))))
 
 
-def _problem(file: ImageFile) -> str | None:
+def read_image(file: ImageFile, size: Size | None, *, grey: bool) -> tuple[NDArray[np.uint8], bool, bytes] | str:
+    """Return an image's pixels, uint8 (C, H, W), whether its format keeps them exactly, and the bytes of its file.
+
+    Or, if it cannot be read, the reason.
+    """
+    if problem := problem_of(file):
+        return problem
+    try:
+        data = file.path.read_bytes()
+        return (*decode(data, size, grey), data)
+    except UNREADABLE as error:
+        return reason_of(error)
+
+
+def problem_of(file: ImageFile) -> str | None:
     """Return why a file is not to be opened: reading a pipe does not end, and a file may be larger than the memory."""
     if file.problem is None and file.size > LARGEST_FILE:
         return f"it has {in_units(file.size)}, more than any image that can be read"
     return file.problem
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return in a line what Pillow or the system said of a file that cannot be read."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     words = " ".join(str(error).split())
@@ -116,7 +145,7 @@ def sizes(files: Sequence[ImageFile]) -> dict[Size, Path]:
     prepare()
 
     def one(file: ImageFile) -> Size | None:
-        if _problem(file):
+        if problem_of(file):
             return None
         try:
             with file.path.open("rb") as opened:
@@ -137,7 +166,7 @@ def one_size(files: Sequence[ImageFile]) -> Size:
     """Return the size of all images. Raises FieldError where they have several, or where none can be read."""
     found = sizes(files)
     if not found:
-        reason = f" ({problem})" if (problem := _problem(files[0])) else ""
+        reason = f" ({problem})" if (problem := problem_of(files[0])) else ""
         raise FieldError(("path",), f"none of the {len(files)} images can be read, e.g. {files[0].path}{reason}")
     if len(found) > 1:
         (small, first), (large, second) = (

@@ -4,6 +4,10 @@ The rule, in whole numbers: an image of w×h is to fill W×H. Where W·h ≥ H·
 ⌊w·H/h⌋×H, by Pillow's antialiased bilinear filter; then the middle is cut out, from row ⌊(h′−H)/2⌋ and column
 ⌊(w′−W)/2⌋. For a square that is: the shorter side to N, then the central N×N. An image that has the size already stays
 as it is. Alpha is dropped, of several frames the first is taken.
+
+Or it is kept whole (`decode_whole`): the shorter side to N by the same filter, the longer one to ⌊l·N/s⌋, of which the
+middle 2·N stay. JPEG files are decoded at their full size first: the decoder's own reduction (Pillow's `draft`) is
+faster for photographs of twice the size and more, but another filter.
 """
 
 import io
@@ -11,7 +15,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import IO, Any
 
@@ -22,7 +26,7 @@ from PIL import Image, ImageOps
 Size = tuple[int, int]  # height, width
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _LOSSLESS = frozenset({"PNG", "BMP", "GIF", "PPM"})
 _LOSSLESS_TIFF = frozenset({"raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "lzma", "zstd"})
 _ORIENTATION, _TURNED = 0x0112, frozenset({5, 6, 7, 8})  # EXIF: height and width change places
@@ -70,7 +74,7 @@ def _in_turn(image: Image.Image) -> Iterator[None]:
 
 def size_of(file: IO[bytes]) -> Size:
     """Return height and width of an image, by its header alone. Raises one of UNREADABLE."""
-    with Image.open(file, formats=_FORMATS) as image, _in_turn(image):  # a PNG is decoded to look for its EXIF
+    with Image.open(file, formats=FORMATS) as image, _in_turn(image):  # a PNG is decoded to look for its EXIF
         width, height = image.size
         return (width, height) if image.getexif().get(_ORIENTATION) in _TURNED else (height, width)
 
@@ -80,7 +84,20 @@ def decode(data: bytes, size: Size | None, grey: bool) -> tuple[NDArray[np.uint8
 
     Raises one of UNREADABLE.
     """
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as image, _in_turn(image):
+    fitted, lossless = _opened(data, grey, lambda plain: plain if size is None else _fitted(plain, size))
+    pixels = np.asarray(fitted).reshape(fitted.height, fitted.width, -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)), lossless
+
+
+def decode_whole(data: bytes, short_side: int, *, grey: bool) -> NDArray[np.uint8]:
+    """Return an image with its shorter side brought to `short_side`: uint8 (H, W, C). Raises one of UNREADABLE."""
+    fitted, _ = _opened(data, grey, lambda plain: _whole(plain, short_side))
+    return np.asarray(fitted).reshape(fitted.height, fitted.width, -1)
+
+
+def _opened(data: bytes, grey: bool, fit: Callable[[Image.Image], Image.Image]) -> tuple[Image.Image, bool]:
+    """Decode an image, turn it as its EXIF says, and fit it; with it, whether its format keeps pixels exactly."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image, _in_turn(image):
         if image.mode.startswith(("I", "F")):
             raise ValueError(f"its pixels have more than 8 bits (mode {image.mode}): save it with 8 bits a channel")
         lossless = _is_lossless(image.format, image.info, data)
@@ -89,9 +106,7 @@ def decode(data: bytes, size: Size | None, grey: bool) -> tuple[NDArray[np.uint8
         if image.mode == "P" and "transparency" in image.info:
             plain = image.convert("RGBA")
         plain = plain.convert("L" if grey else "RGB")
-        fitted = plain if size is None else _fitted(plain, size)
-    pixels = np.asarray(fitted).reshape(fitted.height, fitted.width, -1)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)), lossless
+        return fit(plain), lossless
 
 
 def _fitted(image: Image.Image, size: Size) -> Image.Image:
@@ -104,6 +119,17 @@ def _fitted(image: Image.Image, size: Size) -> Image.Image:
     resized = image.resize(new, Image.Resampling.BILINEAR)
     left, top = (resized.width - width) // 2, (resized.height - height) // 2
     return resized.crop((left, top, left + width, top + height))
+
+
+def _whole(image: Image.Image, short_side: int) -> Image.Image:
+    """Return an image with its shorter side brought to `short_side`, and the middle of its longer one."""
+    width, height = image.size
+    shorter = min(width, height)
+    new = (width * short_side // shorter, height * short_side // shorter)
+    resized = image if new == image.size else image.resize(new, Image.Resampling.BILINEAR)
+    width, height = (min(length, 2 * short_side) for length in new)
+    left, top = (new[0] - width) // 2, (new[1] - height) // 2
+    return resized if (width, height) == new else resized.crop((left, top, left + width, top + height))
 
 
 def _is_lossless(form: str | None, info: Mapping[Any, Any], data: bytes) -> bool:

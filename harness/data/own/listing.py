@@ -56,16 +56,41 @@ class Listing:
 
     def state(self) -> str:
         """Return a hash that changes if a file is added, removed, renamed or written, or if something is left out."""
-        lines = [
-            f"{split} {file.path} {file.size} {file.mtime_ns}"
-            for split, files in sorted(self.splits.items())
-            for file in files
-        ]
-        return hashlib.sha256("\n".join([*lines, *self.notes]).encode(errors="surrogateescape")).hexdigest()
+        return _state(((split, file) for split, files in sorted(self.splits.items()) for file in files), self.notes)
 
 
-def list_folder(path: Path, take_test: bool, nested: Nested = "refuse") -> Listing:
+def list_images(path: Path) -> tuple[ImageFile, ...]:
+    """List all images in a folder and the folders below it, without classes, in order of their paths.
+
+    Raises FieldError if it is no folder, or cannot be read.
+    """
+    if not path.is_dir():
+        raise FieldError(("path",), f"{path} is {'no folder' if path.exists() else 'not there'}")
+    try:
+        return tuple(file for folder in (path, *_folders_below(path)) for file in _images(folder, 0, []))
+    except OSError as error:
+        raise FieldError(("path",), f"{error.filename or path} cannot be read: {error.strerror or error}") from None
+
+
+def state_of(files: Iterable[ImageFile]) -> str:
+    """Return a hash that changes if a file is added, removed, renamed or written."""
+    return _state((("", file) for file in files), ())
+
+
+def _state(files: Iterable[tuple[str, ImageFile]], notes: Iterable[str]) -> str:
+    lines = [f"{split} {file.path} {file.size} {file.mtime_ns}" for split, file in files]
+    return hashlib.sha256("\n".join([*lines, *notes]).encode(errors="surrogateescape")).hexdigest()
+
+
+def has_training(path: Path) -> bool:
+    """Return whether a folder has a training split by name."""
+    return path.is_dir() and any(name.lower() in _SPLIT_NAMES["train"] for name in _subfolders(path))
+
+
+def list_folder(path: Path, take_test: bool, nested: Nested = "refuse", *, test_only: bool = False) -> Listing:
     """List the images of a folder. `take_test`: whether a test split is to be taken out of the training images.
+
+    `test_only`: it has none of these, and is to be tested on; a split's folder may be missing.
 
     Raises FieldError if it is no folder of classes, if classes differ between splits, if there is no test split, or
     one too many, and if images would be left out that `nested` does not allow to leave out.
@@ -74,16 +99,17 @@ def list_folder(path: Path, take_test: bool, nested: Nested = "refuse") -> Listi
         what = "no folder: arrays in a file are 'kind: arrays'" if path.is_file() else "not there"
         raise FieldError(("path",), f"{path} is {what}")
     try:
-        return _list(path, take_test, nested)
+        return _list(path, take_test, nested, test_only)
     except OSError as error:
         raise FieldError(("path",), f"{error.filename or path} cannot be read: {error.strerror or error}") from None
 
 
-def _list(path: Path, take_test: bool, nested: Nested) -> Listing:
-    folders, notes = _splits(path, take_test)
-    classes = _subfolders(folders["train"])
+def _list(path: Path, take_test: bool, nested: Nested, test_only: bool) -> Listing:
+    folders, notes = _tested(path) if test_only else _splits(path, take_test)
+    first = next(iter(folders.values()))
+    classes = _subfolders(first)
     for folder in folders.values():
-        _check_classes(folder, _subfolders(folder), classes, folders["train"])
+        _check_classes(folder, _subfolders(folder), classes, first)
         if not classes:
             raise FieldError(("path",), f"there are no class folders in {folder}: a class is a folder of images")
     for folder in dict.fromkeys([path, *folders.values()]):
@@ -201,6 +227,17 @@ def _splits(path: Path, take_test: bool) -> tuple[dict[str, Path], tuple[str, ..
             "e.g. test: 0.2, or rename a folder to 'test'",
         )
     return {"train": path / train, **({"test": path / test[0]} if test else {})}, notes
+
+
+def _tested(path: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Return the folder of the only split of what is tested on alone: `test`, else `val`, else the folder itself."""
+    there = _subfolders(path)
+    named = {split: [name for name in there if name.lower() in _SPLIT_NAMES[split]] for split in ("test", "val")}
+    tested = named["test"] or named["val"]
+    if not tested:
+        return {"test": path}, ()
+    used = _the_one(path, tested, "test")
+    return {"test": path / used}, tuple(_left_out(path, [name for name in there if name != used], named["val"]))
 
 
 def _the_one(path: Path, names: list[str], split: str) -> str:

@@ -1,15 +1,17 @@
 """What an executor is: whoever carries out attempts, of which the driver needs no more than this.
 
 An attempt's request lies in its folder. An executor sees to it that `run_attempt(folder)` is called, wherever, and says
-when that is over; results are in the folder. `tests/execution/executor_conformance.py` holds every executor to this.
+when that is over; results are in the folder. `harness.testing.executors` holds every executor to this.
 """
 
 import multiprocessing
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict
 
 from harness.attempt.messages import State
 
@@ -22,6 +24,7 @@ class Ended:
     state: State | None = None  # lost, timeout, oom, failed; None if the result is in the folder
     error: str | None = None
     kind: str | None = None  # of the error, e.g. CRASHED
+    again: bool = False  # its machine died or was taken away: the driver makes another attempt at the run
 
 
 class Executor(Protocol):
@@ -48,8 +51,33 @@ class Executor(Protocol):
         """End all attempts at once; they are lost."""
 
 
-MakeExecutor = Callable[[int, int, Sequence[str]], Executor]
-"""Slots, threads per attempt, libraries that most attempts will import → an executor."""
+@dataclass(frozen=True)
+class Wanted:
+    """What an executor is made from."""
+
+    slots: int  # attempts at a time
+    threads: int  # of each attempt
+    libraries: Sequence[str] = ()  # that most attempts will import
+    folder: Path = Path("results")  # of the results: an executor may keep files of its own there
+    options: Mapping[str, Any] = field(default_factory=dict)  # of its kind, checked
+
+
+class ExecutorOptions(BaseModel):
+    """The options of a kind of executor, as `--executor-option` and a study give them. This one has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class ExecutorKind:
+    """A kind of executor, by whose name it is chosen. Other packages add theirs by entry points `harness.executors`."""
+
+    make: Callable[[Wanted], Executor]
+    options: type[ExecutorOptions] = ExecutorOptions
+    elsewhere: bool = False  # on machines that a cluster chooses: the cores and GPUs of this one say nothing
+    libraries: tuple[str, ...] = ()  # that it needs
+    extra: str | None = None  # which extra of the harness installs them
+
 
 _NAMED = "attempt "
 

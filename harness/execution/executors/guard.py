@@ -11,6 +11,7 @@ File descriptors 1 and 2 of all of them are a file in the attempt's folder: noth
 driver's stdout, and what C code and other programs print is kept too.
 """
 
+import ctypes
 import faulthandler
 import json
 import multiprocessing
@@ -20,7 +21,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import connection
@@ -29,9 +31,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from harness.attempt.messages import CRASHED, OUTPUT_FILE, State
-from harness.base.errors import environment_failure, in_a_line, kind_of
-from harness.execution.executors.processes import adopt_orphans, descendants, memory_kills
-from harness.execution.interruptions import INTERRUPTIONS, listened_to
+from harness.base.errors import DiedError, environment_failure, in_a_line, kind_of
+from harness.execution.interruptions import INTERRUPTIONS, PREEMPTIONS, listened_to
 
 if TYPE_CHECKING:
     Link = connection.Connection[bytes, bytes]
@@ -217,6 +218,8 @@ def _work(folder: Path, threads: int, environment: Mapping[str, str], says: int,
         from harness.training.attempt import run_attempt
 
         run_attempt(folder)
+    except DiedError as error:
+        told = Told("lost", str(error), CRASHED)
     except BaseException as error:  # noqa: BLE001 - the last border of an attempt: its request, its result, its files
         with suppress(BaseException):  # a person's own class
             traceback.print_exc()
@@ -261,9 +264,9 @@ def _wait_for_the_driver(_number: int, _frame: FrameType | None) -> None:
 
 def _leave_interruptions_to_the_driver() -> None:
     """Neither die of interruptions nor ignore them: what is ignored, other programs would inherit."""
-    for number in listened_to():
+    for number in listened_to() | PREEMPTIONS:
         signal.signal(number, _wait_for_the_driver)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS | PREEMPTIONS)
 
 
 class _Forks:
@@ -289,3 +292,60 @@ class _Forks:
             if signal.getsignal(number) is _wait_for_the_driver:
                 signal.signal(number, signal.SIG_DFL)
         self._let_pass()
+
+
+# What Linux says about processes; elsewhere nothing is known, and the guard makes do with process groups.
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends, so that none of them is lost from sight."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants(ancestor: int) -> list[int]:
+    """Return the pids of the processes below one, whatever their group or session; none where it cannot be known."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = stat.read_bytes().rpartition(b")")[2].split()  # a program's name may hold anything
+        except OSError:  # it has just ended
+            continue
+        children[int(words[1])].append(int(stat.parent.name))
+    found = list(children[ancestor])
+    for pid in found:  # which grows
+        found += children[pid]
+    return found
+
+
+def memory_kills(cgroups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return how many processes of this one's cgroup the kernel has killed for memory; None where it does not say."""
+    for counter in _counters(cgroups, mounted):
+        try:
+            lines = counter.read_text(encoding="ascii").splitlines()
+        except (OSError, ValueError):
+            continue
+        for name, _, count in (line.partition(" ") for line in lines):
+            if name == "oom_kill" and count.isdigit():
+                return int(count)
+    return None
+
+
+def _counters(cgroups: Path, mounted: Path) -> Iterator[Path]:
+    """Yield where the count may be: of this process's cgroup, or of the root that a container sees in its place."""
+    try:
+        entries = [line.split(":", 2) for line in cgroups.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return
+    places: tuple[Path, ...]
+    for _, controllers, path in (entry for entry in entries if len(entry) == 3):
+        if controllers == "":  # version 2
+            places, file = (mounted, mounted / "unified"), "memory.events"
+        elif "memory" in controllers.split(","):
+            places, file = (mounted / "memory",), "memory.oom_control"
+        else:
+            continue
+        for place in places:
+            yield place / path.lstrip("/") / file
+            yield place / file

@@ -27,7 +27,7 @@ from harness.attempt.messages import LOCK_FILE
 from harness.base.locks import is_held
 from harness.execution.executors.base import Ended, attempt_name
 from harness.execution.executors.guard import HUGE_PAGES, THREADS, Told, guard
-from harness.execution.interruptions import INTERRUPTIONS
+from harness.execution.interruptions import INTERRUPTIONS, PREEMPTIONS
 from harness.execution.libraries import WITH_TORCH
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _interruptions_blocked() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # the first process that is started starts it, which would end the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS | PREEMPTIONS)
     try:
         yield
     finally:

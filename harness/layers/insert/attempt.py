@@ -1,4 +1,4 @@
-"""Trying compressors in a network's twin: whether, with fewer channels, it does the same steps and returns the same."""
+"""Trying compressors in a copy of a network: whether, with fewer channels, it does the same steps, returns the same."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
@@ -11,11 +11,11 @@ from harness.layers.insert.axis import Reduction
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.install import install
 from harness.layers.insert.layers import Change
+from harness.layers.insert.meta_copy import meta_copy
 from harness.layers.insert.network import Network, record_modes
 from harness.layers.insert.plan import Plan
 from harness.layers.insert.rewire import rewire
 from harness.layers.insert.trace import Trace
-from harness.layers.insert.twin import meta_twin
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class Insertion:
 
 
 def attempt(network: Network, insertions: Iterable[Insertion], input_shape: Sequence[int]) -> Network:
-    """Change a copy of a network's twin at sites that are `apart`, run it, and return it.
+    """Change another copy of a network at sites that are `apart`, run it, and return it.
 
     Raises:
         RefusalError: it does not run, does other steps, or returns other shapes, in one of both modes.
     """
-    twin = deepcopy(network.twin)
+    meta = deepcopy(network.meta)
     own = []
     for insertion in insertions:
-        rewire(twin, insertion.plan.changes, insertion.reduction, "slice")
-        own.append(install(twin, insertion.plan.at, meta_twin(insertion.layer)))
+        rewire(meta, insertion.plan.changes, insertion.reduction, "slice")
+        own.append(install(meta, insertion.plan.at, meta_copy(insertion.layer)))
     try:
-        traces = record_modes(twin, input_shape)
+        traces = record_modes(meta, input_shape)
     except RefusalError as refusal:
         raise RefusalError(f"with fewer channels the model does not run, {refusal}") from refusal
     for before, after in zip(network.traces, traces, strict=True):
@@ -53,7 +53,7 @@ def attempt(network: Network, insertions: Iterable[Insertion], input_shape: Sequ
             raise RefusalError("with fewer channels the model does something else")
         if [value.shape for value in before.outputs] != [value.shape for value in after.outputs]:
             raise RefusalError("with fewer channels the model returns another shape")
-    return Network(twin, traces)
+    return Network(meta, traces)
 
 
 def attempts(

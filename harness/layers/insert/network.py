@@ -1,4 +1,4 @@
-"""A network as it is looked at here: its twin, its modules by path, and what it does in both modes."""
+"""A network as it is looked at here: its copy without storage, its modules by path, and what it does in both modes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ from functools import cached_property
 from torch import nn
 
 from harness.layers.insert.errors import RefusalError
+from harness.layers.insert.meta_copy import meta_copy
 from harness.layers.insert.trace import Trace, record
-from harness.layers.insert.twin import meta_twin
 
 
 @dataclass(frozen=True)
 class Network:
-    """A twin on the meta device and its traces in evaluation and in training."""
+    """A copy on the meta device and its traces in evaluation and in training."""
 
-    twin: nn.Module
+    meta: nn.Module
     traces: tuple[Trace, ...]
 
     @classmethod
@@ -26,19 +26,19 @@ class Network:
         Raises:
             RefusalError: it cannot be copied, or does not run on the meta device.
         """
-        twin = meta_twin(model)
+        meta = meta_copy(model)
         try:
-            traces = record_modes(twin, input_shape)
+            traces = record_modes(meta, input_shape)
         except RefusalError as refusal:
             raise RefusalError(
                 f"the model does not run on the meta device, where tensors have no values, {refusal}"
             ) from refusal
-        return cls(twin, traces)
+        return cls(meta, traces)
 
     @cached_property
     def modules(self) -> dict[str, nn.Module]:
         """Every module by its path, the first where it has several."""
-        return dict(self.twin.named_modules())
+        return dict(self.meta.named_modules())
 
     @cached_property
     def sharing(self) -> set[str]:
@@ -47,6 +47,6 @@ class Network:
         return {path for path, m in self.modules.items() if any(counts[id(p)] > 1 for p in m.parameters(recurse=False))}
 
 
-def record_modes(twin: nn.Module, input_shape: Sequence[int]) -> tuple[Trace, ...]:
+def record_modes(meta: nn.Module, input_shape: Sequence[int]) -> tuple[Trace, ...]:
     """Return the traces of a model on the meta device in evaluation and in training; it is left in training."""
-    return tuple(record(twin, input_shape, training=training) for training in (False, True))
+    return tuple(record(meta, input_shape, training=training) for training in (False, True))

@@ -12,10 +12,10 @@ from harness.layers.insert.attempt import Insertion, attempt
 from harness.layers.insert.axis import Reduction
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.install import install
+from harness.layers.insert.meta_copy import first_line
 from harness.layers.insert.network import Network
 from harness.layers.insert.plan import Plan, make_plan
 from harness.layers.insert.rewire import Weights, rewire
-from harness.layers.insert.twin import first_line
 from harness.layers.random_channel import RandomChannel2d
 
 

@@ -113,7 +113,7 @@ class Survey:
 
         def plan(path: str) -> Plan:
             made = make_plan(self.network, path, before_relu=before_relu, narrow=narrow)
-            place_behind(self.network.twin, made.at)
+            place_behind(self.network.meta, made.at)
             smallest_stride(self.network, made)
             return made
 

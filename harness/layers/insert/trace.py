@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from harness.layers.insert.errors import RefusalError
 from harness.layers.insert.layers import is_layer
-from harness.layers.insert.twin import first_line, quick_norms
+from harness.layers.insert.meta_copy import first_line, quick_norms
 
 BATCH = 2
 _TELLS_NO_SIZE = frozenset(

@@ -5,15 +5,18 @@ figures or a section without one.
 """
 
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
 from harness.report._yaml import Part
 from harness.report.tables.table import TrialName
+from harness.stats.verdicts import Hypothesis
 
 MINIMUM_SEEDS = 8
 Word = str | int | float
+Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run", "withdrawn"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 class Quantity(Part):
@@ -44,7 +47,7 @@ class _Sentence(Part):
     quantity: str
     trials: tuple[str, ...] = Field(min_length=1, max_length=2)  # a and b, or a alone
     direction: Literal["greater", "less", "either"]  # a's against b's
-    hypothesis: Literal["superiority", "superiority_by_margin", "non_inferiority", "equivalence"]
+    hypothesis: Hypothesis
     scale: Literal["difference", "ratio"]
     effect: float = Field(gt=0)  # the smallest that matters, or the margin, on the scale; in the quantity's unit
     reason: str  # why this much
@@ -81,6 +84,12 @@ class Untested(Part):
     tested_by: tuple[str, ...] = ()  # ids
 
 
+class ClaimTrial(TrialName):
+    """A trial that a claim compares; `denoiser` is what is before a classifier in the condition of its results."""
+
+    denoiser: dict[str, Any] | None = None  # {run: "STUDY:TRIAL:SEED"} is one by name
+
+
 class FamilyEntry(Part):
     """A family as it is written: what its claims have in common, and these."""
 
@@ -98,7 +107,7 @@ class FamilyEntry(Part):
     exploratory: bool = False  # written after the results that it is held against: it confirms nothing
     seeds_a_gap: Literal[1, 2] = 1  # two where each gap takes a pair of seeds that no other gap uses
     quantities: dict[str, Quantity]
-    trials: dict[str, TrialName]
+    trials: dict[str, ClaimTrial]
     constant: tuple[str, ...] = ()  # trials that no seed changes
     studies: tuple[str, ...] = ()  # that feed the claims beside the table's own; they may name further trials
     sensitivity: str | None = None  # the study that varies a setting which the paper does not state

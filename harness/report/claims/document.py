@@ -1,15 +1,13 @@
 """The findings as Markdown and as JSON."""
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
-from harness.base.errors import printable_json
-from harness.report.claims.claim import Untested
-from harness.report.claims.findings import VERDICTS, Finding
+from harness.report.claims.claim import VERDICTS, Untested
+from harness.report.claims.findings import Finding
 from harness.report.claims.misprints import Misprint
+from harness.report.claims.study_claims import StudyFinding
+from harness.report.render.machines import json_text
 from harness.report.render.markdown import escape
 from harness.report.tables.printed_gains import PrintedGain, gain_lines
 from harness.report.tables.statistics_table import p_text
@@ -21,13 +19,14 @@ def findings_json(
     misprints: Sequence[Misprint],
     untested: Sequence[Untested] = (),
     gains: Sequence[PrintedGain] = (),
+    of_studies: Sequence[StudyFinding] = (),
 ) -> str:
     """Return one object: `claims` (a list of findings), `printed_gains` (exploratory), `misprints` (a list, each with
-    its checks' values) and `untested` (sentences without a test).
+    its checks' values), `untested` (sentences without a test) and `study_claims` (those of studies, if there are any).
     """
     claims = [
         {
-            **{k: _finite(v) for k, v in asdict(finding).items()},
+            **asdict(finding),
             "entered": finding.entered.isoformat(),
             "withdrawn": None if finding.withdrawn is None else finding.withdrawn.isoformat(),
             "depends_on": depends_on(finding),
@@ -40,7 +39,7 @@ def findings_json(
     without = [entry.model_dump(mode="json") for entry in untested]
     printed = [asdict(gain) for gain in gains]
     whole = {"claims": claims, "printed_gains": printed, "misprints": entries, "untested": without}
-    return printable_json(json.dumps(whole, ensure_ascii=False, indent=2)) + "\n"
+    return json_text({**whole, **({"study_claims": list(map(asdict, of_studies))} if of_studies else {})})
 
 
 def findings_markdown(
@@ -111,13 +110,19 @@ def depends_on(finding: Finding) -> str | None:
 
 def verdict_of(finding: Finding) -> str:
     """Return a verdict with what a reader must know of it: "supported (depends on optimiser)"."""
+    words = qualifiers(finding)
+    return f"{finding.verdict} ({'; '.join(words)})" if words else finding.verdict
+
+
+def qualifiers(finding: Finding) -> list[str]:
+    """Return what a reader must know of a verdict: whose question it is, and on what it depends."""
+    if finding.verdict == "withdrawn":
+        return [f"was {finding.earlier}"]
     words = ["exploratory"] if finding.exploratory else []
     words += ["a question of ours"] if finding.ours else []
-    if finding.verdict == "withdrawn":
-        words = [f"was {finding.earlier}"]
-    elif finding.sensitivity is not None and finding.sensitivity.flips:
+    if finding.sensitivity is not None and finding.sensitivity.flips:
         words.append(f"depends on {finding.sensitivity.setting}")
-    return f"{finding.verdict} ({'; '.join(words)})" if words else finding.verdict
+    return words
 
 
 _ENTERED = (
@@ -155,7 +160,8 @@ def summary(found: Sequence[Finding]) -> str:
     waiting = [f for f in found if f.verdict == "not run" and f.awaits]
     if waiting:
         things = ", ".join(dict.fromkeys(f.awaits for f in waiting))
-        parts.append(f"{len(waiting)} of the tests not run need what this version cannot do yet: {things}.")
+        need = "needs" if len(waiting) == 1 else "need"
+        parts.append(f"{len(waiting)} of the tests not run {need} what this version cannot do yet: {things}.")
     return " ".join([*parts, *_apart(everything)])
 
 
@@ -260,9 +266,3 @@ def _entry(entry: Misprint) -> list[str]:
     lines = [f"- {entry.number} ({entry.kind}): {escape(entry.text)}"]
     lines += [f"  - `{check.expression}` gives {str(check.value).lower()}" for check in entry.checks]
     return [*lines, *(f"  - {escape(place.where)}: “{escape(place.says)}”" for place in entry.places)]
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

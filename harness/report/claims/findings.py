@@ -11,38 +11,38 @@ withdrawn     the reading does not mean its sentence: what it gave is shown, wit
 What a family marked exploratory gives was written after the results: it is shown apart, and confirms nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from typing import Literal, get_args
+from functools import partial
+from typing import Literal
 
 from harness.report.claims.arithmetic import paper_table
-from harness.report.claims.claim import Claim, Claims, Family
+from harness.report.claims.claim import Claim, Claims, Family, Verdict
 from harness.report.claims.gap_tests import (
     SESSIONS,
     bound_of,
     effect_of,
-    mean_gap,
     middle,
-    p_fails,
-    p_holds,
+    question_of,
     reaches,
     rule,
     timed_way,
 )
+from harness.report.claims.load import load_claims
 from harness.report.claims.sensitivity import Sensitivity, sensitivity
 from harness.report.claims.values import Counts, Curves, MapsOf, Measured, Stored
+from harness.report.figures.results import Results
 from harness.report.tables.cells import find
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.printed_gains import PrintedGain, printed_gains
 from harness.report.tables.table_file import paper_tables
-from harness.report.tables.timings import Place
-from harness.stats.tests import draw_error, draws, holm, interval, smallest_p
+from harness.report.tables.timings import Machine
+from harness.stats.tests import interval
+from harness.stats.verdicts import Asked, decide, mean_gap
+from harness.store.queries import curve
 from harness.store.records import Snapshot
 from harness.trial.counts import counts_of
 
-Verdict = Literal["supported", "too small", "contradicted", "undecided", "not run", "withdrawn"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _KEPT = {"result": "result", "curve": "curve", "artifact": "map", "measure": "measure", "timing": "timing",
          "cost": "count"}  # fmt: skip
 
@@ -109,6 +109,11 @@ def findings(
     return [finding for family in claims.families for finding in _family(stored, family)]
 
 
+def findings_of(results: Results) -> list[Finding]:
+    """Return a finding for each claim of the paper, from what is stored, curves and maps too."""
+    return findings(results.snapshot, load_claims(), partial(curve, results.store), results.maps)
+
+
 def gains(snapshot: Snapshot) -> list[PrintedGain]:
     """Return the gains that the paper's tables print beside ours: exploratory."""
     tables = [table for table in map(paper_table, paper_tables()) if table.match == "by configuration"]
@@ -121,21 +126,15 @@ def gains(snapshot: Snapshot) -> list[PrintedGain]:
 
 def _family(stored: Stored, family: Family) -> list[Finding]:
     measured = [stored.measure(family, claim) for claim in family.claims]
-    tested = {m.claim.id: m for m in measured if m.claim.test == "sign_flip"}
-    holds = {name: p_holds(m.claim, m.gaps, family.tests, family.alpha) for name, m in tested.items()}
-    fails = {name: p_fails(m.claim, m.gaps, family.tests, family.alpha) for name, m in tested.items()}
-    corrected = _corrected(holds), _corrected(fails)
+    tested = [m for m in measured if m.claim.test == "sign_flip"]
+    asked = {m.claim.id: Asked(question_of(m.claim), m.gaps, _counted(m)) for m in tested}
+    decisions = decide(asked, family.alpha)
     found = []
     for m in measured:
         if not m.gaps:
             outcome = _Outcome("not run", _lacking(family, m))
         elif m.claim.test == "sign_flip":
-            holding = corrected[0][m.claim.id], _least(family, holds, m)
-            failing = corrected[1][m.claim.id], _least(family, fails, m)
-            outcome = _tested(family, m, holding, failing)
-            drawn = draws(len(m.gaps), family.tests, family.alpha)
-            errors = (draw_error(each[m.claim.id], drawn) for each in (holds, fails))
-            outcome = replace(outcome, draws=drawn, error=max((e for e in errors if e is not None), default=None))
+            outcome = _Outcome(**vars(decisions[m.claim.id]))
         else:
             outcome = _counts(m) if m.timed is None else _times(m)
         depends, beside = sensitivity(stored, family, m.claim), _beside(stored, family, m.claim)
@@ -152,39 +151,6 @@ class _Outcome:
     smallest_p: float | None = None
     draws: int | None = None
     error: float | None = None
-
-
-def _corrected(ps: Mapping[str, float]) -> dict[str, float]:
-    """Return Holm's correction of the p of each of a family's tests."""
-    return dict(zip(ps, holm(list(ps.values())), strict=True))
-
-
-def _least(family: Family, ps: Mapping[str, float], m: Measured) -> float:
-    """Return the smallest corrected p that a claim's seeds could give, the family's other tests being what they are."""
-    least = smallest_p(len(m.gaps), 1, family.tests, family.alpha)
-    return _corrected({**ps, m.claim.id: least})[m.claim.id]
-
-
-def _tested(family: Family, m: Measured, holding: tuple[float, float], failing: tuple[float, float]) -> _Outcome:
-    """Decide a claim by the corrected p that it holds and that it fails, each with the least that it could be."""
-    (holds, least), (fails, least_failing) = holding, failing
-    shown, excluded = holds < family.alpha, fails < family.alpha
-    verdict: Verdict = "undecided"
-    why = "neither the claim nor its opposite is shown"
-    if min(least, least_failing) >= family.alpha:
-        why = (
-            f"too few runs to tell: {_counted(m)} give no p below {min(least, least_failing):.2g} after the correction"
-        )
-    elif shown and (m.claim.hypothesis != "superiority" or reaches(m.claim, mean_gap(m.gaps))):
-        verdict, why = "supported", "the test rejects and the effect is large enough"
-    elif shown and excluded:
-        verdict = "too small"
-        why = "the difference is in the claimed direction, but too small to matter"
-    elif excluded:
-        verdict, why = "contradicted", "an effect large enough to matter is ruled out"
-    elif shown:
-        why = "the difference is in the claimed direction, but not shown to be large enough to matter"
-    return _Outcome(verdict, why, holds, fails, min(least, least_failing))
 
 
 def _counts(m: Measured) -> _Outcome:
@@ -293,17 +259,17 @@ def _timed_on(family: Family, m: Measured) -> str | None:
     if m.timed is None:
         return None
     papers = None if family.table is None else paper_table(family.table).device
-    here = _place_text(m.timed.place)
+    here = _machine_text(m.timed.machine)
     return here if papers is None else f"{here} (the paper: {papers})"
 
 
-def _place_text(place: Place) -> str:
-    device, threads = place
+def _machine_text(machine: Machine) -> str:
+    device, threads = machine
     return f"{device}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _elsewhere(m: Measured) -> str:
     """Return "1.2, 1.25 on AMD EPYC (AVX2, 2 cores), 2 threads": a ratio per session on each other device."""
     found = m.timed.elsewhere if m.timed is not None else ()
-    each = [([f"{effect_of(m.claim, gap):.3g}" for gap in gaps], _place_text(place)) for place, gaps in found]
-    return " and ".join(f"{', '.join(values)} on {place}" for values, place in each)
+    each = [([f"{effect_of(m.claim, gap):.3g}" for gap in gaps], _machine_text(machine)) for machine, gaps in found]
+    return " and ".join(f"{', '.join(values)} on {machine}" for values, machine in each)

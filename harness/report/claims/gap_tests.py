@@ -1,6 +1,5 @@
-"""The tests of a claim on its gaps: what rejects its null, what its opposite's, and which way the mean points.
-
-`claims.yml` says what superiority, non-inferiority and equivalence are; all are one-sided sign flips.
+"""A claim of the paper as a question to its gaps, which `stats.verdicts` decides; its bound and its rule in words; and
+which way its mean points. `claims.yml` says what superiority, non-inferiority and equivalence are.
 """
 
 import math
@@ -8,47 +7,16 @@ from collections.abc import Sequence
 from statistics import median
 
 from harness.report.claims.claim import Claim
-from harness.stats.tests import ALPHA, one_sided
+from harness.stats.verdicts import Question, mean_gap
 
 SESSIONS = 5
 """Sessions that must agree before a claim on time has a verdict."""
 
 
-def margin(claim: Claim) -> float:
-    """Return the smallest effect that matters, or the margin, as a gap: positive, of a ratio its logarithm."""
-    return abs(math.log(claim.effect)) if claim.scale == "ratio" else claim.effect
-
-
-def p_holds(claim: Claim, gaps: Sequence[float], tests: int = 1, alpha: float = ALPHA) -> float:
-    """Return the one-sided p that a claim holds, of a family of so many tests; 1 for no gaps and for nan.
-
-    A claim that is not run so counts among the tests of its family: what it will give is not known.
-    """
-    if not _known(gaps):
-        return 1.0
-    m = margin(claim)
-    if claim.hypothesis == "equivalence":
-        below, above = ([m + sign * gap for gap in gaps] for sign in (-1, 1))
-        return max(one_sided(below, tests, alpha), one_sided(above, tests, alpha))
-    least = {"non_inferiority": -m, "superiority_by_margin": m}.get(claim.hypothesis, 0.0)
-    return one_sided([gap - least for gap in _forward(claim, gaps)], tests, alpha)
-
-
-def p_fails(claim: Claim, gaps: Sequence[float], tests: int = 1, alpha: float = ALPHA) -> float:
-    """Return the one-sided p that the claim's bound is not reached; of equivalence, that the gap lies beyond it."""
-    if not _known(gaps):
-        return 1.0
-    m = margin(claim)
-    if claim.hypothesis == "equivalence":
-        above, below = ([sign * gap - m for gap in gaps] for sign in (1, -1))
-        return min(1.0, 2 * min(one_sided(above, tests, alpha), one_sided(below, tests, alpha)))
-    bound = -m if claim.hypothesis == "non_inferiority" else m
-    return one_sided([bound - gap for gap in _forward(claim, gaps)], tests, alpha)
-
-
-def mean_gap(gaps: Sequence[float]) -> float:
-    """Return the mean of the gaps."""
-    return math.fsum(gaps) / len(gaps)
+def question_of(claim: Claim) -> Question:
+    """Return what a claim asks of its gaps; the margin of a ratio is a logarithm, as its gaps are."""
+    margin = abs(math.log(claim.effect)) if claim.scale == "ratio" else claim.effect
+    return Question(claim.hypothesis, margin, -1 if claim.direction == "less" else 1)
 
 
 def middle(claim: Claim, gaps: Sequence[float]) -> float:
@@ -63,10 +31,7 @@ def effect_of(claim: Claim, gap: float) -> float:
 
 def reaches(claim: Claim, gap: float) -> bool:
     """Return whether a mean gap is as large as the claim needs, or as small, where it claims that nothing changes."""
-    forward, m = (-gap if claim.direction == "less" else gap), margin(claim)
-    if claim.hypothesis == "equivalence":
-        return abs(gap) <= m
-    return forward > -m if claim.hypothesis == "non_inferiority" else forward >= m
+    return question_of(claim).reaches(gap)
 
 
 def points(claim: Claim, gap: float) -> bool | None:
@@ -116,11 +81,3 @@ def rule(claim: Claim, alpha: float, drawn: int | None = None) -> str:
         f" {'log ratios' if claim.scale == 'ratio' else 'differences'} paired by seed:"
         f" {kind[claim.hypothesis]} {effect}; p < {alpha:g} after Holm over the family"
     )
-
-
-def _known(gaps: Sequence[float]) -> bool:
-    return bool(gaps) and not any(map(math.isnan, gaps))
-
-
-def _forward(claim: Claim, gaps: Sequence[float]) -> list[float]:
-    return [-gap if claim.direction == "less" else gap for gap in gaps]

@@ -20,6 +20,8 @@ from harness.report.claims.claim import (
     FamilyEntry,
     Word,
 )
+from harness.report.tables.conditions import behind
+from harness.report.tables.table import Evaluated
 from harness.report.tables.table_file import PAPER
 
 _Path = tuple[str | int, ...]
@@ -133,12 +135,22 @@ def _check_family(family: FamilyEntry, path: _Path) -> None:
             raise FieldError((*path, "trials", name), f"{said} '{trial.study}/{trial.name}'{near}")
     if family.exploratory and not family.known:
         raise FieldError((*path, "known"), "an exploratory family says what was known when it was written")
+    _check_denoisers(family, path)
     for name in family.constant:
         _check_known(name, family.trials, "trial", (*path, "constant"))
     for name, quantity in family.quantities.items():
         for field, other in (("minus", quantity.minus), ("beside", quantity.beside)):
             if other is not None:
                 _check_known(other, family.quantities, "quantity", (*path, "quantities", name, field))
+
+
+def _check_denoisers(family: FamilyEntry, path: _Path) -> None:
+    """Refuse a denoiser that no evaluation can have."""
+    for name, trial in family.trials.items():
+        try:
+            behind(trial.denoiser, Evaluated())
+        except FieldError as error:
+            raise FieldError((*path, "trials", name, "denoiser"), error.message) from None
 
 
 def _check_claim(family: FamilyEntry, claim: Claim, path: _Path) -> None:

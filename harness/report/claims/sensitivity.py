@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness.report.claims.claim import Claim, Family
-from harness.report.claims.gap_tests import effect_of, mean_gap, middle, points, timed_way
+from harness.report.claims.gap_tests import effect_of, middle, points, timed_way
 from harness.report.claims.values import BASELINE, Measured, Stored
 from harness.report.tables.timings import Composition
 from harness.stats.tests import ALPHA, deviation
+from harness.stats.verdicts import mean_gap
 from harness.store.circumstances import flat
 from harness.store.diff import differing
 from harness.store.records import TrialRecord

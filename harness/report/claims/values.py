@@ -13,12 +13,13 @@ from harness.attempt.messages import Point, unflagged
 from harness.base.keys import canonical_json
 from harness.report.claims.arithmetic import paper_table
 from harness.report.claims.claim import Claim, Family, Quantity
+from harness.report.tables.conditions import behind
 from harness.report.tables.expected import configs_of_the_paper
 from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
-from harness.report.tables.timings import Composition, Place, Session, composition, place_of, sessions
-from harness.stats.tests import gap
+from harness.report.tables.timings import Composition, Machine, Session, composition, machine_of, sessions
+from harness.stats.comparison import gaps
 from harness.store.records import AttemptRecord, Snapshot
 from harness.trial.counts import counts_of
 
@@ -52,9 +53,9 @@ class Measured:
 class Timed:
     """On what the times of a claim were taken, in which sessions, and what they give on other devices."""
 
-    place: Place
+    machine: Machine
     sessions: tuple[str, ...]  # when each began, oldest first
-    elsewhere: tuple[tuple[Place, tuple[float, ...]], ...] = ()  # gaps per session, which decide nothing
+    elsewhere: tuple[tuple[Machine, tuple[float, ...]], ...] = ()  # gaps per session, which decide nothing
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ class Stored:
         if quantity.source == "artifact":
             return self._off_maps(word, name, key, keys)
         on, dataset = _evaluated(family, quantity)
+        on = behind(family.trials[name].denoiser, on)
         found = values(self.snapshot, key, sorted(self.snapshot.runs(key)), quantity.name, on, dataset)
         return {seed: value for seed, value in found.items() if value is not None}
 
@@ -167,7 +169,7 @@ class Stored:
         alike = [
             seed
             for seed in sorted(set.intersection(*map(set, runs)))
-            if len({(place_of(by[seed]), composition(by[seed])) for by in runs}) == 1
+            if len({(machine_of(by[seed]), composition(by[seed])) for by in runs}) == 1
         ]
         return [{seed: by[seed].measures[name] for seed in alike if name in by[seed].measures} for by in runs]
 
@@ -180,18 +182,20 @@ class Stored:
         name = family.quantities[claim.quantity].name
         wanted = [keys.get(trial) for trial in claim.trials]
         for composed in order:
-            by_place: dict[Place, list[Session]] = {}
+            by_machine: dict[Machine, list[Session]] = {}
             for session in self._sessions[composed]:
                 if all(name in _measures(session, key) for key in wanted):
-                    by_place.setdefault(session.place, []).append(session)
-            if by_place:
-                chosen = max(by_place, key=lambda place: (len(by_place[place]), by_place[place][-1].started))
+                    by_machine.setdefault(session.machine, []).append(session)
+            if by_machine:
+                chosen = max(
+                    by_machine, key=lambda machine: (len(by_machine[machine]), by_machine[machine][-1].started)
+                )
                 sides = {
-                    place: [{i: _measures(session, key)[name] for i, session in enumerate(found)} for key in wanted]
-                    for place, found in by_place.items()
+                    machine: [{i: _measures(session, key)[name] for i, session in enumerate(found)} for key in wanted]
+                    for machine, found in by_machine.items()
                 }
-                elsewhere = tuple((p, _gaps(claim, *sides[p])) for p in by_place if p != chosen)
-                return Timed(chosen, tuple(s.started for s in by_place[chosen]), elsewhere), sides[chosen]
+                elsewhere = tuple((p, _gaps(claim, *sides[p])) for p in by_machine if p != chosen)
+                return Timed(chosen, tuple(s.started for s in by_machine[chosen]), elsewhere), sides[chosen]
         return None, [{} for _ in claim.trials]
 
     @cached_property
@@ -300,17 +304,10 @@ def _measures(session: Session, key: str | None) -> Mapping[str, float]:
 def _gaps(claim: Claim, one: Values, other: Values | None = None) -> tuple[float, ...]:
     """Return the gap at each seed, or session, that both sides have; of a side alone, its gap to nothing."""
     null = 1.0 if claim.scale == "ratio" else 0.0
-    return tuple(
-        _gap(claim, value, null if other is None else other[i])
-        for i, value in one.items()
-        if other is None or i in other
-    )
-
-
-def _gap(claim: Claim, a: float, b: float) -> float:
-    if claim.scale == "difference":
-        return gap(a, b)
-    return gap(math.log(a), math.log(b)) if a > 0 and b > 0 else math.nan
+    sides = [dict.fromkeys(one, null) if other is None else other, one]
+    if claim.scale == "ratio":
+        sides = [{i: math.log(value) if value > 0 else math.nan for i, value in side.items()} for side in sides]
+    return tuple(gaps(*sides).values())
 
 
 def _evaluated(family: Family, quantity: Quantity) -> tuple[Evaluated, str]:

@@ -4,5 +4,5 @@ the same results, and the numbers that stand for what the paper reads off its fi
     from harness.report.figures.make import make_figures
     made, missing = make_figures(results)
 
-`results`, `groups`, `front` and `quantities` need no matplotlib: the HTML page reads them too.
+`results`, `groups` and `quantities` need no matplotlib: the HTML page reads them too.
 """

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.attempt.metrics import Metric
-from harness.report.tables.by_trial import of_trial
 from harness.report.tables.declared import metrics_of_all
-from harness.report.tables.expected import expected_configs
-from harness.report.tables.match import candidates
+from harness.report.tables.expected import expected_configs, networks
+from harness.report.tables.match import candidates, of_trial
 from harness.report.tables.table import Table
 from harness.report.tables.table_file import load_paper_table
 from harness.stats.tests import mean
@@ -64,12 +63,12 @@ def table_groups(snapshot: Snapshot, table: Table | None = None) -> list[Group]:
     """Return the trials of a table's rows (Table 1, where none is given) of which a run is stored, by their labels."""
     table = table or load_paper_table(1)
     named = table.match == "by trial"
-    expected = {} if named else expected_configs(table)
+    expected = networks(table) if named else expected_configs(table)
     names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
     groups = []
     for row in table.rows:
         if named:
-            found = of_trial(snapshot, table, row, table.columns[0])
+            found = of_trial(snapshot, table, row, table.columns[0], expected.get(row.label))
         else:
             found = candidates(snapshot, row, expected[row.label], **names)
         for candidate in found:

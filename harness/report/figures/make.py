@@ -3,14 +3,20 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from harness.report.figures.conditions import condition_figures
-from harness.report.figures.cost import COSTS, against_cost
 from harness.report.figures.groups import has_networks, study_groups, study_names, table_groups
 from harness.report.figures.maps import fig_5, fig_5_each
-from harness.report.figures.placement import by_placement
+from harness.report.figures.pictures import crops_and_residuals
 from harness.report.figures.results import Results
+from harness.report.figures.scatter import item_scatters
+from harness.report.figures.study import (
+    COSTS,
+    against_cost,
+    against_seconds,
+    by_placement,
+    condition_figures,
+    training_time,
+)
 from harness.report.figures.style import Drawn, Format, NotDrawn, as_bytes, styled
-from harness.report.figures.timing import training_time
 from harness.report.figures.training import fig_4, fig_6
 from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.table_file import load_paper_table, paper_tables
@@ -47,7 +53,20 @@ def _of_studies(results: Results, stored: Sequence[str]) -> Iterator[Drawn | Not
         for made in (*(against_cost(results, study, cost) for cost in COSTS), by_placement(results, study)):
             if made is not None:
                 yield _noted(made, runs, _made_by_set(results, study))
-        yield _noted(training_time(results, study), timings, _made_by_set(results, study))
+        for figure in (training_time(results, study), against_seconds(results, study)):
+            if figure is not None:
+                yield _noted(figure, timings, _made_by_set(results, study))
+        yield from image_figures(results, study)
+
+
+def image_figures(results: Results, study: str) -> list[Drawn | NotDrawn]:
+    """Return the figures of a study that show single images: crops, residuals, two networks image by image.
+
+    Call within `styled`.
+    """
+    runs = [run for group in study_groups(results.snapshot, study) for run in group.runs.values()]
+    made = [*crops_and_residuals(results, study), *item_scatters(results, study)]
+    return [_noted(figure, runs, _made_by_set(results, study)) for figure in made]
 
 
 def _made_by_set(results: Results, study: str) -> list[str]:

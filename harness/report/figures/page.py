@@ -8,7 +8,6 @@ from harness.report.figures.numbers import Numbers, Pointing, figure_of, mean_an
 from harness.report.figures.style import Drawn, NotDrawn
 from harness.report.render.markdown import escape
 
-_IN_BRACKETS = "Mean over the seeds, in brackets each seed's value; of more than four the least and the most."
 _HOW = {
     "area under the curve": "mean test accuracy (first 2,000 images) over all steps observed",
     "steps to 97%": "the first step observed with an accuracy of 0.97; never: the last step + 100",

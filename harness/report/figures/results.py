@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.attempt.messages import unflagged
-from harness.store.artifact_files import read_artifact
+from harness.attempt.messages import Sample, unflagged
+from harness.store.artifacts import read_artifact
 from harness.store.connection import Store
-from harness.store.queries import artifacts, curve, snapshot
+from harness.store.queries import artifacts, curve, samples, snapshot
 from harness.store.records import AttemptRecord, Snapshot
 
 Array = np.ndarray[Any, Any]
@@ -61,13 +61,27 @@ class Results:
         return self._curves[uid]
 
     def maps(self, attempt: AttemptRecord) -> Maps | None:
-        """Return an attempt's maps, or None where none are stored or their file is not beside the results."""
-        kept = [artifact for artifact in artifacts(self.store, attempt.uid) if artifact.kind == "maps"]
-        content = read_artifact(self._sources, attempt.uid, kept[0]) if kept else None
-        if content is None:
+        """Return an attempt's maps; None if its task keeps none, or their file is not beside the results."""
+        kept = self.kept(attempt)
+        if not kept.keys() >= {"images", "maps", "labels"}:  # another task keeps other arrays
             return None
+        return Maps(kept["images"], kept["maps"].astype(np.float64), kept["labels"])
+
+    def kept(self, attempt: AttemptRecord) -> Mapping[str, Array]:
+        """Return the arrays that an attempt's task kept for reports, by name.
+
+        There are none if none are stored or their file is not beside the results.
+        """
+        stored = [artifact for artifact in artifacts(self.store, attempt.uid) if artifact.kind == "maps"]
+        content = read_artifact(self._sources, attempt.uid, stored[0]) if stored else None
+        if content is None:
+            return {}
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return Maps(file["images"], file["maps"].astype(np.float64), file["labels"])
+            return {name: file[name] for name in sorted(file.files)}
+
+    def samples(self, uid: str) -> Sequence[Sample]:
+        """Return an attempt's values by image, packed as they were stored."""
+        return samples(self.store, uid)
 
 
 def observed(results: Results, uid: str, name: str) -> tuple[str, Series] | None:

@@ -5,6 +5,7 @@ marks repeat what a colour says.
 """
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,11 +99,19 @@ def dashes_of(group: Group) -> Any:
     return _DASHES.get(group.strides[-1], "-") if group.strides else "-"
 
 
-def legend(axes: Axes, columns: int = 1) -> None:
-    """Put the legend of the axes below the whole figure, where it hides nothing."""
-    figure = axes.get_figure(root=True)
+def legend(*axes: Axes, columns: int = 1) -> None:
+    """Put the legend of some axes of one figure below the whole of it, where it hides nothing."""
+    figure = axes[0].get_figure(root=True)
     if figure is not None:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=columns)
+        entries = [entry for each in axes for entry in zip(*each.get_legend_handles_labels(), strict=True)]
+        figure.legend(
+            [handle for handle, _ in entries], [label for _, label in entries], loc="outside lower left", ncols=columns
+        )
+
+
+def file_name(*parts: str) -> str:
+    """Return words as the name of a file, without its ending: "scatter-denoise-photos-test-gaussian-sigma-25"."""
+    return re.sub(r"[^\w.=-]+", "-", "-".join(parts))
 
 
 def as_bytes(drawn: Drawn, form: Format) -> bytes:

@@ -7,7 +7,7 @@ curves, costs, and every run with its configuration and how to repeat it.
 `page` gathers what the others make and fills the templates; style and scripts are written by hand and put inside.
 """
 
-from harness.report.html.findings import Finding, on_the_page
+from harness.report.html.findings import Entry, on_the_page
 from harness.report.html.page import render_page
 
-__all__ = ["Finding", "on_the_page", "render_page"]
+__all__ = ["Entry", "on_the_page", "render_page"]

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from harness.attempt.metrics import Metric
-from harness.report.figures.front import pareto
 from harness.report.figures.groups import Group, score, study_groups
 from harness.report.figures.results import Results, Series
 from harness.report.html.anchors import run_id, trial_id
 from harness.report.tables.declared import metric_named, metrics_of_all
+from harness.stats.front import pareto
 
 _POINTS = 240
 COSTS = {"parameters": "Parameters", "macs": "MACs of one image"}

@@ -3,25 +3,32 @@
 The same results give the same bytes: nothing of the time or the machine of its making is in it.
 """
 
+import base64
+import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
 
 import harness
 from harness.base.errors import printable, printable_json
 from harness.report.figures.groups import study_names
+from harness.report.figures.make import image_figures
+from harness.report.figures.maps import mean_map, plain, stored_maps
 from harness.report.figures.numbers import Numbers, Pointing, Reading, figure_of, quantities, read_numbers
-from harness.report.figures.results import Results
+from harness.report.figures.results import Array, Results
+from harness.report.figures.style import Drawn, as_bytes, styled
 from harness.report.html.charts import COSTS, costs, costs_title, curves
-from harness.report.html.findings import Finding, grouped, verdicts
-from harness.report.html.pictures import map_strips
+from harness.report.html.findings import Entry, grouped, verdicts
 from harness.report.html.studies import all_studies, in_order
-from harness.report.html.tables import MATCHES, added, all_tables
+from harness.report.html.tables import COUNTED, added, all_tables
 from harness.report.printing import fixed
 from harness.report.tables.match import device_of
 
@@ -54,7 +61,7 @@ class FigureNumbers:
         return [len(list(takewhile(quote.__eq__, quotes[i:]))) for i, quote in enumerate(quotes)]
 
 
-def render_page(results: Results, findings: Sequence[Finding] = ()) -> str:
+def render_page(results: Results, findings: Sequence[Entry] = ()) -> str:
     """Return the whole page. Without findings it has no such section."""
     snapshot = results.snapshot
     papers, ours = all_tables(results)
@@ -83,11 +90,12 @@ def render_page(results: Results, findings: Sequence[Finding] = ()) -> str:
             papers=papers,
             ours=ours,
             counts=added(papers),
-            matches={match: _EXPLAINED[match] for match in MATCHES},
+            matches={match: _EXPLAINED[match] for match in COUNTED},
             findings=groups,
             verdicts=verdicts(groups),
             studies=all_studies(results, names),
             strips=map_strips(results),
+            pictures=pictures_of(results, names),
             figures=_figures(numbers),
             between=[fixed(value, 3) for value in numbers.between_baselines],
             cost_names=COSTS,
@@ -106,6 +114,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.tests["finite"] = lambda value: value is not None and math.isfinite(value)
     made.policies["json.dumps_function"] = _json
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
     return made
@@ -134,3 +143,56 @@ def _figures(numbers: Numbers) -> list[FigureNumbers]:
         if rows:
             made.append(FigureNumbers(figure, columns, rows, pointing))
     return made
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A row of the figure: ten pictures side by side as one, as a data URI; its size in pixels."""
+
+    label: str
+    source: str
+    width: int
+    height: int
+
+
+def map_strips(results: Results) -> list[Strip]:
+    """Return the originals and each network's mean maps; nothing where no maps are stored."""
+    found = stored_maps(results)
+    if not found:
+        return []
+    originals = _strip("Original", [plain(image) for image in found[0][2].images])
+    return [originals, *(_strip(g.label, [mean_map(each) for each in m.maps]) for g, _, m in found)]
+
+
+def _strip(label: str, pictures: list[Array]) -> Strip:
+    whole = np.concatenate(pictures, axis=1)  # (H, 10 W), 0 to 1
+    image = Image.fromarray((255 * whole).round().astype(np.uint8))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return Strip(label, _data_uri("png", buffer.getvalue()), image.width, image.height)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of single images as a data URI; its size in pixels of the page."""
+
+    title: str
+    caption: str
+    source: str
+    width: int
+    height: int
+
+
+def pictures_of(results: Results, studies: Sequence[str]) -> list[Picture]:
+    """Return what `harness report figures` draws of single images; nothing if no study has such figures."""
+    made = []
+    with styled():
+        for drawn in (each for study in studies for each in image_figures(results, study) if isinstance(each, Drawn)):
+            source = _data_uri("svg+xml", as_bytes(drawn, "svg"))
+            width, height = (round(96 * inches) for inches in drawn.figure.get_size_inches())
+            made.append(Picture(drawn.title, drawn.caption, source, width, height))
+    return made
+
+
+def _data_uri(form: str, content: bytes) -> str:
+    return f"data:image/{form};base64,{base64.b64encode(content).decode()}"

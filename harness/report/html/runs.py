@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from harness.attempt.messages import option_in_words
 from harness.report.figures.groups import Group
 from harness.report.figures.results import Results, Series
 from harness.report.html.anchors import run_id
@@ -35,9 +36,10 @@ class RunView:
 
 
 def runs_of(results: Results, study: str, group: Group) -> list[RunView]:
-    """Return the accepted runs of a trial by seed, then its timings."""
-    timings = results.snapshot.timings(group.trial.key)
-    return [_view(results, study, group, attempt) for attempt in (*group.runs.values(), *timings)]
+    """Return the accepted runs of a trial by seed, each before what was evaluated later, then its timings."""
+    snapshot = results.snapshot
+    runs = [each for run in group.runs.values() for each in (run, *snapshot.evaluated_later(run.uid))]
+    return [_view(results, study, group, attempt) for attempt in (*runs, *snapshot.timings(group.trial.key))]
 
 
 def _view(results: Results, study: str, group: Group, attempt: AttemptRecord) -> RunView:
@@ -141,7 +143,7 @@ def _results(snapshot: Snapshot, attempt: AttemptRecord) -> Iterator[tuple[str, 
     for (_, name), record in sorted(places, key=lambda place: (place[0], place[1].reading_order)):
         metric, value = metric_named(metrics, name), attempt.results[record.key, name]
         condition = {k: v for k, v in record.condition.items() if (k, v) != ("kind", "clean")}
-        under = f", {', '.join(f'{k} {v}' for k, v in sorted(condition.items()))}" if condition else ""
+        under = f", {', '.join(f'{k} {option_in_words(v)}' for k, v in sorted(condition.items()))}" if condition else ""
         yield f"{metric.label} ({record.dataset} {record.split}{under})", _short(value, metric.digits)
 
 

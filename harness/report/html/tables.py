@@ -1,59 +1,44 @@
-"""Tables as the page shows them: a document, what a column is sorted by, and where a row's runs are."""
+"""Tables as the page shows them: a document, how near its cells are, and where a row's runs are."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from harness.report.document import DocCell, Document
+from harness.report.document import MATCHES, Cell, Document
 from harness.report.figures.groups import study_groups, table_groups
 from harness.report.figures.results import Results
 from harness.report.html.anchors import trial_id
-from harness.report.tables.expected import filled
 from harness.report.tables.study_document import study_document
 from harness.report.tables.table import Table
-from harness.report.tables.table_document import table_document
+from harness.report.tables.table_document import stored_document
 from harness.report.tables.table_file import load_our_table, load_paper_table, our_tables, paper_tables
-from harness.store.queries import samples
 from harness.trial.datasets import DATASETS
 
 NOT_RUN = "not run"
-MATCHES = ("exact", "other-device", "other-precision", "other-recipe", "stand-in", NOT_RUN)
-_NUMBER = re.compile(r"[-\N{MINUS SIGN}]?[\d,]*\.?\d+(?:e[-+]?\d+)?")
-
-
-@dataclass(frozen=True)
-class CellView:
-    """A cell: what is shown, and the numbers that it is sorted by (None: goes last)."""
-
-    cell: DocCell
-    match: str  # one of MATCHES; "" where nothing of a paper stands beside it
-    ours: float | None
-    paper: float | None
-    gap: float | None
-
-
-@dataclass(frozen=True)
-class RowView:
-    """A row; `target` is where its runs are, "" where none is stored."""
-
-    label: str
-    target: str
-    cells: tuple[CellView, ...]
+COUNTED = (*MATCHES, NOT_RUN)
 
 
 @dataclass(frozen=True)
 class TableView:
-    """A table with its rows and how many of its cells match how well."""
+    """A table on the page. `targets`: where a row's runs are, by its label, of rows of which some are stored."""
 
     id: str
     document: Document
-    rows: tuple[RowView, ...]
-    counts: Mapping[str, int]  # by match, in the order of MATCHES
+    targets: Mapping[str, str]
+
+    def nearness(self, cell: Cell) -> str:
+        """Return one of `COUNTED`, "" where nothing of a paper stands beside the cell."""
+        beside = self.document.compares and (cell.paper is not None or cell.ours is not None)
+        return str(cell.match or (NOT_RUN if beside else ""))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many of its cells are how near, in the order of `COUNTED`."""
+        found = [self.nearness(cell) for row in self.document.rows for cell in row.cells]
+        return {nearness: found.count(nearness) for nearness in COUNTED}
 
     @property
     def total(self) -> int:
-        """The number of its cells."""
+        """The number of its cells that are counted."""
         return sum(self.counts.values())
 
 
@@ -61,7 +46,7 @@ def all_tables(results: Results) -> tuple[list[TableView], list[TableView]]:
     """Return the paper's tables, all that are entered, and those of ours of which something is stored."""
     papers = [_view(f"table-{n}", results, load_paper_table(n)) for n in paper_tables()]
     ours = [_view(f"table-{name}", results, load_our_table(name)) for name in our_tables()]
-    return papers, [view for view in ours if any(c.ours is not None for r in view.rows for c in r.cells)]
+    return papers, [view for view in ours if any(cell.ours is not None for cell in view.document.cells)]
 
 
 def study_table(results: Results, study: str) -> TableView:
@@ -69,41 +54,19 @@ def study_table(results: Results, study: str) -> TableView:
     stand_ins = {d.name: d.stand_in_for for d in DATASETS.values()}
     document = study_document(results.snapshot, study, stand_ins)
     targets = {group.label: trial_id(group.trial) for group in study_groups(results.snapshot, study)}
-    return TableView(f"own-{study}", document, tuple(_rows(document, targets)), {})
+    return TableView(f"own-{study}", document, targets)
 
 
 def _view(name: str, results: Results, table: Table) -> TableView:
-    whole, expected, settings = filled(table, results.snapshot)
-    document = table_document(results.snapshot, whole, expected, settings, samples=partial(samples, results.store))
-    if whole.match == "by name":
-        groups = study_groups(results.snapshot, str(whole.study)) if whole.rows else []
+    document = stored_document(results.store, results.snapshot, table)
+    if table.match == "by name":
+        groups = study_groups(results.snapshot, str(table.study)) if document.rows else []
     else:
-        groups = table_groups(results.snapshot, whole)
-    targets = {group.label: trial_id(group.trial) for group in groups if group.runs}
-    rows = tuple(_rows(document, targets))
-    found = [cell.match for row in rows for cell in row.cells if cell.match]
-    return TableView(name, document, rows, {match: found.count(match) for match in MATCHES})
-
-
-def _rows(document: Document, targets: Mapping[str, str]) -> Iterator[RowView]:
-    for row in document.rows:
-        cells = tuple(_cell(cell, compares=document.compares) for cell in row.cells)
-        yield RowView(row.label, targets.get(row.label, ""), cells)
-
-
-def _cell(cell: DocCell, *, compares: bool) -> CellView:
-    ours = cell.ours_value if cell.ours_value is not None else _number(cell.ours)
-    gap = None if cell.ours_value is None or cell.paper_value is None else cell.ours_value - cell.paper_value
-    empty = NOT_RUN if compares and (cell.paper is not None or cell.ours_value is not None) else ""
-    return CellView(cell, str(cell.match or empty), ours, cell.paper_value, gap)
-
-
-def _number(text: str) -> float | None:
-    """Return the number that a text begins with: "0.9787 ± 0.0006 (n = 2)" -> 0.9787."""
-    found = _NUMBER.match(text)
-    return float(found[0].replace(",", "").replace("\N{MINUS SIGN}", "-")) if found else None
+        groups = table_groups(results.snapshot, table)
+    return TableView(name, document, {group.label: trial_id(group.trial) for group in groups if group.runs})
 
 
 def added(views: Sequence[TableView]) -> dict[str, int]:
     """Return the counts of several tables together."""
-    return {match: sum(view.counts.get(match, 0) for view in views) for match in MATCHES}
+    counts = [view.counts for view in views]
+    return {nearness: sum(each[nearness] for each in counts) for nearness in COUNTED}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 from harness.base.errors import printable
-from harness.report.document import DocCell, DocRow, Document, StatisticsTable
+from harness.report.document import Cell, DocRow, Document, StatisticsTable
 
 _CHARS = {
     "\\": r"\textbackslash{}",
@@ -38,9 +38,56 @@ _CHARS = {
     "\N{RIGHTWARDS ARROW}": r"$\rightarrow$",
     "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
     "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
-    "\N{GREEK SMALL LETTER SIGMA}": r"$\sigma$",
     "\N{GREEK SMALL LETTER EPSILON}": r"$\epsilon$",
-    "\N{SUPERSCRIPT TWO}": "$^2$",
+    "\N{GREEK LUNATE EPSILON SYMBOL}": r"$\epsilon$",
+    "\N{GREEK SMALL LETTER FINAL SIGMA}": r"$\varsigma$",
+    "\N{GREEK SMALL LETTER OMICRON}": "$o$",
+    "\N{GREEK THETA SYMBOL}": r"$\vartheta$",
+    "\N{GREEK PHI SYMBOL}": r"$\varphi$",
+    "\N{GREEK PI SYMBOL}": r"$\varpi$",
+    "\N{GREEK RHO SYMBOL}": r"$\varrho$",
+    "\N{MICRO SIGN}": r"$\mu$",
+    "\N{INFINITY}": r"$\infty$",
+    "\N{ALMOST EQUAL TO}": r"$\approx$",
+    "\N{NOT EQUAL TO}": r"$\neq$",
+    "\N{IDENTICAL TO}": r"$\equiv$",
+    "\N{PROPORTIONAL TO}": r"$\propto$",
+    "\N{MUCH LESS-THAN}": r"$\ll$",
+    "\N{MUCH GREATER-THAN}": r"$\gg$",
+    "\N{ELEMENT OF}": r"$\in$",
+    "\N{UNION}": r"$\cup$",
+    "\N{INTERSECTION}": r"$\cap$",
+    "\N{SUBSET OF}": r"$\subset$",
+    "\N{EMPTY SET}": r"$\emptyset$",
+    "\N{FOR ALL}": r"$\forall$",
+    "\N{THERE EXISTS}": r"$\exists$",
+    "\N{NABLA}": r"$\nabla$",
+    "\N{PARTIAL DIFFERENTIAL}": r"$\partial$",
+    "\N{SQUARE ROOT}": r"$\surd$",
+    "\N{N-ARY SUMMATION}": r"$\sum$",
+    "\N{N-ARY PRODUCT}": r"$\prod$",
+    "\N{CIRCLED PLUS}": r"$\oplus$",
+    "\N{CIRCLED TIMES}": r"$\otimes$",
+    "\N{DOT OPERATOR}": r"$\cdot$",
+    "\N{ASTERISK OPERATOR}": r"$\ast$",
+    "\N{RING OPERATOR}": r"$\circ$",
+    "\N{DIVISION SIGN}": r"$\div$",
+    "\N{NOT SIGN}": r"$\neg$",
+    "\N{LEFTWARDS ARROW}": r"$\leftarrow$",
+    "\N{UPWARDS ARROW}": r"$\uparrow$",
+    "\N{DOWNWARDS ARROW}": r"$\downarrow$",
+    "\N{LEFT RIGHT ARROW}": r"$\leftrightarrow$",
+    "\N{PRIME}": "$'$",
+    "\N{SCRIPT SMALL L}": r"$\ell$",
+    "\N{DEGREE SIGN}": r"$^\circ$",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+    "\N{BULLET}": r"\textbullet{}",
+    "\N{DAGGER}": r"\dag{}",
+    "\N{LATIN SMALL LETTER SHARP S}": r"\ss{}",
+    "\N{LATIN SMALL LETTER O WITH STROKE}": r"\o{}",
+    "\N{LATIN CAPITAL LETTER O WITH STROKE}": r"\O{}",
+    "\N{LATIN SMALL LETTER AE}": r"\ae{}",
+    "\N{LATIN CAPITAL LETTER AE}": r"\AE{}",
     "\N{SECTION SIGN}": r"\S{}",
     "\N{LEFT SINGLE QUOTATION MARK}": r"\textquoteleft{}",
     "\N{RIGHT SINGLE QUOTATION MARK}": r"\textquoteright{}",
@@ -49,6 +96,15 @@ _CHARS = {
 }
 _OPENING = re.compile(r'(?<![^ (\[])"')  # at the start, behind a space or a bracket
 _LIGATURE = re.compile(r"-(?=-)|'(?=')")
+_GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)")
+_ALIKE = {
+    "ALPHA": "A", "BETA": "B", "EPSILON": "E", "ZETA": "Z", "ETA": "H", "IOTA": "I", "KAPPA": "K", "MU": "M", "NU": "N",
+    "OMICRON": "O", "RHO": "P", "TAU": "T", "CHI": "X",
+}  # fmt: skip
+"""Capital Greek letters that look like Latin ones, for which TeX has no commands."""
+_INDEX = re.compile(r"\$([_^])\{([^}$]*)\}\$\$\1\{")  # two digits of one index
+_OF_LETTER = re.compile(r"(?<=[A-Za-z])\$\$(?=[_^])")  # between a Greek letter and its index
+_SPELLED = {"LAMDA": "lambda"}
 _ACCENTS = {
     "\u0300": r"\`",
     "\u0301": r"\'",
@@ -88,7 +144,10 @@ def escape(text: str) -> str:
     """
     quoted = _OPENING.sub("\N{LEFT DOUBLE QUOTATION MARK}", " ".join(printable(text).split()))
     quoted = quoted.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}")
-    return _LIGATURE.sub(r"\g<0>{}", "".join(_char(char) for char in quoted))
+    spelled = _LIGATURE.sub(r"\g<0>{}", "".join(_char(char) for char in quoted))
+    while (joined := _INDEX.sub(r"$\1{\2", spelled)) != spelled:
+        spelled = joined
+    return _OF_LETTER.sub("", spelled)
 
 
 def _char(char: str) -> str:
@@ -96,10 +155,28 @@ def _char(char: str) -> str:
         return _CHARS[char]
     if char.isascii():
         return char if char.isprintable() else f"U+{ord(char):04X}"
+    if (greek := _GREEK.fullmatch(unicodedata.name(char, ""))) is not None:
+        return _greek(capital=greek[1] == "CAPITAL", name=greek[2])
+    form, _, base = unicodedata.decomposition(char).partition(" ")
+    if form in {"<sub>", "<super>"} and " " not in base:
+        return f"${'_' if form == '<sub>' else '^'}{{{_inside(chr(int(base, 16)))}}}$"
     parts = unicodedata.normalize("NFD", char)
     if len(parts) == 2 and parts[0].isascii() and parts[0].isalpha() and parts[1] in _ACCENTS:
         return f"{_ACCENTS[parts[1]]}{{{parts[0]}}}"
     return f"U+{ord(char):04X}"
+
+
+def _greek(*, capital: bool, name: str) -> str:
+    """Return a Greek letter by its name in Unicode."""
+    if capital and name in _ALIKE:
+        return rf"$\mathrm{{{_ALIKE[name]}}}$"
+    word = _SPELLED.get(name, name.lower())
+    return f"$\\{word.capitalize() if capital else word}$"
+
+
+def _inside(char: str) -> str:
+    """Return a character of an index, within a formula."""
+    return _char(char).strip("$") if char != "\N{MINUS SIGN}" else "-"
 
 
 def _number(text: str) -> str:
@@ -137,8 +214,10 @@ def _size(document: Document) -> _Size:
     texts = [[r"xx difference", *named]]
     for i, column in enumerate(document.columns):
         cells = [row.cells[i] for row in document.rows]
-        shown = [cell.ours + ",".join(cell.marks) for cell in cells]
-        texts.append([column.label, *shown, *(text or "" for cell in cells for text in (cell.paper, cell.difference))])
+        shown = [cell.text + ",".join(cell.marks) for cell in cells]
+        texts.append(
+            [column.label, *shown, *(text or "" for cell in cells for text in (cell.paper_text, cell.difference))]
+        )
     characters = max(sum(max(map(len, column)) for column in texts), *(len(row.label) for row in document.rows), 0)
     fitting = (size for size in _SIZES if characters * size.char + len(texts) * size.margins <= _LINE_PT)
     return next(fitting, _SIZES[-1])
@@ -201,7 +280,7 @@ def _small(table: StatisticsTable) -> list[str]:
 def _block(row: DocRow) -> list[str]:
     return [
         _spanning(row.label, len(row.cells) + 1),
-        _line(r"\quad paper", [_bold(cell.paper, cell.paper_bold) for cell in row.cells]),
+        _line(r"\quad paper", [_bold(cell.paper_text, cell.paper_bold) for cell in row.cells]),
         _line(r"\quad ours", [_ours(cell) for cell in row.cells]),
         _line(r"\quad difference", [_bold(cell.difference, on=False) for cell in row.cells]),
     ]
@@ -215,9 +294,9 @@ def _line(label: str, fields: list[str]) -> str:
     return rf"{' & '.join([label, *fields])} \\"
 
 
-def _ours(cell: DocCell) -> str:
+def _ours(cell: Cell) -> str:
     marks = f"$^{{\\mathrm{{{','.join(cell.marks)}}}}}$" if cell.marks else ""
-    return _bold(cell.ours, cell.bold) + marks
+    return _bold(cell.text, cell.bold) + marks
 
 
 def _bold(text: str | None, on: bool) -> str:

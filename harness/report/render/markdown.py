@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from unicodedata import east_asian_width
 
 from harness.base.errors import printable
-from harness.report.document import DocCell, Document
+from harness.report.document import Cell, Document, StatisticsTable
 
 _SPECIAL = re.compile(r"[\\|*`<]|\[(?=[^\]]*\][(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ARROW = "\N{RIGHTWARDS ARROW}"
@@ -20,26 +20,32 @@ def to_markdown(document: Document) -> str:
     """Return the document as Markdown: a heading, the table ("paper → ours (difference)" in each cell),
     what stands below.
     """
-    lines = [f"**{escape(document.title)}.** {escape(document.caption)}", ""]
-    how = f"Each cell: paper {_ARROW} ours (difference)."
-    lines += [how, ""] if document.compares else []
-    lines += _table(document)
-    lines += [f"- {note.mark}: {escape(note.text)}" for note in document.footnotes]
-    lines += [""] if document.footnotes else []
+    lines = [f"**{escape(document.title)}.** {escape(document.caption)}", "", table_part(document), ""]
     for small in document.statistics:
-        lines += [escape(small.title), ""]
-        lines += _aligned([("", *small.columns), *small.rows])
-        lines += [*(f"- {escape(note)}" for note in small.notes), ""]
+        lines += [*_small(small), *(f"- {escape(note)}" for note in small.notes), ""]
     for note in document.notes:
         lines += [escape(note.text), ""]
         lines += [*(f"- {escape(line)}" for line in note.lines), ""] if note.lines else []
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _table(document: Document) -> list[str]:
+def table_part(document: Document) -> str:
+    """Return the table as Markdown, with how to read it and its footnotes."""
     grid = [["", *(escape(column.label) for column in document.columns)]]
     grid += [[escape(row.label), *(_cell(cell, document.compares) for cell in row.cells)] for row in document.rows]
-    return _lines(grid)
+    how = [f"Each cell: paper {_ARROW} ours (difference).", ""] if document.compares else []
+    footnotes = [f"- {note.mark}: {escape(note.text)}" for note in document.footnotes]
+    return "\n".join([*how, *_lines(grid), *footnotes]).rstrip("\n")
+
+
+def statistics_part(document: Document) -> str | None:
+    """Return the first table of statistics as Markdown, and what so many seeds can tell; None of none."""
+    small = next(iter(document.statistics), None)
+    return None if small is None else "\n".join([*_small(small), escape(small.can_tell)]).rstrip("\n")
+
+
+def _small(table: StatisticsTable) -> list[str]:
+    return [escape(table.title), "", *_aligned([("", *table.columns), *table.rows])]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -54,11 +60,11 @@ def _lines(grid: list[list[str]]) -> list[str]:
     return [*lines, ""]
 
 
-def _cell(cell: DocCell, compares: bool) -> str:
-    ours = f"**{escape(cell.ours)}**" if cell.bold else escape(cell.ours)
+def _cell(cell: Cell, compares: bool) -> str:
+    ours = f"**{escape(cell.text)}**" if cell.bold else escape(cell.text)
     text = ours
-    if compares and cell.paper is not None:
-        paper = f"**{escape(cell.paper)}**" if cell.paper_bold else escape(cell.paper)
+    if compares and cell.paper_text is not None:
+        paper = f"**{escape(cell.paper_text)}**" if cell.paper_bold else escape(cell.paper_text)
         text = f"{paper} {_ARROW} {ours}"
         text += "" if cell.difference is None else f" ({escape(cell.difference)})"
     marks = f" [{','.join(cell.marks)}]" if cell.marks else ""

@@ -8,49 +8,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.base.errors import HarnessError
-from harness.report.printing import NOTHING, as_printed, in_unit
-from harness.report.tables.by_trial import of_trial
-from harness.report.tables.match import Candidate, Match, candidates, count_candidates, device_of, same_device, worst
+from harness.report.document import Cell
+from harness.report.printing import as_printed, in_unit
+from harness.report.tables.conditions import evaluated
+from harness.report.tables.match import (
+    Candidate,
+    candidates,
+    count_candidates,
+    device_of,
+    of_trial,
+    reconstruction,
+    same_device,
+    worst,
+)
 from harness.report.tables.provenance import accepted_remarks, with_set
 from harness.report.tables.selection import Values, aggregate, pick, values
-from harness.report.tables.statistics import Statistics
-from harness.report.tables.table import Column, Row, Select, Table
-from harness.report.tables.timings import clean_timings, composition, newest, place_of, shown_timings
+from harness.report.tables.table import Column, Evaluated, Row, Select, Table
+from harness.report.tables.timings import clean_timings, composition, machine_of, newest, shown_timings
 from harness.store.records import AttemptRecord, Snapshot
-from harness.trial.overrides import Override, Unstated, overrides, unstated
+from harness.trial.overrides import overrides, unstated
 
-OURS = "a reconstruction, not compared with the paper's configuration; protocol"
+OURS = "a reconstruction, not compared with the paper's configuration"
 Expected = Mapping[str, Mapping[str, Any]]  # a row's label -> its resolved configuration
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell, as `--format json` prints it; `ours` and `values` are in `unit`."""
-
-    table: int | str
-    row: str
-    column: str
-    paper: float | None
-    ours: float | None
-    unit: str
-    match: Match | None
-    runs: int  # behind `ours`; for times the number of timing attempts, for counts 0
-    select: str | None
-    values: tuple[float | None, ...]  # one a stated seed, in order; of a time or a count: what is shown
-    protocol: str | None
-    dataset: str | None
-    device: str | None
-    note: str | None
-    overrides: tuple[Override, ...] = ()  # of the named protocol, which `protocol` has in words
-    assumed: tuple[Unstated, ...] = ()  # settings of the protocol that the paper does not state; of a count none
-    text: str = NOTHING  # `ours` as the table prints it
-    bold: bool = False
-    statistics: Statistics | None = None  # of a result in a table's document: over the seeds, and compared
-
-
-@dataclass(frozen=True)
-class Found:
-    """A cell with what stands behind it."""
+class TracedCell:
+    """A cell with the column and row of the table's file, and the trial and attempts that its numbers are from."""
 
     cell: Cell
     column: Column
@@ -60,6 +44,11 @@ class Found:
     remarks: tuple[str, ...] = ()  # why it is not exact or not whole: each becomes a footnote
     chosen: int | None = None  # the seed of the run that a result shows; None where it is a mean or a median
     plain: float | None = None  # beside a time of ours: that by plain torch in the paper's order, in the column's unit
+
+    @property
+    def evaluation(self) -> Evaluated:
+        """The evaluation that a result is of."""
+        return evaluated(self.row, self.column)
 
     @property
     def dataset(self) -> str | None:
@@ -95,7 +84,7 @@ def find(
     *,
     select: Select | None = None,
     device: str | None = None,
-) -> list[Found]:
+) -> list[TracedCell]:
     """Return a table's cells with the attempts behind them; arguments as of `table_cells`."""
     near = _nearest(snapshot, table, expected)
     last = _last_timing(snapshot, near, device)
@@ -117,7 +106,11 @@ def find(
 def _nearest(snapshot: Snapshot, table: Table, expected: Expected) -> dict[tuple[str, str], list[Candidate]]:
     """Return the trials that may stand in each cell, nearest first, by row and column."""
     if table.match == "by trial":
-        return {(r.label, c.key): of_trial(snapshot, table, r, c) for r in table.rows for c in table.columns}
+        return {
+            (row.label, column.key): of_trial(snapshot, table, row, column, expected.get(row.label))
+            for row in table.rows
+            for column in table.columns
+        }
     rows = {row.label: _near(snapshot, table, row, expected) for row in table.rows}
     return {(label, column.key): near for label, near in rows.items() for column in table.columns}
 
@@ -125,7 +118,8 @@ def _nearest(snapshot: Snapshot, table: Table, expected: Expected) -> dict[tuple
 def _counted(snapshot: Snapshot, table: Table, row: Row, expected: Expected, near: list[Candidate]) -> list[Candidate]:
     """Return the trials from which a row's counts follow."""
     if table.match == "by trial":
-        return near
+        network = expected.get(row.label)
+        return near if network is None else [reconstruction(network, table.expect.dataset)]
     names = {"protocol": table.expect.protocol_name, "dataset": table.expect.dataset}
     return count_candidates(snapshot, expected[row.label], **names)
 
@@ -146,7 +140,9 @@ def _last_timing(
     return newest([a for a in timings if device is None or device in (device_of(a), a.device)])
 
 
-def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], how: Select) -> Found:
+def _result(
+    snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], how: Select
+) -> TracedCell:
     """A metric of the run that the row's `select_by` picks, or of all stated runs."""
     seeds = table.seeds(row)
     by = column if row.select_by is None else table.column(row.select_by)
@@ -177,13 +173,13 @@ def _result(snapshot: Snapshot, table: Table, row: Row, column: Column, near: li
             device=", ".join(sorted({device_of(attempt) for attempt in shown})),
             remarks=remarks,
         )
-        return Found(cell, column, row, candidate, attempts, tuple(remarks), chosen)
-    return Found(_empty(table, row, column, how), column, row)
+        return TracedCell(cell, column, row, candidate, attempts, tuple(remarks), chosen)
+    return TracedCell(_empty(table, row, column, how), column, row)
 
 
 def _values(snapshot: Snapshot, row: Row, candidate: Candidate, seeds: tuple[int, ...], column: Column) -> Values:
     return values(
-        snapshot, candidate.trial.key, seeds, column.metric, column.evaluation, _dataset(row, column, candidate)
+        snapshot, candidate.trial.key, seeds, column.metric, evaluated(row, column), _dataset(row, column, candidate)
     )
 
 
@@ -201,13 +197,13 @@ def _gaps(known: Values) -> list[str]:
 
 def _time(
     snapshot: Snapshot, table: Table, row: Row, column: Column, near: list[Candidate], last: AttemptRecord | None
-) -> Found:
+) -> TracedCell:
     """The newest timing on the device, and with the threads, of the table's last one; by default execution."""
     for candidate in near:
         timings = [
             attempt
             for attempt in shown_timings(snapshot, candidate.trial.key)
-            if column.metric in attempt.measures and last is not None and place_of(attempt) == place_of(last)
+            if column.metric in attempt.measures and last is not None and machine_of(attempt) == machine_of(last)
         ]
         shown = newest(timings)
         if shown is None:
@@ -238,8 +234,8 @@ def _time(
             device=device_of(shown),
             remarks=[*remarks, *beside],
         )
-        return Found(cell, column, row, candidate, (shown,), tuple(remarks), plain=plain)
-    return Found(_empty(table, row, column, "newest"), column, row)
+        return TracedCell(cell, column, row, candidate, (shown,), tuple(remarks), plain=plain)
+    return TracedCell(_empty(table, row, column, "newest"), column, row)
 
 
 def _plain(snapshot: Snapshot, candidate: Candidate, column: Column, shown: AttemptRecord) -> float | None:
@@ -247,13 +243,13 @@ def _plain(snapshot: Snapshot, candidate: Candidate, column: Column, shown: Atte
     timings = [
         attempt
         for attempt in clean_timings(snapshot, candidate.trial.key, "paper")
-        if column.metric in attempt.measures and place_of(attempt) == place_of(shown)
+        if column.metric in attempt.measures and machine_of(attempt) == machine_of(shown)
     ]
     last = newest(timings)
     return None if last is None else in_unit(last.measures[column.metric], column)
 
 
-def _count(table: Table, row: Row, column: Column, near: list[Candidate]) -> Found:
+def _count(table: Table, row: Row, column: Column, near: list[Candidate]) -> TracedCell:
     """A count, rounded as it is printed."""
     for candidate in near:
         if column.metric not in candidate.trial.costs:
@@ -262,20 +258,30 @@ def _count(table: Table, row: Row, column: Column, near: list[Candidate]) -> Fou
         remarks = _remarks(candidate, table)
         shown: dict[str, Any] = {"ours": ours, "values": (ours,), "match": candidate.match, "runs": 0, "select": None}
         cell = _cell(table, row, column, candidate, **shown, device=None, remarks=remarks)
-        return Found(cell, column, row, candidate, remarks=tuple(remarks))
-    return Found(_empty(table, row, column, None), column, row)
+        return TracedCell(cell, column, row, candidate, remarks=tuple(remarks))
+    return TracedCell(_empty(table, row, column, None), column, row)
 
 
 def _remarks(candidate: Candidate, table: Table) -> list[str]:
     """Say in what a configuration differs from what the table expects."""
+    verb = "tested" if table.match == "by trial" else "trained"
     said = {
         "other-precision": f"other-precision: {candidate.trial.config.get('protocol', {}).get('precision')}",
-        "other-recipe": f"other-recipe: {OURS if table.match == 'by trial' else 'protocol'} {candidate.recipe}",
-        "stand-in": f"stand-in: trained on {candidate.dataset}, not {table.expect.dataset}",
+        "other-recipe": f"other-recipe: {_recipe(candidate, table)}",
+        "stand-in": f"stand-in: {verb} on {candidate.dataset}, not {table.expect.dataset}",
     }
     remarks = [text for difference, text in said.items() if difference in candidate.differences]
     as_expected = table.match == "by configuration" and candidate.match == "exact"
     return remarks if candidate.overrides is None or as_expected else [*remarks, with_set(candidate.overrides)]
+
+
+def _recipe(candidate: Candidate, table: Table) -> str:
+    if table.match != "by trial":
+        return f"protocol {candidate.recipe}"
+    if candidate.named and not candidate.trial.is_trained:
+        return "our own implementation, not trained, not compared with the paper's"
+    trained = [f"trained on {candidate.trained_on}"] if candidate.trained_on else []
+    return "; ".join([OURS, *trained, *([f"protocol {candidate.recipe}"] if candidate.protocol else [])])
 
 
 def _cell(table: Table, row: Row, column: Column, candidate: Candidate, **shown: Any) -> Cell:
@@ -305,14 +311,10 @@ def _empty(table: Table, row: Row, column: Column, select: str | None) -> Cell:
         row=row.label,
         column=column.key,
         paper=None if printed is None else printed.value,
-        ours=None,
         unit=column.unit,
-        match=None,
-        runs=0,
         select=select,
         values=(None,) * len(table.seeds(row)) if column.source == "result" else (),
         protocol=table.expect.protocol_name or None,
         dataset=column.evaluation.dataset or row.dataset or table.expect.dataset,
-        device=None,
         note=None if printed is None else printed.note,
     )

@@ -3,7 +3,7 @@
 Trials of earlier versions have none stored. A function's metrics stand in the text of its study.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,8 +11,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from harness.attempt.metrics import Better, Metric
-from harness.store.records import Snapshot
-from harness.trial.tasks import TASKS
+from harness.store.records import EvaluationRecord, Snapshot
+from harness.study.ablate import base_name
+from harness.trial.overrides import in_words
+from harness.trial.tasks import TASKS, TaskDeclaration
 
 _BETTER: Mapping[Any, Better] = {"maximize": "higher", "minimize": "lower"}
 
@@ -36,6 +38,46 @@ def metrics_of_all(snapshot: Snapshot, trial_keys: Iterable[str], study: str | N
         for metric in metrics_of(snapshot, key, study):
             found.setdefault(metric.name, metric)
     return tuple(found.values())
+
+
+def measured_notes(
+    snapshot: Snapshot, trial_keys: Iterable[str], evaluations: Iterable[EvaluationRecord]
+) -> tuple[str, ...]:
+    """Return how the results of some trials were measured, as their tasks say it, with what they were tested on.
+
+    Nothing of tasks of which there is nothing to say.
+    """
+    kinds = dict.fromkeys(str(snapshot.trials[key].config["task"]["kind"]) for key in trial_keys)
+    tested = list({one.key: one for one in evaluations}.values())
+    found = []
+    for task in (TASKS.get(kind) for kind in kinds):
+        if task is not None and task.measured:
+            on = _tested_on(snapshot, task, sorted(tested, key=lambda evaluation: evaluation.reading_order))
+            found.append(f"{f'Tested on {on}. ' if on else ''}{task.measured}")
+    return tuple(found)
+
+
+def _tested_on(snapshot: Snapshot, task: TaskDeclaration, evaluations: Sequence[EvaluationRecord]) -> str:
+    """Return evaluations in words: of each split the number of images, and all values of every option."""
+    by: dict[str, dict[str, list[str]]] = {}
+    for one in evaluations:
+        record = snapshot.datasets.get(one.fingerprint)
+        images = [] if record is None else ["1 image" if record.images == 1 else f"{record.images:,} images"]
+        options = by.setdefault(", ".join([f"{one.dataset} {one.split}", *images]), {})
+        for name, value in _with_defaults(task, one).items():
+            options.setdefault(name, []).append(value)
+    return "; ".join(
+        ", ".join([split, *(f"{name} {' '.join(dict.fromkeys(values))}" for name, values in options.items())])
+        for split, options in by.items()
+    )
+
+
+def _with_defaults(task: TaskDeclaration, evaluation: EvaluationRecord) -> dict[str, str]:
+    """Return every option of an evaluation's condition in words, by its name in words."""
+    kind = task.conditions.get(str(evaluation.condition.get("kind")))
+    whole = dict(evaluation.condition) if kind is None else kind(**evaluation.options).model_dump(mode="json")
+    plain = {name: f"{value:g}" if isinstance(value, float) else in_words(value) for name, value in whole.items()}
+    return {name.replace("_", " "): value for name, value in plain.items() if name != "kind"}
 
 
 def metric_named(metrics: Iterable[Metric], name: str) -> Metric:
@@ -70,6 +112,20 @@ def of_study(spec_yaml: str) -> tuple[Metric, ...]:
                 if metric is not None:
                     found.setdefault(metric.name, metric)
     return tuple(found.values())
+
+
+@lru_cache(maxsize=64)
+def baseline_of(spec_yaml: str) -> str | None:
+    """Return the baseline that a study's text names, itself and not what it includes; None if it names none."""
+    try:
+        own = next(iter(YAML(typ="safe", pure=True).load_all(spec_yaml)), None)
+    except YAMLError:
+        return None
+    if not isinstance(own, Mapping):
+        return None
+    ablate = own.get("ablate")
+    named = own.get("baseline") or (base_name(ablate) if isinstance(ablate, Mapping) else None)
+    return named if isinstance(named, str) else None
 
 
 def _written(part: Any) -> Mapping[Any, Any]:

@@ -1,23 +1,28 @@
-"""How near a stored trial is to the cell that it fills, from comparing resolved configurations (never
-names).
+"""Which stored trials may fill a cell, and how near they are, from comparing resolved configurations (never names).
 
 Another model, task or compressor never matches. Another numeric precision matches and is marked; another
 recipe or other training data match only if the row lists them. A count of parameters follows from model
 and compressors alone.
+
+A table by trial names each cell's trial, with what the column adds (`where: {task.sigma: 20}`): for networks of the
+paper that are a reconstruction. What a configuration would have to be is not known, so no cell is exact; but a row may
+say which network it is (`model`, `compressors`), and then no other fills its cells. It may also name sets that stand in
+for the one it was tested on. The studies need not exist: a table of which nothing is stored has the paper's values, and
+the counts of the networks that are named.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from harness.base.keys import KEY_SCHEME, trial_key
-from harness.report.tables.table import Row
+from harness.report.document import MATCHES, Match
+from harness.report.tables.table import Column, Row, Table
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 from harness.trial.counts import counts_of
 from harness.trial.overrides import protocol_in_words
 
-Match = Literal["exact", "other-device", "other-precision", "other-recipe", "stand-in"]
-ORDER: tuple[Match, ...] = ("exact", "other-device", "other-precision", "other-recipe", "stand-in")
+_MISSING = object()
 _MAY_DIFFER = frozenset({"data", "protocol"})
 
 
@@ -31,6 +36,7 @@ class Candidate:
     dataset: str  # what it was trained on, by name
     named: bool  # does the row's study call it by the row's name?
     overrides: str | None = None  # by which `--set` made it; None where it is some study's own trial
+    trained_on: str = ""  # said of a reconstruction, whose training data nobody can expect
 
     @property
     def recipe(self) -> str:
@@ -45,7 +51,7 @@ class Candidate:
 
 def worst(differences: frozenset[Match]) -> Match:
     """Return the worst of these, "exact" where there is none."""
-    return max(differences, key=ORDER.index, default="exact")
+    return max(differences, key=MATCHES.index, default="exact")
 
 
 def differences(config: Mapping[str, Any], expected: Mapping[str, Any]) -> frozenset[Match] | None:
@@ -92,7 +98,69 @@ def candidates(
         )
         made_by = None if any(record.overrides is None for record in places) or not places else places[-1].overrides
         found.append(Candidate(trial, differs, names[-1] if names else protocol, data, named, made_by))
-    return sorted(found, key=lambda c: (ORDER.index(c.match), not c.named, -planned.get(c.trial.key, -1), c.trial.key))
+    return sorted(
+        found, key=lambda c: (MATCHES.index(c.match), not c.named, -planned.get(c.trial.key, -1), c.trial.key)
+    )
+
+
+def of_trial(
+    snapshot: Snapshot, table: Table, row: Row, column: Column, network: Mapping[str, Any] | None
+) -> list[Candidate]:
+    """Return the stored trials that a cell names, the one planned last first and what `--set` made of it last.
+
+    Each of them again, behind all, for every set that may stand in for the table's. `network` is the row's model with
+    its compressors as a configuration has them, None if the row does not say.
+    """
+    name = trial_of(row, column)
+    planned = [r for r in snapshot.study_trials if (r.study, r.name) == (row.trial.study, name)]
+    found = {}
+    for record in reversed(planned):
+        trial = snapshot.trials[record.trial_key]
+        if network is not None and any(trial.config.get(part) != network[part] for part in network):
+            continue
+        if all(_takes(_at(trial.config, path), value) for path, value in column.where.items()):
+            found[trial.key] = Candidate(
+                trial,
+                frozenset({"other-recipe"} if table.section else ()),  # a table of ours expects what its trials are
+                record.protocol_name,
+                table.expect.dataset,
+                named=True,
+                trained_on=_dataset_name(snapshot, trial) if trial.config.get("data") else "",
+                overrides=record.overrides,
+            )
+    elsewhere = (
+        replace(one, differences=one.differences | {"stand-in"}, dataset=dataset)
+        for dataset in row.stand_ins
+        for one in found.values()
+    )
+    return [*found.values(), *(elsewhere if column.source == "result" else ())]
+
+
+def trial_of(row: Row, column: Column) -> str:
+    """Return the name of a cell's trial, words of the column's `where` in braces filled: "Baseline, {task.sigma}"."""
+    name = row.trial.name
+    for path, value in column.where.items():
+        name = name.replace(f"{{{path}}}", str(value))
+    return name
+
+
+def _takes(setting: object, value: object) -> bool:
+    """Return if a trial's setting is `value`, or a range {from, to} that has it, or is not there at all."""
+    if isinstance(setting, Mapping) and setting.keys() == {"from", "to"} and isinstance(value, int | float):
+        return bool(setting["from"] <= value <= setting["to"])
+    return setting in (value, _MISSING)
+
+
+def _at(config: Mapping[str, Any], path: str) -> object:
+    """Return what stands at a dotted path; `_MISSING` where a configuration has no such setting: a classical method
+    is not trained for a noise level, and differs by evaluation alone.
+    """
+    found: Any = config
+    for word in path.split("."):
+        if not isinstance(found, Mapping) or word not in found:
+            return _MISSING
+        found = found[word]
+    return found
 
 
 def count_candidates(
@@ -109,6 +177,15 @@ def count_candidates(
         Candidate(TrialRecord(key, KEY_SCHEME, expected, costs), frozenset(), protocol, dataset, named=False)
         for costs in (*stored, counts_of(expected) or {})
     ]
+
+
+def reconstruction(network: Mapping[str, Any], dataset: str) -> Candidate:
+    """Return a network with its counts, of which nothing need be stored: parameters follow from model and compressors.
+
+    It has no counts if only torch can count it.
+    """
+    costs = counts_of(network) or {}
+    return Candidate(TrialRecord("", KEY_SCHEME, network, costs), frozenset({"other-recipe"}), "", dataset, named=False)
 
 
 def _dataset_name(snapshot: Snapshot, trial: TrialRecord) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from harness.report.tables.cells import Found
+from harness.report.tables.cells import TracedCell
 from harness.report.tables.compare import rows_alike, values_by_seed
 from harness.report.tables.statistics_table import p_text, seeds_text, signed
 from harness.report.tables.table import Column, NumberFormat, Table
+from harness.stats.comparison import gaps
 from harness.stats.tests import ALPHA, gap, holm, one_sided
 from harness.store.records import Snapshot
 
@@ -45,7 +46,7 @@ class PrintedGain:
         return self.reaching == 0 and self.p_holm < ALPHA
 
 
-def printed_gains(snapshot: Snapshot, table: Table, found: Sequence[Found]) -> list[PrintedGain]:
+def printed_gains(snapshot: Snapshot, table: Table, found: Sequence[TracedCell]) -> list[PrintedGain]:
     """Return the printed gains of a table beside ours, of its filled-in cells: for rows that are as the paper describes
     them, and with so many seeds that a test could reject.
     """
@@ -59,7 +60,7 @@ def printed_gains(snapshot: Snapshot, table: Table, found: Sequence[Found]) -> l
 
 
 def _gain(
-    snapshot: Snapshot, table: Table, column: Column, row: Found, rows: Mapping[str, Found]
+    snapshot: Snapshot, table: Table, column: Column, row: TracedCell, rows: Mapping[str, TracedCell]
 ) -> PrintedGain | None:
     against = table.against(row.row)
     other = None if against is None else rows.get(against)
@@ -68,7 +69,8 @@ def _gain(
         return None
     sign = 1 if column.better == "higher" else -1
     mine, theirs = values_by_seed(snapshot, row), values_by_seed(snapshot, other)
-    seeds = tuple(seed for seed in mine if seed in theirs)
+    gaps_by_seed = gaps(theirs, mine)
+    seeds = tuple(gaps_by_seed)
     if 2.0 ** -len(seeds) >= ALPHA or not all(math.isfinite(by[seed]) for by in (mine, theirs) for seed in seeds):
         return None
     printed = sign * gap(row.cell.paper, other.cell.paper)
@@ -76,7 +78,7 @@ def _gain(
         gap(max(sign * mine[seed] for seed in chosen), max(sign * theirs[seed] for seed in chosen))
         for chosen in combinations(seeds, k)
     ]
-    p = one_sided([gap(printed, sign * gap(mine[seed], theirs[seed])) for seed in seeds])
+    p = one_sided([gap(printed, sign * between) for between in gaps_by_seed.values()])
     return PrintedGain(
         table=table.table,
         row=row.row.label,

@@ -72,7 +72,7 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
 def _digest_now(trial: TrialRecord, kind: str, device: str) -> str | None:
     """Return the digest of the code that an attempt of a kind would run today, None where that cannot be known."""
     trained = trial.config.get("data", {}).get("train")
-    datasets = [d for d in DATASETS.values() if d.splits["train"].fingerprint == trained]
+    datasets = [d for d in DATASETS.values() if "train" in d.splits and d.splits["train"].fingerprint == trained]
     if not datasets and not is_of_function(trial.config):
         return None
     try:

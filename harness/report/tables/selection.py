@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from harness.attempt.metrics import Better
+from harness.report.tables.conditions import named_conditions
 from harness.report.tables.table import Evaluated, Select
 from harness.stats.tests import mean
 from harness.store import find
@@ -46,10 +47,11 @@ def evaluation_keys(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]
         return {RETURNED.key}
     declared = DATASETS.get(dataset)
     split = None if declared is None else declared.splits.get(on.split)
+    meant = named_conditions(snapshot, on.condition)
     return {
         record.key
         for record in snapshot.evaluations.values()
-        if dict(record.condition) == on.condition
+        if record.condition in meant
         and (
             record.fingerprint == split.fingerprint
             if split is not None

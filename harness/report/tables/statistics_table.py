@@ -5,41 +5,53 @@ what so few seeds can show.
 import math
 from collections.abc import Iterable, Sequence
 
-from harness.report.document import StatisticsTable
+from harness.report.document import Statistics, StatisticsTable
 from harness.report.printing import MINUS, NOTHING, number
-from harness.report.tables.cells import Found
-from harness.report.tables.statistics import Difference, McNemar, Statistics
-from harness.report.tables.table import Column, NumberFormat, Select, Table
+from harness.report.tables.cells import TracedCell
+from harness.report.tables.table import NumberFormat, Select, Table
+from harness.stats.comparison import Difference, McNemar
 from harness.stats.tests import ALPHA, draw_error, smallest_p
 
 
-def statistics_tables(table: Table, found: Sequence[Found], how: Select) -> tuple[StatisticsTable, ...]:
-    """Return a small table for each column of results of which something is stored."""
+def statistics_tables(table: Table, found: Sequence[TracedCell], how: Select) -> tuple[StatisticsTable, ...]:
+    """Return a small table for each column of results of which something is stored; none if there is one row alone."""
+    if len(table.rows) < 2:
+        return ()
     made = []
     for column in (c for c in table.columns if c.source == "result"):
         rows = [(f.row.label, f.cell.statistics) for f in found if f.column.key == column.key]
         if any(statistics is not None for _, statistics in rows):
-            made.append(_small_table(table, column, rows, how))
+            made.append(small_table(column.label, column.unit, column.format, str(table.baseline), rows, how))
     return tuple(made)
 
 
-def _small_table(
-    table: Table, column: Column, rows: Sequence[tuple[str, Statistics | None]], how: Select
+def small_table(
+    label: str,
+    unit: str,
+    form: NumberFormat,
+    baseline: str,
+    rows: Sequence[tuple[str, Statistics | None]],
+    how: Select = "mean",
+    *,
+    networks: bool = True,
 ) -> StatisticsTable:
+    """Return the small table of one column of results; without `networks` none are compared image by image."""
     several = len({s.against for _, s in rows if s is not None and s.against is not None}) > 1
-    other = "the row in brackets" if several else str(table.baseline)
+    other = "the row in brackets" if several else baseline
     by_item = any(s is not None and s.items is not None for _, s in rows)
-    networks = "By image [95%] (seeds)" if by_item else "McNemar p (b/c; seeds)"
-    heads = ["Seeds", "Mean ± sd", "Difference [95%]", "p (Holm)", networks]
-    points = "; differences in percentage points" if column.unit == "percent" else ""
-    unit = f" ({column.unit}{points})" if column.unit != "fraction" else ""
+    heads = ["Seeds", "Mean ± sd", "Difference [95%]", "p (Holm)"]
+    heads += ["By image [95%] (seeds)" if by_item else "McNemar p (b/c; seeds)"] if networks else []
+    points = "; differences in percentage points" if unit == "percent" else ""
+    words = f" ({unit}{points})" if unit not in {"", "fraction"} else ""
     return StatisticsTable(
-        name=f"{column.label} [{column.unit}]",
-        title=f"{column.label} over seeds, against {other}{unit}.",
+        name=f"{label} [{unit}]" if unit and networks else label,
+        title=f"{label} over seeds, against {other}{words}.",
         columns=tuple(heads),
-        rows=tuple((_label(label, s, several=several), *_fields(s, column, len(heads))) for label, s in rows),
+        rows=tuple((_label(name, s, several=several), *_fields(s, form, len(heads))) for name, s in rows),
         notes=tuple(_notes(rows, other, how)),
         data=tuple(s for _, s in rows),
+        networks=networks,
+        can_tell=_attainable([s.difference for _, s in rows if s is not None and s.difference is not None]),
     )
 
 
@@ -49,11 +61,11 @@ def _label(label: str, statistics: Statistics | None, *, several: bool) -> str:
     return f"{label} (against {against})" if several and against is not None else label
 
 
-def _fields(statistics: Statistics | None, column: Column, fields: int) -> list[str]:
+def _fields(statistics: Statistics | None, form: NumberFormat, fields: int) -> list[str]:
     """Return a row's fields: what does not apply or is not stored is a dash."""
     if statistics is None:
         return [NOTHING] * fields
-    form, d = column.format, statistics.difference
+    d = statistics.difference
     spread = number(statistics.mean, form)
     if statistics.sd is not None and not math.isnan(statistics.sd):
         spread += f" ± {number(statistics.sd, form)}"
@@ -63,7 +75,7 @@ def _fields(statistics: Statistics | None, column: Column, fields: int) -> list[
         NOTHING if d is None else _difference(d, form),
         NOTHING if d is None or math.isnan(d.p) else f"{p_text(d.p, d.draws)} ({p_text(d.p_holm)})",
         _networks(statistics, form),
-    ]
+    ][:fields]
 
 
 def _networks(statistics: Statistics, form: NumberFormat) -> str:
@@ -131,7 +143,7 @@ def _notes(rows: Sequence[tuple[str, Statistics | None]], other: str, how: Selec
     if any(s is not None and s.items is not None for _, s in rows):
         yield _about_items(other, how)
     if compared:
-        yield can_tell(max(len(d.seeds) for d in compared), tests)
+        yield _attainable(compared)
     broken = [label for label, s in rows if s is not None and math.isnan(s.mean)]
     if broken:
         yield (
@@ -141,6 +153,13 @@ def _notes(rows: Sequence[tuple[str, Statistics | None]], other: str, how: Selec
     for note in sorted({s.note for _, s in rows if s is not None and s.note is not None}):
         missing = [label for label, s in rows if s is not None and s.note == note]
         yield f"Not compared, as {note}: {_listed(missing)}."
+
+
+def _attainable(compared: Sequence[Difference]) -> str:
+    """Say what the most seeds of some rows that are compared can tell; "" of none."""
+    if not compared:
+        return ""
+    return can_tell(max(len(d.seeds) for d in compared), max(d.tests for d in compared))
 
 
 def _about_mcnemar(other: str, how: Select) -> str:

@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 
 from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError
-from harness.report.document import DocCell, DocColumn, DocRow, Document, Footnote, Marks, Note
+from harness.report.claims.study_claims import study_findings
+from harness.report.claims.study_words import line_of, summary
+from harness.report.document import Cell, DocColumn, DocRow, Document, Footnote, Marks, Note
 from harness.report.printing import NOTHING, fitted, number
-from harness.report.tables.cells import Cell
-from harness.report.tables.declared import metric_named, metrics_of_all, position
+from harness.report.tables.compare import RowStatistics, images_of
+from harness.report.tables.declared import baseline_of, measured_notes, metric_named, metrics_of_all, position
 from harness.report.tables.match import device_of
 from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of, with_set
 from harness.report.tables.selection import pick
+from harness.report.tables.study_statistics import StudyColumn, study_rows, study_tables
 from harness.report.tables.table import NumberFormat
-from harness.report.tables.uncertainty import accuracy_note, images_of
+from harness.report.tables.uncertainty import accuracy_note
 from harness.stats.tests import deviation, mean
 from harness.store.find import values as found_values
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
@@ -54,51 +57,84 @@ def study_document(
     stand_ins: Mapping[str, str | None] | None = None,
     *,
     spec_sha: str | None = None,
+    digits: int | None = None,
 ) -> Document:
     """Return a study's table: the trials that stand in it now, in order, mean ± sample deviation with n and the
     best of each metric, counts.
 
     `stand_ins` says of a dataset's name what it stands in for, or None. `spec_sha` is that of the text which the
-    caller has of the study's file. Raises HarnessError where the study is not stored, or not with that text.
+    caller has of the study's file. So many `digits` are printed, by default as many as show the runs apart. If the
+    study names a baseline, a small table per metric has the differences to it. Raises HarnessError where the study is
+    not stored, or not with that text.
     """
-    planned = _planned(snapshot, study, spec_sha)
+    planned = planned_trials(snapshot, study, spec_sha)
     metrics = _metrics(snapshot, planned)
     counts = [name for name in _COUNTS if any(name in snapshot.trials[p.trial_key].costs for p in planned)]
     best = [_best(snapshot, metric, planned) for metric in metrics]
-    forms = [_form(snapshot, metric, planned) for metric in metrics]
+    forms = [_form(snapshot, metric, planned, digits) for metric in metrics]
     marks = Marks()
-    rows, cells, behind = [], [], []
+    rows, behind = [], []
     for entry in planned:
         trial = snapshot.trials[entry.trial_key]
         runs = _runs(snapshot, entry)
         behind += [(trial, run) for run in runs.values()]
         words = accepted_remarks(runs.values())
         changed = [] if entry.overrides is None else [with_set(entry.overrides)]
-        line = [DocCell(f"{len(runs)} of {len(entry.seeds)}", marks=marks((*changed, *words)))]
+        line = [Cell(study, entry.name, "runs", ours=len(runs), text=f"{len(runs)} of {len(entry.seeds)}",
+                     marks=marks((*changed, *words)))]  # fmt: skip
         for metric, top, form in zip(metrics, best, forms, strict=True):
             known = _known(snapshot, metric, runs, entry.seeds)
-            shown = _doc_cell(known, metric, form, marks)
+            shown = _result(entry, trial, metric, known, runs, form, marks)
             line.append(replace(shown, bold=metric.bold and _mean(known) == top))
-            cells.append(_cell(entry, trial, metric, known, runs, line[-1]))
-        line += [_count(trial, name) for name in counts]
-        cells += [_count_cell(entry, trial, name) for name in counts]
+        line += [_count(entry, trial, name) for name in counts]
         rows.append(DocRow(entry.name, tuple(line), _recipe(snapshot, entry), tuple(words), entry.overrides or ""))
-    labels = ["Runs", *(metric.label for metric in metrics), *(_COUNTS[name] for name in counts)]
+    labels = [*(metric.label for metric in metrics), *(_COUNTS[name] for name in counts)]
     code = (Footnote("code", text) for text in code_remarks(behind))
+    baseline, columns = _baseline(planned), study_columns(snapshot, planned, digits)
     return Document(
         title=f"Study {study}",
         caption="mean ± standard deviation over n seeds, and the best seed",
-        columns=tuple(DocColumn(label) for label in labels),
+        columns=(DocColumn("Runs", is_value=False), *map(DocColumn, labels)),
         rows=tuple(rows),
         footnotes=(*marks.footnotes(), *code),
         notes=tuple(_notes(snapshot, planned, metrics, [run for _, run in behind], stand_ins or {})),
-        cells=tuple(cells),
         compares=False,
+        statistics=() if baseline is None else study_tables(snapshot, planned, columns, baseline),
         behind=tuple(behind),
     )
 
 
-def _planned(snapshot: Snapshot, study: str, spec_sha: str | None) -> list[StudyTrialRecord]:
+def study_statistics(snapshot: Snapshot, study: str, spec_sha: str | None = None) -> list[RowStatistics]:
+    """Return the statistics of each trial and metric of a study, against its baseline, else its first trial.
+
+    Raises HarnessError where the study is not stored.
+    """
+    planned = planned_trials(snapshot, study, spec_sha)
+    columns = study_columns(snapshot, planned)
+    return study_rows(snapshot, planned, columns, _baseline(planned) or planned[0].name)
+
+
+def _baseline(planned: Sequence[StudyTrialRecord]) -> str | None:
+    """Return the name of the trial that the others are held against, if the study says so and it stands there."""
+    named = baseline_of(planned[0].spec_yaml)
+    return named if named in {entry.name for entry in planned} else None
+
+
+def study_columns(
+    snapshot: Snapshot, planned: Sequence[StudyTrialRecord], digits: int | None = None
+) -> list[StudyColumn]:
+    """Return what is stored of each trial, at the seeds of the study, metric by metric."""
+    columns = []
+    for metric in _metrics(snapshot, planned):
+        values = {}
+        for entry in planned:
+            known = _known(snapshot, metric, _runs(snapshot, entry), entry.seeds)
+            values[entry.name] = {seed: value for seed, value in known.items() if value is not None}
+        columns.append(StudyColumn(metric.label, metric.what, _form(snapshot, metric, planned, digits), values))
+    return columns
+
+
+def planned_trials(snapshot: Snapshot, study: str, spec_sha: str | None) -> list[StudyTrialRecord]:
     """Return the trials that stand in the study now, in its order."""
     chosen = snapshot.standing(study)
     if not chosen:
@@ -155,29 +191,16 @@ def _best(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecor
     return choose(numbers) if len(numbers) > 1 else None
 
 
-def _form(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord]) -> NumberFormat:
-    """Return how a column is printed: with as many digits as show its runs apart."""
+def _form(
+    snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord], digits: int | None = None
+) -> NumberFormat:
+    """Return how a column is printed: with so many digits, or as many as show its runs apart."""
+    if digits is not None:
+        return NumberFormat(digits=digits)
     known = (_known(snapshot, metric, _runs(snapshot, entry), entry.seeds) for entry in planned)
     return fitted(
         NumberFormat(digits=metric.what.digits), [value for row in known for value in row.values() if value is not None]
     )
-
-
-def _doc_cell(known: Mapping[int, float | None], metric: _Metric, form: NumberFormat, marks: Marks) -> DocCell:
-    """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
-    stored = [value for value in known.values() if value is not None]
-    remarks = [] if len(stored) == len(known) else [f"{len(stored)} of {len(known)} runs"]
-    broken = Counter(str(value) for value in stored if not math.isfinite(value))
-    remarks += [f"{count} of {len(stored)} runs gave {word}" for word, count in sorted(broken.items())]
-    noted = marks(tuple(remarks))
-    if not stored:
-        return DocCell(NOTHING, marks=noted)
-    seed = pick(known, metric.what.better)
-    best = None if seed is None else known[seed]
-    sd = None if broken else deviation(stored)
-    spread = "" if sd is None else f" ± {number(sd, form)}"
-    top = "" if best is None or len(stored) == 1 else f", best {number(best, form)}"
-    return DocCell(f"{number(mean(stored), form)}{spread} (n = {len(stored)}{top})", marks=noted)
 
 
 def _recipe(snapshot: Snapshot, entry: StudyTrialRecord) -> str:
@@ -185,28 +208,28 @@ def _recipe(snapshot: Snapshot, entry: StudyTrialRecord) -> str:
     return protocol_in_words(entry.protocol_name, snapshot.trials[entry.trial_key].config)
 
 
-def _cell(
+def _result(
     entry: StudyTrialRecord,
     trial: TrialRecord,
     metric: _Metric,
     known: Mapping[int, float | None],
     runs: Mapping[int, AttemptRecord],
-    shown: DocCell,
+    form: NumberFormat,
+    marks: Marks,
 ) -> Cell:
+    """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
     stored = [value for value in known.values() if value is not None]
-    missing = len(known) - len(stored)
-    notes = [f"{len(stored)} of {len(known)} runs"] if missing else []
-    notes += [] if entry.overrides is None else [with_set(entry.overrides)]
-    notes += accepted_remarks(runs.values())
-    notes += [f"{word} among the values" for word in sorted({str(v) for v in stored if not math.isfinite(v)})]
+    broken = Counter(str(value) for value in stored if not math.isfinite(value))
+    missing = [] if len(stored) == len(known) else [f"{len(stored)} of {len(known)} runs"]
+    notes = [*missing, *([] if entry.overrides is None else [with_set(entry.overrides)])]
+    notes += [*accepted_remarks(runs.values()), *(f"{word} among the values" for word in sorted(broken))]
+    gave = (f"{count} of {len(stored)} runs gave {word}" for word, count in sorted(broken.items()))
     return Cell(
         table=entry.study,
         row=entry.name,
         column=metric.label,
-        paper=None,
         ours=mean(stored) if stored else None,
         unit=metric.what.unit,
-        match=None,
         runs=len(stored),
         select="mean",
         values=tuple(known.values()),
@@ -214,35 +237,34 @@ def _cell(
         dataset=None if metric.evaluation.key == RETURNED.key else metric.evaluation.dataset,
         device=", ".join(sorted({device_of(run) for run in runs.values()})) or None,
         note="; ".join(notes) or None,
-        text=shown.ours,
-        bold=shown.bold,
+        text=_spread_text(known, metric, form) if stored else NOTHING,
         overrides=overrides(entry.protocol_name, trial.config),
         assumed=unstated(entry.protocol_name, trial.config),
+        marks=marks((*missing, *gave)),
     )
 
 
-def _count(trial: TrialRecord, name: str) -> DocCell:
-    return DocCell(f"{round(trial.costs[name]):,}" if name in trial.costs else NOTHING)
+def _spread_text(known: Mapping[int, float | None], metric: _Metric, form: NumberFormat) -> str:
+    stored = [value for value in known.values() if value is not None]
+    seed = pick(known, metric.what.better)
+    best = None if seed is None else known[seed]
+    sd = deviation(stored) if all(map(math.isfinite, stored)) else None
+    spread = "" if sd is None else f" ± {number(sd, form)}"
+    top = "" if best is None or len(stored) == 1 else f", best {number(best, form)}"
+    return f"{number(mean(stored), form)}{spread} (n = {len(stored)}{top})"
 
 
-def _count_cell(entry: StudyTrialRecord, trial: TrialRecord, name: str) -> Cell:
+def _count(entry: StudyTrialRecord, trial: TrialRecord, name: str) -> Cell:
     value = trial.costs.get(name)
     return Cell(
         table=entry.study,
         row=entry.name,
         column=name,
-        paper=None,
         ours=value,
         unit="count",
-        match=None,
-        runs=0,
-        select=None,
         values=() if value is None else (value,),
         protocol=protocol_in_words(entry.protocol_name, trial.config),
-        dataset=None,
-        device=None,
-        note=None,
-        text=_count(trial, name).ours,
+        text=NOTHING if value is None else f"{round(value):,}",
         overrides=overrides(entry.protocol_name, trial.config),
     )
 
@@ -254,9 +276,9 @@ def _notes(
     runs: Sequence[AttemptRecord],
     stand_ins: Mapping[str, str | None],
 ) -> list[Note]:
-    """Data (and what they stand in for), protocol, seeds, devices."""
+    """What came of the study's claims, data (and what they stand in for), protocol, seeds, devices."""
     configs = [snapshot.trials[p.trial_key].config for p in planned]
-    trained = [str(config["data"].get("train")) for config in configs if "data" in config]
+    trained = [str(train) for config in configs if (train := config.get("data", {}).get("train"))]
     data = {f: snapshot.datasets[f].name if f in snapshot.datasets else short(f) for f in trained}
     evaluated = [metric.evaluation.dataset for metric in metrics if metric.evaluation.key != RETURNED.key]
     names = list(dict.fromkeys([*data.values(), *evaluated]))
@@ -264,10 +286,14 @@ def _notes(
     seeds = list(dict.fromkeys(seed for p in planned for seed in p.seeds))
     protocol, lines = _protocols(snapshot, planned)
     what = f"Data: {', '.join(described)}. Protocol: {protocol}" if described else f"Function: {protocol}"
-    notes = [Note(f"{what}. Seeds: {', '.join(map(str, seeds))}.", lines)]
+    claims = study_findings(snapshot, planned[0].study)
+    notes = [Note(f"Claims. {summary(claims)}", tuple(map(line_of, claims)))] if claims else []
+    notes += [Note(f"{what}. Seeds: {', '.join(map(str, seeds))}.", lines)]
     if runs:
         devices = ", ".join(sorted({device_of(run) for run in runs}))
-        notes.append(Note(f"{'Trained' if described else 'Run'} on {devices}, {threads_of(runs)}."))
+        notes.append(Note(f"{'Trained' if trained else 'Run'} on {devices}, {threads_of(runs)}."))
+    tested = [metric.evaluation for metric in metrics if metric.evaluation.key != RETURNED.key]
+    notes += map(Note, measured_notes(snapshot, [p.trial_key for p in planned], tested))
     return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs)), *_left_out(snapshot, planned[0].study)]
 
 

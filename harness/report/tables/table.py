@@ -6,6 +6,7 @@ names a trial for each cell: the row's study and name, to which a column adds (`
 reads all.
 """
 
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field
@@ -82,6 +83,7 @@ class RowEntry(Part):
     model: Named | None = None  # the table's, where left out
     compressors: dict[str, dict[str, Any]] = Field(default_factory=dict)
     dataset: str | None = None  # on which this row is evaluated; the table's, where left out
+    denoiser: dict[str, Any] | None = None  # before the classifier, in each column's condition; {run: …} is one by name
     select_by: str | None = None
     seeds: tuple[int, ...] | None = None  # the table's, where left out
     also: tuple[str, ...] = ()  # protocols by which a stored trial may stand here, marked other-recipe
@@ -121,6 +123,16 @@ class Note(Part):
     misprint: int | None = None
 
 
+class ImageFamily(Part):
+    """McNemar tests of a row against the one that it stands against, written down before the runs (`family`)."""
+
+    question: str
+    row: str
+    columns: tuple[str, ...] = Field(min_length=1)  # by key
+    entered: date
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+
+
 class TableEntry(Part):
     """A table as it is written: its caption, columns, rows and notes."""
 
@@ -136,6 +148,7 @@ class TableEntry(Part):
     columns: tuple[Column, ...] = Field(min_length=1)
     rows: tuple[RowEntry, ...] = Field(min_length=1)
     notes: tuple[Note, ...] = ()
+    family: ImageFamily | None = None
 
 
 class Table(TableEntry):

@@ -4,10 +4,11 @@ know below it.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 from harness.report.document import (
-    DocCell,
+    Cell,
     DocColumn,
     DocRow,
     Document,
@@ -17,15 +18,21 @@ from harness.report.document import (
     StatisticsTable,
 )
 from harness.report.printing import NOTHING, difference, fitted, printed
-from harness.report.tables.cells import Expected, Found, find
+from harness.report.tables.cells import Expected, TracedCell, find
 from harness.report.tables.compare import Samples, with_statistics
+from harness.report.tables.declared import measured_notes
+from harness.report.tables.expected import Setting, filled
+from harness.report.tables.family import family_note
 from harness.report.tables.match import device_of
 from harness.report.tables.printed_gains import PrintedGain, gain_lines, printed_gains
 from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of
+from harness.report.tables.selection import evaluation_keys
 from harness.report.tables.statistics_table import statistics_tables
 from harness.report.tables.table import Select, Table
 from harness.report.tables.uncertainty import accuracy_notes, choosing_notes
 from harness.stats.tests import gap, mean
+from harness.store.connection import Store
+from harness.store.queries import samples as samples_of
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 from harness.trial.function import RETURNED
 from harness.trial.overrides import in_words
@@ -35,18 +42,6 @@ _SHOWN = {
     "mean": "the mean over the seeds",
     "median": "the median over the seeds",
 }
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A field of the protocol that the paper does not state: its value, "inferred" or "assumed", and why or
-    from where.
-    """
-
-    field: str
-    value: object
-    source: str
-    where: str
 
 
 def table_document(
@@ -83,7 +78,6 @@ def table_document(
     )
     name = f"Table {table.table}" if isinstance(table.table, int) else table.table
     behind = _behind(found)
-    shown = [cell for row in rows for cell in row.cells]
     return Document(
         title=name,
         caption=table.caption,
@@ -91,14 +85,19 @@ def table_document(
         rows=rows,
         footnotes=(*marks.footnotes(), *(Footnote("code", text) for text in code_remarks(behind))),
         notes=tuple(_notes(snapshot, table, found, expected, settings, how)),
-        cells=tuple(replace(f.cell, text=cell.ours, bold=cell.bold) for f, cell in zip(found, shown, strict=True)),
         compares=any(row.paper for row in table.rows),
         statistics=_with_gains(statistics_tables(table, found, how), printed_gains(snapshot, table, found)),
         behind=behind,
     )
 
 
-def _fitted(table: Table, found: Sequence[Found]) -> tuple[Table, list[Found]]:
+def stored_document(store: Store, snapshot: Snapshot, table: Table, select: Select | None = None) -> Document:
+    """Return a table as a store fills it, with McNemar tests; `snapshot` is of that store."""
+    whole, expected, settings = filled(table, snapshot)
+    return table_document(snapshot, whole, expected, settings, select=select, samples=partial(samples_of, store))
+
+
+def _fitted(table: Table, found: Sequence[TracedCell]) -> tuple[Table, list[TracedCell]]:
     """Give columns without a value of the paper as many digits as show their runs apart; the paper's are as it prints.
 
     Counts are whole, and printed as the table's file says.
@@ -116,40 +115,40 @@ def _fitted(table: Table, found: Sequence[Found]) -> tuple[Table, list[Found]]:
     )
 
 
-def _cell(found: Found, bold: frozenset[tuple[str, str]], marks: Marks) -> DocCell:
+def _cell(found: TracedCell, bold: frozenset[tuple[str, str]], marks: Marks) -> Cell:
+    """Return a cell as it is printed."""
     cell, column = found.cell, found.column
     paper = None if cell.paper is None else found.row.paper[column.key]
     notes = () if paper is None or paper.note is None else (f"paper: {paper.note}",)
     between = None
     if paper is not None and cell.ours is not None:
         between = difference(cell.ours, paper.text, column)
-    return DocCell(
-        ours=NOTHING if cell.ours is None else printed(cell.ours, column),
-        paper=None if paper is None else paper.text,
-        difference=between,
+    return replace(
+        cell,
+        text=NOTHING if cell.ours is None else printed(cell.ours, column),
         bold=(cell.row, cell.column) in bold,
+        paper_text=None if paper is None else paper.text,
         paper_bold=paper is not None and paper.bold,
+        difference=between,
         marks=marks((*found.remarks, *notes)),
-        ours_value=cell.ours,
-        paper_value=cell.paper,
-        match=cell.match,
     )
 
 
-def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
+def _best(table: Table, found: Sequence[TracedCell]) -> frozenset[tuple[str, str]]:
     """Return the places of our best values, of the columns where the paper sets its best in bold.
 
     What prints the same as the best is as bold as that in a column of the paper's, which has its digits; in another
-    one only what is the same. A stand-in does not compete.
+    one only what is the same. A stand-in does not compete, and rows on other data compete among themselves.
     """
     best: set[tuple[str, str]] = set()
-    for column in table.columns:
-        if not column.bold:
-            continue
+    places = [(column, dataset) for column in table.columns if column.bold for dataset in {f.dataset for f in found}]
+    for column, dataset in places:
         shown = {
             (f.cell.row, f.cell.column): f.cell.ours
             for f in found
-            if f.column.key == column.key and f.cell.ours is not None and f.cell.match != "stand-in"
+            if (f.column.key, f.dataset) == (column.key, dataset)
+            and f.cell.ours is not None
+            and f.cell.match != "stand-in"
         }
         numbers = [value for value in shown.values() if math.isfinite(value)]
         if numbers:
@@ -163,12 +162,12 @@ def _best(table: Table, found: Sequence[Found]) -> frozenset[tuple[str, str]]:
     return frozenset(best)
 
 
-def _made_by(found: Iterable[Found]) -> str:
+def _made_by(found: Iterable[TracedCell]) -> str:
     """Return by which `--set` the trials of a row were made; "" of a study's own."""
     return "; ".join(dict.fromkeys(f.candidate.overrides for f in found if f.candidate and f.candidate.overrides))
 
 
-def _behind(found: Sequence[Found]) -> tuple[tuple[TrialRecord, AttemptRecord], ...]:
+def _behind(found: Sequence[TracedCell]) -> tuple[tuple[TrialRecord, AttemptRecord], ...]:
     """Return all attempts behind the cells, each once."""
     pairs = {(f.candidate.trial.key, a.uid): (f.candidate.trial, a) for f in found if f.candidate for a in f.attempts}
     return tuple(pairs.values())
@@ -177,13 +176,13 @@ def _behind(found: Sequence[Found]) -> tuple[tuple[TrialRecord, AttemptRecord], 
 def _notes(
     snapshot: Snapshot,
     table: Table,
-    found: Sequence[Found],
+    found: Sequence[TracedCell],
     expected: Expected,
     settings: Sequence[Setting],
     how: Select,
 ) -> Iterable[Note]:
     """All that stands below the table but the footnotes, in reading order."""
-    trained = sorted({str(config.get("data", {}).get("train")) for config in expected.values()})
+    trained = sorted({str(config["data"].get("train")) for config in expected.values() if "data" in config})
     sizes = [f"{snapshot.datasets[f].images:,} images" for f in trained if f in snapshot.datasets]
     about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})" if trained else ""
     stated = table.expect.protocol
@@ -193,8 +192,10 @@ def _notes(
     if of_functions:
         yield Note(f"Function: {protocol}.")
     elif stated or used:
-        yield Note(f"Data: {table.expect.dataset}{about}. Protocol: {protocol}.")
+        own = [snapshot.datasets[f].name for f in trained if f in snapshot.datasets] if table.match == "by name" else []
+        yield Note(f"Data: {', '.join(dict.fromkeys(own)) or table.expect.dataset}{about}. Protocol: {protocol}.")
     if any(f.attempts for f in found):
+        yield from map(Note, _measured(snapshot, found))
         yield from _machines(table, found)
         yield from _selection(snapshot, table, found, how)
     else:
@@ -214,10 +215,23 @@ def _notes(
             f"Not counted, as no trial of such a network is stored and only torch can count it: {uncounted}."
             " `harness cost FILE` counts the networks of a study."
         )
+    family = family_note(table, found)
+    if family is not None:
+        yield family
     if table.notes:
         beside = any(row.paper for row in table.rows)
         head = "On the paper's values, which are kept as printed:" if beside else "Notes:"
         yield Note(head, tuple(note.text for note in table.notes))
+
+
+def _measured(snapshot: Snapshot, found: Sequence[TracedCell]) -> tuple[str, ...]:
+    """Return how the results of a table were measured, where their task says it."""
+    shown = [f for f in found if f.attempts and f.column.source == "result" and f.candidate and f.dataset]
+    keys = {
+        key for f in shown for key in evaluation_keys(snapshot, f.evaluation, str(f.dataset))
+    } & snapshot.evaluations.keys()
+    trials = [f.candidate.trial.key for f in shown if f.candidate is not None]
+    return measured_notes(snapshot, trials, [snapshot.evaluations[key] for key in keys])
 
 
 def _with_gains(tables: Sequence[StatisticsTable], gains: Sequence[PrintedGain]) -> tuple[StatisticsTable, ...]:
@@ -226,19 +240,19 @@ def _with_gains(tables: Sequence[StatisticsTable], gains: Sequence[PrintedGain])
     return tuple(replace(table, notes=(*table.notes, *gain_lines(by[table.name]))) for table in tables)
 
 
-def _uncounted(table: Table, found: Sequence[Found]) -> str:
+def _uncounted(table: Table, found: Sequence[TracedCell]) -> str:
     """Return the rows of a table by configuration whose counts are missing."""
     if table.match != "by configuration":
         return ""
     return "; ".join(dict.fromkeys(f.row.label for f in found if f.column.source == "cost" and f.cell.ours is None))
 
 
-def _recipes(found: Iterable[Found]) -> list[str]:
+def _recipes(found: Iterable[TracedCell]) -> list[str]:
     """Return the protocols of the runs behind some cells, each once, with what was overridden."""
     return list(dict.fromkeys(f.candidate.recipe for f in found if f.candidate is not None and f.attempts))
 
 
-def _machines(table: Table, found: Sequence[Found]) -> Iterable[Note]:
+def _machines(table: Table, found: Sequence[TracedCell]) -> Iterable[Note]:
     """Which devices trained and which one was timed, with how many threads."""
     for source, verb in (("result", "Trained on"), ("timing", "Times measured on")):
         attempts = [a for f in found if f.column.source == source for a in f.attempts]
@@ -256,7 +270,7 @@ def _machines(table: Table, found: Sequence[Found]) -> Iterable[Note]:
         yield Note("The same times by plain torch's operators in the paper's order, on the same device:", tuple(plain))
 
 
-def _spread(found: Found) -> Iterable[str]:
+def _spread(found: TracedCell) -> Iterable[str]:
     """Say the least and the most of a time, where the timing kept them."""
     ends = [f"{found.column.metric}_min", f"{found.column.metric}_max"]
     for attempt in found.attempts if found.column.source == "timing" else ():
@@ -266,7 +280,7 @@ def _spread(found: Found) -> Iterable[str]:
                 yield f"{found.row.label}, {found.column.label}: {least} to {most}"
 
 
-def _selection(snapshot: Snapshot, table: Table, found: Sequence[Found], how: Select) -> Iterable[Note]:
+def _selection(snapshot: Snapshot, table: Table, found: Sequence[TracedCell], how: Select) -> Iterable[Note]:
     """Which runs are shown, what that does to the numbers, and every run's value."""
     results = [f for f in found if f.column.source == "result"]
     if not results:
@@ -289,7 +303,7 @@ def _selection(snapshot: Snapshot, table: Table, found: Sequence[Found], how: Se
         yield Note("Mean and every seed's value:", lines)
 
 
-def _all_seeds(found: Found, table: Table) -> str:
+def _all_seeds(found: TracedCell, table: Table) -> str:
     """Return "Baseline, Accuracy: mean 0.9787; seed 0: 0.9791, seed 1: 0.9783"."""
     column, cell = found.column, found.cell
     stored = [value for value in cell.values if value is not None]

@@ -1,6 +1,7 @@
 """Table files: read, with the rows of a grid written out, and refused in one line if they contradict themselves.
 
-The paper's tables lie in `harness/papers/`, tables of ours in `ours/`; a user's own table has the form of either.
+The paper's tables lie in `harness/papers/`, with tables of what its text alone prints in `text/` there; tables of ours
+lie in `ours/`. A user's own table has the form of either.
 """
 
 import itertools
@@ -9,13 +10,14 @@ from pathlib import Path
 from harness.base.checks import FieldError
 from harness.base.errors import HarnessError, did_you_mean
 from harness.report._yaml import load
+from harness.report.tables.conditions import evaluated
 from harness.report.tables.table import Row, RowEntry, Table, TableEntry, TrialName
 from harness.trial.function import RETURNED
 from harness.trial.trial import FUNCTION
 
 _HARNESS = Path(__file__).parents[2]
 PAPER = _HARNESS / "papers" / "feature_pooling"
-OURS = _HARNESS / "report" / "ours"
+_NAMED = (_HARNESS / "report" / "ours", PAPER / "text")
 
 
 def paper_tables() -> list[int]:
@@ -24,8 +26,8 @@ def paper_tables() -> list[int]:
 
 
 def our_tables() -> list[str]:
-    """Return the names of the tables of ours, in order."""
-    return sorted(path.stem for path in OURS.glob("*.yml"))
+    """Return the names of the tables that the paper has not as tables: ours, and what its text prints, in order."""
+    return sorted(path.stem for folder in _NAMED for path in folder.glob("*.yml"))
 
 
 def load_paper_table(number: int) -> Table:
@@ -42,7 +44,7 @@ def load_our_table(name: str) -> Table:
     """Return a table of ours by its name; HarnessError, with the nearest right name, where there is none."""
     if name not in our_tables():
         raise HarnessError(f"there is no table '{name}'{did_you_mean(name, our_tables())}")
-    return load_table(OURS / f"{name}.yml")
+    return load_table(next(file for folder in _NAMED if (file := folder / f"{name}.yml").is_file()))
 
 
 def find_table(text: str) -> Table:
@@ -94,6 +96,8 @@ def _check(table: TableEntry) -> None:
     labels = [(i, row.label) for i in range(len(table.rows)) for row in _rows(table, i)]
     _unique("rows", "label", labels)
     known = [label for _, label in labels]
+    _check_conditions(table)
+    _check_family(table)
     _check_label(table.baseline, known, ("baseline",))
     results = {column.key for column in table.columns if column.source == "result"}
     for i, row in enumerate(table.rows):
@@ -110,6 +114,31 @@ def _check(table: TableEntry) -> None:
         for written in _rows(table, i):
             _check_label(written.against, known, ("rows", i, "against"))
         _check_printed(table, i)
+
+
+def _check_conditions(table: TableEntry) -> None:
+    """Refuse a denoiser, or an attack, that no evaluation can have."""
+    for i, row in enumerate(table.rows):
+        for column in table.columns:
+            try:
+                if column.source == "result":
+                    evaluated(row, column)
+            except FieldError as error:
+                raise FieldError(("rows", i, *error.path[:1]), f"under '{column.key}': {error.message}") from None
+
+
+def _check_family(table: TableEntry) -> None:
+    """Refuse a family of a row, or columns, that the table does not have."""
+    if table.family is None:
+        return
+    rows = {row.label: row for i in range(len(table.rows)) for row in _rows(table, i)}
+    _check_label(table.family.row, list(rows), ("family", "row"))
+    if rows[table.family.row].against is None:
+        raise FieldError(("family", "row"), f"'{table.family.row}' has no 'against': the row that it is compared with")
+    columns = {column.key: column for column in table.columns if column.source == "result"}
+    for i, key in enumerate(table.family.columns):
+        if key not in columns:
+            raise FieldError(("family", "columns", i), f"'{key}' is no column of results{did_you_mean(key, columns)}")
 
 
 def _check_data(table: TableEntry) -> None:

@@ -20,7 +20,7 @@ from harness.store.records import AttemptRecord, Snapshot
 Composition = Literal["ours", "paper"]
 """ours: our kernels, channels first where that commutes; paper: plain torch's operators in the paper's order."""
 
-Place = tuple[str, int]  # the model of a device, and threads
+Machine = tuple[str, int]  # the model of a device, and threads
 
 SAME_CALL_S = 300.0
 """Timings from before sessions were recorded are of one session if each begins within so many seconds of the last."""
@@ -30,12 +30,12 @@ SAME_CALL_S = 300.0
 class Session:
     """The timings of one session on one device: by trial, its repetitions pooled."""
 
-    place: Place
+    machine: Machine
     started: str
     by_trial: Mapping[str, AttemptRecord]
 
 
-def place_of(attempt: AttemptRecord) -> Place:
+def machine_of(attempt: AttemptRecord) -> Machine:
     """Return on what an attempt was timed."""
     return device_of(attempt), attempt.threads
 
@@ -52,7 +52,7 @@ def composition(attempt: AttemptRecord) -> Composition | None:
     choose, networks were computed as written.
     """
     default = Execution()
-    fields = ("memory_format", "compile", "capture", "deterministic")
+    fields = ("memory_format", "compile", "capture", "deterministic", "processes")
     if any(attempt.execution.get(name, getattr(default, name)) != getattr(default, name) for name in fields):
         return None
     parts = attempt.execution.get("kernels", "torch"), attempt.execution.get("order", "as_written")
@@ -73,24 +73,24 @@ def shown_timings(snapshot: Snapshot, trial_key: str) -> list[AttemptRecord]:
 
 def sessions(snapshot: Snapshot, composed: Composition) -> tuple[Session, ...]:
     """Return all sessions of clean timings that were composed so, oldest first."""
-    by_place: defaultdict[Place, list[AttemptRecord]] = defaultdict(list)
+    by_machine: defaultdict[Machine, list[AttemptRecord]] = defaultdict(list)
     for attempt in snapshot.attempts:
         if attempt.kind == "timing" and attempt.state == "done" and _is_clean(attempt, composed):
-            by_place[place_of(attempt)].append(attempt)
-    found = [_session(place, own) for place, timings in by_place.items() for own in _by_call(timings)]
-    return tuple(sorted(found, key=lambda session: (session.started, session.place)))
+            by_machine[machine_of(attempt)].append(attempt)
+    found = [_session(machine, own) for machine, timings in by_machine.items() for own in _by_call(timings)]
+    return tuple(sorted(found, key=lambda session: (session.started, session.machine)))
 
 
 def _is_clean(attempt: AttemptRecord, composed: Composition) -> bool:
     return attempt.exclusive and composition(attempt) == composed
 
 
-def _session(place: Place, timings: Sequence[AttemptRecord]) -> Session:
+def _session(machine: Machine, timings: Sequence[AttemptRecord]) -> Session:
     by_trial: defaultdict[str, list[AttemptRecord]] = defaultdict(list)
     for attempt in timings:
         by_trial[attempt.trial_key].append(attempt)
     started = min(attempt.started for attempt in timings)
-    return Session(place, started, {key: pool(own) for key, own in by_trial.items()})
+    return Session(machine, started, {key: pool(own) for key, own in by_trial.items()})
 
 
 def _by_call(timings: Iterable[AttemptRecord]) -> list[list[AttemptRecord]]:

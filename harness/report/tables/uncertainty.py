@@ -9,9 +9,8 @@ from statistics import fmean
 
 from harness.attempt.metrics import Better
 from harness.report.printing import fixed
-from harness.report.tables.cells import Found
-from harness.report.tables.compare import metric_of, values_by_seed
-from harness.report.tables.selection import evaluation_keys
+from harness.report.tables.cells import TracedCell
+from harness.report.tables.compare import test_images, values_by_seed
 from harness.report.tables.table import Column
 from harness.stats.tests import best_of, binomial_error
 from harness.store.records import Snapshot
@@ -57,7 +56,7 @@ def _bias(rows: Sequence[Mapping[int, float]], k: int) -> float:
     return fmean(best_of(list(row.values()), k).bias for row in rows)
 
 
-def choosing_notes(snapshot: Snapshot, found: Sequence[Found], k: int) -> Iterable[str]:
+def choosing_notes(snapshot: Snapshot, found: Sequence[TracedCell], k: int) -> Iterable[str]:
     """Yield what the best of k adds, a sentence for each unit of a table's results, from all stored seeds."""
     by: dict[tuple[str, Better], list[Mapping[int, float]]] = {}
     formats: dict[tuple[str, Better], Column] = {}
@@ -85,7 +84,7 @@ def _in_words(told: Choosing, column: Column) -> str:
     )
 
 
-def accuracy_notes(snapshot: Snapshot, found: Sequence[Found]) -> Iterable[str]:
+def accuracy_notes(snapshot: Snapshot, found: Sequence[TracedCell]) -> Iterable[str]:
     """Yield a sentence for each test set and metric of which a table shows fractions of images, such as accuracies."""
     by: dict[tuple[int, str, str], list[float]] = {}
     for each in found:
@@ -97,28 +96,6 @@ def accuracy_notes(snapshot: Snapshot, found: Sequence[Found]) -> Iterable[str]:
             by.setdefault((images, each.column.unit, each.column.metric), []).append(shown)
     for (images, unit, name), fractions in by.items():
         yield accuracy_note([value / (100 if unit == "percent" else 1) for value in fractions], images, name)
-
-
-def test_images(snapshot: Snapshot, found: Found) -> int | None:
-    """Return of how many images a cell shows the fraction for which something holds; None if it shows none, or their
-    number is not known.
-    """
-    dataset = found.dataset
-    if (
-        found.column.unit not in {"fraction", "percent"}
-        or dataset is None
-        or not metric_of(snapshot, found).counts_items
-    ):
-        return None
-    sizes = {images_of(snapshot, key) for key in evaluation_keys(snapshot, found.column.evaluation, dataset)} - {None}
-    return sizes.pop() or None if len(sizes) == 1 else None
-
-
-def images_of(snapshot: Snapshot, evaluation: str) -> int | None:
-    """Return the number of images of an evaluation, where its data are known."""
-    record = snapshot.evaluations.get(evaluation)
-    data = None if record is None else snapshot.datasets.get(record.fingerprint)
-    return None if data is None else data.images
 
 
 def accuracy_note(accuracies: Sequence[float], images: int, name: str) -> str:

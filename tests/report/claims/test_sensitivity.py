@@ -76,7 +76,7 @@ def test_a_claim_that_another_optimiser_turns_beyond_the_noise_of_seeds_depends_
     assert f"{said} (seed noise alone would make up to 0.1 seem to)." in text
     assert "- **undecided (depends on optimiser)**: Spatial pooling at 50% is more accurate" in text
     assert "depends on: optimiser (0.002 with" in text
-    assert on_the_page([found], [])[0].verdict == "undecided (depends on optimiser)"
+    assert on_the_page([found], [])[0].qualifiers == ("depends on optimiser",)
 
 
 def test_a_sign_that_one_seed_may_turn_is_no_dependence():

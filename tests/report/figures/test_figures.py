@@ -18,7 +18,7 @@ from harness.report.figures.numbers import mean_and_all, read_numbers
 from harness.report.figures.results import Results
 from harness.report.figures.style import styled
 from harness.report.figures.training import fig_4, lines, middle
-from harness.store.artifact_files import read_artifact
+from harness.store.artifacts import read_artifact
 from harness.store.connection import open_store
 from harness.store.queries import artifacts
 

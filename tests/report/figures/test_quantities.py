@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from harness.report.figures.front import pareto
 from harness.report.figures.quantities import (
     area,
     late_mean,
@@ -70,16 +69,3 @@ def test_similarity_is_that_of_the_kernels(maps):
     assert similarity(maps, other) == pytest.approx(np.mean(expected))
     assert similarity(maps, maps) == pytest.approx(1)
     assert similarity(maps, 2 * maps[:, ::-1] - 3) == pytest.approx(1)  # neither scale, shift nor order of channels
-
-
-def test_the_front_is_that_of_all_pairs():
-    rng = np.random.default_rng(2)
-    for _ in range(30):
-        points = [(float(c), float(v)) for c, v in rng.integers(0, 6, size=(12, 2))]
-        beaten = [
-            any(c2 <= c and v2 >= v and (c2, v2) != (c, v) for c2, v2 in points)
-            for c, v in points
-        ]  # fmt: skip
-        front = pareto(points)
-        assert {points[i] for i in front} == {p for p, b in zip(points, beaten, strict=True) if not b}
-        assert [points[i][0] for i in front] == sorted({points[i][0] for i in front})

@@ -1,6 +1,7 @@
 """What stands in the page of the published results, without a browser."""
 
 import json
+import math
 import re
 import shlex
 from html.parser import HTMLParser
@@ -8,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.report.document import Cell, DocColumn, DocRow, Document
 from harness.report.figures.groups import study_groups
 from harness.report.figures.results import Results, Series
 from harness.report.html import render_page
-from harness.report.html.findings import Finding, grouped, verdicts
+from harness.report.html.findings import Entry, grouped, verdicts
+from harness.report.html.page import _environment
 from harness.report.html.runs import log_of, repeat
+from harness.report.html.tables import COUNTED, TableView
 from harness.store.connection import open_memory
 from harness.store.merge import open_results
 
@@ -54,7 +58,8 @@ def read(page):
 def test_it_is_small_and_asks_nobody(page, read):
     assert len(page.encode()) < 6_000_000
     assert all(link.startswith(("#", "data:")) for link in read.links)
-    assert all(source.startswith("data:image/png;base64,") for source in read.sources)
+    embedded = ("data:image/png;base64,", "data:image/svg+xml;base64,")
+    assert all(source.startswith(embedded) for source in read.sources)
     assert "default-src 'none'" in page
     assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttpRequest", page)
 
@@ -127,13 +132,37 @@ def test_findings_stand_under_their_headings_and_are_escaped(page):
     assert '<span class="verdict v-undecided">undecided</span>' in page
 
 
+def test_a_verdict_is_shown_with_what_qualifies_it():
+    made = [Entry("b", "1", "too small", "", qualifiers=("exploratory", "depends on kernels"))]
+    (group,) = grouped(made)
+    item = str(
+        _environment().get_template("findings.html.j2").make_module({"findings": [group], "verdicts": ["too small"]})
+    )
+    assert '<span class="verdict v-too-small">too small (exploratory; depends on kernels)</span>' in item
+
+
+def test_a_cell_is_sorted_by_its_number_and_one_without_goes_last():
+    cells = [Cell("t", "r", "c", ours=0.97866, text="0.9787 ± 0.0006"), Cell("t", "r", "d", ours=math.nan, text="nan")]
+    cells.append(Cell("t", "r", "e", ours=0.5, text="0.5", paper=0.3, paper_text="0.3", match="exact"))
+    document = Document("T", "c", tuple(map(DocColumn, "cde")), (DocRow("r", tuple(cells)),))
+    view = TableView("own", document, {})
+    shown = str(_environment().get_template("table.html.j2").module.grid(view))
+    assert re.findall(r'data-(\w+)="([^"]*)"', shown) == [
+        ("ours", "0.97866"),
+        ("ours", "0.5"),
+        ("paper", "0.3"),
+        ("gap", "0.2"),
+    ]
+    assert view.counts == {**dict.fromkeys(COUNTED, 0), "exact": 1, "not run": 2}
+
+
 def test_what_was_decided_is_in_sight_and_the_rest_is_counted_and_folded():
     made = [
-        Finding("b", "1", "undecided", ""),
-        Finding("a", "2", "", ""),
-        Finding("b", "3", "contradicted (depends on kernels)", ""),
+        Entry("b", "1", "undecided", ""),
+        Entry("a", "2", None, ""),
+        Entry("b", "3", "contradicted", "", qualifiers=("depends on kernels",)),
     ]
-    b, a = grouped([*made, Finding("b", "4", "supported", ""), Finding("b", "5", "not run", "")])
+    b, a = grouped([*made, Entry("b", "4", "supported", ""), Entry("b", "5", "not run", "")])
     assert (b.name, [f.title for f in b.shown]) == ("b", ["3", "4"])
     assert [(verdict, [f.title for f in members]) for verdict, members in b.folded] == [
         ("undecided", ["1"]),

@@ -136,7 +136,7 @@ def test_what_was_changed_of_a_protocol_is_said(mine):
     )
 
 
-@pytest.mark.parametrize("name", our_tables())
+@pytest.mark.parametrize("name", [name for name in our_tables() if load_our_table(name).match == "by name"])
 def test_every_row_is_a_trial_of_its_study(name, study_file):
     table = load_our_table(name)
     study = load_study(study_file(str(table.study)))

@@ -75,7 +75,7 @@ def folder(tmp_path_factory):
         patch.delenv("HARNESS_DB", raising=False)
         (at / "f.py").write_text(CODE)
         (at / "small.yml").write_text(TABLE)
-        harness.run(STUDY, threads=1, progress=False)
+        harness.run(STUDY, executor="in-process", progress=False)
     return at
 
 

@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def ran(study, **how):
-    return harness.run(study, threads=1, progress=False, **how)
+    return harness.run(study, executor="in-process", progress=False, **how)
 
 
 def rows(text):
@@ -107,7 +107,7 @@ def test_what_is_better_and_the_unit_are_what_the_study_says_now(folder):
 def test_an_infinite_metric_is_never_the_best(folder, capsys):
     (folder / "f.py").write_text("def run(context, *, x):\n    return {'y': float('inf') if context.seed else x}\n")
     trial = {"name": "x {arguments.x}", "grid": {"arguments.x": [1, 2]}}
-    table = harness.run({**STUDY, "seeds": [0, 1], "trials": [trial]}, threads=1).table()
+    table = harness.run({**STUDY, "seeds": [0, 1], "trials": [trial]}, executor="in-process").table()
     assert "x 1, seed 1: done, y inf" in capsys.readouterr().err
     assert re.search(r"inf \(n = 2, best 1\.0000\)", table)
     assert "**" not in "".join(line for line in table.splitlines() if line.startswith("| x"))

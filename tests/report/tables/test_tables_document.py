@@ -55,7 +55,7 @@ def test_of_functions(call, tmp_path):
         "seeds": [0, 1],
         "trials": [{"name": "{arguments.compressor}", "grid": {"arguments.compressor": ["spatial", "topk"]}}],
     }
-    harness.run(study, threads=1, progress=False)
+    harness.run(study, executor="in-process", progress=False)
     cells = json.loads(call("report", "tables", "--file", "compressors.yml", "--format", "json"))
     found = [(cell["row"], cell["column"], cell["ours"] and round(cell["ours"], 9), cell["paper"]) for cell in cells]
     assert found == [

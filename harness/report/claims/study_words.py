@@ -1,0 +1,111 @@
+"""What came of the claims of studies, in words: for `report findings`, below a study's table and on the page."""
+
+from collections.abc import Sequence
+
+from harness.report.claims.claim import VERDICTS
+from harness.report.claims.study_claims import StudyFinding
+from harness.report.render.markdown import escape
+from harness.report.tables.statistics_table import p_text, seeds_text
+
+
+def study_markdown(found: Sequence[StudyFinding]) -> str:
+    """Return the claims of studies, study by study, those that stand in order and the withdrawn behind them."""
+    lines = []
+    for study in dict.fromkeys(f.study for f in found):
+        of = [f for f in found if f.study == study]
+        lines += [f"# Claims of study {study}", "", summary(of), ""]
+        for f in of:
+            reason = [f"Why this much: {f.reason}."] if f.reason else []
+            lines.append(f"- **{verdict_of(f)}**: {escape(f.title)} ({f.id})")
+            lines += [f"  {escape(part)}" for part in (*reason, evidence(f))]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def summary(found: Sequence[StudyFinding]) -> str:
+    """Return "3 claims: 1 supported, 2 undecided." of a study, and what of them is exploratory or withdrawn."""
+    standing = [f for f in found if f.withdrawn is None]
+    each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in standing)))
+    parts = [f"{_claims(len(standing))}{': ' if each else ''}{each}."]
+    if late := sum(f.exploratory for f in standing):
+        are = "is" if late == 1 else "are"
+        parts.append(f"{late} {are} exploratory, entered when results were known: only new seeds confirm.")
+    if withdrawn := len(found) - len(standing):
+        parts.append(f"{withdrawn} withdrawn, shown with what {'it' if withdrawn == 1 else 'they'} gave.")
+    return " ".join(parts)
+
+
+def evidence(f: StudyFinding) -> str:
+    """Return on what a verdict rests, in a sentence, as plain text."""
+    parts = [_withdrawn(f) + f.why]
+    if f.effect is not None:
+        ends = "" if f.interval is None else f" [{f.interval[0]:+.3g}, {f.interval[1]:+.3g}] (95%)"
+        pairs = f", the mean of {len(f.pairs)} pairs of trials" if len(f.pairs) > 1 else ""
+        unit = "" if f.unit in {"", "fraction"} else f" {f.unit}"
+        parts.append(f"difference {f.effect:+.4g}{unit}{ends}, {_seeds(f.seeds)}{pairs}")
+    if f.p is not None and f.p_against is not None:
+        parts.append(
+            f"p for the claim {p_text(f.p)}, against it {p_text(f.p_against)} (one-sided, after Holm over"
+            f" {_claims(f.tests)})"
+        )
+    if f.p_all is not None and f.p_against_all is not None and f.tests_all != f.tests:
+        parts.append(f"over all {_claims(f.tests_all)} of the study {p_text(f.p_all)} and {p_text(f.p_against_all)}")
+    if f.draws is not None and f.error is not None:
+        parts.append(f"from {f.draws:,} random sign flips: the standard error of each p before Holm is {f.error:.1g}")
+    if f.smallest_p is not None:
+        parts.append(f"smallest attainable p {p_text(f.smallest_p)}")
+    if f.paired_unlike:
+        parts.append("the trials differ in protocol or data, so that runs of one seed share no more than that")
+    parts.append(_entered(f))
+    return "; ".join(parts) + "."
+
+
+def _claims(number: int) -> str:
+    return f"{number} claim{'' if number == 1 else 's'}"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'' if len(seeds) == 1 else 's'} {seeds_text(seeds)}"
+
+
+def _entered(f: StudyFinding) -> str:
+    at = "" if f.commit is None else f" at commit {f.commit[:10]}{' with changes' if f.dirty else ''}"
+    known = f"knowing {_seeds(f.known)}" if f.known else "before any result"
+    again = "" if f.entered_again is None else f", withdrawn and entered again {_time(f.entered_again)}"
+    return f"entered {_time(f.entered)}{at}{again}, {known}"
+
+
+def _time(text: str) -> str:
+    """Return "2026-11-30 07:06" (UTC)."""
+    return text[:16].replace("T", " ")
+
+
+def _withdrawn(f: StudyFinding) -> str:
+    if f.withdrawn is None:
+        return ""
+    what = "edited: the claim of its name above replaces it" if f.replaced else "no longer in the study"
+    then = (
+        f"seed{'' if len(f.known_then) == 1 else 's'} {seeds_text(f.known_then)} known"
+        if f.known_then
+        else "nothing known"
+    )
+    return f"withdrawn {_time(f.withdrawn)} ({what}), {then}: "
+
+
+def qualifiers(f: StudyFinding) -> list[str]:
+    """Return what a reader must know of a verdict."""
+    if f.verdict == "withdrawn":
+        return [f"was {f.earlier}"]
+    return ["exploratory"] if f.exploratory else []
+
+
+def verdict_of(f: StudyFinding) -> str:
+    """Return a verdict with what a reader must know of it: "supported (exploratory)"."""
+    words = qualifiers(f)
+    return f"{f.verdict} ({'; '.join(words)})" if words else f.verdict
+
+
+def line_of(f: StudyFinding) -> str:
+    """Return a finding as one line, as it is listed below a study's table."""
+    why = f" Why this much: {f.reason}." if f.reason else ""
+    return f"{verdict_of(f)}: {f.title} ({f.id}): {evidence(f)}{why}"

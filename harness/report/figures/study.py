@@ -1,0 +1,297 @@
+"""Figures of any study: its foremost metric against what its networks cost, by placement of the compressors and by a
+number of its evaluations' condition (PSNR against σ); and the training time of its trials.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter
+
+from harness.attempt.metrics import Metric
+from harness.report.figures.groups import (
+    Group,
+    Score,
+    baseline_of,
+    foremost,
+    missing_score,
+    score,
+    study_groups,
+    study_names,
+    title_of,
+)
+from harness.report.figures.results import Results
+from harness.report.figures.style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    Drawn,
+    NotDrawn,
+    colour_of,
+    file_name,
+    legend,
+    new_figure,
+)
+from harness.report.tables.provenance import threads_of
+from harness.report.tables.timings import machine_of, newest, shown_timings
+from harness.stats.front import pareto
+from harness.stats.tests import mean
+from harness.store.find import values as known_results
+from harness.store.records import AttemptRecord, EvaluationRecord
+
+COSTS = {"parameters": "Parameters", "macs": "Multiply-accumulates for one image"}
+
+
+def against_cost(results: Results, study: str, cost: str) -> Drawn | NotDrawn | None:
+    """Draw the metric against `cost`, a point per trial. None if no two trials differ in it: nothing to see."""
+    groups = study_groups(results.snapshot, study)
+    metric = foremost(results.snapshot, groups)
+    head = (f"{cost}-{study}", f"{title_of(metric)} against {COSTS[cost].lower()}, study {study}")
+    scores = score(results.snapshot, groups)
+    costs = {g.label: g.trial.costs[cost] for g in groups if g.label in scores and cost in g.trial.costs}
+    if metric is None or not costs:
+        return NotDrawn(*head, missing_score(results.snapshot, groups))
+    return _against(study, head, COSTS[cost], metric, groups, scores, costs)
+
+
+def against_seconds(results: Results, study: str) -> Drawn | None:
+    """Draw the metric against the seconds that a trial takes per image, all on one device. None without two timings."""
+    groups = study_groups(results.snapshot, study)
+    metric = foremost(results.snapshot, groups)
+    scores = score(results.snapshot, groups)
+    shown = _timed([group for group in groups if group.label in scores], results, _PER_IMAGE)
+    if metric is None or not shown:
+        return None
+    head = (f"seconds-{study}", f"{title_of(metric)} against seconds per image, study {study}")
+    seconds = {label: attempt.measures[_PER_IMAGE] for label, attempt in shown.items()}
+    drawn = _against(study, head, "Seconds per image (median)", metric, groups, scores, seconds)
+    timings = list(shown.values())
+    where = f"On {machine_of(timings[0])[0]}, {threads_of(timings[:1])}, alone on the device."
+    return None if drawn is None else replace(drawn, caption=f"{drawn.caption} {where}")
+
+
+def _against(
+    study: str,
+    head: tuple[str, str],
+    axis: str,
+    metric: Metric,
+    groups: Sequence[Group],
+    scores: Mapping[str, Score],
+    costs: Mapping[str, float],
+) -> Drawn | None:
+    """Draw the metric against a cost per trial, by label. None if no two trials differ in it."""
+    if len(set(costs.values())) < 2:
+        return None
+    known = [group for group in groups if group.label in costs]
+    points = [(costs[g.label], scores[g.label].mean) for g in known]
+    sign = 1 if metric.better == "higher" else -1
+    front = pareto([(number, sign * value) for number, value in points])
+    figure = new_figure(6.4, 3.6 + 0.14 * len(known))
+    axes = figure.add_subplot()
+    axes.plot(*zip(*(points[i] for i in front), strict=True), color=GREY, linewidth=1, zorder=1, label="Pareto front")
+    for i, group in enumerate(known):
+        values = list(scores[group.label].values.values())
+        colour = COLOURS[(i - 1) % len(COLOURS)] if group.compressors else GREY
+        axes.plot([points[i][0]] * len(values), values, ".", color=colour, markersize=3, alpha=0.5, zorder=2)
+        marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
+        axes.plot(*points[i], marker, color=colour, markersize=6, zorder=3, linestyle="none", label=group.label)
+    scale = "log" if _is_wide(points) else "linear"
+    axes.set(xscale=scale, xlabel=axis, ylabel=f"{metric.title} ({_words(scores)})")
+    axes.xaxis.set_major_formatter(FuncFormatter(_count))
+    axes.set_title(f"{study}: mean over the seeds, each seed a dot")
+    legend(axes, columns=2)
+    named = "; ".join(known[i].label for i in front)
+    return Drawn(*head, f"Mean over the seeds. On the front, the cheapest first: {named}.", figure)
+
+
+def _words(scores: Mapping[str, Score]) -> str:
+    return next(iter(scores.values())).words
+
+
+def _is_wide(points: Sequence[tuple[float, float]]) -> bool:
+    costs = [cost for cost, _ in points]
+    return max(costs) > 10 * min(costs)
+
+
+def _count(value: float, _: object = None) -> str:
+    """Return 812000 -> "812k", 19_911_680 -> "19.9M"."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+_METRIC, _PER_IMAGE = "train_s_per_epoch", "test_s_per_image"
+
+
+def _timed(groups: Sequence[Group], results: Results, measure: str) -> dict[str, AttemptRecord]:
+    """Return the newest timing with a measure per trial, by label, of the machine that has the newest of all."""
+    found = [
+        (group.label, attempt)
+        for group in groups
+        for attempt in shown_timings(results.snapshot, group.trial.key)
+        if measure in attempt.measures
+    ]
+    last = newest([attempt for _, attempt in found])
+    if last is None:
+        return {}
+    return {label: a for label, a in found if machine_of(a) == machine_of(last)}  # oldest first: the newest stays
+
+
+def training_time(results: Results, study: str) -> Drawn | NotDrawn:
+    """Draw seconds an epoch, a bar a trial, all on one device."""
+    head = (f"time-{study}", f"Training time, study {study}")
+    groups = study_groups(results.snapshot, study)
+    shown = _timed(groups, results, _METRIC)
+    if not shown:
+        return NotDrawn(*head, f"no timing is stored; harness run timing {study}.yml makes them")
+    bars = [(group, shown[group.label]) for group in groups if group.label in shown]
+    last = bars[-1][1]
+    figure = new_figure(6.4, 0.9 + 0.3 * len(bars))
+    axes = figure.add_subplot()
+    for place, (group, attempt) in enumerate(bars):
+        seconds = attempt.measures[_METRIC]
+        below, above = _spread(attempt, seconds)
+        axes.barh(place, seconds, height=0.62, color=colour_of(group), alpha=0.5 if group.strides == (4,) else 0.85)
+        axes.errorbar(seconds, place, xerr=[[below], [above]], color="#222222", linewidth=1, capsize=2)
+        axes.annotate(
+            f"{seconds:.2f} s", (seconds + above, place), xytext=(5, 0), textcoords="offset points", va="center"
+        )
+    axes.set_yticks(range(len(bars)), [group.label for group, _ in bars])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(right=1.12 * max(a.measures.get(f"{_METRIC}_max", a.measures[_METRIC]) for _, a in bars))
+    axes.set_xlabel("Seconds an epoch (median; least to most)")
+    caption = f"On {machine_of(last)[0]}, {threads_of([last])}, alone on the device."
+    return Drawn(*head, caption, figure)
+
+
+def _spread(attempt: AttemptRecord, seconds: float) -> tuple[float, float]:
+    least = attempt.measures.get(f"{_METRIC}_min", seconds)
+    most = attempt.measures.get(f"{_METRIC}_max", seconds)
+    return seconds - least, most - seconds
+
+
+_MINUS = "\N{MINUS SIGN}"
+
+
+def by_placement(results: Results, study: str) -> Drawn | NotDrawn | None:
+    """Draw the metric's mean by placement, rows by compressor and stride. None where there is one placement only."""
+    groups = [g for g in study_groups(results.snapshot, study) if len(g.kinds) < 2 and len(g.strides) < 2]
+    metric = foremost(results.snapshot, groups)
+    head = (f"placements-{study}", f"{title_of(metric)} by placement and stride, study {study}")
+    scores = score(results.snapshot, groups)
+    base = baseline_of([g for g in groups if g.label in scores])
+    if metric is None or not scores:
+        return NotDrawn(*head, missing_score(results.snapshot, groups))
+    placed = [g for g in groups if g.compressors and g.label in scores]
+    places = sorted({_place(g) for g in placed}, key=lambda names: (len(names), names))
+    if base is None or len(places) < 2:
+        return None
+    rows = sorted({(g.kinds[0], g.strides[0]) for g in placed})
+    zero = scores[base.label].mean
+    scale, unit, zero_words = _in_words(metric, zero)
+    grid = np.full((len(rows), len(places)), np.nan)
+    for group in placed:
+        place = (rows.index((group.kinds[0], group.strides[0])), places.index(_place(group)))
+        grid[place] = scale * (scores[group.label].mean - zero)
+    figure = new_figure(1.9 + 0.95 * len(places), 1.2 + 0.42 * len(rows))
+    axes = figure.add_subplot()
+    bound = float(np.nanmax(np.abs(grid))) or 1.0
+    axes.imshow(
+        grid,
+        cmap="PuOr" if metric.better == "higher" else "PuOr_r",
+        vmin=-bound,
+        vmax=bound,
+        aspect="auto",
+        interpolation="none",
+    )
+    for (row, column), value in np.ndenumerate(grid):
+        text = "" if np.isnan(value) else f"{value:+.2f}".replace("-", _MINUS)
+        dark = abs(value) > 0.65 * bound
+        axes.text(column, row, text, ha="center", va="center", color="white" if dark else "#222222")
+    axes.set_xticks(range(len(places)), ["\n".join(names) for names in places])
+    axes.set_yticks(range(len(rows)), [f"{kind}, stride {stride}" for kind, stride in rows])
+    axes.grid(visible=False)
+    words = scores[base.label].words
+    axes.set_title(f"{study}: {unit} over {base.label} ({zero_words}, {words})")
+    return Drawn(*head, f"Difference of the means over the seeds to {base.label}; what is empty was not run.", figure)
+
+
+def _in_words(metric: Metric, value: float) -> tuple[int, str, str]:
+    """Return by what a difference is multiplied, what it is then in, and a value of the metric for people."""
+    if metric.unit == "fraction":
+        return 100, "percentage points", f"{100 * value:.2f}%"
+    return 1, metric.unit or metric.name, f"{value:.{metric.digits}f}{f' {metric.unit}' if metric.unit else ''}"
+
+
+def _place(group: Group) -> tuple[str, ...]:
+    return tuple(sorted(group.compressors))
+
+
+_MISSING = ("psnr", "PSNR against σ", "no PSNR is stored")
+_Line = Mapping[float, float]
+
+
+@dataclass(frozen=True, order=True)
+class _Axis:
+    """An option of one kind of condition on one split, the other options the same."""
+
+    data: str  # "signals test"
+    kind: str
+    option: str
+    others: str  # ", by 3", "" if there are none
+
+
+def condition_figures(results: Results) -> list[Drawn | NotDrawn]:
+    """Draw a figure for each study, dataset and option of a condition with results at two numbers of it or more."""
+    made: list[Drawn | NotDrawn] = []
+    for study in study_names(results.snapshot):
+        groups = study_groups(results.snapshot, study)
+        metric = foremost(results.snapshot, groups)
+        if metric is None:
+            continue
+        lines = {group.label: _lines(results, group, metric) for group in groups}
+        for axis in sorted({axis for found in lines.values() for axis in found}):
+            shown = {label: found[axis] for label, found in lines.items() if axis in found}
+            if len({number for line in shown.values() for number in line}) > 1:
+                made.append(_figure(study, metric, axis, shown))
+    return made or [NotDrawn(*_MISSING)]
+
+
+def _lines(results: Results, group: Group, metric: Metric) -> dict[_Axis, _Line]:
+    """Return the mean over the seeds by what is varied and its number."""
+    values: dict[_Axis, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for run in group.runs.values():
+        for (key, name), value in known_results(results.snapshot, run).items():
+            if name == metric.name:
+                for axis, number in _numbers(results.snapshot.evaluations[key]).items():
+                    values[axis][number].append(value)
+    return {axis: {number: mean(each) for number, each in sorted(line.items())} for axis, line in values.items()}
+
+
+def _numbers(record: EvaluationRecord) -> dict[_Axis, float]:
+    """Return the numbers among the options of an evaluation's condition."""
+    options = {name: value for name, value in sorted(record.condition.items()) if name != "kind"}
+    found = {}
+    for name, value in options.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            others = "".join(f", {other} {given}" for other, given in options.items() if other != name)
+            kind = str(record.condition.get("kind", ""))
+            found[_Axis(f"{record.dataset} {record.split}", kind, name, others)] = float(value)
+    return found
+
+
+def _figure(study: str, metric: Metric, axis: _Axis, lines: Mapping[str, _Line]) -> Drawn:
+    figure = new_figure(5.6, 3.5 + 0.19 * len(lines))
+    axes = figure.add_subplot()
+    for i, (label, points) in enumerate(lines.items()):
+        colour = GREY if i == 0 else COLOURS[(i - 1) % len(COLOURS)]
+        axes.plot(list(points), list(points.values()), f"{MARKERS[i % len(MARKERS)]}-", color=colour, label=label)
+    where = ", ".join(part for part in (axis.data, axis.kind) if part) + axis.others
+    axes.set(xlabel=axis.option, ylabel=f"{metric.title} ({where})")
+    legend(axes)  # a line per trial: two long names would not fit next to each other
+    title = f"{metric.title} against {axis.option}, study {study}, {where}"
+    name = file_name(metric.name, axis.option, study, where)
+    return Drawn(name, title, "Mean over the seeds and the images.", figure)
