@@ -77,7 +77,7 @@ def job(tmp_path):
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         deadline = time.monotonic() + 100
-        while not (own / "checkpoint" / "count").exists() and time.monotonic() < deadline:
+        while not (own / "checkpoint" / "count").exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         return process, own, jobs
 

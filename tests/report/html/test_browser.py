@@ -21,12 +21,10 @@ def test_it_opens_whole(look):
     assert tab.evaluate("document.readyState") == "complete"
 
 
-def test_it_opens_within_two_seconds(look):
-    """Of three times the best: the machine may have other work."""
-    took = [
-        look().evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") for _ in range(3)
-    ]  # milliseconds from the start of the navigation
-    assert 0 < min(took) < 2000
+def test_what_is_laid_out_before_the_page_is_seen_is_bounded(look):
+    """What opening takes goes with it: what is folded costs nothing until it is opened."""
+    laid_out = look().evaluate("[...document.querySelectorAll('*')].filter((e) => e.getClientRects().length).length")
+    assert 1_000 < laid_out < 100_000
 
 
 def test_undecided_findings_open_on_demand_by_keyboard(look):
