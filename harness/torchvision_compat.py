@@ -1,4 +1,4 @@
-"""The one way in which the harness imports torchvision, and ptflops, which imports it.
+"""The one way in which the harness imports torchvision, and ptflops, which would import it.
 
 torchvision's wheels are built for CUDA. Beside a CPU build of torch (as on CI and many login nodes) their
 compiled library does not load, so its operators are unknown, and `import torchvision` ends in "operator
@@ -11,7 +11,10 @@ Defining a name changes torch's registry for the whole process, so `import harne
 
 import ctypes
 import re
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -29,24 +32,36 @@ def import_torchvision() -> ModuleType:
     Raises:
         ModuleNotFoundError: torchvision is not installed.
     """
-    return _import("torchvision")
-
-
-def import_ptflops() -> ModuleType:
-    """Import and return ptflops, also where the compiled library of torchvision cannot be loaded.
-
-    Raises:
-        ModuleNotFoundError: ptflops is not installed.
-    """
-    return _import("ptflops")
-
-
-def _import(name: str) -> ModuleType:
     _name_missing_operators()
     with warnings.catch_warnings():
         # The harness reads images with Pillow; that torchvision cannot is no news to its user.
         warnings.filterwarnings("ignore", message="Failed to load image Python extension")
-        return import_module(name)
+        return import_module("torchvision")
+
+
+def import_ptflops() -> ModuleType:
+    """Import and return ptflops, without what it imports if it can: torchvision and timm, which take seconds.
+
+    It asks them for formulas of its backend by modules, which the harness does not use.
+
+    Raises:
+        ModuleNotFoundError: ptflops is not installed.
+    """
+    with _hidden("torchvision"), _hidden("timm"):
+        return import_module("ptflops")
+
+
+@contextmanager
+def _hidden(library: str) -> Iterator[None]:
+    """Let a library that was not imported yet seem not to be installed."""
+    if library in sys.modules:
+        yield
+        return
+    sys.modules[library] = None  # type: ignore[assignment]  # Python's own way to say so
+    try:
+        yield
+    finally:
+        del sys.modules[library]
 
 
 @cache

@@ -42,6 +42,17 @@ def test_torchvision_works_and_a_second_call_is_harmless():
     assert output == "MNIST [1.0, 0.0, 3.0, 2.0]"
 
 
+def test_ptflops_brings_no_torchvision_along_which_still_can_be_imported():
+    output = run(
+        "import sys\n"
+        "from harness.torchvision_compat import import_ptflops, import_torchvision\n"
+        "ptflops = import_ptflops()\n"
+        "print(ptflops.get_model_complexity_info.__name__, 'torchvision' in sys.modules, 'timm' in sys.modules)\n"
+        "print(import_torchvision().__name__)"
+    )
+    assert output == "get_model_complexity_info False False\ntorchvision"
+
+
 @pytest.fixture
 def _no_library():
     """Skip where torchvision's library loads: defining its operators first would end the process."""

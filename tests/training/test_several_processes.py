@@ -1,11 +1,12 @@
 """Several processes that train one network find what one finds, keep equal weights, and lose nothing when one dies.
 
-The processes are forked off this one, which stands for the worker.
+As in a run they are forked off a worker that has done little else: not off this process, with all that tests load.
 """
 
 import multiprocessing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ import torch
 
 from harness.attempt.messages import CHECKPOINT_FILE, LOG_FILE, WEIGHTS_FILE, Execution, read_curve, read_result
 from harness.base.errors import DiedError
+from harness.execution.libraries import WITH_TORCH
 from harness.training.attempt import run_attempt
 from harness.training.loop import Batches
 from harness.training.ranks import Ranks
-from harness.training.setup import _check_last_batch
+from harness.training.setup import _check_last_batch, build_task
 
 EVERY = 4  # steps between observations here; an epoch has 6 steps, the last one of 38 examples
 ONE, TWO, THREE = (Execution(processes=count, threads=count, checkpoint_every_s=0) for count in (1, 2, 3))
@@ -60,11 +62,58 @@ class Watching(nn.Module):
 '''
 
 
-@pytest.fixture(scope="module", autouse=True)
-def frequent_observations():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.training.loop.OBSERVE_EVERY", EVERY)
-        yield
+def server(link, digits):
+    """Fork a worker for each attempt that is asked for, off a process that has imported what it needs and no more."""
+    torch.set_num_threads(1)
+    for library in WITH_TORCH:
+        import_module(library)
+    always = {"training.loop.OBSERVE_EVERY": EVERY, "tasks.classification.load_splits": Digits(digits)}
+    while (asked := link.recv()) is not None:
+        folder, instead = asked
+        worker = multiprocessing.get_context("fork").Process(target=work, args=(link, folder, {**always, **instead}))
+        worker.start()
+        worker.join()
+        if worker.exitcode:
+            link.send((f"the worker ended with {worker.exitcode}", 0))
+
+
+def work(link, folder, instead):
+    """Make an attempt with other things in the place of some of the harness."""
+    for name, thing in instead.items():
+        pytest.MonkeyPatch().setattr(f"harness.{name}", thing)
+    try:
+        ended = run_attempt(folder)
+    except DiedError as error:
+        ended = error
+    link.send((ended, len(multiprocessing.active_children())))
+
+
+@dataclass
+class Digits:
+    splits: dict
+
+    def __call__(self, _name, _root):
+        return self.splits
+
+
+@pytest.fixture(scope="module")
+def attempt(digits):
+    """Return a function that lets a worker make an attempt, and returns how that ended."""
+    context = multiprocessing.get_context("spawn")
+    link, theirs = context.Pipe()
+    process = context.Process(target=server, args=(theirs, digits))
+    process.start()
+    theirs.close()
+
+    def ask(request, instead=None):
+        link.send((Path(request.folder), instead or {}))
+        ended, processes_left = link.recv()
+        assert processes_left == 0
+        return ended
+
+    yield ask
+    link.send(None)
+    process.join()
 
 
 @pytest.fixture(scope="module")
@@ -84,37 +133,37 @@ def here(watching):
         file.unlink()
 
 
-def made(request):
-    """Make an attempt, and return what it found that may not depend on when it was stopped."""
-    folder = Path(request.folder)
-    assert run_attempt(folder) == "done", read_result(folder).error
-    assert not multiprocessing.active_children()
-    result = read_result(folder)
-    weights = torch.load(folder / WEIGHTS_FILE)
-    return {
-        "weights": {name: value.numpy().tobytes() for name, value in weights.items()},
-        "curve": result.curve,
-        "file": read_curve(folder / "curve.jsonl"),
-        "results": result.results,
-        "samples": result.samples,
-    }
+@pytest.fixture(scope="module")
+def made(attempt):
+    """Return a function that makes an attempt, and returns what it found that may not depend on when it was stopped."""
 
+    def make(request):
+        folder = Path(request.folder)
+        assert attempt(request) == "done", read_result(folder).error
+        result = read_result(folder)
+        weights = torch.load(folder / WEIGHTS_FILE)
+        return {
+            "weights": {name: value.numpy().tobytes() for name, value in weights.items()},
+            "curve": result.curve,
+            "file": read_curve(folder / "curve.jsonl"),
+            "results": result.results,
+            "samples": result.samples,
+        }
 
-def weights_of(found, request):
-    return torch.load(Path(request.folder) / WEIGHTS_FILE)
+    return make
 
 
 @pytest.fixture(scope="module")
-def undisturbed(ask, watching):
+def undisturbed(ask, watching, made):
     return made(ask(execution=TWO, **watching))
 
 
-def test_it_is_the_same_again(ask, watching, undisturbed):
+def test_it_is_the_same_again(ask, watching, undisturbed, made):
     assert made(ask(execution=TWO, **watching)) == undisturbed
 
 
 @pytest.mark.parametrize("several", [TWO, THREE], ids=["two", "three"])
-def test_they_find_what_one_finds(ask, own_layer, several):
+def test_they_find_what_one_finds(ask, own_layer, several, made):
     """Batches of 50 and 38 are no multiples of 3."""
     recipe = own_layer("return nn.BatchNorm2d(8)") | {"epochs": 1}
     one, more = ask(execution=ONE, **recipe), ask(execution=several, **recipe)
@@ -128,7 +177,7 @@ def test_they_find_what_one_finds(ask, own_layer, several):
         assert b.value == pytest.approx(a.value, rel=1e-4, abs=0.02 if a.name == "accuracy" else 0)
 
 
-def test_every_process_has_the_first_ones_buffers(ask, watching, here):
+def test_every_process_has_the_first_ones_buffers(ask, watching, here, made):
     made(ask(execution=TWO, **watching))
     first, second = ((here / f"seen{rank}").read_text().splitlines() for rank in (0, 1))
     assert first == second
@@ -139,19 +188,17 @@ KILLED = "was killed by SIGKILL, possibly because memory was used up"
 
 
 @pytest.mark.parametrize(
-    ("rank", "step", "fate", "words"),
+    "case",
     [(0, 3, "is killed", KILLED), (1, 7, "is killed", KILLED), (1, 1, "exits", "ended itself with exit code 3")],
     ids=["the first is killed", "the second is killed", "the second exits"],
 )
 def test_if_one_dies_all_end_and_the_next_attempt_resumes_to_the_same_bits(
-    ask, watching, here, undisturbed, rank, step, fate, words
+    ask, watching, here, undisturbed, case, made, attempt
 ):
+    rank, step, fate, words = case
     (here / f"{rank} at {step}").write_text(fate)
     died = ask(execution=TWO, **watching)
-    with pytest.raises(DiedError) as told:
-        run_attempt(Path(died.folder))
-    assert str(told.value) == f"process {rank + 1} of 2 {words}"
-    assert not multiprocessing.active_children()
+    assert str(attempt(died)) == f"process {rank + 1} of 2 {words}"
     left = {path.name for path in Path(died.folder).iterdir()}
     assert CHECKPOINT_FILE in left
     assert not left & {LOG_FILE, "result.json", ".meeting.tmp"}
@@ -160,40 +207,36 @@ def test_if_one_dies_all_end_and_the_next_attempt_resumes_to_the_same_bits(
     assert read_result(Path(request.folder)).resumed_from == died.uid
 
 
-def test_an_error_in_one_of_them_is_the_attempts(ask, watching, here):
+def test_an_error_in_one_of_them_is_the_attempts(ask, watching, here, attempt):
     (here / "1 at 2").write_text("raises")
     request = ask(execution=TWO, **watching)
-    assert run_attempt(Path(request.folder)) == "failed"
+    assert attempt(request) == "failed"
     result = read_result(Path(request.folder))
     assert (result.error_kind, result.error) == ("ValueError", "ValueError: as it should")
     assert "as it should" in Path(request.folder, LOG_FILE).read_text()
-    assert not multiprocessing.active_children()
 
 
-def test_a_stop_ends_all_at_one_checkpoint(ask, watching, here, undisturbed):
+def test_a_stop_ends_all_at_one_checkpoint(ask, watching, here, undisturbed, made, attempt):
     request = ask(execution=TWO, **watching)
     (Path(request.folder) / "stop").touch()
-    assert run_attempt(Path(request.folder)) == "interrupted"
-    assert not multiprocessing.active_children()
+    assert attempt(request) == "interrupted"
     assert made(ask(execution=TWO, resume=request, **watching)) == undisturbed
 
 
-def test_a_checkpoint_of_other_processes_is_not_resumed(ask, watching, here, undisturbed):
+def test_a_checkpoint_of_other_processes_is_not_resumed(ask, watching, here, undisturbed, made, attempt):
     stopped = ask(execution=replace(ONE, threads=2), **watching)
     (Path(stopped.folder) / "stop").touch()
-    assert run_attempt(Path(stopped.folder)) == "interrupted"
+    assert attempt(stopped) == "interrupted"
     request = ask(execution=TWO, resume=stopped, **watching)
     assert made(request) == undisturbed
     assert read_result(Path(request.folder)).resumed_from is None
 
 
-def test_dropout_resumes_to_the_same_bits(ask, own_layer):
+def test_dropout_resumes_to_the_same_bits(ask, own_layer, made, attempt):
     recipe = own_layer("return nn.Sequential(nn.BatchNorm2d(8), nn.Dropout(0.3))") | {"epochs": 1}
     undisturbed = made(ask(execution=TWO, **recipe))
     stopped = ask(execution=TWO, **recipe)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.training.process.StopFlag.__bool__", StopAtThird())
-        assert run_attempt(Path(stopped.folder)) == "interrupted"
+    assert attempt(stopped, {"training.process.StopFlag.__bool__": StopAtThird()}) == "interrupted"
     assert len(read_curve(Path(stopped.folder) / "curve.jsonl")) == 0
     assert made(ask(execution=TWO, resume=stopped, **recipe)) == undisturbed
 
@@ -208,9 +251,9 @@ class StopAtThird:
         return self.asked > 3
 
 
-def test_a_timing_is_one_of_all_of_them(ask):
+def test_a_timing_is_one_of_all_of_them(ask, attempt):
     request = ask("timing", execution=TWO, options={"warm_up_steps": 1, "epochs": 1, "tests": 1})
-    assert run_attempt(Path(request.folder)) == "done"
+    assert attempt(request) == "done"
     result = read_result(Path(request.folder))
     measures = {measure.name: measure.value for measure in result.measures}
     assert measures["train_s_per_epoch"] > 0
@@ -229,11 +272,11 @@ def test_shares_are_whole_and_even():
             assert min(sizes) > 0
 
 
-def test_a_last_batch_without_an_example_for_each_is_refused(ask):
+def test_a_last_batch_without_an_example_for_each_is_refused(ask, attempt):
     request = ask(execution=THREE, batch_size=95)  # 288 are three batches of 95, and 3
-    assert run_attempt(Path(request.folder)) == "done"
+    assert attempt(request) == "done"
     request = ask(execution=THREE, batch_size=143)
-    assert run_attempt(Path(request.folder)) == "failed"
+    assert attempt(request) == "failed"
     assert (
         "the last batch of an epoch has 2 of 288 examples, too few for 3 processes: take"
         in read_result(Path(request.folder)).error
@@ -253,11 +296,11 @@ class NoShares:
         return getattr(self._task, name)
 
 
-def test_a_task_that_cannot_share_batches_is_refused(ask, monkeypatch):
-    from harness.training import setup
+def without_shares(*arguments, **more):
+    return NoShares(build_task(*arguments, **more))
 
-    build = setup.build_task
-    monkeypatch.setattr(setup, "build_task", lambda *a, **k: NoShares(build(*a, **k)))
+
+def test_a_task_that_cannot_share_batches_is_refused(ask, attempt):
     request = ask(execution=TWO)
-    assert run_attempt(Path(request.folder)) == "failed"
+    assert attempt(request, {"training.setup.build_task": without_shares}) == "failed"
     assert "the task NoShares has no method 'share'" in read_result(Path(request.folder)).error
