@@ -41,13 +41,13 @@ class Aggregate:
             window: (k, k), by which the pixels of each patch are weighted besides; 1 if it is None.
         """
         k, channels = self._patch, len(self._sum)
-        maps = estimates.view(tile.height, tile.width, channels, k * k).permute(3, 2, 0, 1).contiguous()
-        flat = weights.view(tile.height, tile.width, -1).permute(2, 0, 1)
+        maps = estimates.reshape(len(estimates), -1).t().contiguous().view(channels, k * k, tile.height, tile.width)
+        flat = weights.t().contiguous().view(-1, tile.height, tile.width)
         pixel_weights = [1.0] * (k * k) if window is None else window.flatten().tolist()
         for i, factor in enumerate(pixel_weights):
             top, left = tile.top + i // k, tile.left + i % k
             here = (slice(None), slice(top, top + tile.height), slice(left, left + tile.width))
-            self._sum[here].add_(maps[i], alpha=factor)
+            self._sum[here].add_(maps[:, i], alpha=factor)
             self._weight[here].add_(flat, alpha=factor)
 
     def result(self) -> Tensor:

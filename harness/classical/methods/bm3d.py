@@ -15,6 +15,7 @@ from functools import reduce
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from harness.classical import transforms
 from harness.classical.images import Progress, StepCounter, checked_image, checked_sigma, checked_tile
@@ -25,6 +26,7 @@ from harness.classical.patches import Aggregate, add_rows, patch_table
 from harness.classical.tiles import Tile, cut
 
 _CACHE_BYTES = 2**20  # of groups that are filtered at a time on a CPU, so that they stay in its cache
+_BLOCK = 64  # side in pixels of the squares of references that are matched at a time
 
 
 def bm3d(
@@ -32,7 +34,7 @@ def bm3d(
     sigma: float,
     options: Bm3dOptions | None = None,
     *,
-    tile: int = 96,
+    tile: int = 256,
     progress: Progress | None = None,
 ) -> Tensor:
     """Return an estimate of an image without its white Gaussian noise, by BM3D (grey) or CBM3D (colour).
@@ -72,7 +74,8 @@ class _HardThreshold:
 
     def __init__(self, noisy: Tensor, sigma: float, options: Bm3dOptions) -> None:
         self._limit = options.threshold * sigma
-        self.match = Matcher(noisy[:1].detach(), BM3D_PATCH, options.window // 2, options.group)
+        self.group = options.group
+        self.match = Matcher(noisy[:1].detach(), BM3D_PATCH, options.window // 2, self.group)
         self._noisy = noisy
         transform = transforms.separable(transforms.biorthogonal())
         self._forward = transform.to(noisy)
@@ -86,8 +89,8 @@ class _HardThreshold:
         """Return coefficients of filtered patches (R, N, C, 64) and weights of groups (R, C), of groups at (R, N)."""
         (table,) = tables
         bands = [Band(F.hardshrink(band.values, self._limit / band.scale), band.scale) for band in across(table[index])]
-        kept = reduce(torch.add, (torch.count_nonzero(band.values.detach(), dim=(1, 3)) for band in bands))
-        return across_back(bands), 1 / kept.clamp(min=1).to(table)  # Eq. (10)
+        kept = reduce(torch.add, (vector_norm(band.values.detach(), 0, dim=(1, 3)) for band in bands))
+        return across_back(bands), 1 / kept.clamp(min=1)  # Eq. (10)
 
 
 class _Wiener:
@@ -95,7 +98,8 @@ class _Wiener:
 
     def __init__(self, noisy: Tensor, basic: Tensor, sigma: float, options: Bm3dOptions) -> None:
         self._variance = options.wiener * sigma**2
-        self.match = Matcher(basic[:1].detach(), BM3D_PATCH, options.window // 2, options.wiener_group)
+        self.group = options.wiener_group
+        self.match = Matcher(basic[:1].detach(), BM3D_PATCH, options.window // 2, self.group)
         self._noisy, self._basic = noisy, basic
         transform = transforms.separable(transforms.cosine(BM3D_PATCH)).to(noisy)
         self._forward, self.inverse = transform, transform.T
@@ -108,7 +112,7 @@ class _Wiener:
         noisy, basic = (across(table[index]) for table in tables)
         powers = [band.values.square() for band in basic]
         gains = [p / (p + self._variance / band.scale**2) for p, band in zip(powers, basic, strict=True)]  # Eq. (8)
-        total = reduce(torch.add, (gain.square().sum((1, 3)) for gain in gains))
+        total = reduce(torch.add, (vector_norm(gain, 2, dim=(1, 3)).square() for gain in gains))
         bands = [Band(band.values * gain, band.scale) for band, gain in zip(noisy, gains, strict=True)]
         return across_back(bands), 1 / total.clamp(min=1e-6)  # Eq. (11)
 
@@ -121,11 +125,20 @@ class Band:
     scale: float
 
 
+def haar_order(size: int) -> list[int]:
+    """Return the order in which Haar's transform pairs a group's first half with its second: bits reversed."""
+    order = [0]
+    while len(order) < size:
+        order = [2 * i for i in order] + [2 * i + 1 for i in order]
+    return order
+
+
 def across(group: Tensor) -> list[Band]:
-    """Transform groups across their N patches, a power of two: (R, N, C, k²) → bands, the finest first."""
+    """Transform groups across their N patches in `haar_order`: (R, N, C, k²) → bands, the finest first."""
     bands, scale = [], 1.0
     while group.shape[1] > 1:
-        one, other = group[:, 0::2], group[:, 1::2]
+        half = group.shape[1] // 2
+        one, other = group[:, :half], group[:, half:]
         scale *= 0.5**0.5
         bands.append(Band(one - other, scale))
         group = one + other
@@ -136,8 +149,8 @@ def across_back(bands: Sequence[Band]) -> Tensor:
     """Return the groups that have these coefficients: bands → (R, N, C, k²)."""
     group = bands[-1].values * bands[-1].scale ** 2
     for band in reversed(bands[:-1]):
-        fine = band.values * band.scale**2
-        group = torch.stack((group + fine, group - fine), dim=2).flatten(1, 2)
+        fine, factor = band.values, band.scale**2
+        group = torch.cat((torch.add(group, fine, alpha=factor), torch.sub(group, fine, alpha=factor)), dim=1)
     return group
 
 
@@ -147,13 +160,15 @@ def _filter(
     """Filter the groups of all tiles and average the estimates, section III-D: (C, H, W) → (C, H, W)."""
     aggregate = Aggregate(noisy, BM3D_PATCH)
     for tile in tiles:
-        tables, matches = step.tables(tile), step.match(tile).index
+        tables = step.tables(tile)
         # Still coefficients: the inverse transform is linear, so one per place is enough, after the sum.
         sums, total = torch.zeros_like(tables[0]), tables[0].new_zeros(tables[0].shape[:2])
-        for index in torch.split(matches, _groups_at_once(tables[0], matches.shape[1])):
-            patches, weights = step(tables, index)
-            add_rows(sums, index.flatten(), (patches * weights[:, None, :, None]).flatten(0, 1))
-            add_rows(total, index.flatten(), weights.repeat_interleave(index.shape[1], 0))
+        for block in tile.blocks(_BLOCK):
+            matches = step.match(block).index[:, haar_order(step.group)]
+            for index in torch.split(matches, _groups_at_once(tables[0], step.group)):
+                patches, weights = step(tables, index)
+                add_rows(sums, index.flatten(), patches.mul_(weights[:, None, :, None]).flatten(0, 1))
+                add_rows(total, index.flatten(), weights.repeat_interleave(step.group, 0))
         aggregate.add(tile, sums @ step.inverse.T, total, window)
         counter.step()
     return aggregate.result()
