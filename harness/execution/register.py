@@ -20,6 +20,7 @@ from harness.store.records import Snapshot, StudyTrialRow
 from harness.store.writer import add_study, set_costs
 from harness.study.study import Study
 from harness.trial.conditions import awaited
+from harness.trial.counts import counts_of
 from harness.trial.models import MODELS
 from harness.trial.named_runs import FoundRun
 from harness.trial.resolve import Trial
@@ -154,9 +155,14 @@ def _stands(study: Study, rows: Sequence[StudyTrialRow], found: Snapshot) -> boo
 
 
 def trial_costs(trial: Trial, plugin_folders: Sequence[str]) -> Mapping[str, float]:
-    """Return what a trial's network costs, by name; nothing of a function's. Imports torch, which takes a moment."""
+    """Return what a trial's network costs, by name; nothing of a function's.
+
+    Networks whose declarations list their layers are not built, so that torch need not be imported: seconds.
+    """
     if trial.is_function:
         return {}
+    if (counted := counts_of(trial.config)) is not None:
+        return counted
     from harness.cost.count import count_config
 
     return count_config(trial.config, plugin_folders)
