@@ -293,11 +293,11 @@ def until_go():
 
 @pytest.fixture
 def of_quickstart(study_file):
-    """Return a function that gives a lab the quickstart, two epochs of it, with checkpoints all the time."""
+    """Return a function that gives a lab the quickstart, two epochs of it, with a checkpoint every second."""
 
     def write(lab):
         head = f"include: {study_file('quickstart')}\nstudy: quick\n"
-        short = "protocol: {kind: digits-quick, epochs: 2}\nexecution: {checkpoint_every_s: 0.2, threads: 1}\n"
+        short = "protocol: {kind: digits-quick, epochs: 2}\nexecution: {checkpoint_every_s: 1, threads: 1}\n"
         (lab.folder / "study.yml").write_text(f"{head}{short}")
         return lab
 

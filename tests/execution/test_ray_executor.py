@@ -60,7 +60,7 @@ class TestRayExecutor(ExecutorTests):
         return make_executor("ray", slots, 1, (), folder, {"address": self.address})
 
 
-TWO = ("--only", "Feature pooling*, 50%")
+TWO = ("--only", "Feature pooling*, 75%")
 
 
 def ray_of(cluster):

@@ -27,7 +27,7 @@ def test_submitits_debug_executor_makes_an_attempt_when_it_is_waited_for(tmp_pat
     assert read_result(own).state == "done"
 
 
-TWO = ("--only", "Feature pooling*, 50%")
+TWO = ("--only", "Feature pooling*, 75%")
 SLURM = ("run", "grid", "study.yml", "--executor", "slurm", "--executor-option", "cluster=local")
 
 
