@@ -28,6 +28,18 @@ def test_using_the_layers_and_models_changes_no_registry():
     assert run(code) == "False []"
 
 
+def test_layers_do_not_import_torch_s_compiler_and_are_marked_as_it_asks():
+    output = run(
+        "import sys, torch, harness.layers\n"
+        "from harness.layers.transforms import constant_result\n"
+        "harness.layers.channel_pool(torch.zeros(1, 2, 1, 1, requires_grad=True), 2).sum().backward()\n"
+        "print('torch._dynamo' in sys.modules)\n"
+        "ours, theirs = (mark(lambda: 1) for mark in (constant_result, torch.compiler.assume_constant_result))\n"
+        "print(vars(ours) == vars(theirs) != {})"
+    )
+    assert output == "False\nTrue"
+
+
 def test_torchvision_works_and_a_second_call_is_harmless():
     output = run(
         "import torch\n"

@@ -6,12 +6,22 @@ cannot be differentiated again and has no memory of a batched tensor to read; an
 maps lie in memory.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 from torch._C._functorch import TransformType, get_interpreter_stack, is_legacy_batchedtensor, maybe_current_level
 from torch.autograd import forward_ad
 
 _DERIVATIVES = (TransformType.Grad, TransformType.Jvp)
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def constant_result(function: _F) -> _F:
+    """Mark a function as `torch.compiler.assume_constant_result` does, which takes seconds: it imports the compiler."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return function
 
 
 def differentiated() -> bool:
@@ -39,12 +49,12 @@ def _has_batched_tangent(x: Tensor) -> bool:
 
 
 # A compiler, too, enters the levels of what it traces, and guards those around it: what is found then holds.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_result
 def _differentiating() -> bool:
     return maybe_current_level() is not None and any(i.key() in _DERIVATIVES for i in get_interpreter_stack() or ())
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_result
 def _batching() -> bool:
     return maybe_current_level() is not None and any(
         i.key() == TransformType.Vmap for i in get_interpreter_stack() or ()

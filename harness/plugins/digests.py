@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from unicodedata import ucd_3_2_0
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -191,7 +192,7 @@ def _read_source(path: Path, name: str, _mtime_ns: int, _size: int) -> _Source:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in modules:
             node.id = f"<module {modules[node.id]}>"
-    return _Source("".join(_dump(tree)), tuple(imports.brought))
+    return _Source(_dump(tree), tuple(imports.brought))
 
 
 class _OurImports(ast.NodeTransformer):
@@ -273,7 +274,7 @@ def _read(path: Path, name: str, _mtime_ns: int, _size: int) -> tuple[str, tuple
     tree = ast.parse(path.read_bytes(), filename=path.name)  # bytes: the file's own encoding line counts
     is_package = path.name == "__init__.py"
     imports = tuple(_imports(tree, name if is_package else name.rpartition(".")[0]))
-    return hashlib.sha256("".join(_dump(tree)).encode()).hexdigest(), imports
+    return hashlib.sha256(_dump(tree).encode()).hexdigest(), imports
 
 
 def _imports(tree: ast.AST, package: str) -> Iterator[str]:
@@ -295,30 +296,35 @@ def _origin(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*base, *([node.module] if node.module else [])])
 
 
-def _dump(node: object) -> Iterator[str]:
-    """Yield a tree as text, without docstrings, places, and fields that are empty or absent in some version."""
+def _dump(node: object) -> str:
+    """Return a tree as text, without docstrings, places, and fields that are empty or absent in some version."""
+    pieces: list[str] = []
+    _write(node, pieces.append)
+    return "".join(pieces)
+
+
+def _write(node: object, write: Callable[[str], None]) -> None:
     if isinstance(node, ast.AST):
-        yield f"({type(node).__name__}"
-        for name, value in sorted(ast.iter_fields(node)):
+        write(f"({type(node).__name__}")
+        for name in sorted(node._fields):
             if name in {"type_comment", "ctx", "kind"}:
                 continue
+            value: Any = getattr(node, name, None)
             if name == "body" and isinstance(node, _WITH_DOCSTRING):
-                value = _without_docstring(value)  # noqa: PLW2901
+                value = _without_docstring(value)
             if name == "values" and isinstance(node, ast.JoinedStr):
-                value = [v for v in value if not (isinstance(v, ast.Constant) and v.value == "")]  # noqa: PLW2901
-            if value is None and not isinstance(node, ast.Constant):
+                value = [v for v in value if not (isinstance(v, ast.Constant) and v.value == "")]
+            if (value is None and not isinstance(node, ast.Constant)) or value == []:
                 continue
-            if isinstance(value, list) and not value:
-                continue
-            yield f" {name}="
-            yield from _dump(value)
-        yield ")"
+            write(f" {name}=")
+            _write(value, write)
+        write(")")
     elif isinstance(node, list):
         for item in node:
-            yield from _dump(item)
-            yield ","
+            _write(item, write)
+            write(",")
     else:
-        yield _literal(node)
+        write(_literal(node))
 
 
 def _literal(value: object) -> str:
@@ -336,6 +342,6 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     return body
 
 
-_NOTHING = hashlib.sha256("".join(_dump(ast.parse(""))).encode()).hexdigest()
+_NOTHING = hashlib.sha256(_dump(ast.parse("")).encode()).hexdigest()
 """The digest of an empty module."""
-_EMPTY = _Source("".join(_dump(ast.parse(""))), ())
+_EMPTY = _Source(_dump(ast.parse("")), ())

@@ -2,7 +2,8 @@
 
 from harness.execution.libraries import LIGHT, WITH_TORCH, libraries_of
 
-NETWORK = {"task": {"kind": "classification"}}
+UNTRAINED = {"task": {"kind": "denoising"}}
+NETWORK = {**UNTRAINED, "protocol": {}}
 
 
 def function(folder, code, name="own"):
@@ -16,6 +17,12 @@ def test_a_network_needs_torch_and_a_function_what_its_code_imports(tmp_path):
     numbers = function(tmp_path, "def run(context):\n    import numpy as np\n", "numbers")
     assert libraries_of([numbers]) == (*LIGHT, "numpy")
     assert "torch" in libraries_of([numbers, (NETWORK, ())])
+
+
+def test_optimisers_import_a_large_part_of_torch_which_what_is_not_trained_does_without(tmp_path):
+    assert libraries_of([(UNTRAINED, ())]) == (*LIGHT, "torch")
+    assert set(libraries_of([(UNTRAINED, ()), (NETWORK, ())])) == set(WITH_TORCH)
+    assert set(libraries_of([function(tmp_path, "import torch\n")])) == set(WITH_TORCH)
 
 
 def test_what_a_function_imports_from_its_folder_counts(tmp_path):

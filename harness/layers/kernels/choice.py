@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from harness.layers.transforms import differentiated
+from harness.layers.transforms import constant_result, differentiated
 
 KERNELS = ("auto", "torch")
 """auto: a kernel wherever one fits; torch: plain torch."""
@@ -47,7 +47,7 @@ class use_kernels:  # noqa: N801 - a statement or a block, as torch.set_grad_ena
         _selected.reset(self._before)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # no compiler follows a context variable
+@constant_result  # no compiler follows a context variable
 def selected_kernels() -> str:
     """Return what `use_kernels` chose, "auto" at first."""
     return _selected.get()
