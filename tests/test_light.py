@@ -138,7 +138,6 @@ QUICKSTART = ROOT / "ablations" / "quickstart.yml"
         (f"run grid {QUICKSTART} --db new.db", "torch", "torch"),
         ("run grid own.yml --device cuda", "torch", "torch"),
         (f"run timing {QUICKSTART}", "torch", "torch"),
-        (f"cost {QUICKSTART}", "torch", "torch"),
         ("model sites torchvision:resnet18", "torch", "torch"),
         ("model sweep", "torch", "torch"),
         ("model save own:A:0 a.npz", "torch", "torch"),
@@ -165,6 +164,12 @@ def test_what_needs_an_extra_says_which_in_one_line(python, lab, command, librar
     assert line == f"Error: this needs {library}: pip install 'ablation-harness[{extra}]'"
     assert "Traceback" not in done.stderr
     assert not (lab / "new.db").exists()
+
+
+def test_what_a_declared_network_costs_is_told(python, lab):
+    done = python("-m", "harness", "cost", QUICKSTART, cwd=lab)
+    assert done.returncode == 0, done.stderr
+    assert "12,855,498" in done.stdout
 
 
 def test_a_network_of_a_person_says_it_with_its_place(python, lab):

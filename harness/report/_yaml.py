@@ -1,8 +1,9 @@
 """Files that people write (tables, claims): read, checked, and refused in one line with file and line."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,9 +22,19 @@ class Part(BaseModel):
 def load(path: Path, model: type[M], check: Callable[[M], None]) -> M:
     """Return the file as `model`, after `check`, which raises FieldError for what no single field shows.
 
+    A file that has not changed is read once: parsing is what takes long.
+
     Raises SpecError (one line: file, line, what is wrong) for a file that is missing, is no YAML, or does
     not fit.
     """
+    try:
+        stat = path.stat()
+    except OSError:  # which reading it tells in words
+        return _load(path, model, check)
+    return cast("M", _load_once(path, model, check, (stat.st_mtime_ns, stat.st_size, stat.st_ino)))
+
+
+def _load(path: Path, model: type[M], check: Callable[[M], None]) -> M:
     source = read_source(path)
     try:
         loaded = validate(model, source.data)
@@ -31,3 +42,8 @@ def load(path: Path, model: type[M], check: Callable[[M], None]) -> M:
     except FieldError as error:
         raise source.error(error.path, error.message) from None
     return loaded
+
+
+@lru_cache(maxsize=256)
+def _load_once(path: Path, model: type[BaseModel], check: Callable[[Any], None], _stat: tuple[int, ...]) -> BaseModel:
+    return _load(path, model, check)

@@ -131,7 +131,8 @@ def _settle(figure: Figure) -> None:
     SVG's names are hashes of them.
     """
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    with mpl.rc_context({"figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)  # and not "none", which still has all drawn once more before it is written
     for axes in figure.axes:
         left, bottom, width, height = (round(float(edge), 6) for edge in axes.get_position(original=True).bounds)
         axes.set_position((left, bottom, width, height))
