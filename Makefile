@@ -39,8 +39,9 @@ quick: $(STAMP)
 SLOW := execution chaos bench training layers models classical denoiser search report/figures report/html data tasks cost \
 	api/test_python_document.py api/test_run_from_python.py attempt/test_checkpoints.py cli/test_accept.py \
 	cli/test_denoise_command.py cli/test_interrupted.py cli/test_model_sweep.py cli/test_terminal.py \
-	report/tables/test_by_name.py report/tables/test_study_document.py report/test_made_by_set.py trial/test_counts.py \
-	test_contributing.py test_light.py test_make_tables.py test_torchvision_compat.py test_wheel.py
+	report/claims/test_pytest_plugin.py report/tables/test_by_name.py report/tables/test_study_document.py \
+	report/test_made_by_set.py trial/test_counts.py \
+	test_contributing.py test_light.py test_make_tables.py test_published.py test_torchvision_compat.py test_wheel.py
 
 # Which lines the tests reach, in workers and commands too; slower than `make test`, whose slowest tests come first.
 # CORE: Python 3.12 and newer say themselves which lines are reached; before, it is coverage's tracer in C.
