@@ -33,7 +33,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-# What needs no network, no worker process, no kernel and no browser: while you type.
+# What needs no network, no worker process, no kernel and no browser, and renders no published result: while you type.
 quick: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m 'not slow' $(addprefix --ignore=tests/,$(SLOW)) $(PYTEST_ARGS)
 SLOW := execution chaos bench training layers models classical denoiser search report/figures report/html data tasks cost \

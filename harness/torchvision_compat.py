@@ -42,7 +42,8 @@ def import_torchvision() -> ModuleType:
 def import_ptflops() -> ModuleType:
     """Import and return ptflops, without what it imports if it can: torchvision and timm, which take seconds.
 
-    It asks them for formulas of its backend by modules, which the harness does not use.
+    It asks them for formulas of its backend by modules, which the harness does not use, and which then lacks the
+    layers of theirs: import them before `harness.cost` to use that backend in the same process.
 
     Raises:
         ModuleNotFoundError: ptflops is not installed.

@@ -43,10 +43,11 @@ def narrow(config: Mapping[str, Any], by: By, plugin_paths: Sequence[str | Path]
     declaration = MODELS.get(model["kind"])
     if declaration is None or not issubclass(declaration.options, WidthOptions):
         raise HarnessError(f"the model '{model['kind']}' has no option 'width' to narrow it by")
-    target = _cost(config, by, plugin_paths)
+    target = int(count_config(config, plugin_paths)[by])  # built, and so checked
 
     def cost(steps: int) -> int:
-        return _cost({"model": {**model, "width": steps * _STEP}, "compressors": {}}, by)
+        narrowed = {"model": {**model, "width": steps * _STEP}, "compressors": {}}
+        return int((counts_of(narrowed) or count_config(narrowed))[by])
 
     low, high = 0, round(model.get("width", 1.0) / _STEP)
     while cost(high) < target:  # a compressor may cost more than it saves
@@ -59,8 +60,3 @@ def narrow(config: Mapping[str, Any], by: By, plugin_paths: Sequence[str | Path]
         low, high = (low, middle) if cost(middle) >= target else (middle, high)
     near = min((steps for steps in (low, high) if steps), key=lambda steps: abs(cost(steps) - target))
     return Narrowed(round(near * _STEP, 4), cost(near), target)
-
-
-def _cost(config: Mapping[str, Any], by: By, plugin_paths: Sequence[str | Path] = ()) -> int:
-    counts = counts_of(config)
-    return int((count_config(config, plugin_paths) if counts is None else counts)[by])

@@ -18,8 +18,8 @@ _WAKES_TORCH = ("torch", "torchvision", "harness.layers")
 def libraries_of(trials: Iterable[tuple[Mapping[str, Any], Sequence[str]]]) -> Sequence[str]:
     """Return what workers will import, by the configurations of their trials, each with the folders of its plug-ins.
 
-    Networks need torch; functions what their code imports, which is read and not run. One that imports torch is taken
-    to train: then each of its runs would import torch._dynamo, which takes as long as torch itself.
+    Networks need torch; functions what their code imports, which is read and not run. A function that imports
+    torch is taken to train: then each of its runs would import torch._dynamo, which takes as long as torch itself.
     """
     wanted = dict.fromkeys(LIGHT)
     for target, folders, trained in {

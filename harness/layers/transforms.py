@@ -19,7 +19,7 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 
 def constant_result(function: _F) -> _F:
-    """Mark a function as `torch.compiler.assume_constant_result` does, which takes seconds: it imports the compiler."""
+    """Mark a function as `torch.compiler.assume_constant_result` does, without importing the compiler for seconds."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]  # noqa: SLF001
     return function
 

@@ -1,5 +1,6 @@
 """Files that people write (tables, claims): read, checked, and refused in one line with file and line."""
 
+import stat
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -22,16 +23,19 @@ class Part(BaseModel):
 def load(path: Path, model: type[M], check: Callable[[M], None]) -> M:
     """Return the file as `model`, after `check`, which raises FieldError for what no single field shows.
 
-    A file that has not changed is read once: parsing is what takes long.
+    A process reads a file once, until it changes: parsing is what takes long.
 
     Raises SpecError (one line: file, line, what is wrong) for a file that is missing, is no YAML, or does
     not fit.
     """
     try:
-        stat = path.stat()
-    except OSError:  # which reading it tells in words
+        found = path.stat()
+    except (OSError, ValueError):  # which reading it tells in words
         return _load(path, model, check)
-    return cast("M", _load_once(path, model, check, (stat.st_mtime_ns, stat.st_size, stat.st_ino)))
+    if not stat.S_ISREG(found.st_mode):
+        return _load(path, model, check)
+    version = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return cast("M", _load_once(path, model, check, version))
 
 
 def _load(path: Path, model: type[M], check: Callable[[M], None]) -> M:
@@ -45,5 +49,7 @@ def _load(path: Path, model: type[M], check: Callable[[M], None]) -> M:
 
 
 @lru_cache(maxsize=256)
-def _load_once(path: Path, model: type[BaseModel], check: Callable[[Any], None], _stat: tuple[int, ...]) -> BaseModel:
+def _load_once(
+    path: Path, model: type[BaseModel], check: Callable[[Any], None], _version: tuple[int, ...]
+) -> BaseModel:
     return _load(path, model, check)

@@ -7,6 +7,7 @@ declarations list their layers. Tables so have the counts of a row whether or no
 from collections.abc import Mapping
 from typing import Any
 
+from harness.trial.classical import UNTRAINED
 from harness.trial.compressors import COMPRESSORS
 from harness.trial.models import MODELS, AtSite
 
@@ -14,13 +15,13 @@ from harness.trial.models import MODELS, AtSite
 def counts_of(config: Mapping[str, Any]) -> dict[str, float] | None:
     """Return parameters, variables, weights, macs and paper_flops of a resolved configuration's network.
 
-    Of a method that is never trained parameters and variables only. None for a network that only torch can count: a
-    plug-in's, one with a plug-in's compressor, or a function.
+    Of a method that has nothing to train parameters and variables only. None for a network that only torch can count: a
+    plug-in's, one with a plug-in's compressor, one whose layers are not declared, or a function.
     """
     model, compressors = dict(config.get("model", {})), config.get("compressors", {})
     declaration = MODELS.get(str(model.pop("kind", "")))
     ours = all(options["kind"] in COMPRESSORS for options in compressors.values())
-    if declaration is not None and not declaration.trains:
+    if declaration in UNTRAINED:
         return {"parameters": 0.0, "variables": 0.0}
     if declaration is None or declaration.layers is None or not ours:
         return None

@@ -72,6 +72,15 @@ def test_it_is_what_loops_over_groups_give(noisy, channels):
     torch.testing.assert_close(result.double(), naive(image, 25.0), rtol=0, atol=0.02)
 
 
+def test_derivatives_forward_and_backward_agree(noisy):
+    image = noisy[:1, :20, :18].clone()
+    direction = torch.linspace(-1, 1, image.numel()).view_as(image)
+    _, tangent = torch.func.jvp(lambda x: bm3d(x, 25.0, OPTIONS), (image,), (direction,))
+    image.requires_grad_()
+    bm3d(image, 25.0, OPTIONS).sum().backward()
+    torch.testing.assert_close(tangent.sum(), (image.grad * direction).sum(), rtol=1e-3, atol=1e-2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

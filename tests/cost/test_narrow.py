@@ -80,3 +80,8 @@ def test_a_compressor_that_costs_more_than_it_saves_asks_for_more_width():
 def test_a_model_without_a_width_is_refused():
     with pytest.raises(HarnessError, match="'mnist_cnn' has no option 'width'"):
         narrow({"model": {"kind": "mnist_cnn"}, "compressors": {}}, "macs")
+
+
+def test_a_network_that_cannot_be_built_is_refused():
+    with pytest.raises(HarnessError, match="vgg16 has no site 'nosuch'"):
+        narrow({"model": {"kind": "vgg16"}, "compressors": {"nosuch": {"kind": "average", "stride": 2}}}, "parameters")

@@ -70,11 +70,17 @@ def server(link, digits):
     always = {"training.loop.OBSERVE_EVERY": EVERY, "tasks.classification.load_splits": Digits(digits)}
     while (asked := link.recv()) is not None:
         folder, instead = asked
-        worker = multiprocessing.get_context("fork").Process(target=work, args=(link, folder, {**always, **instead}))
+        fork = multiprocessing.get_context("fork")
+        answer, theirs = fork.Pipe(duplex=False)
+        worker = fork.Process(target=work, args=(theirs, folder, {**always, **instead}))
         worker.start()
+        theirs.close()
+        try:
+            told = answer.recv()
+        except EOFError:
+            told = ("the worker died", 0)
         worker.join()
-        if worker.exitcode:
-            link.send((f"the worker ended with {worker.exitcode}", 0))
+        link.send(told)
 
 
 def work(link, folder, instead):
@@ -105,13 +111,13 @@ def attempt(digits):
     process.start()
     theirs.close()
 
-    def ask(request, instead=None):
+    def let(request, instead=None):
         link.send((Path(request.folder), instead or {}))
         ended, processes_left = link.recv()
         assert processes_left == 0
         return ended
 
-    yield ask
+    yield let
     link.send(None)
     process.join()
 

@@ -48,6 +48,11 @@ def test_every_compressor_at_every_site(one):
     assert counts_of(one) == count_config(one)
 
 
+def test_published_weights_are_counted_though_nothing_trains_them():
+    one = config("efficientnet_lite0", {})
+    assert (counts_of(one), count_config(one)["parameters"]) == (None, 4_652_008)
+
+
 @pytest.mark.parametrize("width", [0.25, 0.5, 1.5])
 def test_networks_of_another_width(width):
     mixed = {"conv1": {"kind": "width", "stride": 2}, "conv4": {"kind": "conv1x1_bn_relu", "stride": 4}}

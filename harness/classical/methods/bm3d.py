@@ -15,6 +15,7 @@ from functools import reduce
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from harness.classical import transforms
 from harness.classical.images import Progress, StepCounter, checked_image, checked_sigma, checked_tile
@@ -25,7 +26,7 @@ from harness.classical.patches import Aggregate, add_rows, patch_table
 from harness.classical.tiles import Tile, cut
 
 _CACHE_BYTES = 2**21  # of groups that are filtered at a time on a CPU, so that they stay in its cache
-_BLOCK = 64  # side in pixels of the squares of references that are matched at a time
+_BLOCK, _BLOCK_ON_A_GPU = 64, 96  # side in pixels of the squares of references that are matched at a time
 
 
 def bm3d(
@@ -125,7 +126,7 @@ class Band:
 
 
 def haar_order(size: int) -> list[int]:
-    """Return the order in which Haar's transform pairs a group's first half with its second: bits reversed."""
+    """Return the order of patches in which the halves of a group hold what Haar's transform pairs: bits reversed."""
     order = [0]
     while len(order) < size:
         order = [2 * i for i in order] + [2 * i + 1 for i in order]
@@ -154,7 +155,7 @@ def across_back(bands: Sequence[Band]) -> Tensor:
 
 def _both(group: Tensor, fine: Tensor, factor: float) -> Tensor:
     """Return group + factor·fine and, behind it along the patches, group − factor·fine."""
-    if group.requires_grad:
+    if group.requires_grad or forward_ad.unpack_dual(group).tangent is not None:  # type: ignore[no-untyped-call]
         return torch.cat((torch.add(group, fine, alpha=factor), torch.sub(group, fine, alpha=factor)), dim=1)
     half = group.shape[1]
     both = group.new_empty(len(group), 2 * half, *group.shape[2:])
@@ -177,7 +178,7 @@ def _filter(
         tables = step.tables(tile)
         # Still coefficients: the inverse transform is linear, so one per place is enough, after the sum.
         sums, total = torch.zeros_like(tables[0]), tables[0].new_zeros(tables[0].shape[:2])
-        for block in tile.blocks(_BLOCK):
+        for block in tile.blocks(_BLOCK_ON_A_GPU if noisy.is_cuda else _BLOCK):
             matches = step.match(block).index[:, haar_order(step.group)]
             for index in torch.split(matches, _groups_at_once(tables[0], step.group)):
                 patches, weights = step(tables, index)
@@ -189,5 +190,5 @@ def _filter(
 
 
 def _groups_at_once(table: Tensor, size: int) -> int:
-    """Return how many groups are filtered at a time: on a CPU as many as its cache holds, elsewhere all of a tile."""
+    """Return how many groups are filtered at a time: on a CPU as many as its cache holds, elsewhere all of a block."""
     return len(table) if table.is_cuda else max(1, _CACHE_BYTES // (size * table[0].nbytes))

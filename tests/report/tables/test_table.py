@@ -7,7 +7,14 @@ from harness.base.errors import HarnessError, SpecError
 from harness.report.printing import as_printed, difference, in_unit, printed
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.table import Column
-from harness.report.tables.table_file import load_our_table, load_paper_table, load_table, our_tables, paper_tables
+from harness.report.tables.table_file import (
+    PAPER,
+    load_our_table,
+    load_paper_table,
+    load_table,
+    our_tables,
+    paper_tables,
+)
 
 
 def test_table_1_has_the_papers_35_values():
@@ -179,3 +186,15 @@ def test_difference_is_that_of_what_is_printed():
     sci = _column(format={"style": "scientific", "digits": 3})
     assert difference(2.572e7, "2.571e7", sci) == "+1.000e4"
     assert difference(float("nan"), "0.982", column) == "–"
+
+
+def test_a_table_is_read_again_once_its_file_has_changed(tmp_path):
+    path = tmp_path / "one.yml"
+    text = (PAPER / "table1.yml").read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+    first = load_table(path)
+    assert load_table(path) == first
+    path.write_text(text.replace("Baseline", "The Baseline"), encoding="utf-8")
+    assert load_table(path).baseline == "The Baseline"
+    with pytest.raises(SpecError, match="cannot be read"):
+        load_table("a\0b.yml")
