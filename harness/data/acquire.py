@@ -32,7 +32,7 @@ Member = TypeVar("Member", zipfile.ZipInfo, tarfile.TarInfo)
 def download(name: str, root: Path) -> None:
     """Download a dataset with torchvision. Raises HarnessError where there is no network."""
     if name not in _CLASSES:
-        require(DATASETS[name], root)  # says where its files are to be put
+        require(DATASETS[name], root)  # its error says where to put the files
     import_torchvision()
     from torchvision import datasets
 

@@ -136,11 +136,11 @@ class ResizedCrops:
         self._decoders.ask([batch.cpu().numpy() for batch in batches])
 
     def begin_step(self) -> None:
-        """Bring the next batch to the device, where it stays until the next step, unless the images are held."""
+        """Bring the next batch to the device, to stay until the next step; images that are held are there already."""
         if self._decoders is not None and self._pixels is not None:
             decoded = torch.from_numpy(self._decoders.next().pixels.reshape(-1, self._pixels.shape[1]))
             if self._device.type == "cpu":
-                self._pixels = decoded  # where it was decoded to
+                self._pixels = decoded  # the decoders' own memory: no copy
             else:
                 self._pixels[: len(decoded)].copy_(decoded)
 

@@ -188,7 +188,7 @@ def _channels(network: nn.Module, model: Mapping[str, Any]) -> int:
 
 @torch.no_grad()
 def _reads_sigma(network: nn.Module, channels: int, device: torch.device) -> bool:
-    """Return whether a network's estimate depends on the noise level that it is told."""
+    """Return whether a network's estimate depends on the noise level given to it."""
     noisy = torch.linspace(0, 255, channels * _PROBED**2, device=device).view(1, channels, _PROBED, _PROBED)
     low, high = (network(noisy, torch.full((1,), level, device=device)) for level in (5.0, 50.0))
     return not bool(torch.equal(low, high))

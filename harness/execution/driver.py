@@ -402,7 +402,7 @@ def _ask_to_stop(folder: Path) -> None:
 
 
 def say_what_was_otherwise(request: AttemptRequest, result: AttemptResult) -> None:
-    """Say what an attempt has noted, and that it started afresh where it was to resume."""
+    """Print the notes of an attempt, and whether it started afresh although it should have resumed."""
     for note in result.notes:
         _log.warning("%s: %s", request.label, note)
     if request.resume_from and result.resumed_from is None and not (result.error or result.notes):

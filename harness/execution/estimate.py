@@ -131,7 +131,7 @@ def seconds_per_image(
 ) -> float:
     """Return the seconds of training on one image: forward and backward on noise, in the trial's precision.
 
-    `macs` is what an image costs forward, None where that is not known.
+    `macs` are those of one image's forward pass; None if they are not known.
     The shortest of a few steps, so it is rough; data, optimiser, observation and capture are not in it.
     """
     import torch

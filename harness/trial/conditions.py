@@ -92,7 +92,7 @@ class Bm3d(_Part):
 
 
 class Trained(_Part):
-    """A trained network that denoises; `sigma` is the noise level that it is told, else that of its training.
+    """A trained network that denoises; `sigma` is the noise level given to it, by default that of its training.
 
     Of a blind network the middle of its range. `shipped` is the harness's own, `saved` a file that `harness model save`
     wrote.

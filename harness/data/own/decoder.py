@@ -39,7 +39,7 @@ Size = tuple[int, int]
 class Batch(NamedTuple):
     """Decoded images, until the next batch is asked for."""
 
-    pixels: NDArray[np.uint8]  # (B, places, C): each image's rows from place 0 on, then what is left of earlier ones
+    pixels: NDArray[np.uint8]  # (B, places, C): each image's rows from place 0 on, then remains of earlier ones
     sizes: NDArray[np.int32]  # (B, 2): height, width
 
 

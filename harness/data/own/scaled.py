@@ -118,7 +118,7 @@ def facts_of(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
 
 
 def read_facts(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
-    """Return the same, read anew."""
+    """Return what `facts_of` returns, from the images themselves and not from what was kept."""
     return _read(source, root, _listing(source))
 
 
@@ -187,7 +187,7 @@ def _read(source: Mapping[str, Any], root: Path, listing: Listing) -> Mapping[st
 
 @dataclass(frozen=True)
 class _Found:
-    """An image that was decoded: what identifies it, its height and width, where it begins in the pool."""
+    """A decoded image: its file, its height and width, and where its pixels begin in the pool."""
 
     file: ImageFile
     digest: bytes
@@ -230,7 +230,7 @@ class _Pool:
             self._place.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._place.with_suffix(".writing").open("wb") if self._limit else None
         except OSError:
-            self._file = None  # the index cannot be kept either, which is told
+            self._file = None  # keeping the index will fail, too, and that is reported
         return self
 
     def add(self, pixels: NDArray[np.uint8]) -> int:

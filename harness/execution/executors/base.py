@@ -5,11 +5,13 @@ when that is over; results are in the folder. `harness.testing.executors` holds 
 """
 
 import multiprocessing
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -49,6 +51,33 @@ class Executor(Protocol):
 
     def kill(self) -> None:
         """End all attempts at once; they are lost."""
+
+
+class EndsWhatRuns(ABC):
+    """The context of an executor: when it is left, what still runs is ended, and waited for."""
+
+    patience_s: ClassVar[float]
+    """At most, with what is to end at once."""
+    _running: dict[Any, Any]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        deadline = time.monotonic() + self.patience_s
+        while self._running and time.monotonic() < deadline:
+            self.wait(0.1)
+
+    @abstractmethod
+    def wait(self, timeout_s: float) -> Sequence[Ended]:
+        """Return the attempts that ended, as `Executor.wait` does."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End all attempts at once, as `Executor.kill` does."""
 
 
 @dataclass(frozen=True)

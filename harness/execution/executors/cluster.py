@@ -13,18 +13,16 @@ import socket
 import sys
 import time
 import uuid
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from harness.base.files import atomic_write
 from harness.base.locks import hold, is_held
-from harness.execution.executors.base import Ended, ExecutorOptions
+from harness.execution.executors.base import Ended, EndsWhatRuns, ExecutorOptions
 from harness.execution.executors.guard import Told
 from harness.execution.executors.snapshot import Snapshots
 
@@ -33,7 +31,6 @@ BEAT_FILE, END_FILE, LOCK_FILE, HOST_FILE = "beat", "end", "lock", "host"
 PREEMPTED = "preempted"
 """The kind of end of an attempt whose machine was taken away, after its last checkpoint."""
 _EVERY_S = 2.0
-_PATIENCE_S = 60.0  # with jobs that are to end at once
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -123,33 +120,21 @@ class Jobs:
         return self.folder / END_FILE
 
 
-class ClusterExecutor(ABC):
-    """What both executors for clusters do when their block ends: end what runs, and wait for it."""
+class ClusterExecutor(EndsWhatRuns):
+    """What both executors for clusters have: the folder by which their jobs know of this driver."""
+
+    patience_s = 60.0
 
     def __init__(self, results: Path, slots: int, threads: int) -> None:
         self.slots = slots
         self._jobs = Jobs(results, threads)
         self._running: dict[Any, Any] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.kill()
-        deadline = time.monotonic() + _PATIENCE_S
-        while self._running and time.monotonic() < deadline:
-            self.wait(0.2)
+        super().__exit__(kind, error, trace)
         self._jobs.close()
-
-    @abstractmethod
-    def wait(self, timeout_s: float) -> Sequence[Ended]:
-        """Return the attempts that ended, as `Executor.wait` does."""
-
-    @abstractmethod
-    def kill(self) -> None:
-        """End all attempts at once, as `Executor.kill` does."""
 
 
 def end_orphans(results: Path) -> None:

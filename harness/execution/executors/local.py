@@ -20,12 +20,12 @@ from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
 from harness.attempt.messages import LOCK_FILE
 from harness.base.locks import is_held
-from harness.execution.executors.base import Ended, attempt_name
+from harness.execution.executors.base import Ended, EndsWhatRuns, attempt_name
 from harness.execution.executors.guard import HUGE_PAGES, THREADS, Told, guard
 from harness.execution.interruptions import INTERRUPTIONS, PREEMPTIONS
 from harness.execution.libraries import WITH_TORCH
@@ -36,28 +36,19 @@ if TYPE_CHECKING:
 _PATIENCE_S = 15.0  # longer than a guard has with processes that do not end
 
 
-class LocalExecutor:
+class LocalExecutor(EndsWhatRuns):
     """Attempts in up to `slots` worker processes of this machine, with so many threads each.
 
     `libraries` are those that most of them will import.
     """
+
+    patience_s = _PATIENCE_S
 
     def __init__(self, slots: int, threads: int, libraries: Sequence[str] = WITH_TORCH) -> None:
         self.slots = slots
         self._threads = threads
         self._context = _context(threads, libraries)
         self._running: dict[Link, tuple[Path, BaseProcess]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
-        deadline = time.monotonic() + _PATIENCE_S
-        while self._running and time.monotonic() < deadline:
-            self.wait(0.1)
 
     def start(self, folder: Path, timeout_s: float | None) -> None:
         """Begin the attempt whose request lies in `folder`, in a process of its own.
