@@ -42,7 +42,7 @@ def table_1():
 
 def test_the_studies_are_there():
     cifar, mnist = "cifar cifar-fast-rate cifar-small", "claims-mnist mnist mnist-optimiser sensitivity-mnist same-code"
-    denoise = "denoise-25 denoise-any denoise-classical denoise-constants denoise-quickstart"
+    denoise = "denoise-25 denoise-any denoise-classical denoise-constants denoise-preparations denoise-quickstart"
     assert {file.stem for file in FILES} == {*cifar.split(), *mnist.split(), *denoise.split(), "imagenette"}
 
 

@@ -257,8 +257,9 @@ class Snapshot:
     def evaluated_later(self, uid: str) -> Sequence[AttemptRecord]:
         """Return the `evaluate` attempts from the weights of an attempt that ended well, oldest first.
 
-        What is not trained has no weights: there it is each other attempt at the same run by the same code, such as
-        the one that another study, read from a file of its own, evaluated on other images.
+        What is not trained has no weights: there it is each other attempt at the same run that has other evaluations,
+        such as the one that another study, read from a file of its own, made on other images; those by the code of
+        this attempt come last, so that they are taken where another version evaluated the same.
         """
         return [*self._untrained_beside.get(uid, ()), *self._by_weights.get(uid, ())]
 
@@ -273,13 +274,13 @@ class Snapshot:
 
     @cached_property
     def _untrained_beside(self) -> Mapping[str, Sequence[AttemptRecord]]:
-        runs: defaultdict[tuple[str, int, str | None], list[AttemptRecord]] = defaultdict(list)
+        runs: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
         repeated = {a.supersedes for a in self.attempts}
         for a in self.attempts:
             if a.kind == "train" and a.state in ENDED_WELL and a.uid not in repeated:
-                runs[a.trial_key, a.seed, a.code_digest].append(a)
-        several = [of for (key, *_), of in runs.items() if len(of) > 1 and not self.trials[key].is_trained]
-        return {a.uid: [b for b in beside if b.results.keys() - a.results.keys()] for beside in several for a in beside}
+                runs[a.trial_key, a.seed].append(a)
+        several = [of for (key, _), of in runs.items() if len(of) > 1 and not self.trials[key].is_trained]
+        return {a.uid: _with_more(a, beside) for beside in several for a in beside}
 
     def timings(self, trial_key: str) -> list[AttemptRecord]:
         """Return the finished timings of a trial, oldest first, those that count by a person's word before its own."""
@@ -300,6 +301,12 @@ class Snapshot:
         for word in self.acceptances:
             words[word.key].append(word)
         return dict(words)
+
+
+def _with_more(attempt: AttemptRecord, others: Iterable[AttemptRecord]) -> Sequence[AttemptRecord]:
+    """Return the attempts with results that one lacks, those by other code first, each kind in the order given."""
+    more = [b for b in others if b.results.keys() - attempt.results.keys()]
+    return sorted(more, key=lambda b: b.code_digest == attempt.code_digest)
 
 
 def _grouped(pairs: Iterable[tuple[str, AttemptRecord]]) -> Mapping[str, Sequence[AttemptRecord]]:

@@ -13,7 +13,7 @@ from harness.store.connection import open_store
 
 OURS = [
     "adversarial", "adversarial-cifar", "cifar-small", "denoise-any", "denoise-small", "imagenet", "imagenette",
-    "rivals",
+    "preparations", "rivals",
 ]  # fmt: skip
 COUNTS = {"parameters", "flops"}  # of a network: they need no run
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published" / "mnist.jsonl"

@@ -126,19 +126,39 @@ def test_attempts_come_in_order_of_their_start_and_runs_by_seed(lab):
     assert {seed: a.uid for seed, a in found.runs(lab.row().key).items()} == {0: "u1", 1: "u2"}
 
 
+def untrained(lab, *attempts):
+    """Return a snapshot of attempts (uid, code, evaluation, decibels) at one run of a method that is not trained."""
+    for day, (uid, code, evaluation, value) in enumerate(attempts, start=2):
+        lab.start(uid, started=f"2026-01-{day:02}T00:00:00.000+00:00")
+        lab.finish(uid, code, results=(ResultValue(evaluation.key, "psnr_db", value),), samples=())
+    found = snapshot(lab.store)
+    (trial,) = found.trials.values()
+    config = {name: value for name, value in trial.config.items() if name != "protocol"}
+    return found, replace(found, trials={trial.key: replace(trial, config=config)}), trial.key
+
+
 def test_what_is_not_trained_has_the_results_of_all_its_evaluations(lab, clean, noisy):
     """As where two studies of a classical method, each published by itself, are read together."""
-    for uid, day, evaluation in (("a", "02", clean), ("b", "03", noisy)):
-        found = (ResultValue(evaluation.key, "psnr_db", 30.0),)
-        lab.attempt(uid, finding={"results": found, "samples": ()}, started=f"2026-01-{day}T00:00:00.000+00:00")
-    trained = snapshot(lab.store)
-    assert set(values(trained, trained.runs(lab.row().key)[0])) == {(noisy.key, "psnr_db")}
-    (trial,) = trained.trials.values()
-    config = {name: value for name, value in trial.config.items() if name != "protocol"}
-    classical = replace(trained, trials={trial.key: replace(trial, config=config)})
-    (run,) = classical.runs(trial.key).values()
+    trained, classical, trial = untrained(lab, ("a", "code1", clean, 30.0), ("b", "code1", noisy, 30.0))
+    assert set(values(trained, trained.runs(trial)[0])) == {(noisy.key, "psnr_db")}
+    (run,) = classical.runs(trial).values()
     assert set(values(classical, run)) == {(clean.key, "psnr_db"), (noisy.key, "psnr_db")}
     assert [a.uid for a in classical.evaluated_later(run.uid)] == ["a"]
+
+
+def test_what_other_code_evaluated_stays_until_this_code_evaluates_it(lab, clean, noisy):
+    """As where a method was made faster after a study was published, and another study evaluates it now."""
+    _, classical, trial = untrained(lab, ("b", "code1", clean, 2.0), ("c", "code2", noisy, 3.0))
+    (run,) = classical.runs(trial).values()
+    assert values(classical, run) == {(clean.key, "psnr_db"): 2.0, (noisy.key, "psnr_db"): 3.0}
+
+
+def test_of_two_versions_that_evaluated_the_same_the_one_that_counts_is_taken(lab, clean, noisy):
+    made = [("a", "code2", clean, 1.0), ("b", "code1", clean, 2.0), ("c", "code2", noisy, 3.0)]
+    _, classical, trial = untrained(lab, *made)
+    (run,) = classical.runs(trial).values()
+    assert (run.uid, [a.uid for a in classical.evaluated_later("c")]) == ("c", ["b", "a"])
+    assert values(classical, run)[clean.key, "psnr_db"] == 1.0
 
 
 def test_a_snapshot_of_many_runs_asks_no_more_than_one_of_a_single_run(lab):

@@ -174,7 +174,7 @@ class _Networks:
         if run is None or run.state == "nan":
             return None
         keys = evaluation_keys(self._snapshot, found.evaluation, found.dataset)
-        for attempt in (run, *self._snapshot.evaluated_later(run.uid)):
+        for attempt in (run, *reversed(self._snapshot.evaluated_later(run.uid))):  # of several, the newest
             for sample in self._samples(attempt.uid):
                 if sample.name == name and sample.evaluation in keys:
                     return sample

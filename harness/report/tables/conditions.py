@@ -1,4 +1,4 @@
-"""The evaluation that a cell shows: its column's, behind the denoiser that its row names, as the store has it.
+"""The evaluation that a cell shows: its column's, under what its row adds to it, as the store has it.
 
 A denoiser that is a run is named STUDY:TRIAL:SEED, as in a study. The store knows it by its trial's key, its seed and
 the hash of its weights.
@@ -18,7 +18,10 @@ _RUN = "run"
 
 def evaluated(row: RowEntry, column: Column) -> Evaluated:
     """Return the evaluation that a cell shows."""
-    return behind(row.denoiser, column.evaluation)
+    on = column.evaluation
+    if row.condition:
+        on = on.model_copy(update={"condition": {**on.condition, **row.condition}})
+    return behind(row.denoiser, on)
 
 
 def behind(denoiser: Mapping[str, Any] | None, on: Evaluated) -> Evaluated:

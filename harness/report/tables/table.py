@@ -83,6 +83,7 @@ class RowEntry(Part):
     model: Named | None = None  # the table's, where left out
     compressors: dict[str, dict[str, Any]] = Field(default_factory=dict)
     dataset: str | None = None  # on which this row is evaluated; the table's, where left out
+    condition: dict[str, Any] = Field(default_factory=dict)  # goes into each column's condition: {clip: true}
     denoiser: dict[str, Any] | None = None  # before the classifier, in each column's condition; {run: …} is one by name
     select_by: str | None = None
     seeds: tuple[int, ...] | None = None  # the table's, where left out

@@ -5,14 +5,18 @@ lie in `ours/`. A user's own table has the form of either.
 """
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from harness.base.checks import FieldError
+from harness.base.checks import FieldError, validate
 from harness.base.errors import HarnessError, did_you_mean
+from harness.base.source import YamlPath
 from harness.report._yaml import load
 from harness.report.tables.conditions import evaluated
 from harness.report.tables.table import Row, RowEntry, Table, TableEntry, TrialName
 from harness.trial.function import RETURNED
+from harness.trial.tasks import TASKS
 from harness.trial.trial import FUNCTION
 
 _HARNESS = Path(__file__).parents[2]
@@ -117,14 +121,30 @@ def _check(table: TableEntry) -> None:
 
 
 def _check_conditions(table: TableEntry) -> None:
-    """Refuse a denoiser, or an attack, that no evaluation can have."""
+    """Refuse a denoiser, an attack or another condition that no evaluation can have."""
     for i, row in enumerate(table.rows):
-        for column in table.columns:
+        for j, column in enumerate(table.columns):
+            if column.source != "result":
+                continue
+            place: YamlPath = ("rows", i, "condition") if row.condition else ("columns", j, "evaluation", "condition")
             try:
-                if column.source == "result":
-                    evaluated(row, column)
+                condition = evaluated(row, column).condition
+                if row.denoiser is None:
+                    _check_options(table.expect.task, condition)
             except FieldError as error:
-                raise FieldError(("rows", i, *error.path[:1]), f"under '{column.key}': {error.message}") from None
+                where = ("rows", i, "denoiser") if error.path[:1] == ("denoiser",) else place
+                raise FieldError(where, f"under '{column.key}': {error.message}") from None
+
+
+def _check_options(task: str, condition: Mapping[str, Any]) -> None:
+    """Refuse options that a condition of the task does not have; of a task from elsewhere nothing is known."""
+    if task not in TASKS or not TASKS[task].conditions:
+        return
+    known = TASKS[task].conditions
+    kind = str(condition.get("kind"))
+    if kind not in known:
+        raise FieldError((), f"'{task}' has no condition '{kind}'{did_you_mean(kind, known)}")
+    validate(known[kind], {name: value for name, value in condition.items() if name != "kind"})
 
 
 def _check_family(table: TableEntry) -> None:

@@ -138,6 +138,12 @@ def test_a_run_of_another_name_or_seed_fills_nothing(table):
         assert shown(made(other, stored()))["DnCNN"] == ["–", "–", "–"]
 
 
+def test_a_rows_condition_goes_into_that_of_each_column(table):
+    row = table.rows[0].model_copy(update={"label": "attacked", "condition": {"kind": "fgsm", "epsilon": 8}})
+    other = table.model_copy(update={"rows": (*table.rows, row)})
+    assert shown(made(other, stored()))["attacked"] == ["0.0", "0.0", "0.0"]
+
+
 def test_the_family_counts_images_on_which_just_one_is_right(table):
     (note,) = [note for note in made(table, stored()).notes if note.text.startswith("Does the denoiser")]
     assert note.text == (
@@ -164,7 +170,9 @@ def test_what_is_not_stored_counts_for_the_correction(table):
     [
         ("{kind: blur, size: 3}", "{kind: blurr}", "under 'clean': .*'blurr'"),
         ("{kind: blur, size: 3}", "{run: here}", "under 'clean': 'run' must be STUDY:TRIAL:SEED, not 'here'"),
-        ("epsilon: 8}", "epsilom: 8}", "under 'unaware': 'fgsm' has no option 'epsilom'; did you mean 'epsilon'?"),
+        ("epsilon: 8}", "epsilom: 8}", "under 'unaware': unknown key 'epsilom'; did you mean 'epsilon'?"),
+        ("{label: none,", "{label: none, condition: {clipp: true},", "under 'clean': unknown key 'clipp'"),
+        ("kind: fgsm", "kind: fgsn", "'classification' has no condition 'fgsn'; did you mean 'fgsm'?"),
         ("row: DnCNN", "row: DnCN", "'DnCN' is no row"),
         ("row: DnCNN", "row: blur", "'blur' has no 'against'"),
         ("[clean, unaware, aware]", "[clean, unawake]", "'unawake' is no column of results"),

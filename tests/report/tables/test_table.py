@@ -56,7 +56,7 @@ def test_table_not_entered():
 
 
 def test_no_such_table_of_ours():
-    attacked, others = ["adversarial", "adversarial-cifar"], ["imagenet", "imagenette", "rivals"]
+    attacked, others = ["adversarial", "adversarial-cifar"], ["imagenet", "imagenette", "preparations", "rivals"]
     assert our_tables() == [*attacked, "cifar-small", "denoise-any", "denoise-small", *others]
     with pytest.raises(HarnessError, match=r"^there is no table 'rival'; did you mean 'rivals'\?$"):
         load_our_table("rival")
