@@ -146,9 +146,11 @@ def _pictures(task: TaskInParts, model: nn.Module, folder: Path) -> tuple[Artifa
 
 
 def _in_words(spec: EvaluationSpec) -> str:
-    """Return an evaluation for people: "cbsd68, sigma 25.0"."""
-    said = {name: option_in_words(value) for name, value in spec.condition.items() if name != "kind"}
-    return ", ".join([spec.dataset, *(f"{name} {value}" for name, value in said.items())])
+    """Return an evaluation for people: "cbsd68, gaussian, sigma 25.0"."""
+    said = {name: option_in_words(value) for name, value in spec.condition.items()}
+    kind = said.pop("kind", "clean")
+    kinds = [] if kind == "clean" else [kind]
+    return ", ".join([spec.dataset, *kinds, *(f"{name} {value}" for name, value in said.items())])
 
 
 class Items:

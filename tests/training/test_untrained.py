@@ -107,6 +107,15 @@ def test_it_pretends_no_training(ask):
     assert not (Path(request.folder) / WEIGHTS_FILE).exists()
 
 
+def test_progress_names_the_kind_of_condition_and_its_options(ask):
+    """As of attacks, which differ by it: "fgsm, epsilon 4.0" and "pgd, epsilon 4.0"."""
+    request = ask({"kind": "blur", "sigma": 1.0}, sigma=(25,))
+    untrained.run(request, CPU, StopAt(1000))
+    (spec,) = request.evaluations
+    told = json.loads((Path(request.folder) / PROGRESS_FILE).read_text(encoding="utf-8").splitlines()[-1])
+    assert f"{spec.dataset}, gaussian, sigma 25.0" in str(told)
+
+
 def test_it_finds_what_the_task_finds_of_any_model(ask):
     request = ask()
     outcome = untrained.run(request, CPU, StopAt(1000))
