@@ -16,7 +16,7 @@ from harness.store.connection import Store, open_memory, open_reader
 from harness.store.find import find_attempt
 from harness.store.merge import open_results
 from harness.store.queries import artifacts, snapshot
-from harness.store.records import Snapshot, StudyTrialRow
+from harness.store.records import Snapshot, StudyTrialRecord, StudyTrialRow
 from harness.store.writer import add_study, set_costs
 from harness.study.study import Study
 from harness.trial.conditions import awaited
@@ -133,6 +133,7 @@ def rows_of(study: Study) -> list[StudyTrialRow]:
             datasets=item.trial.datasets,
             metrics=item.trial.metrics,
             overrides=item.overrides,
+            evaluations=tuple(evaluation.key for evaluation in item.trial.evaluations),
         )
         for item in study.trials
     ]
@@ -145,13 +146,15 @@ def _stands(study: Study, rows: Sequence[StudyTrialRow], found: Snapshot) -> boo
     """
     kinds = {row.overrides is None for row in rows}
     places = {
-        (p.name, p.position, p.trial_key, p.seeds, p.protocol_name, p.overrides, found.trials[p.trial_key].metrics)
+        (*_said(p, p.trial_key), p.evaluations, found.trials[p.trial_key].metrics)
         for p in found.study_trials
         if p.study == study.name and p.spec_sha == study.spec_sha and p.stands and (p.overrides is None) in kinds
     }
-    return places == {
-        (row.name, row.position, row.key, row.seeds, row.protocol_name, row.overrides, row.metrics) for row in rows
-    }
+    return places == {(*_said(row, row.key), tuple(sorted(row.evaluations or ())), row.metrics) for row in rows}
+
+
+def _said(place: StudyTrialRecord | StudyTrialRow, key: str) -> tuple[object, ...]:
+    return (place.name, place.position, key, place.seeds, place.protocol_name, place.overrides)
 
 
 def trial_costs(trial: Trial, plugin_folders: Sequence[str]) -> Mapping[str, float]:

@@ -82,6 +82,7 @@ _EVERYWHERE: Mapping[str, str] = {
     "spec_sha": "SHA-256 of the text",
     "position": "Place in the study file, from 0",
     "seeds_json": "The seeds that the study asks for",
+    "evaluations_json": "Keys of the evaluations that the study asks for; NULL if an earlier version stored it",
     "protocol_name": "The protocol that the study names",
     "added": "When the trial last stood in the study",
     "config_json": "The resolved configuration, canonical JSON",

@@ -206,6 +206,7 @@ def _place(found: Snapshot, place: StudyTrialRecord) -> dict[str, Any]:
         "protocol_name": place.protocol_name,
         "added": place.added,
         **made_by,
+        **({} if place.evaluations is None else {"evaluations": list(place.evaluations)}),
         **({"claims": claims} if claims else {}),
     }
 

@@ -151,6 +151,7 @@ class StudyPart(_Part):
     protocol_name: str
     added: Time
     overrides: str | None = None  # left out of a study's own trial
+    evaluations: list[str] | None = None  # keys of those that the study asks for; left out if nobody knows
     claims: list[ClaimPart] = []  # in which the trial has part; left out if there are none
 
     @model_validator(mode="after")

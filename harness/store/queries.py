@@ -204,6 +204,19 @@ def _seeds(text: str, study: str, trial: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def _asked(text: str | None, study: str, trial: str) -> tuple[str, ...] | None:
+    """Return the keys of the evaluations that a study asks for. Raises HarnessError if they are no list of words."""
+    if text is None:
+        return None
+    try:
+        keys = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        keys = None
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise HarnessError(f"study '{study}': the evaluations of '{trial}' are no list of keys: {_VERIFY}")
+    return tuple(keys)
+
+
 def _datasets(conn: sqlite3.Connection) -> dict[str, DatasetRecord]:
     rows = conn.execute("SELECT name, split, fingerprint, images, bytes FROM dataset ORDER BY fingerprint")
     return {row[2]: DatasetRecord(*row) for row in rows}
@@ -230,14 +243,17 @@ def _study_trials(conn: sqlite3.Connection) -> tuple[StudyTrialRecord, ...]:
     What `--set` made of a study's trials comes before all of its own: of one name it is the last that counts.
     """
     rows = conn.execute(
-        """SELECT s.name, st.name, st.position, t.key, st.seeds_json, st.protocol_name,
-            s.spec_yaml, s.spec_sha, s.created, st.added, st.overrides
+        """SELECT s.name, st.name, st.position, t.key, st.seeds_json, st.evaluations_json,
+            st.protocol_name, s.spec_yaml, s.spec_sha, s.created, st.added, st.overrides
         FROM study_trial st JOIN study s ON s.id = st.study_id JOIN trial t ON t.id = st.trial_id
         ORDER BY s.created, s.name, st.overrides IS NULL, st.added, st.position, t.key"""
     )
     return tuple(
-        StudyTrialRecord(study, name, position, key, _seeds(seeds, study, name), *more)
-        for study, name, position, key, seeds, *more in rows
+        replace(
+            StudyTrialRecord(study, name, position, key, _seeds(seeds, study, name), *more),
+            evaluations=_asked(asked, study, name),
+        )
+        for study, name, position, key, seeds, asked, *more in rows
     )
 
 

@@ -62,6 +62,7 @@ class StudyTrialRecord:
     created: str  # of the study row, ISO 8601
     added: str = ""  # when the trial last stood in the study
     overrides: str | None = None  # by which `--set` made it of the study's own trial
+    evaluations: tuple[str, ...] | None = None  # keys of those that the study asks for; None if nobody knows
 
     @property
     def stands(self) -> bool:
@@ -83,6 +84,7 @@ class StudyTrialRow:
     datasets: tuple[DatasetSplit, ...] = ()  # what it trains on and is evaluated on
     metrics: tuple[Metric, ...] = ()
     overrides: str | None = None  # by which `--set` made it of the study's own trial
+    evaluations: tuple[str, ...] | None = None  # keys of those that the study asks for; None if nobody knows
 
 
 def _plain(value: Any) -> Any:
@@ -247,6 +249,26 @@ class Snapshot:
         own = {p.position for p in places if p.overrides is None and (p.position not in made or self.runs(p.trial_key))}
         return [p for p in places if (p.overrides is None) == (p.position in own)]
 
+    def of_study(self, study: str) -> "Snapshot":
+        """Return the same with those results alone that a study asks for, as far as is known what these are.
+
+        A trial may stand in two studies that evaluate it on different images, or under different conditions.
+        """
+        asked = self.asked(study)
+        return replace(self, attempts=tuple(_with_results(a, asked.get(a.trial_key)) for a in self.attempts))
+
+    def asked(self, study: str) -> Mapping[str, Collection[str]]:
+        """Return the keys of the evaluations that a study asks for, by trial; of a trial of which nobody knows, none.
+
+        A trial may have several names in a study, each with evaluations of its own.
+        """
+        keys: defaultdict[str, set[str]] = defaultdict(set)
+        places = [place for place in self.study_trials if place.study == study]
+        for place in places:
+            keys[place.trial_key] |= {*(place.evaluations or ())}
+        unknown = {place.trial_key for place in places if place.evaluations is None}
+        return {key: found for key, found in keys.items() if key not in unknown}
+
     def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
         """Return the accepted attempt of each of a trial's runs, by seed.
 
@@ -301,6 +323,13 @@ class Snapshot:
         for word in self.acceptances:
             words[word.key].append(word)
         return dict(words)
+
+
+def _with_results(attempt: AttemptRecord, asked: Collection[str] | None) -> AttemptRecord:
+    """Return an attempt with the results on some evaluations alone; with all, if `asked` is None."""
+    if asked is None or all(key in asked for key, _ in attempt.results):
+        return attempt
+    return replace(attempt, results={place: value for place, value in attempt.results.items() if place[0] in asked})
 
 
 def _with_more(attempt: AttemptRecord, others: Iterable[AttemptRecord]) -> Sequence[AttemptRecord]:

@@ -56,11 +56,13 @@ def after_earlier_texts(conn: sqlite3.Connection, name: str, created: str) -> st
 def put_study_trial(conn: sqlite3.Connection, study: int, trial: int, row: StudyTrialRow, *, added: str) -> None:
     """Insert or renew a trial's place in a study. What was once the study's own is not made another by `--set`."""
     conn.execute(
-        """INSERT INTO study_trial (study_id, trial_id, name, position, seeds_json, protocol_name, added, overrides)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        """INSERT INTO study_trial (
+            study_id, trial_id, name, position, seeds_json, protocol_name, added, overrides, evaluations_json)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (study_id, trial_id) DO UPDATE
         SET name = excluded.name, position = excluded.position, seeds_json = excluded.seeds_json,
             protocol_name = excluded.protocol_name, added = excluded.added,
+            evaluations_json = excluded.evaluations_json,
             overrides = CASE WHEN overrides IS NULL THEN NULL ELSE excluded.overrides END""",
         (
             study,
@@ -71,6 +73,7 @@ def put_study_trial(conn: sqlite3.Connection, study: int, trial: int, row: Study
             row.protocol_name,
             added,
             row.overrides,
+            None if row.evaluations is None else canonical_json(sorted(row.evaluations)),
         ),
     )
 

@@ -337,6 +337,15 @@ def m008_claims_of_studies(db: Database) -> None:
     db.executescript(_CLAIMS)
 
 
+@MIGRATIONS()
+def m009_what_studies_evaluate(db: Database) -> None:
+    """Keep the evaluations that a study asks for of a trial; NULL of those stored by earlier versions."""
+    db.execute(
+        "ALTER TABLE study_trial ADD COLUMN evaluations_json TEXT"
+        " CHECK (evaluations_json IS NULL OR json_valid(evaluations_json))"
+    )
+
+
 def known_migrations() -> frozenset[str]:
     """Return the names of the migrations that this version of the harness has."""
     empty = Database(memory=True, execute_plugins=False)

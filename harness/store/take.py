@@ -184,9 +184,11 @@ def _take_study(conn: sqlite3.Connection, study: StudyPart, number_of_trial: int
         tuple(study.seeds),
         study.protocol_name,
         overrides=study.overrides,
+        evaluations=None if study.evaluations is None else tuple(study.evaluations),
     )
     row = conn.execute(
-        """SELECT added, overrides IS NULL, name, position, seeds_json, protocol_name, coalesce(overrides, '')
+        """SELECT added, overrides IS NULL, name, position, seeds_json, protocol_name, coalesce(overrides, ''),
+            coalesce(evaluations_json, '')
         FROM study_trial WHERE study_id = ? AND trial_id = ?""",
         (number, number_of_trial),
     ).fetchone()
@@ -198,6 +200,7 @@ def _take_study(conn: sqlite3.Connection, study: StudyPart, number_of_trial: int
         canonical_json(study.seeds),
         place.protocol_name,
         place.overrides or "",
+        "" if study.evaluations is None else canonical_json(sorted(study.evaluations)),
     )
     if row is None or new > row:
         put_study_trial(conn, number, number_of_trial, place, added=study.added)

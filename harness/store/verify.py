@@ -152,14 +152,18 @@ def _studies(conn: sqlite3.Connection) -> Iterator[str]:
             yield f"study '{printable_line(shortened(name))}': no study can have this name"
         if text_sha(text) != sha:
             yield f"study '{name}': its text is not the one that spec_sha names"
-    for name, trial, seeds in conn.execute(
-        "SELECT s.name, st.name, st.seeds_json FROM study_trial st JOIN study s ON s.id = st.study_id ORDER BY 1, 2"
+    for name, trial, seeds, asked in conn.execute(
+        """SELECT s.name, st.name, st.seeds_json, coalesce(st.evaluations_json, '[]')
+        FROM study_trial st JOIN study s ON s.id = st.study_id ORDER BY 1, 2"""
     ):
         parsed, shown = json.loads(seeds), printable_line(shortened(trial))
         if (fault := name_fault(trial)) is not None:
             yield f"study '{name}': trial '{shown}' cannot have this name: {fault}"
         if not isinstance(parsed, list) or not parsed or not all(type(seed) is int for seed in parsed):
             yield f"study '{name}': the seeds of '{shown}' are no list of whole numbers"
+        keys = json.loads(asked)
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            yield f"study '{name}': the evaluations of '{shown}' are no list of keys"
 
 
 def _links(conn: sqlite3.Connection) -> Iterator[str]:

@@ -161,6 +161,22 @@ def test_of_two_versions_that_evaluated_the_same_the_one_that_counts_is_taken(la
     assert values(classical, run)[clean.key, "psnr_db"] == 1.0
 
 
+def test_of_a_study_there_are_the_results_that_it_asks_for(lab, clean, noisy):
+    """As of a method that one study tests on ten images and another one on twenty."""
+    lab.study(replace(lab.row(), evaluations=(clean.key,)), name="one")
+    lab.study(replace(lab.row(), evaluations=(noisy.key,)), name="two")
+    lab.study(lab.row(), name="from an earlier version")
+    found = tuple(ResultValue(evaluation.key, "psnr_db", 30.0) for evaluation in (clean, noisy))
+    lab.attempt("a", finding={"results": found, "samples": ()})
+    for study, keys in {
+        "one": [clean.key],
+        "two": [noisy.key],
+        "from an earlier version": [noisy.key, clean.key],
+    }.items():
+        narrowed = snapshot(lab.store).of_study(study)
+        assert {key for key, _ in narrowed.attempts[0].results} == set(keys)
+
+
 def test_a_snapshot_of_many_runs_asks_no_more_than_one_of_a_single_run(lab):
     """So its time is that of the rows alone (`harness bench store` measures it)."""
 

@@ -95,6 +95,7 @@ def test_the_migrations_are_known():
         "m006_trials_that_set_made",
         "m007_metrics_with_units",
         "m008_claims_of_studies",
+        "m009_what_studies_evaluate",
     }
 
 

@@ -1,5 +1,6 @@
 """What a figure is drawn from: the snapshot, and by attempt its curves and maps, read once each."""
 
+import copy
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ class Results:
         self.store = store
         self._sources = tuple(sources)
         self._curves: dict[str, Mapping[tuple[str, str], Series]] = {}
+
+    def of_study(self, study: str) -> "Results":
+        """Return the same with those results alone that a study asks for (`Snapshot.of_study`)."""
+        narrowed = copy.copy(self)
+        narrowed.snapshot = self.snapshot.of_study(study)
+        return narrowed
 
     def curves(self, uid: str) -> Mapping[tuple[str, str], Series]:
         """Return an attempt's curves by (split, name), in this order."""

@@ -5,7 +5,7 @@ per item (`by_item`). Fractions of items that are right have none: McNemar's tes
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -50,11 +50,12 @@ class Pair:
 def item_scatters(results: Results, study: str) -> list[Drawn | NotDrawn]:
     """Draw a figure for each evaluation; nothing for a study whose foremost metric has no number per item."""
     groups = study_groups(results.snapshot, study)
+    asked = results.snapshot.asked(study)
     metric = foremost(results.snapshot, groups)
     if metric is None or metric.by_item is None or metric.counts_items or len(groups) < 2:
         return []
     head = (f"scatter-{study}", f"{metric.title} image by image, study {study}")
-    known = [_by_evaluation(results, group, metric.by_item) for group in groups]
+    known = [_by_evaluation(results, group, metric.by_item, asked.get(group.trial.key)) for group in groups]
     if not known[0]:
         return [NotDrawn(*head, f"no value per image is stored of the first trial, {groups[0].label}")]
     made: list[Drawn | NotDrawn] = []
@@ -89,13 +90,14 @@ def pair_of(label: str, baseline: Mapping[int, Array], other: Mapping[int, Array
     return Pair(label, seeds, x[finite], y[finite], int(np.count_nonzero(~finite))) if finite.any() else None
 
 
-def _by_evaluation(results: Results, group: Group, name: str) -> dict[str, _BySeed]:
-    """Return a trial's numbers per item: by the evaluation's key, then by seed."""
+def _by_evaluation(results: Results, group: Group, name: str, asked: Collection[str] | None) -> dict[str, _BySeed]:
+    """Return a trial's numbers per item by the evaluation's key, then by seed: of those asked for, all if None."""
     found: dict[str, _BySeed] = {}
     for seed, run in group.runs.items():
         if run.state == "done":
             for key, values in _values(results, run, name).items():
-                found.setdefault(key, {})[seed] = values
+                if asked is None or key in asked:
+                    found.setdefault(key, {})[seed] = values
     return found
 
 

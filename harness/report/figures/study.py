@@ -45,6 +45,7 @@ COSTS = {"parameters": "Parameters", "macs": "Multiply-accumulates for one image
 
 def against_cost(results: Results, study: str, cost: str) -> Drawn | NotDrawn | None:
     """Draw the metric against `cost`, a point per trial. None if no two trials differ in it: nothing to see."""
+    results = results.of_study(study)
     groups = study_groups(results.snapshot, study)
     metric = foremost(results.snapshot, groups)
     head = (f"{cost}-{study}", f"{title_of(metric)} against {COSTS[cost].lower()}, study {study}")
@@ -57,6 +58,7 @@ def against_cost(results: Results, study: str, cost: str) -> Drawn | NotDrawn | 
 
 def against_seconds(results: Results, study: str) -> Drawn | None:
     """Draw the metric against the seconds that a trial takes per image, all on one device. None without two timings."""
+    results = results.of_study(study)
     groups = study_groups(results.snapshot, study)
     metric = foremost(results.snapshot, groups)
     scores = score(results.snapshot, groups)
@@ -178,6 +180,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 def by_placement(results: Results, study: str) -> Drawn | NotDrawn | None:
     """Draw the metric's mean by placement, rows by compressor and stride. None where there is one placement only."""
+    results = results.of_study(study)
     groups = [g for g in study_groups(results.snapshot, study) if len(g.kinds) < 2 and len(g.strides) < 2]
     metric = foremost(results.snapshot, groups)
     head = (f"placements-{study}", f"{title_of(metric)} by placement and stride, study {study}")
@@ -248,11 +251,12 @@ def condition_figures(results: Results) -> list[Drawn | NotDrawn]:
     """Draw a figure for each study, dataset and option of a condition with results at two numbers of it or more."""
     made: list[Drawn | NotDrawn] = []
     for study in study_names(results.snapshot):
-        groups = study_groups(results.snapshot, study)
-        metric = foremost(results.snapshot, groups)
+        asked = results.of_study(study)
+        groups = study_groups(asked.snapshot, study)
+        metric = foremost(asked.snapshot, groups)
         if metric is None:
             continue
-        lines = {group.label: _lines(results, group, metric) for group in groups}
+        lines = {group.label: _lines(asked, group, metric) for group in groups}
         for axis in sorted({axis for found in lines.values() for axis in found}):
             shown = {label: found[axis] for label, found in lines.items() if axis in found}
             if len({number for line in shown.values() for number in line}) > 1:

@@ -93,7 +93,8 @@ def costs(results: Results, studies: Sequence[str]) -> dict[str, Any]:
 
     {metric, title, words, points: [{label, target, colour, mean, values, parameters, macs}], fronts: {cost: [index]}}
     """
-    made = {study: _costs(results, study_groups(results.snapshot, study)) for study in studies}
+    asked = {study: results.of_study(study) for study in studies}
+    made = {study: _costs(found, study_groups(found.snapshot, study)) for study, found in asked.items()}
     return {study: chart for study, chart in made.items() if chart is not None}
 
 

@@ -72,8 +72,8 @@ def all_studies(results: Results, names: Sequence[str]) -> list[StudyView]:
 
 
 def _study(results: Results, name: str, shown: dict[str, str]) -> StudyView:
-    groups = study_groups(results.snapshot, name)
-    scores = score(results.snapshot, groups)
+    groups, asked = study_groups(results.snapshot, name), results.of_study(name).snapshot
+    scores = score(asked, study_groups(asked, name))
     trials = []
     for group in groups:
         elsewhere = shown.setdefault(group.trial.key, name)

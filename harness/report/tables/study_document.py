@@ -67,6 +67,7 @@ def study_document(
     study names a baseline, a small table per metric has the differences to it. Raises HarnessError where the study is
     not stored, or not with that text.
     """
+    snapshot = snapshot.of_study(study)
     planned = planned_trials(snapshot, study, spec_sha)
     metrics = _metrics(snapshot, planned)
     counts = [name for name in _COUNTS if any(name in snapshot.trials[p.trial_key].costs for p in planned)]
@@ -109,6 +110,7 @@ def study_statistics(snapshot: Snapshot, study: str, spec_sha: str | None = None
 
     Raises HarnessError where the study is not stored.
     """
+    snapshot = snapshot.of_study(study)
     planned = planned_trials(snapshot, study, spec_sha)
     columns = study_columns(snapshot, planned)
     return study_rows(snapshot, planned, columns, _baseline(planned) or planned[0].name)
