@@ -71,11 +71,11 @@ def test_both_end_when_their_driver_is_killed(lab, begun, undisturbed, wait_unti
     assert lab.states()[-1] == "done"
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["the first", "the second"])
+@pytest.mark.parametrize("which", [0, 1], ids=["who waits for both", "the first of both"])
 def test_one_that_is_killed_takes_the_attempt_with_it_alone(lab, begun, undisturbed, wait_until, which):
     (worker,) = lab.workers()
-    (second,) = wait_until(lambda: descendants(worker))
-    os.kill((worker, second)[which], signal.SIGKILL)
+    both = wait_until(lambda: found if len(found := descendants(worker)) == 2 else None)
+    os.kill([worker, *both][which], signal.SIGKILL)
     ended = lab.finish(begun)
     assert (ended.code, lab.states()) == (1, ["lost"])
     assert "SIGKILL" in ended.err
