@@ -4,18 +4,42 @@ An unaware attack knows the classifier alone; an aware one knows the denoiser be
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from harness.base.errors import HarnessError
-from harness.tasks.attacks import Logits, perturbed, universal_perturbation, with_universal
+from harness.base.keys import canonical_json
+from harness.tasks.attack_memo import Memo
+from harness.tasks.attacks import Logits, perturbed, sign, universal_perturbation, with_universal
 from harness.tasks.defences import Defence, build_defence, through
-from harness.trial.conditions import ATTACKS, Attack, Defended, Perturbed, Universal
+from harness.trial.conditions import ATTACKS, Attack, Defended, Fgsm, Perturbed, Universal
 
 Batches = Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]
 """How many images, how many at a time → batches of the first training images as pixels, with their labels."""
+
+
+_MADE = Memo()
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A way to the logits. `name`: through which denoiser, by which gradient."""
+
+    logits: Logits
+    name: str
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        return self.logits(pixels)
+
+
+def _kept_sign(way: Logits, images: Tensor, labels: Tensor) -> Tensor:
+    assert isinstance(way, _Way)  # noqa: S101 - as all are that are known here
+    with torch.no_grad():
+        known = (images, labels, way(images))
+    return _MADE.get(("sign", way.name), known, lambda: sign(way, images, labels))
 
 
 class Attacked:
@@ -53,19 +77,29 @@ class Attacked:
     def _attacked(self, pixels: Tensor, labels: Tensor) -> Tensor:
         if isinstance(self._condition, Universal):
             return with_universal(pixels, self._universal, self._condition)
-        if isinstance(self._condition, Perturbed):
-            return perturbed(pixels, labels, self._condition, self._known)
-        return pixels
+        if not isinstance(self._condition, Perturbed):
+            return pixels
+        craft = partial(perturbed, pixels, labels, self._condition, self._known, _kept_sign)
+        if self._is_aware or isinstance(self._condition, Fgsm):  # of which the sign is kept
+            return craft()
+        known = (pixels, labels, self._classifier(pixels))
+        return _MADE.get(canonical_json(self._condition.without_defence().canonical()), known, craft)
 
     @cached_property
-    def _known(self) -> list[Logits]:
+    def _is_aware(self) -> bool:
+        attack = self._condition
+        return self._defence is not None and isinstance(attack, Attack) and attack.knowledge == "aware"
+
+    @cached_property
+    def _known(self) -> "list[_Way]":
         """What the attack knows: the classifier, or with the denoiser before it, by each gradient that it may take."""
         attack, defence = self._condition, self._defence
-        if defence is None or not isinstance(attack, Attack) or attack.knowledge == "unaware":
-            return [self._classifier]
+        if defence is None or not isinstance(attack, Attack) or not self._is_aware:
+            return [_Way(self._classifier, "")]
         ways: dict[str, Defence] = {"own": defence, "identity": partial(through, defence)}
-        chosen = ways.values() if attack.gradient == "worse" else [ways[attack.gradient]]
-        return [partial(self._behind, way) for way in chosen]
+        chosen = ways if attack.gradient == "worse" else [attack.gradient]
+        denoiser = canonical_json(attack.canonical()["denoiser"])
+        return [_Way(partial(self._behind, ways[name]), f"{name} {denoiser}") for name in chosen]
 
     def _behind(self, defence: Defence, pixels: Tensor) -> Tensor:
         return self._classifier(defence(pixels))

@@ -28,7 +28,17 @@ Logits = Callable[[Tensor], Tensor]
 LARGEST = 255.0
 
 
-def perturbed(images: Tensor, labels: Tensor, attack: Perturbed, known: Sequence[Logits]) -> Tensor:
+def sign(logits: Logits, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the sign of the gradient of each image's cross-entropy by its pixels, (B, C, H, W): -1, 0 or 1."""
+    return _gradient(logits, images, labels).sign()
+
+
+Sign = Callable[[Logits, Tensor, Tensor], Tensor]
+
+
+def perturbed(
+    images: Tensor, labels: Tensor, attack: Perturbed, known: Sequence[Logits], first_sign: Sign = sign
+) -> Tensor:
     """Return images as an attack, or noise, leaves them.
 
     Args:
@@ -37,9 +47,10 @@ def perturbed(images: Tensor, labels: Tensor, attack: Perturbed, known: Sequence
         attack: its options; not a universal one, which needs no gradient of these images.
         known: what the attack knows: ways to the logits, equal but for their gradients. Image by image the result of
             the one counts that is worst for the classifier.
+        first_sign: `sign`, or who knows what it gave; FGSM asks for it, whatever its ε.
     """
     with torch.enable_grad():
-        candidates = (one for logits in known for one in _candidates(images, labels, attack, logits))
+        candidates = (one for logits in known for one in _candidates(images, labels, attack, logits, first_sign))
         finished = (_finished(candidate, images, attack) for candidate in candidates)
         if isinstance(attack, UniformNoise):
             return next(finished)
@@ -65,13 +76,15 @@ def universal_perturbation(
     return found[0]
 
 
-def _candidates(images: Tensor, labels: Tensor, attack: Perturbed, logits: Logits) -> Iterator[Tensor]:
+def _candidates(
+    images: Tensor, labels: Tensor, attack: Perturbed, logits: Logits, first_sign: Sign
+) -> Iterator[Tensor]:
     """Yield what an attack, or noise, makes of images: of PGD a candidate for each restart."""
     epsilon = attack.epsilon
     if isinstance(attack, UniformNoise):
         yield _near(images + epsilon * _uniform(images, attack.seed, 0), images, epsilon)
     elif isinstance(attack, Fgsm):
-        yield _near(images + epsilon * _gradient(logits, images, labels).sign(), images, epsilon)
+        yield _near(images + epsilon * first_sign(logits, images, labels), images, epsilon)
     elif isinstance(attack, Pgd):
         for restart in range(attack.restarts):
             start = images
@@ -87,7 +100,7 @@ def _candidates(images: Tensor, labels: Tensor, attack: Perturbed, logits: Logit
 def _iterated(start: Tensor, images: Tensor, labels: Tensor, attack: Bim, logits: Logits) -> Tensor:
     moved = start
     for _ in range(attack.steps):
-        moved = _near(moved + attack.step_size * _gradient(logits, moved, labels).sign(), images, attack.epsilon)
+        moved = _near(moved + attack.step_size * sign(logits, moved, labels), images, attack.epsilon)
     return moved
 
 

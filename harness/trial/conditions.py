@@ -168,6 +168,10 @@ class Defended(Condition):
             raise FieldError(("denoiser", *error.path), error.message) from None
         return {**written, "denoiser": found}, files
 
+    def without_defence(self) -> Self:
+        """Return the same with no denoiser before the classifier."""
+        return self.model_copy(update={"denoiser": None})
+
     def canonical(self) -> dict[str, Any]:
         found = super().canonical()
         if self.denoiser is not None:
