@@ -168,6 +168,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         jobs=_count("jobs", jobs) if jobs is not None else JOBS_ELSEWHERE if elsewhere else 1,
         executor=chosen.name,
         executor_options=chosen.options,
+        executor_given=executor is not None,
         threads=None if threads is None else _count("threads", threads),
         limit=None if limit is None else _count("limit", limit),
         retry=held_reasons(retry.split(",") if isinstance(retry, str) else retry, "retry"),

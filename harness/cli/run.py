@@ -146,6 +146,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
         jobs=side_by_side,
         executor=chosen.name,
         executor_options=chosen.options,
+        executor_given=executor is not None,
         threads=threads,
         limit=limit,
         retry=parse_reasons(retry),
@@ -277,6 +278,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
     from harness.execution.register import stored, trial_costs
     from harness.report.attainable import as_fields, attainable, in_a_line
 
+    options.executors_of(studies)
     for study in studies:
         options.check(study)
     found = stored(options.db)

@@ -28,6 +28,7 @@ from harness.base.errors import environment_failure, in_a_line
 from harness.base.files import atomic_write
 from harness.execution.drivers import Seat, is_meant, seat
 from harness.execution.executors import Ended, Executor, end_orphans
+from harness.execution.executors.several import Several
 from harness.execution.feeds import Feed, Run, Shared
 from harness.execution.intake import offer_recovery, recover, take_in, with_trace
 from harness.execution.interruptions import interruptions
@@ -61,6 +62,7 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
     Other drivers of the store may be at work, and share the runs. Raises HarnessError, before anything runs, if data
     are missing, or if the store is being changed otherwise: by a merge, a search, a timing.
     """
+    options.executors_of(studies)  # which refuses what there is not
     if not options.db.exists():  # nothing is made for what cannot run
         before = plan(studies, stored(options.db), options.artifacts, options.retry)
         check_runnable([run.trial for run in before.of("left")], options.data_root, options.device)
@@ -79,16 +81,29 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         else:
             if (slow := slow_precision([run.trial for run in planned.of("left")], options.device)) is not None:
                 _log.warning("%s", slow)
-            threads = max(job.request.execution.threads for job in jobs)
-            libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs)
-            slots = min(options.jobs, options.limit or len(jobs), len(jobs))
-            with options.make_executor(slots, threads, libraries) as executor:
+            with _executor(studies, jobs, options) as executor:
                 add_studies(store, studies)  # counts costs while the executor gets ready
                 left = partial(_left_by_others, store, studies, options, own)
                 feed = Shared(jobs, left, partial(_asked_again, store, studies, options), options.limit)
                 _Session(feed, store, executor, options, display, summary, own).run()
             summary.plan = plan(studies, snapshot(store), options.artifacts)
     return summary
+
+
+def _executor(studies: Sequence[Study], jobs: Sequence[Job], options: Options) -> Executor | Several:
+    """Return what makes the jobs, and others of the studies later: several executors, if trials ask for their own."""
+    by_word = options.executors_of(studies)
+
+    def make(where: str) -> Executor:
+        its, own = [job for job in jobs if job.where == where], by_word[where]
+        threads = max((job.request.execution.threads for job in its), default=own.threads or 1)
+        libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in its or jobs)
+        most = len(its) or len(jobs)
+        return own.make_executor(min(own.jobs, options.limit or most, most), threads, libraries)
+
+    if len(by_word) == 1:
+        return make(options.where)
+    return Several({where: make(where) for where in dict.fromkeys(job.where for job in jobs)}, make)
 
 
 def _left_by_others(
@@ -132,7 +147,7 @@ class _Session:
 
     feed: Feed
     store: Store
-    executor: Executor
+    executor: Executor | Several
     options: Options
     display: Display
     summary: Summary
@@ -269,7 +284,7 @@ class _Session:
         while len(self.running) < self.executor.slots:
             if self._closed(interrupted):
                 return
-            job = self.again.pop(0) if self.again else self.feed.take()
+            job = self._next()
             if job is None:
                 return
             try:
@@ -282,6 +297,16 @@ class _Session:
                 _log.warning(said, job.request.label, error)
                 self.summary.hinder(in_a_line(error), blocks=True)
                 self._stop()
+
+    def _next(self) -> Job | None:
+        """Return the next attempt for which its executor has room; those that follow a lost one come first."""
+        for number, job in enumerate(self.again):
+            if self._fits(job):
+                return self.again.pop(number)
+        return self.feed.take(self._fits) if isinstance(self.feed, Shared) else self.feed.take()
+
+    def _fits(self, job: Job) -> bool:
+        return not isinstance(self.executor, Several) or self.executor.has_room(job.where)
 
     def _start(self, job: Job) -> None:
         request = with_digest_of_weights(self._placed(job.request), self.store, job.weights_from)
@@ -298,7 +323,10 @@ class _Session:
             self.display.started(request.label, resumed=request.resume_from is not None)
         self.running[folder] = job  # only with an executor that ends it: what runs is waited for
         try:
-            self.executor.start(folder, self.options.timeout_s)
+            if isinstance(self.executor, Several):
+                self.executor.start(folder, self.options.timeout_s, job.where)
+            else:
+                self.executor.start(folder, self.options.timeout_s)
         except OSError as error:
             self.obstacle = error
             self._take_in(Ended(folder, "lost", f"no process could be started for it: {in_a_line(error)}"))

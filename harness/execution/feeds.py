@@ -108,16 +108,17 @@ class Shared:
         """Whether others have runs that they may leave."""
         return bool(self.others) and not self._full
 
-    def take(self) -> Job | None:
-        """Return the next attempt."""
+    def take(self, fits: Callable[[Job], bool] = lambda _: True) -> Job | None:
+        """Return the next attempt that fits: for which there is room, where it is to be made."""
         if self._full:
             return None
         if not self.jobs and self.others:
             self._look()
-        if not self.jobs:
-            return None
-        self.begun += 1
-        return self.jobs.pop(0)
+        for number, job in enumerate(self.jobs):
+            if fits(job):
+                self.begun += 1
+                return self.jobs.pop(number)
+        return None
 
     def _look(self) -> None:
         """Look, now and then, at what has become of the runs that others have."""

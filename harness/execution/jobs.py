@@ -30,6 +30,7 @@ class Job:
     weights_from: str | None = None
     or_from: tuple[str, ...] = ()  # attempts to resume from instead, where the checkpoint of the first is damaged
     tries: int = 1  # attempts of this call at the run, with this one
+    where: str = ""  # by which executor, as `Options.where`
     planned_after: int = 0  # the last attempt of the store by its id when this one was planned
 
     @property
@@ -104,6 +105,7 @@ def make_request(
 
 def make_job(run: PlannedRun, studies: Sequence[Study], options: Options, planned_after: int = 0) -> Job:
     """Return the attempt that a planned run of one of `studies` asks for."""
+    options = options.of_trial(run.executor)
     study = next(study for study in studies if study.name == run.study)
     more = {"weights_folder": str(options.artifacts / run.weights_from)} if run.weights_from else {}
     resume_from = None if options.from_start else run.resume_from
@@ -124,6 +126,7 @@ def make_job(run: PlannedRun, studies: Sequence[Study], options: Options, planne
         supersedes=run.supersedes,
         weights_from=run.weights_from,
         or_from=run.or_from,
+        where=options.where,
         planned_after=planned_after,
     )
 

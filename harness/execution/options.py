@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.attempt.messages import AttemptResult
 from harness.base.errors import HarnessError, shortened
-from harness.execution.device import check_gpus
+from harness.base.keys import canonical_json
+from harness.execution.device import check_gpus, choose_device
 from harness.execution.executors import Executor, check_executor, executor_kind, make_executor
 from harness.execution.plan import HELD_FOR_FAILING, Plan
 from harness.study.study import Study
+from harness.study.study_file import ExecutorChoice
 
 FAILED = HELD_FOR_FAILING | {"lost"}
 """States of an attempt that make a call of the driver end with exit code 1."""
@@ -77,6 +79,7 @@ class Options:
     jobs: int = 1
     executor: str = "local"  # as `executors.executor_kind` knows it
     executor_options: Mapping[str, Any] = field(default_factory=dict)
+    executor_given: bool = False  # by the command line, so that it counts for trials, too, that ask for another
     threads: int | None = None
     limit: int | None = None
     retry: frozenset[str] = frozenset()
@@ -101,6 +104,34 @@ class Options:
     def elsewhere(self) -> bool:
         """Whether attempts run on other machines than this one."""
         return executor_kind(self.executor).elsewhere
+
+    @property
+    def where(self) -> str:
+        """The executor with its options, as one word: attempts of one word may be made by one executor."""
+        return canonical_json([self.executor, dict(self.executor_options)])
+
+    def of_trial(self, asked: ExecutorChoice | None) -> "Options":
+        """Return the options for a trial that asks for an executor of its own; the same for one that asks for none.
+
+        Raises HarnessError for an executor that there is not, or that cannot do what is asked of it.
+        """
+        if asked is None or self.executor_given:
+            return self
+        its = ChosenExecutor(asked.kind, asked.options)
+        if its.elsewhere:
+            device, jobs = its.device, JOBS_ELSEWHERE
+        else:
+            device, jobs = (choose_device("auto"), 1) if self.elsewhere else (self.device, self.jobs)
+        devices = () if its.elsewhere or self.elsewhere else self.devices
+        return replace(self, device=device, devices=devices, jobs=jobs, executor=its.name, executor_options=its.options)
+
+    def executors_of(self, studies: Sequence[Study]) -> "Mapping[str, Options]":
+        """Return the options of all executors that trials of some studies may have, by their `where`; this one first.
+
+        Raises HarnessError for an executor that there is not, or that cannot do what is asked of it.
+        """
+        asked = [item.executor for study in studies for item in study.trials if item.executor is not None]
+        return {each.where: each for each in (self, *map(self.of_trial, asked))}
 
     def make_executor(self, slots: int, threads: int, libraries: Sequence[str]) -> Executor:
         """Return the executor."""

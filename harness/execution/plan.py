@@ -32,6 +32,7 @@ from harness.base.files import is_there
 from harness.store.find import values
 from harness.store.records import AttemptRecord, Snapshot
 from harness.study.study import Study
+from harness.study.study_file import ExecutorChoice
 from harness.trial.attempt_digest import attempt_digest
 from harness.trial.resolve import Trial
 
@@ -69,6 +70,7 @@ class PlannedRun:
     or_from: tuple[str, ...] = ()  # attempts that left older checkpoints, the newest first: for when its is damaged
     supersedes: str | None = None
     weights_from: str | None = None
+    executor: ExecutorChoice | None = None  # that the trial asks for; None: the study's
 
     @property
     def label(self) -> str:
@@ -114,7 +116,8 @@ def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: C
             for item in study.chosen:
                 if number < len(item.seeds):
                     run = (item.trial.key, item.seeds[number])
-                    base = planned.setdefault(run, PlannedRun(study.name, item.name, item.trial, run[1], "left"))
+                    new = PlannedRun(study.name, item.name, item.trial, run[1], "left", executor=item.executor)
+                    base = planned.setdefault(run, new)
                     planned[run] = replace(base, trial=_united(base.trial, item.trial))
     return Plan(tuple(_planned(base, snapshot, attempts[run], artifacts, retry) for run, base in planned.items()))
 

@@ -49,13 +49,13 @@ def check_runnable(trials: Sequence[Trial], data_root: Path, device: str) -> Non
 
 
 def find_run(name: str, sources: Sequence[Path]) -> FoundRun:
-    """Return the run that STUDY:TRIAL:SEED names in databases or published files.
+    """Return the run that STUDY:TRIAL:SEED names in databases or published files, also of an older version.
 
     Raises HarnessError if there is none, or its weights are not beside them.
     """
     if not all(source.exists() for source in sources):
         raise HarnessError("there are no results yet")
-    with open_results(sources) as store:
+    with open_results(sources, updated=True) as store:  # `run grid` reads its study before it updates the store
         run = find_attempt(snapshot(store), name)
         weights, file = run_weights(sources, run.uid, artifacts(store, run.uid))
     return FoundRun(run.trial_key, run.seed, weights, file)

@@ -183,8 +183,8 @@ def open_store(path: Path | str) -> Store:
     return Store(db, path, journal, files=_Files.at(path))
 
 
-def open_reader(path: Path | str) -> Store:
-    """Open the store at `path` read-only.
+def open_reader(path: Path | str, *, updated: bool = False) -> Store:
+    """Open the store at `path` read-only; with `updated` one of an older version, too: as this one has it, in memory.
 
     Raises HarnessError where there is none, or one of another version.
     """
@@ -199,6 +199,8 @@ def open_reader(path: Path | str) -> Store:
     try:
         db = _database(conn, _BUSY_TIMEOUT_MS)
         _check_ours(db, path, may_be_empty=False)
+        if updated and MIGRATIONS.pending(db):
+            return _updated_in_memory(conn)
         if MIGRATIONS.pending(db):
             raise HarnessError(f"{path}: made by an older harness; `harness run grid` or `results merge` updates it")
         journal = str(conn.execute("PRAGMA journal_mode").fetchone()[0])
@@ -209,6 +211,22 @@ def open_reader(path: Path | str) -> Store:
         conn.close()
         raise
     return Store(db, path, journal)
+
+
+def _updated_in_memory(conn: sqlite3.Connection) -> Store:
+    """Copy a store of an older version into memory and bring it up to this one."""
+    memory = sqlite3.connect(":memory:")
+    try:
+        with conn:
+            conn.backup(memory)
+        db = _database(memory, _BUSY_TIMEOUT_MS)
+        MIGRATIONS.apply(db)
+    except BaseException:
+        memory.close()
+        raise
+    finally:
+        conn.close()
+    return Store(db, None, "memory")
 
 
 def open_memory() -> Store:

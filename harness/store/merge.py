@@ -69,14 +69,14 @@ def files_of(sources: Sequence[Path]) -> list[Path]:
     return files
 
 
-def open_results(path: Path | Sequence[Path]) -> Store:
+def open_results(path: Path | Sequence[Path], *, updated: bool = False) -> Store:
     """Open results to read them: a store as it is; published files, or folders of them, in memory.
 
-    Raises HarnessError where there is nothing to read.
+    With `updated` also a store of an older version, in memory. Raises HarnessError where there is nothing to read.
     """
     paths = [path] if isinstance(path, Path) else list(path)
     if len(paths) == 1 and paths[0].suffix != ".jsonl" and not paths[0].is_dir():
-        return open_reader(paths[0])
+        return open_reader(paths[0], updated=updated)
     files = files_of(paths)
     store = open_memory()
     try:

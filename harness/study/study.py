@@ -32,7 +32,7 @@ from harness.study.grid import Override, Point, apply, count, normalise, points,
 from harness.study.include import Said, WrittenEntry, WrittenStudy, read_study
 from harness.study.locate_errors import locate_errors
 from harness.study.names import render_name
-from harness.study.study_file import ClaimEntry, ExecutionOptions
+from harness.study.study_file import ClaimEntry, Entry, ExecutionOptions, ExecutorChoice
 from harness.trial.own_data import looking_once
 from harness.trial.resolve import OF_A_FUNCTION, Trial, resolve_trial
 
@@ -48,6 +48,7 @@ class StudyTrial:
     trial: Trial
     seeds: tuple[int, ...]
     overrides: str | None = None  # by which `--set` made another trial of the one that the file has
+    executor: ExecutorChoice | None = field(default=None, compare=False)  # None: the study's
     view: View = field(default=View({}, {}), compare=False, repr=False)  # what the file sets, for conditions on trials
 
 
@@ -164,6 +165,7 @@ def _expand(
     for entry in written.entries:
         parts = entry.parts(written.defaults)
         base = normalise({key: said.value for key, said in parts.items()})
+        executor = Entry.model_validate({"name": "-", "executor": entry.data.get("executor")}).executor
         for point in _points(entry, parts, base):
             with locate_errors(entry, parts, point, overrides):
                 own = taken(overrides, base, point)
@@ -171,7 +173,7 @@ def _expand(
                 trial = _trial(entry.data["name"], base, point, own, written.folders, skipped)
                 if trial is not None:
                     made_by = _made_by(trial, entry, base, point, own, written.folders)
-                    trial = replace(trial, overrides=made_by, view=View.of(base, point))
+                    trial = replace(trial, overrides=made_by, executor=executor, view=View.of(base, point))
             if trial is None:
                 continue
             runs += len(trial.seeds)

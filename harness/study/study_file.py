@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from harness.base.keys import LONGEST_STUDY_NAME, STUDY_NAME
 
@@ -32,17 +32,8 @@ class Defaults(BaseModel):
     inputs: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
 
 
-class Entry(Defaults):
-    """An entry of `trials`."""
-
-    name: Annotated[str, Field(min_length=1)]
-    grid: Values | None = None
-    zip: Values | None = None
-    exclude: Conditions | None = None
-
-
 class ExecutorChoice(BaseModel):
-    """Who carries out a study's attempts; its options are checked by whoever knows the kind."""
+    """Who carries out attempts of a study, or of a trial; its options are checked by whoever knows the kind."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: Annotated[str, Field(min_length=1)]
@@ -51,6 +42,25 @@ class ExecutorChoice(BaseModel):
     def options(self) -> dict[str, Any]:
         """The options, without the kind."""
         return dict(self.model_extra or {})
+
+
+def _named(written: Any) -> Any:
+    """Take a name for an executor without options."""
+    return {"kind": written} if isinstance(written, str) else written
+
+
+WrittenExecutor = Annotated[ExecutorChoice, BeforeValidator(_named)]
+"""NAME or {kind: NAME, option: value}."""
+
+
+class Entry(Defaults):
+    """An entry of `trials`."""
+
+    name: Annotated[str, Field(min_length=1)]
+    grid: Values | None = None
+    zip: Values | None = None
+    exclude: Conditions | None = None
+    executor: WrittenExecutor | None = None  # of these trials; None: the study's
 
 
 Side = Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)] | Condition
@@ -99,13 +109,7 @@ class ExecutionOptions(BaseModel):
     compile: Annotated[bool, Field(strict=True)] = False
     capture: Literal["auto", "off"] = "auto"  # auto: the training step as one CUDA graph, where there is a GPU
     processes: Annotated[int, Field(ge=1, strict=True)] = 1  # that train one network together
-    executor: ExecutorChoice | None = None  # NAME or {kind: NAME, option: value}; None: of this machine
-
-    @field_validator("executor", mode="before")
-    @classmethod
-    def _named(cls, written: Any) -> Any:
-        """Take a name for an executor without options."""
-        return {"kind": written} if isinstance(written, str) else written
+    executor: WrittenExecutor | None = None  # None: of this machine
 
 
 class IncludedFile(Defaults):

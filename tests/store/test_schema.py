@@ -108,6 +108,10 @@ def test_a_store_of_the_first_version_gets_the_second_ones_view(path):
         conn.commit()
     with pytest.raises(HarnessError, match="made by an older harness"):
         open_reader(path)
+    before = path.read_bytes()
+    with open_reader(path, updated=True) as store:
+        assert store.db.conn.execute("SELECT key FROM trial").fetchall() == [("k",)]
+    assert path.read_bytes() == before
     with open_store(path) as store:
         view = store.db.conn.execute("SELECT sql FROM sqlite_master WHERE name = 'v_run'").fetchone()[0]
         assert "min(a.uid)" not in view
