@@ -119,12 +119,14 @@ class Lab:
         with chdir(self.folder), pytest.MonkeyPatch.context() as patch:
             for name in [name for name in os.environ if name.startswith("HARNESS_")]:
                 patch.delenv(name)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
             done = CliRunner().invoke(main, [*map(str, arguments)], catch_exceptions=False)
         return Ended(done.exit_code, done.stdout, done.stderr)
 
     def grid(self, *arguments, study="study.yml"):
-        """Run or resume a grid: here, or where the lab has an environment of its own, in a process of its own."""
-        call = self.run if self.environment else self.here
+        """Run or resume a grid: here, or in a process of its own if the lab's environment says what Python imports."""
+        call = self.here if all(name.startswith("HARNESS_") for name in self.environment) else self.run
         return call("run", "grid", study, *arguments)
 
     def query(self, sql, *parameters):

@@ -209,16 +209,16 @@ def test_a_plugins_comments_do_not_count_and_its_code_does(trouble):
 
 def test_a_published_file_makes_a_fresh_store_have_nothing_to_do(story, new_lab):
     lab = story[0]
-    assert lab.run("results", "export", "--out", "out.jsonl").code == 0
+    assert lab.here("results", "export", "--out", "out.jsonl").code == 0
     other = new_lab()
     other.study()
     shutil.copy(lab.folder / "out.jsonl", other.folder)
-    assert "2 attempts taken in, 0 known" in other.run("results", "merge", "out.jsonl").out
+    assert "2 attempts taken in, 0 known" in other.here("results", "merge", "out.jsonl").out
     before = other.found()
     assert before == lab.found()
-    assert "0 attempts taken in, 2 known" in other.run("results", "merge", "out.jsonl").out
+    assert "0 attempts taken in, 2 known" in other.here("results", "merge", "out.jsonl").out
     assert other.found() == before
-    assert other.run("results", "export", "--out", "again.jsonl").code == 0
+    assert other.here("results", "export", "--out", "again.jsonl").code == 0
     assert (other.folder / "again.jsonl").read_bytes() == (lab.folder / "out.jsonl").read_bytes()
     assert other.grid().out == "nothing to do: 2 done, 0 left, 0 held\n"
 

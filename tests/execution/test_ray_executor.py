@@ -107,7 +107,7 @@ def test_a_node_that_dies_loses_nothing_and_changes_no_number(
     assert lab.query("SELECT count(*) FROM attempt WHERE resumed_from IS NOT NULL") == [(1,)]
     undisturbed = until_go(new_lab())
     (undisturbed.folder / "go").touch()
-    assert undisturbed.run("run", "grid", "study.yml").code == 0
+    assert undisturbed.here("run", "grid", "study.yml").code == 0
     assert lab.found() == undisturbed.found()
 
 

@@ -45,7 +45,7 @@ def test_a_killed_job_and_one_that_is_taken_away_are_followed_by_others_to_the_s
     assert lab.query("SELECT count(*) FROM attempt WHERE resumed_from IS NOT NULL") == [(2,)]
     undisturbed = until_go(new_lab())
     (undisturbed.folder / "go").touch()
-    assert undisturbed.run("run", "grid", "study.yml").code == 0
+    assert undisturbed.here("run", "grid", "study.yml").code == 0
     assert lab.found() == undisturbed.found()
 
 

@@ -122,7 +122,7 @@ def test_more_levels_are_evaluated_later_without_doing_the_first_again(half):
     ask(half)
     assert half.grid().code == 0
     ask(half, sigma="[25, 50]")
-    shown = half.run("run", "grid", "study.yml", "--dry-run")
+    shown = half.here("run", "grid", "study.yml", "--dry-run")
     assert shown.code == 0, shown.err
     assert half.grid().code == 0
     assert half.query("SELECT kind, state FROM attempt ORDER BY started") == [("train", "done"), ("evaluate", "done")]
@@ -133,14 +133,14 @@ def test_more_levels_are_evaluated_later_without_doing_the_first_again(half):
 def test_its_commands_say_that_nothing_was_trained(half):
     ask(half)
     half.grid()
-    assert half.run("run", "timing", "study.yml").code == 0
-    listed = half.run("results", "list")
+    assert half.here("run", "timing", "study.yml").code == 0
+    listed = half.here("results", "list")
     assert "not trained" in listed.out
     assert "test_s_per_image" in listed.out
     assert "train_s_per_epoch" not in listed.out
-    costs = half.run("cost", "study.yml")
+    costs = half.here("cost", "study.yml")
     assert costs.code == 0, costs.err
     assert costs.out.splitlines()[-1].split()[:3] == ["Half", "0", "0"]
-    tables = half.run("report", "tables", "--study", "half")
+    tables = half.here("report", "tables", "--study", "half")
     assert tables.code == 0, tables.err
     assert "not trained" in tables.out
