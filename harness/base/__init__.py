@@ -8,6 +8,7 @@ PUBLIC = (
     "files",
     "keys",
     "locks",
+    "machine",
     "processor",
     "sealed",
     "source",
