@@ -1,16 +1,22 @@
-"""`harness bench store`: thousands of runs written, merged, planned and rendered.
+"""`harness bench store`: thousands of runs written, merged, planned and rendered, then looked at by whole commands.
 
 By default 1,000 trials × 5 seeds × 200 points of a curve: 5,000 runs and 1,000,000 rows of metrics. The attempts are
 made up; all that is measured is the store, the plan and the report. Nothing of it needs torch.
 """
 
+import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.attempt.messages import AttemptRequest, AttemptResult, Execution, Measure, Point, ResultValue
+from harness.base.errors import HarnessError, shortened
 from harness.bench.clock import timed
 from harness.execution.plan import plan
 from harness.execution.register import rows_of, stored
@@ -48,10 +54,25 @@ class StoreRow:
     runs: int
     metric_rows: int
     seconds: float
+    peak_mib: float | None = None  # of memory, if the step is a process of its own
 
 
-def bench_store(trials: int, seeds: int, metrics: int, say: Callable[[str], None]) -> list[StoreRow]:
-    """Time each step once, over a store in a folder of its own, on the disk where temporary files lie."""
+COMMANDS = {
+    "harness run grid, with nothing to do": ("run", "grid", "bench.yml"),
+    "harness results list": ("results", "list"),
+    "harness report tables --study": ("report", "tables", "--study", "bench.yml", "--out", "tables"),
+    "harness results verify": ("results", "verify"),
+}
+"""What people call most, each as a process; the database is named by HARNESS_DB."""
+
+
+def bench_store(
+    trials: int, seeds: int, metrics: int, say: Callable[[str], None], kept: Path | None = None
+) -> list[StoreRow]:
+    """Time each step once, over a store in a folder of its own, on the disk where temporary files lie.
+
+    `kept`: a folder in which the store is made instead, and stays.
+    """
     rows: list[StoreRow] = []
 
     def step(name: str, work: Callable[[], object]) -> object:
@@ -60,8 +81,9 @@ def bench_store(trials: int, seeds: int, metrics: int, say: Callable[[str], None
         rows.append(StoreRow(name, trials * seeds, trials * seeds * metrics, seconds))
         return kept
 
-    with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
+    with tempfile.TemporaryDirectory() if kept is None else nullcontext(str(kept)) as text:
+        folder = Path(text).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
         file = folder / "bench.yml"
         rates = [round(0.0001 * (number + 1), 4) for number in range(trials)]
         file.write_text(_STUDY.format(seeds=list(range(seeds)), rates=rates), encoding="utf-8")
@@ -72,7 +94,39 @@ def bench_store(trials: int, seeds: int, metrics: int, say: Callable[[str], None
         step("merge", lambda: _merge(other, lines))
         step("plan", lambda: _plan(file, db, folder))
         step("render", lambda: _render(db))
+        for name, words in COMMANDS.items():
+            say(name)
+            seconds, peak_mib = command(words, folder, db)
+            rows.append(StoreRow(name, trials * seeds, trials * seeds * metrics, seconds, peak_mib))
     return rows
+
+
+def command(words: Sequence[str], folder: Path, db: Path) -> tuple[float, float]:
+    """Run a command of ours in a folder; return its seconds and its peak of memory in MiB.
+
+    Raises HarnessError if it does not end well.
+    """
+    environment = {**os.environ, "HARNESS_DB": str(db), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    call = [sys.executable, "-S", "-c", _MEASURED, sys.executable, "-m", "harness", *words]
+    begun = time.perf_counter()
+    done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, check=False)  # noqa: S603 - ours
+    seconds = time.perf_counter() - begun
+    *_, code, kib = done.stdout.split()
+    if int(code):
+        last = shortened((done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1])
+        raise HarnessError(f"harness {' '.join(words)} ended with {int(code)}: {last}")
+    return seconds, int(kib) / 1024
+
+
+_MEASURED = """
+import os, sys
+pid = os.fork()
+if not pid:
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, used = os.wait4(pid, 0)
+print(os.waitstatus_to_exitcode(status), used.ru_maxrss)
+"""
+"""Between us and a command: the peak of a process begins with that of the one that it was forked from."""
 
 
 def _write(study: Study, db: Path, metrics: int) -> None:

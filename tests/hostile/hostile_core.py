@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import io
 import json
+import multiprocessing
 import os
 import resource
 import struct
@@ -94,6 +95,23 @@ def bomb(path, member, before=b"", gibibytes=3):
 
 SHAPE = "{'descr': '|u1', 'fortran_order': False, 'shape': (%s), }"
 """The header of an array of bytes, as NumPy writes it."""
+
+
+PRELOAD = (
+    "torch", "scipy.io", "h5py", "PIL.Image", "safetensors.torch", "optuna", "matplotlib",
+    "harness.cli.run", "harness.cli.search", "harness.cli.report", "harness.cli.results.move", "harness.cli.denoise",
+    "harness.data.acquire", "harness.data.own.arrays", "harness.data.own.folder", "harness.data.own.scaled",
+    "harness.denoiser.denoisers", "harness.denoiser.pictures", "harness.execution.driver", "harness.execution.preview",
+    "harness.models.denoising.dncnn", "harness.report", "harness.report.tables.table_file", "harness.search.run",
+    "harness.search.file", "harness.store.take", "harness.store.export", "harness.study.study",
+)  # fmt: skip
+
+
+def forked():
+    """Return a context whose processes are forked from one that has imported what all of them need."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["hostile_texts", "hostile_data", "hostile_networks", *PRELOAD])
+    return context
 
 
 def run_group(corpus, names, folder, outcomes):

@@ -2,32 +2,22 @@
 
 import importlib
 import json
-import multiprocessing
 import sys
 
 import pytest
-from hostile_core import CASES, run_group
+from hostile_core import CASES, forked, run_group
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="bounds memory by the kernel")
 MOST_MIB = 1024
 CORPUS = ("hostile_texts", "hostile_data", "hostile_networks")
 for _part in CORPUS:
     importlib.import_module(_part)  # enters its cases
-PRELOAD = (
-    "torch", "scipy.io", "h5py", "PIL.Image", "safetensors.torch", "optuna", "matplotlib",
-    "harness.cli.run", "harness.cli.search", "harness.cli.report", "harness.cli.results.move", "harness.cli.denoise",
-    "harness.data.acquire", "harness.data.own.arrays", "harness.data.own.folder", "harness.data.own.scaled",
-    "harness.denoiser.denoisers", "harness.denoiser.pictures", "harness.execution.driver", "harness.execution.preview",
-    "harness.models.denoising.dncnn", "harness.report", "harness.report.tables.table_file", "harness.search.run",
-    "harness.search.file", "harness.store.take", "harness.store.export", "harness.study.study",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """Return a function that says how a case ended: those of one kind run in one process, which nothing else is in."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*CORPUS, *PRELOAD])
+    context = forked()
     outcomes, begun = tmp_path_factory.mktemp("outcomes"), set()
 
     def find(name):
