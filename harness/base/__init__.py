@@ -3,6 +3,7 @@
 PUBLIC = (
     "checks",
     "clock",
+    "collection",
     "errors",
     "extras",
     "files",

@@ -26,14 +26,14 @@ from harness.store.export import published_lines, write_jsonl
 from harness.store.merge import merge_jsonl
 from harness.store.queries import snapshot
 from harness.store.writer import add_study, finish_attempt, start_attempt
-from harness.study.study import Study, load_study
+from harness.study.study import MOST_POINTS, Study, load_study
 from harness.trial.attempt_digest import attempt_digest
 
 if TYPE_CHECKING:
     from harness.trial.resolve import Trial
 
 _STUDY = """\
-study: bench-store
+study: {name}
 task: classification
 dataset: digits
 model: mnist_cnn
@@ -57,13 +57,15 @@ class StoreRow:
     peak_mib: float | None = None  # of memory, if the step is a process of its own
 
 
-COMMANDS = {
-    "harness run grid, with nothing to do": ("run", "grid", "bench.yml"),
-    "harness results list": ("results", "list"),
-    "harness report tables --study": ("report", "tables", "--study", "bench.yml", "--out", "tables"),
-    "harness results verify": ("results", "verify"),
-}
-"""What people call most, each as a process; the database is named by HARNESS_DB."""
+def commands(files: Sequence[Path]) -> dict[str, list[str]]:
+    """Return what people call most, by its name; each is to be a process, and HARNESS_DB names the database."""
+    names = [file.name for file in files]
+    return {
+        "harness run grid, with nothing to do": ["run", "grid", *names],
+        "harness results list": ["results", "list"],
+        "harness report tables --study": ["report", "tables", "--study", names[0], "--out", "tables"],
+        "harness results verify": ["results", "verify"],
+    }
 
 
 def bench_store(
@@ -84,17 +86,15 @@ def bench_store(
     with tempfile.TemporaryDirectory() if kept is None else nullcontext(str(kept)) as text:
         folder = Path(text).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "bench.yml"
-        rates = [round(0.0001 * (number + 1), 4) for number in range(trials)]
-        file.write_text(_STUDY.format(seeds=list(range(seeds)), rates=rates), encoding="utf-8")
-        study = load_study(file)
+        files = _write_studies(folder, trials, seeds)
+        studies = [load_study(file) for file in files]
         db, other, lines = folder / "a.db", folder / "b.db", folder / "a.jsonl"
-        step("write", lambda: _write(study, db, metrics))
+        step("write", lambda: _write(studies, db, metrics))
         step("export", lambda: _export(db, lines))
         step("merge", lambda: _merge(other, lines))
-        step("plan", lambda: _plan(file, db, folder))
-        step("render", lambda: _render(db))
-        for name, words in COMMANDS.items():
+        step("plan", lambda: _plan(files, db, folder))
+        step("render", lambda: _render(db, studies[0].name))
+        for name, words in commands(files).items():
             say(name)
             seconds, peak_mib = command(words, folder, db)
             rows.append(StoreRow(name, trials * seeds, trials * seeds * metrics, seconds, peak_mib))
@@ -129,14 +129,26 @@ print(os.waitstatus_to_exitcode(status), used.ru_maxrss)
 """Between us and a command: the peak of a process begins with that of the one that it was forked from."""
 
 
-def _write(study: Study, db: Path, metrics: int) -> None:
-    """Write the study and each attempt as the driver does: its start and its end are transactions of their own."""
+def _write_studies(folder: Path, trials: int, seeds: int) -> list[Path]:
+    """Write as many studies as it takes, each with as many trials as a study may have."""
+    files: list[Path] = []
+    for begin in range(0, trials, MOST_POINTS):
+        rates = [round(0.0001 * (number + 1), 4) for number in range(begin, min(begin + MOST_POINTS, trials))]
+        name = f"bench-store-{len(files) + 1}"
+        files.append(folder / f"{name}.yml")
+        files[-1].write_text(_STUDY.format(name=name, seeds=list(range(seeds)), rates=rates), encoding="utf-8")
+    return files
+
+
+def _write(studies: Sequence[Study], db: Path, metrics: int) -> None:
+    """Write the studies and each attempt as the driver does: its start and its end are transactions of their own."""
     with open_store(db) as store:
-        _add(store, study)
-        for item in study.trials:
+        for study in studies:
+            _add(store, study)
+        for number, item in enumerate(item for study in studies for item in study.trials):
             digest = attempt_digest(item.trial.config, item.trial.data)
             for seed in item.seeds:
-                request = _request(item.trial, seed, f"{item.position:06d}-{seed}")
+                request = _request(item.trial, seed, f"{number:06d}-{seed}")
                 start_attempt(store, request, exclusive=False, started=_TIME)
                 finish_attempt(store, _result(request, digest, metrics))
 
@@ -179,14 +191,14 @@ def _merge(other: Path, lines: Path) -> None:
         merge_jsonl(store, lines)
 
 
-def _plan(file: Path, db: Path, folder: Path) -> None:
+def _plan(files: Sequence[Path], db: Path, folder: Path) -> None:
     """Plan as `harness run grid` does, from the files: nothing may be left to do."""
-    planned = plan([load_study(file)], stored(db), folder / "artifacts")
+    planned = plan([load_study(file) for file in files], stored(db), folder / "artifacts")
     left = len(planned.of("left")) + len(planned.of("held"))
     if left:
         raise AssertionError(f"{left} runs of the benchmark's own store are not done")
 
 
-def _render(db: Path) -> str:
+def _render(db: Path, study: str) -> str:
     with open_store(db) as store:
-        return render(study_document(snapshot(store), "bench-store"), "md")
+        return render(study_document(snapshot(store), study), "md")

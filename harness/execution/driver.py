@@ -76,7 +76,7 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         jobs = [make_job(run, studies, options, last) for run in planned.of("left")]
         summary = Summary(planned)
         if not jobs:
-            add_studies(store, studies)
+            add_studies(store, studies, found)
         else:
             if (slow := slow_precision([run.trial for run in planned.of("left")], options.device)) is not None:
                 _log.warning("%s", slow)
