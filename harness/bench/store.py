@@ -40,8 +40,8 @@ model: mnist_cnn
 protocol: digits-quick
 seeds: {seeds}
 trials:
-  - name: "learning rate {{protocol.optimizer.learning_rate}}"
-    grid: {{protocol.optimizer.learning_rate: {rates}}}
+  - name: "learning rate {{protocol.optimizer.learning_rate}}, momentum {{protocol.optimizer.momentum}}"
+    grid: {{protocol.optimizer.learning_rate: {rates}, protocol.optimizer.momentum: {momenta}}}
 """
 _TIME = "2026-01-01T00:00:00.000+00:00"
 
@@ -133,11 +133,18 @@ def _write_studies(folder: Path, trials: int, seeds: int) -> list[Path]:
     """Write as many studies as it takes, each with as many trials as a study may have."""
     files: list[Path] = []
     for begin in range(0, trials, MOST_POINTS):
-        rates = [round(0.0001 * (number + 1), 4) for number in range(begin, min(begin + MOST_POINTS, trials))]
+        count = min(MOST_POINTS, trials - begin)
+        across = next(number for number in range(_MOST_MOMENTA, 0, -1) if count % number == 0)
+        rates = [round(0.0001 * (begin + number + 1), 4) for number in range(count // across)]
+        momenta = [round(0.005 * number, 3) for number in range(across)]
         name = f"bench-store-{len(files) + 1}"
+        text = _STUDY.format(name=name, seeds=list(range(seeds)), rates=rates, momenta=momenta)
         files.append(folder / f"{name}.yml")
-        files[-1].write_text(_STUDY.format(name=name, seeds=list(range(seeds)), rates=rates), encoding="utf-8")
+        files[-1].write_text(text, encoding="utf-8")
     return files
+
+
+_MOST_MOMENTA = 100
 
 
 def _write(studies: Sequence[Study], db: Path, metrics: int) -> None:
