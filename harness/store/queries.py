@@ -34,26 +34,53 @@ _ATTEMPTS = """
 SELECT a.id, a.env_id, a.exclusive, a.execution_json,
     a.uid, a.kind, a.state, t.key, r.seed, a.device, a.threads,
     a.code_digest, a.started, a.ended, a.weights_from, a.resumed_from, a.supersedes, a.error_kind, a.error, a.ordered
-FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id
+FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id WHERE true
 ORDER BY coalesce(a.ordered, a.started), a.uid
 """
 
 
-def snapshot(store: Store) -> Snapshot:
+def snapshot(store: Store, newest: int | None = None) -> Snapshot:
     """Return all that is stored but curves, samples and artifacts, as of one moment.
 
-    Records share the mappings that they have in common; treat them as read-only.
+    With `newest`, only so many runs, those that were tried last, and their trials; all of them where results count for
+    other trials by a person's word. Records share the mappings that they have in common; treat them as read-only.
     """
     with store.reading() as conn, collection_put_off():
+        runs = None if newest is None else _newest_runs(conn, newest)
         return Snapshot(
             datasets=_datasets(conn),
-            trials=_trials(conn),
-            study_trials=_study_trials(conn),
+            trials=_trials(conn, runs),
+            study_trials=_study_trials(conn, runs),
             evaluations=_evaluations(conn),
-            attempts=_attempts(conn),
+            attempts=_attempts(conn, runs),
             acceptances=_acceptances(conn),
             claims=read_claims(conn),
         )
+
+
+def run_count(store: Store) -> int:
+    """Return how many runs have been tried."""
+    return int(store.db.conn.execute("SELECT count(DISTINCT run_id) FROM attempt").fetchone()[0])
+
+
+def _newest_runs(conn: sqlite3.Connection, count: int) -> str | None:
+    """Return the ids of the runs that were tried last, as JSON; None for all."""
+    if conn.execute("SELECT 1 FROM acceptance LIMIT 1").fetchone() is not None:
+        return None
+    rows = conn.execute(
+        "SELECT run_id FROM attempt GROUP BY run_id ORDER BY max(coalesce(ordered, started)) DESC, run_id DESC LIMIT ?",
+        (count,),
+    )
+    return json.dumps([run for (run,) in rows])
+
+
+_OF_RUNS = "a.run_id IN (SELECT value FROM json_each(:runs))"
+_OF_TRIALS = "t.id IN (SELECT trial_id FROM run WHERE id IN (SELECT value FROM json_each(:runs)))"
+
+
+def _only(query: str, condition: str, runs: str | None) -> tuple[str, dict[str, str]]:
+    """Return a query and its parameters: of some runs if `runs` names them. It has WHERE true where that goes."""
+    return (query, {}) if runs is None else (query.replace("WHERE true", f"WHERE {condition}"), {"runs": runs})
 
 
 def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
@@ -209,11 +236,12 @@ def _datasets(conn: sqlite3.Connection) -> dict[str, DatasetRecord]:
     return {row[2]: DatasetRecord(*row) for row in rows}
 
 
-def _trials(conn: sqlite3.Connection) -> dict[str, TrialRecord]:
+def _trials(conn: sqlite3.Connection, runs: str | None) -> dict[str, TrialRecord]:
     costs: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for trial, name, value in conn.execute("SELECT trial_id, name, value FROM cost ORDER BY trial_id, name"):
         costs[trial][name] = value
-    rows = conn.execute("SELECT id, key, key_scheme, config_json, metrics_json FROM trial ORDER BY id")
+    query = "SELECT t.id, t.key, key_scheme, config_json, metrics_json FROM trial t WHERE true ORDER BY t.id"
+    rows = conn.execute(*_only(query, _OF_TRIALS, runs))
     return {
         key: TrialRecord(key, scheme, _config(config, key), costs.get(number, {}), _metrics(metrics))
         for number, key, scheme, config, metrics in rows
@@ -224,17 +252,16 @@ def _metrics(text: str | None) -> tuple[Metric, ...]:
     return () if text is None else tuple(map(Metric.from_dict, json.loads(text)))
 
 
-def _study_trials(conn: sqlite3.Connection) -> tuple[StudyTrialRecord, ...]:
+def _study_trials(conn: sqlite3.Connection, runs: str | None) -> tuple[StudyTrialRecord, ...]:
     """Return the trials of each study: those added last come last, otherwise in their file's order.
 
     What `--set` made of a study's trials comes before all of its own: of one name it is the last that counts.
     """
-    rows = conn.execute(
-        """SELECT s.name, st.name, st.position, t.key, st.seeds_json, st.protocol_name,
+    query = """SELECT s.name, st.name, st.position, t.key, st.seeds_json, st.protocol_name,
             s.spec_yaml, s.spec_sha, s.created, st.added, st.overrides
-        FROM study_trial st JOIN study s ON s.id = st.study_id JOIN trial t ON t.id = st.trial_id
+        FROM study_trial st JOIN study s ON s.id = st.study_id JOIN trial t ON t.id = st.trial_id WHERE true
         ORDER BY s.created, s.name, st.overrides IS NULL, st.added, st.position, t.key"""
-    )
+    rows = conn.execute(*_only(query, _OF_TRIALS, runs))
     return tuple(
         StudyTrialRecord(study, name, position, key, _seeds(seeds, study, name), *more)
         for study, name, position, key, seeds, *more in rows
@@ -261,19 +288,18 @@ def _acceptances(conn: sqlite3.Connection) -> tuple[AcceptanceRecord, ...]:
     return tuple(AcceptanceRecord(*row) for row in rows)
 
 
-def _attempts(conn: sqlite3.Connection) -> tuple[AttemptRecord, ...]:
+def _attempts(conn: sqlite3.Connection, runs: str | None) -> tuple[AttemptRecord, ...]:
     parsed = cache(partial(_parsed, what="how an attempt was carried out (execution_json)"))
     environments = _environments(conn)
     results: defaultdict[int, dict[tuple[str, str], float]] = defaultdict(dict)
-    for attempt, key, name, value, flag in conn.execute(
-        """SELECT x.attempt_id, e.key, x.name, x.value, x.flag
-        FROM result x JOIN evaluation e ON e.id = x.evaluation_id ORDER BY x.attempt_id, e.key, x.name"""
-    ):
+    query = """SELECT x.attempt_id, e.key, x.name, x.value, x.flag
+        FROM result x JOIN evaluation e ON e.id = x.evaluation_id WHERE true ORDER BY x.attempt_id, e.key, x.name"""
+    of_attempts = f"attempt_id IN (SELECT a.id FROM attempt a WHERE {_OF_RUNS})"  # noqa: S608 - words of ours
+    for attempt, key, name, value, flag in conn.execute(*_only(query, of_attempts, runs)):
         results[attempt][key, name] = unflagged(value, flag)
     measures: defaultdict[int, dict[str, float]] = defaultdict(dict)
-    for attempt, name, value, flag in conn.execute(
-        "SELECT attempt_id, name, value, flag FROM measure ORDER BY attempt_id, name"
-    ):
+    query = "SELECT attempt_id, name, value, flag FROM measure WHERE true ORDER BY attempt_id, name"
+    for attempt, name, value, flag in conn.execute(*_only(query, of_attempts, runs)):
         measures[attempt][name] = unflagged(value, flag)
     nothing: frozenset[str] = frozenset()
     records = [
@@ -281,7 +307,7 @@ def _attempts(conn: sqlite3.Connection) -> tuple[AttemptRecord, ...]:
             *row[:7], bool(exclusive), parsed(execution), environments.get(env, {}), *row[7:15],
             False, nothing, results.get(number, {}), measures.get(number, {}), row[15],
         )
-        for number, env, exclusive, execution, *row in conn.execute(_ATTEMPTS)
+        for number, env, exclusive, execution, *row in conn.execute(*_only(_ATTEMPTS, _OF_RUNS, runs))
     ]  # fmt: skip
     chosen, same = accepted(records), same_code(records, _weights(conn))
     for record in records:  # which nobody else has yet: a copy of each takes as long as all the rest
