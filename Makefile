@@ -8,7 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed$(if $(LOCKED),-locked)
 
-.PHONY: setup constraints demo test quick coverage chaos lint format tables clean
+UV_ARGS ?=
+
+.PHONY: setup constraints demo test test-lowest quick coverage chaos lint format tables clean
 
 setup: $(STAMP)
 
@@ -42,6 +44,17 @@ SLOW := execution chaos bench training layers models classical denoiser search r
 	report/claims/test_pytest_plugin.py report/tables/test_by_name.py report/tables/test_study_document.py \
 	report/test_made_by_set.py trial/test_counts.py \
 	test_contributing.py test_light.py test_make_tables.py test_published.py test_torchvision_compat.py test_wheel.py
+
+# The lowest versions that pyproject.toml takes, in an environment of their own. A part: make test-lowest
+# LOWEST=search,figures,pandas,parquet,slurm PYTEST_ARGS='tests/base tests/store tests/study tests/stats'
+LOWEST ?= test
+LOW := $(VENV)-lowest/bin
+test-lowest:
+	test -x $(LOW)/python || $(PYTHON) -m venv $(VENV)-lowest
+	$(LOW)/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOW)/uv pip install --quiet --python $(LOW)/python --resolution lowest-direct $(UV_ARGS) --editable '.[$(LOWEST)]'
+	$(LOW)/uv pip install --quiet --python $(LOW)/python pytest pytest-timeout pytest-xdist hypothesis hatchling
+	OMP_NUM_THREADS=1 $(LOW)/python -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 # Which lines the tests reach, in workers and commands too; slower than `make test`, whose slowest tests come first.
 # CORE: Python 3.12 and newer say themselves which lines are reached; before, it is coverage's tracer in C.
@@ -77,4 +90,4 @@ tables: $(STAMP)
 	$(BIN)/harness report include README.md --from results/published
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

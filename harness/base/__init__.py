@@ -3,11 +3,13 @@
 PUBLIC = (
     "checks",
     "clock",
+    "collection",
     "errors",
     "extras",
     "files",
     "keys",
     "locks",
+    "machine",
     "processor",
     "sealed",
     "source",

@@ -215,6 +215,13 @@ _ALL_FORMS = (
     "`results/benchmarks/{}.json`), each alternating call by call with `clone()` of the same tensor over three "
     "buffers, {}. / clone: in copies of the tensor; / bytes: over moving what must move at the copy's bandwidth."
 )
+
+
+def _peak(row: Mapping[str, Any]) -> str:
+    """Return the memory of a step that was a process of its own; figures of earlier versions have none."""
+    return f"{row['peak_mib']:,.0f}" if row.get("peak_mib") else "–"
+
+
 _SECTIONS: dict[str, Section] = {
     "ops": Section(
         "Pooling across channels",
@@ -252,10 +259,10 @@ _SECTIONS: dict[str, Section] = {
     "store": Section(
         "The store",
         ("Made-up attempts: written as the driver writes them, exported, merged into another store, planned from the "
-         "study file, rendered as the study's table."),
+         "study file, rendered as the study's table; then whole commands, with their peak of memory."),
         {
             "step": _text("step"), "runs": _number("runs", 0), "metric rows": _number("metric_rows", 0),
-            "s": _number("seconds", 2),
+            "s": _number("seconds", 2), "peak MiB": _peak,
         },
     ),
     "startup": Section(

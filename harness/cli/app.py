@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         "results": ("harness.cli.results", "results", "Look at, compare, export, merge and verify stored results."),
         "cost": ("harness.cli.cost", "cost", "Count what the networks of STUDY files cost."),
         "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),
-        "doctor": ("harness.cli.doctor", "doctor", "Look at versions, devices, data and store; make one trial twice."),
+        "doctor": ("harness.cli.doctor", "doctor", "Look at this machine and the store; make one trial twice."),
         "model": ("harness.cli.model", "model", "List models and the sites where compressors can stand."),
         "bench": ("harness.cli.bench", "bench", "Measure speed: operators, epochs, the harness around them."),
         "completion": ("harness.cli.completion", "completion", "Print the lines that make a shell complete commands."),

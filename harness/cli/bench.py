@@ -266,19 +266,21 @@ def overhead(  # noqa: PLR0913, PLR0917 - a command has as many parameters as op
 @click.option("--trials", type=click.IntRange(min=1), default=1000, show_default=True, help="Trials of the study.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds of each trial.")
 @click.option("--metrics", type=click.IntRange(min=1), default=200, show_default=True, help="Points of each curve.")
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Make the store in this folder.")
 @out_option
 @format_option("text", "json")
-def store(trials: int, seeds: int, metrics: int, out: Path | None, fmt: str) -> None:
-    """Write, export, merge, plan and render thousands of made-up runs.
+def store(trials: int, seeds: int, metrics: int, keep: Path | None, out: Path | None, fmt: str) -> None:
+    """Write, export, merge, plan and render thousands of made-up runs; then time whole commands on them.
 
     \b
     harness bench store --out results/benchmarks
+    harness bench store --trials 20000 --seeds 5 --keep scale
     """
     from dataclasses import asdict
 
     from harness.bench.store import bench_store
 
-    rows = [asdict(row) for row in bench_store(trials, seeds, metrics, _say)]
+    rows = [asdict(row) for row in bench_store(trials, seeds, metrics, _say, keep)]
     _store("store", rows, out, None)
     _show(rows, fmt)
 

@@ -38,7 +38,8 @@ from harness.execution.options import FAILED, Display, Options, Summary
 from harness.execution.plan import HELD, HELD_STATES, Plan, plan
 from harness.execution.register import add_studies, check_runnable, slow_precision, stored
 from harness.execution.repository import repository_of
-from harness.store.connection import GaveUpWaitingError, Store, driver_lock, open_store
+from harness.store.access import GaveUpWaitingError
+from harness.store.connection import Store, driver_lock, open_store
 from harness.store.errors import DatabaseError
 from harness.store.queries import attempts_since, last_attempt, snapshot
 from harness.store.writer import start_attempt
@@ -77,7 +78,7 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
         jobs = [make_job(run, studies, options, last) for run in planned.of("left")]
         summary = Summary(planned)
         if not jobs:
-            add_studies(store, studies)
+            add_studies(store, studies, found)
         else:
             if (slow := slow_precision([run.trial for run in planned.of("left")], options.device)) is not None:
                 _log.warning("%s", slow)

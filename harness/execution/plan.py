@@ -11,7 +11,7 @@ word.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Literal, get_args
@@ -116,23 +116,42 @@ def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: C
             for item in study.chosen:
                 if number < len(item.seeds):
                     run = (item.trial.key, item.seeds[number])
-                    new = PlannedRun(study.name, item.name, item.trial, run[1], "left", executor=item.executor)
-                    base = planned.setdefault(run, new)
-                    planned[run] = replace(base, trial=_united(base.trial, item.trial))
-    return Plan(tuple(_planned(base, snapshot, attempts[run], artifacts, retry) for run, base in planned.items()))
+                    base = planned.get(run)
+                    if base is None:
+                        new = PlannedRun(study.name, item.name, item.trial, run[1], "left", executor=item.executor)
+                        planned[run] = new
+                    elif base.trial.evaluations != item.trial.evaluations:
+                        planned[run] = replace(base, trial=_united(base.trial, item.trial))
+    there = _There(snapshot, artifacts, retry)
+    return Plan(tuple(_planned(base, there, attempts[run]) for run, base in planned.items()))
 
 
-def _planned(
-    base: PlannedRun, snapshot: Snapshot, attempts: Sequence[AttemptRecord], artifacts: Path, retry: Collection[str]
-) -> PlannedRun:
-    run = snapshot.runs(base.trial.key).get(base.seed)
+@dataclass(frozen=True)
+class _There:
+    """What a plan is made from, beside the runs that are asked for."""
+
+    snapshot: Snapshot
+    artifacts: Path
+    retry: Collection[str]
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)  # of the code of a trial's attempt on a device
+
+    def is_of_todays_code(self, run: AttemptRecord, trial: Trial) -> bool:
+        """Return whether a run was made by the code that an attempt at the trial would run now."""
+        place = trial.key, run.device
+        if place not in self.digests:
+            self.digests[place] = attempt_digest(trial.config, trial.data, device=run.device)
+        return run.is_of(self.digests[place])
+
+
+def _planned(base: PlannedRun, there: _There, attempts: Sequence[AttemptRecord]) -> PlannedRun:
+    run = there.snapshot.runs(base.trial.key).get(base.seed)
     if run is None or not run.by_word:
-        return _decide(base, snapshot, attempts, artifacts, retry)
-    if not run.is_of(attempt_digest(base.trial.config, base.trial.data, device=run.device)):
-        return _held(base, "stale", retry)
-    if not _not_evaluated(base, run, snapshot):
+        return _decide(base, there, attempts)
+    if not there.is_of_todays_code(run, base.trial):
+        return _held(base, "stale", there.retry)
+    if not _not_evaluated(base, run, there.snapshot):
         return replace(base, status="done")
-    return _decide(base, snapshot, attempts, artifacts, retry)
+    return _decide(base, there, attempts)
 
 
 def _not_evaluated(base: PlannedRun, run: AttemptRecord, snapshot: Snapshot) -> tuple[EvaluationSpec, ...]:
@@ -143,19 +162,15 @@ def _not_evaluated(base: PlannedRun, run: AttemptRecord, snapshot: Snapshot) -> 
 
 def _united(trial: Trial, other: Trial) -> Trial:
     """Return a trial with the evaluations that two studies ask of it."""
-    if trial.evaluations == other.evaluations:
-        return trial
     by_key = {evaluation.key: evaluation for evaluation in (*trial.evaluations, *other.evaluations)}
     return replace(trial, evaluations=tuple(by_key.values()))
 
 
-def _decide(
-    base: PlannedRun, snapshot: Snapshot, attempts: Sequence[AttemptRecord], artifacts: Path, retry: Collection[str]
-) -> PlannedRun:
+def _decide(base: PlannedRun, there: _There, attempts: Sequence[AttemptRecord]) -> PlannedRun:
+    artifacts, retry = there.artifacts, there.retry
     accepted = next((a for a in attempts if a.accepted), None)
     if accepted is not None:
-        missing = _not_evaluated(base, accepted, snapshot)
-        return _accepted(base, accepted, missing, attempts, artifacts, retry)
+        return _accepted(base, accepted, there, attempts)
     trained = [a for a in attempts if a.kind == "train"]
     last = trained[-1] if trained else None
     if last is None:
@@ -172,15 +187,12 @@ def _decide(
 
 
 def _accepted(
-    base: PlannedRun,
-    accepted: AttemptRecord,
-    missing: tuple[EvaluationSpec, ...],
-    attempts: Sequence[AttemptRecord],
-    artifacts: Path,
-    retry: Collection[str],
+    base: PlannedRun, accepted: AttemptRecord, there: _There, attempts: Sequence[AttemptRecord]
 ) -> PlannedRun:
     """Decide about a run that has an accepted attempt: stale, evaluations missing, or done."""
-    if not accepted.is_of(attempt_digest(base.trial.config, base.trial.data, device=accepted.device)):
+    artifacts, retry = there.artifacts, there.retry
+    missing = _not_evaluated(base, accepted, there.snapshot)
+    if not there.is_of_todays_code(accepted, base.trial):
         return _resumed_superseding(base, accepted, attempts, artifacts, "stale", retry)
     if not missing:
         return replace(base, status="done")

@@ -79,9 +79,12 @@ def slow_precision(trials: Iterable[Trial], device: str) -> str | None:
     return "this processor has no bf16: it may take ten times as long as fp32 (--set protocol.precision=fp32)"
 
 
-def add_studies(store: Store, studies: Sequence[Study]) -> None:
-    """Write the studies with their trials and what these cost into the store; one that stands there as it is stays."""
-    found = snapshot(store)
+def add_studies(store: Store, studies: Sequence[Study], found: Snapshot | None = None) -> None:
+    """Write the studies with their trials and what these cost into the store; one that stands there as it is stays.
+
+    `found` is what is stored, if that has just been read.
+    """
+    found = snapshot(store) if found is None else found
     counted: dict[str, Mapping[str, float]] = {}  # networks that differ in their training alone are counted once
     for study in studies:
         rows = rows_of(study)

@@ -9,18 +9,22 @@ precision, biases and the numbers of normalisation in full: on images this chang
 
 import io
 import json
+import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.base.errors import HarnessError
+from harness.base.errors import HarnessError, printable_line, shortened
 from harness.base.files import atomic_write, read_regular
 
 ENDING = ".npz"
@@ -81,16 +85,50 @@ def load_model(path: Path) -> tuple[About, dict[str, Tensor]]:
     Raises HarnessError, naming the file, if `save_model` did not write it or it is damaged; OSError as `open` does.
     """
     try:
-        with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as entries:
+        with np.load(_checked(path), allow_pickle=False) as entries:
             arrays = {name: entries[name] for name in entries.files}
         said = json.loads(arrays.pop(_ABOUT).tobytes())
         version = said.pop("format")
         about = About(**said) if version == _FORMAT else None
         if about is not None and not _is_whole(about.config):
             raise ValueError("no configuration of a trained denoiser")
-    except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    except _UNREADABLE as error:
         raise HarnessError(f"{path} is no denoiser that 'harness model save' wrote, or it is damaged") from error
     if about is None:
-        raise HarnessError(f"{path} has format {version}, which a later version of the harness wrote")
-    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        shown = shortened(printable_line(str(version)), 40)
+        raise HarnessError(f"{path} has format {shown}, which a later version of the harness wrote")
     return about, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+_MOST_BYTES = 2**28
+"""Of a file, and of what it unpacks to: the largest network of ours, of 71 million weights, takes half of it."""
+_UNREADABLE = (
+    ValueError, KeyError, TypeError, EOFError, AttributeError, RuntimeError, OverflowError, zlib.error,
+    zipfile.BadZipFile, tokenize.TokenError,
+)  # fmt: skip
+"""What reading raises: of a zip, of a header that is none, of JSON with numbers or nesting without end."""
+
+
+def _checked(path: Path) -> io.BytesIO:
+    """Return the contents of an archive whose arrays are as large as they claim, and not too large.
+
+    NumPy allocates what a header claims before it reads. Raises ValueError, or another of `_UNREADABLE`.
+    """
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError("too large")
+    content = io.BytesIO(read_regular(path))
+    with zipfile.ZipFile(content) as packed:
+        if sum(entry.file_size for entry in packed.infolist()) > _MOST_BYTES:
+            raise ValueError("unpacks to too much")
+        for entry in packed.infolist():
+            with packed.open(entry) as member:
+                read = npy.read_array_header_1_0 if npy.read_magic(member) == (1, 0) else npy.read_array_header_2_0
+                try:
+                    shape, _, dtype = read(member)
+                except MemoryError as error:  # of brackets without end
+                    raise ValueError("a header that cannot be parsed") from error
+                if math.prod(shape) * dtype.itemsize > entry.file_size:
+                    raise ValueError("an array claims more than there is")
+    content.seek(0)
+    return content

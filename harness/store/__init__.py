@@ -5,6 +5,7 @@ from pathlib import Path
 
 PUBLIC = (
     "acceptance",
+    "access",
     "artifacts",
     "circumstances",
     "claims",
@@ -15,6 +16,7 @@ PUBLIC = (
     "export",
     "find",
     "flat",
+    "made_twice",
     "merge",
     "queries",
     "quick",

@@ -1,8 +1,5 @@
 """Opening a store: for writing, read-only, or in memory. Migrations, with a backup before each. The lock that a driver
 holds on `<database>.lock` while it works: drivers of grids share it, whatever else changes results holds it alone.
-
-Write-ahead logging lets readers go on while the writer writes. Where the file system cannot do it (most
-network ones), the store falls back to a rollback journal: as safe, but readers wait for the writer.
 """
 
 import logging
@@ -10,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -22,21 +18,12 @@ from sqlite_utils import Database, Migrations
 
 from harness.base.errors import HarnessError
 from harness.base.locks import LockHeldError, hold, holder_words
+from harness.store.access import TRY_MS, open_writer, patiently, wait_on
 from harness.store.errors import ReplacedError
 from harness.store.schema import MIGRATIONS, known_migrations
 
 _log = logging.getLogger(__name__)
 _BUSY_TIMEOUT_MS = 10_000
-_TRY_MS = 100  # how long SQLite itself waits for a lock in a writer's connection; in this time no Ctrl-C is heard
-_SAY_AFTER_S = 2.0
-
-
-class GaveUpWaitingError(sqlite3.OperationalError):
-    """What waited for a locked store was told to wait no longer. It is not a result's fault, nor the store's."""
-
-
-def _wait_on() -> None:
-    """Do nothing while a store is locked but to wait on; Ctrl-C ends it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +72,7 @@ class Store:
     db: Database
     path: Path | None  # None in memory
     journal: str  # wal, delete or memory
-    while_locked: Callable[[], None] = _wait_on  # called again and again while another program holds the write lock
+    while_locked: Callable[[], None] = wait_on  # called again and again while another program holds the write lock
     files: "_Files | None" = None  # of one that was opened for writing
 
     def __enter__(self) -> Self:
@@ -148,7 +135,7 @@ class Store:
             raise ReplacedError(f"{self.path} was {change} while it was in use: {so}")
 
     def _patiently(self, work: Callable[[], object]) -> None:
-        _patiently(work, self.path, self.while_locked)
+        patiently(work, self.path, self.while_locked)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -166,13 +153,13 @@ def open_store(path: Path | str) -> Store:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        conn = sqlite3.connect(path)
-    except sqlite3.OperationalError as error:
-        raise HarnessError(f"{path}: cannot be opened for writing ({error})") from error
+        conn, journal = open_writer(path, lambda conn: _check_ours(_database(conn, TRY_MS), path, may_be_empty=True))
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            raise HarnessError(f"{path}: cannot be opened for writing ({error})") from error
+        raise HarnessError(f"{path}: {_reason(error)}") from error
     try:
-        db = _database(conn, _TRY_MS)
-        _patiently(lambda: _check_ours(db, path, may_be_empty=True), path)
-        journal = _start_wal(conn, path)
+        db = _database(conn, TRY_MS)
         migrate(db, path, MIGRATIONS)
     except sqlite3.DatabaseError as error:
         conn.close()
@@ -245,38 +232,16 @@ def migrate(db: Database, path: Path, migrations: Migrations) -> None:
         if "trial" in db.table_names() and db.conn.execute("SELECT 1 FROM trial").fetchone():
             _copy(db.conn, path.with_name(f"{path.name}.before-{migration.name}"))
         # two that open a new store at once do it one after the other
-        _patiently(lambda: db.conn.execute("BEGIN IMMEDIATE"), path)
+        patiently(lambda: db.conn.execute("BEGIN IMMEDIATE"), path)
         try:
             waiting = [m.name for m in migrations.pending(db)]
             if migration.name in waiting:
                 migrations.apply(db, stop_before=waiting[1:])
-            _patiently(db.commit, path)
+            patiently(db.commit, path)
         except BaseException:
             db.rollback()
             raise
     _empty_log(db.conn)
-
-
-def _patiently(work: Callable[[], object], path: Path | None, while_locked: Callable[[], None] = _wait_on) -> None:
-    """Do what needs a lock as soon as the other programs that hold one let it, and say once that one waits for them.
-
-    SQLite would wait in one piece, deaf to Ctrl-C. Raises what `while_locked` raises.
-    """
-    begun = time.monotonic()
-    said = False
-    while True:
-        try:
-            work()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-        else:
-            return
-        if not said and time.monotonic() - begun >= _SAY_AFTER_S:
-            said = True
-            _log.warning("%s is locked by another program: waiting until it is free; what runs goes on", path)
-        while_locked()
-        time.sleep(_TRY_MS / 1000)
 
 
 def _empty_log(conn: sqlite3.Connection) -> None:
@@ -293,19 +258,6 @@ def _database(conn: sqlite3.Connection, busy_timeout_ms: int) -> Database:
     conn.execute("PRAGMA foreign_keys = ON")
     conn.execute("PRAGMA synchronous = FULL")
     return Database(conn, execute_plugins=False, strict=True)
-
-
-def _start_wal(conn: sqlite3.Connection, path: Path) -> str:
-    """Switch to write-ahead logging where the file system allows it. Return the journal mode in force."""
-    found: list[str] = []
-    try:
-        _patiently(lambda: found.append(str(conn.execute("PRAGMA journal_mode = WAL").fetchone()[0])), path)
-        mode = found[0]
-    except sqlite3.OperationalError:  # some file systems fail where others say no; what was in force stays
-        mode = str(conn.execute("PRAGMA journal_mode").fetchone()[0])
-    if mode != "wal":
-        _log.warning("%s: its file system has no write-ahead logging; readers will wait for the writer", path)
-    return mode
 
 
 def _connect_reader(uri: str, path: Path) -> sqlite3.Connection:

@@ -28,6 +28,8 @@ class RunDiff:
     curve: str  # in words
     images: Pairs  # metric → images whose values differ, of how many
     same_bits: bool  # of metrics, curve and values of images; not of times
+    curve_differs: bool
+    differing_items: tuple[str, ...]  # metrics of which both have values by image, in words, if these differ
 
 
 def diff_runs(store: Store, found: Snapshot, a: AttemptRecord, b: AttemptRecord) -> RunDiff:
@@ -46,7 +48,15 @@ def diff_runs(store: Store, found: Snapshot, a: AttemptRecord, b: AttemptRecord)
             for place, one in packed[0].items()
             if place in packed[1] and one.encoding == "bits" and one.count == packed[1][place].count
         },
-        same_bits=all(_same(x, y) for x, y in metrics.values()) and curves[0] == curves[1] and packed[0] == packed[1],
+        same_bits=all(same_number(x, y) for x, y in metrics.values())
+        and curves[0] == curves[1]
+        and packed[0] == packed[1],
+        curve_differs=curves[0] != curves[1],
+        differing_items=tuple(
+            metric_words(found, place)
+            for place, one in packed[0].items()
+            if place in packed[1] and one != packed[1][place]
+        ),
     )
 
 
@@ -129,7 +139,7 @@ def _circumstances(store: Store, a: AttemptRecord, b: AttemptRecord) -> Pairs:
     return pairs
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_number(one: Any, other: Any) -> bool:
     """Return whether two numbers are the same, nan as nan."""
     return bool(one == other or (one != one and other != other))  # noqa: PLR0124
 
@@ -181,4 +191,4 @@ def _mean_rows(a: Side, b: Side, name: str) -> list[dict[str, Any]]:
 
 def _same_run(a: Side, b: Side, key: str, seed: int) -> bool:
     one, other = (values(side.found, side.found.runs(key)[seed]) for side in (a, b))
-    return all(_same(x, y) for x, y in ((one.get(place), other.get(place)) for place in {*one, *other}))
+    return all(same_number(x, y) for x, y in ((one.get(place), other.get(place)) for place in {*one, *other}))

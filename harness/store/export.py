@@ -1,7 +1,8 @@
 """Publishing: the attempts that count, each as one line of JSON, the same bytes for the same contents.
 
-What counts is each run's accepted attempt, the evaluations made from its weights, and the finished timings. An older
-attempt at the run goes with it where the two show that their codes give the same bits (`same_code`).
+What counts is each run's accepted attempt, the evaluations made from its weights, and the finished timings. Another
+attempt at the run goes with it if nothing supersedes it (two machines made the run), or if the two show that their
+codes give the same bits (`same_code`).
 Of what the harness has recorded neither the machine's name nor an absolute path leaves the store; in what a study's
 repository differed from its commit, and what was installed but not imported, leave it only on request. What a person
 wrote is exported as it is: a study's text with its description, its arguments, the names of its trials.
@@ -38,7 +39,7 @@ def published_lines(store: Store, *, studies: Sequence[str] | None, with_source:
     places: defaultdict[str, list[StudyTrialRecord]] = defaultdict(list)
     for place in sorted(found.places(studies), key=lambda p: p.study):
         places[place.trial_key].append(place)
-    published = [*counting(found.attempts), *_showing_same_code(found.attempts)]
+    published = {a.uid: a for a in (*counting(found.attempts), *_showing_same_code(found.attempts))}.values()
     chosen = [a for a in published if studies is None or _is_wanted(found, a.trial_key, places)]
     unnamed = _Sources(store) if with_source else None
     for attempt in sorted(chosen, key=lambda a: (a.trial_key, a.seed, a.kind, a.uid)):
@@ -76,13 +77,15 @@ def write_jsonl(lines: Iterable[str], path: Path) -> int:
 
 
 def counting(attempts: Iterable[AttemptRecord]) -> list[AttemptRecord]:
-    """Return the attempts that count: accepted ones, evaluations from their weights, finished timings."""
+    """Return what counts: trainings that ended well and that none supersedes, evaluations of their weights, timings."""
     attempts = list(attempts)
-    runs = {a.uid: (a.trial_key, a.seed) for a in attempts if a.accepted}
+    trained = [a for a in attempts if a.kind == "train" and a.state in ENDED_WELL]
+    superseded = {(a.trial_key, a.seed, a.supersedes) for a in trained}
+    runs = {a.uid: run for a in trained if (*(run := (a.trial_key, a.seed)), a.uid) not in superseded}
     return [
         a
         for a in attempts
-        if a.accepted
+        if a.uid in runs
         or (a.kind == "timing" and a.state == "done")
         or (
             a.kind == "evaluate"

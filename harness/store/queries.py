@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.attempt.messages import ENDED_WELL, Artifact, Point, Sample, State, unflagged
 from harness.attempt.metrics import Metric
+from harness.base.collection import collection_put_off
 from harness.base.errors import HarnessError
 from harness.store.claims import read_claims
 from harness.store.connection import Store
@@ -31,32 +32,55 @@ from harness.store.trusted import config_fault
 
 _ATTEMPTS = """
 SELECT a.id, a.env_id, a.exclusive, a.execution_json,
-    a.uid, a.kind, a.state, t.key, r.seed, a.device, a.threads, a.code_digest, a.started, a.ended,
-    a.weights_from, a.resumed_from, a.supersedes, a.error_kind, a.error, a.ordered
-FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id
+    a.uid, a.kind, a.state, t.key, r.seed, a.device, a.threads,
+    a.code_digest, a.started, a.ended, a.weights_from, a.resumed_from, a.supersedes, a.error_kind, a.error, a.ordered
+FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id WHERE true
 ORDER BY coalesce(a.ordered, a.started), a.uid
 """
-_ATTEMPT_FIELDS = (
-    "uid", "kind", "state", "trial_key", "seed", "device", "threads", "code_digest", "started", "ended",
-    "weights_from", "resumed_from", "supersedes", "error_kind", "error", "ordered",
-)  # fmt: skip
 
 
-def snapshot(store: Store) -> Snapshot:
+def snapshot(store: Store, newest: int | None = None) -> Snapshot:
     """Return all that is stored but curves, samples and artifacts, as of one moment.
 
-    Records share the mappings that they have in common; treat them as read-only.
+    With `newest`, only so many runs, those that were tried last, and their trials; all of them where results count for
+    other trials by a person's word. Records share the mappings that they have in common; treat them as read-only.
     """
-    with store.reading() as conn:
+    with store.reading() as conn, collection_put_off():
+        runs = None if newest is None else _newest_runs(conn, newest)
         return Snapshot(
             datasets=_datasets(conn),
-            trials=_trials(conn),
-            study_trials=_study_trials(conn),
+            trials=_trials(conn, runs),
+            study_trials=_study_trials(conn, runs),
             evaluations=_evaluations(conn),
-            attempts=_attempts(conn),
+            attempts=_attempts(conn, runs),
             acceptances=_acceptances(conn),
             claims=read_claims(conn),
         )
+
+
+def run_count(store: Store) -> int:
+    """Return how many runs have been tried."""
+    return int(store.db.conn.execute("SELECT count(DISTINCT run_id) FROM attempt").fetchone()[0])
+
+
+def _newest_runs(conn: sqlite3.Connection, count: int) -> str | None:
+    """Return the ids of the runs that were tried last, as JSON; None for all."""
+    if conn.execute("SELECT 1 FROM acceptance LIMIT 1").fetchone() is not None:
+        return None
+    rows = conn.execute(
+        "SELECT run_id FROM attempt GROUP BY run_id ORDER BY max(coalesce(ordered, started)) DESC, run_id DESC LIMIT ?",
+        (count,),
+    )
+    return json.dumps([run for (run,) in rows])
+
+
+_OF_RUNS = "a.run_id IN (SELECT value FROM json_each(:runs))"
+_OF_TRIALS = "t.id IN (SELECT trial_id FROM run WHERE id IN (SELECT value FROM json_each(:runs)))"
+
+
+def _only(query: str, condition: str, runs: str | None) -> tuple[str, dict[str, str]]:
+    """Return a query and its parameters: of some runs if `runs` names them. It has WHERE true where that goes."""
+    return (query, {}) if runs is None else (query.replace("WHERE true", f"WHERE {condition}"), {"runs": runs})
 
 
 def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
@@ -80,6 +104,9 @@ def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
 
 def in_state(store: Store, *states: State) -> tuple[AttemptRecord, ...]:
     """Return the attempts that are in one of some states, in order of their start."""
+    marks = ", ".join("?" * len(states))
+    if store.db.conn.execute(f"SELECT 1 FROM attempt WHERE state IN ({marks}) LIMIT 1", states).fetchone() is None:  # noqa: S608
+        return ()
     return tuple(a for a in snapshot(store).attempts if a.state in states)
 
 
@@ -222,11 +249,12 @@ def _datasets(conn: sqlite3.Connection) -> dict[str, DatasetRecord]:
     return {row[2]: DatasetRecord(*row) for row in rows}
 
 
-def _trials(conn: sqlite3.Connection) -> dict[str, TrialRecord]:
+def _trials(conn: sqlite3.Connection, runs: str | None) -> dict[str, TrialRecord]:
     costs: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for trial, name, value in conn.execute("SELECT trial_id, name, value FROM cost ORDER BY trial_id, name"):
         costs[trial][name] = value
-    rows = conn.execute("SELECT id, key, key_scheme, config_json, metrics_json FROM trial ORDER BY id")
+    query = "SELECT t.id, t.key, key_scheme, config_json, metrics_json FROM trial t WHERE true ORDER BY t.id"
+    rows = conn.execute(*_only(query, _OF_TRIALS, runs))
     return {
         key: TrialRecord(key, scheme, _config(config, key), costs.get(number, {}), _metrics(metrics))
         for number, key, scheme, config, metrics in rows
@@ -237,17 +265,16 @@ def _metrics(text: str | None) -> tuple[Metric, ...]:
     return () if text is None else tuple(map(Metric.from_dict, json.loads(text)))
 
 
-def _study_trials(conn: sqlite3.Connection) -> tuple[StudyTrialRecord, ...]:
+def _study_trials(conn: sqlite3.Connection, runs: str | None) -> tuple[StudyTrialRecord, ...]:
     """Return the trials of each study: those added last come last, otherwise in their file's order.
 
     What `--set` made of a study's trials comes before all of its own: of one name it is the last that counts.
     """
-    rows = conn.execute(
-        """SELECT s.name, st.name, st.position, t.key, st.seeds_json, st.evaluations_json,
+    query = """SELECT s.name, st.name, st.position, t.key, st.seeds_json, st.evaluations_json,
             st.protocol_name, s.spec_yaml, s.spec_sha, s.created, st.added, st.overrides
-        FROM study_trial st JOIN study s ON s.id = st.study_id JOIN trial t ON t.id = st.trial_id
+        FROM study_trial st JOIN study s ON s.id = st.study_id JOIN trial t ON t.id = st.trial_id WHERE true
         ORDER BY s.created, s.name, st.overrides IS NULL, st.added, st.position, t.key"""
-    )
+    rows = conn.execute(*_only(query, _OF_TRIALS, runs))
     return tuple(
         replace(
             StudyTrialRecord(study, name, position, key, _seeds(seeds, study, name), *more),
@@ -277,38 +304,34 @@ def _acceptances(conn: sqlite3.Connection) -> tuple[AcceptanceRecord, ...]:
     return tuple(AcceptanceRecord(*row) for row in rows)
 
 
-def _attempts(conn: sqlite3.Connection) -> tuple[AttemptRecord, ...]:
+def _attempts(conn: sqlite3.Connection, runs: str | None) -> tuple[AttemptRecord, ...]:
     parsed = cache(partial(_parsed, what="how an attempt was carried out (execution_json)"))
     environments = _environments(conn)
     results: defaultdict[int, dict[tuple[str, str], float]] = defaultdict(dict)
-    for attempt, key, name, value, flag in conn.execute(
-        """SELECT x.attempt_id, e.key, x.name, x.value, x.flag
-        FROM result x JOIN evaluation e ON e.id = x.evaluation_id ORDER BY x.attempt_id, e.key, x.name"""
-    ):
+    query = """SELECT x.attempt_id, e.key, x.name, x.value, x.flag
+        FROM result x JOIN evaluation e ON e.id = x.evaluation_id WHERE true ORDER BY x.attempt_id, e.key, x.name"""
+    of_attempts = f"attempt_id IN (SELECT a.id FROM attempt a WHERE {_OF_RUNS})"  # noqa: S608 - words of ours
+    for attempt, key, name, value, flag in conn.execute(*_only(query, of_attempts, runs)):
         results[attempt][key, name] = unflagged(value, flag)
     measures: defaultdict[int, dict[str, float]] = defaultdict(dict)
-    for attempt, name, value, flag in conn.execute(
-        "SELECT attempt_id, name, value, flag FROM measure ORDER BY attempt_id, name"
-    ):
+    query = "SELECT attempt_id, name, value, flag FROM measure WHERE true ORDER BY attempt_id, name"
+    for attempt, name, value, flag in conn.execute(*_only(query, of_attempts, runs)):
         measures[attempt][name] = unflagged(value, flag)
+    nothing: frozenset[str] = frozenset()
     records = [
-        AttemptRecord(
-            **dict(zip(_ATTEMPT_FIELDS, row, strict=True)),
-            exclusive=bool(exclusive),
-            execution=parsed(execution),
-            environment=environments.get(env, {}),
-            results=results.get(number, {}),
-            measures=measures.get(number, {}),
+        AttemptRecord(  # type: ignore[call-arg]  # by position, as its fields stand: names take twice the time
+            *row[:7], bool(exclusive), parsed(execution), environments.get(env, {}), *row[7:15],
+            False, nothing, results.get(number, {}), measures.get(number, {}), row[15],
         )
-        for number, env, exclusive, execution, *row in conn.execute(_ATTEMPTS)
-    ]
+        for number, env, exclusive, execution, *row in conn.execute(*_only(_ATTEMPTS, _OF_RUNS, runs))
+    ]  # fmt: skip
     chosen, same = accepted(records), same_code(records, _weights(conn))
-    return tuple(
-        replace(a, accepted=a.uid in chosen, same_code=same.get(str(a.code_digest), a.same_code))
-        if a.uid in chosen or a.code_digest in same
-        else a
-        for a in records
-    )
+    for record in records:  # which nobody else has yet: a copy of each takes as long as all the rest
+        if record.uid in chosen:
+            object.__setattr__(record, "accepted", True)
+        if record.code_digest in same:
+            object.__setattr__(record, "same_code", same[record.code_digest])
+    return tuple(records)
 
 
 def _weights(conn: sqlite3.Connection) -> dict[str, str]:

@@ -21,6 +21,7 @@ from harness.store.acceptance import LONGEST, but_for_code, said_fault
 from harness.store.artifacts import places
 from harness.store.claims import claim_fault, claim_sha, read_claims
 from harness.store.connection import Store, open_memory, open_reader
+from harness.store.made_twice import MadeTwice, made_twice
 from harness.store.merge import files_of, merge_jsonl, open_results
 from harness.store.queries import all_artifacts
 from harness.store.rows import text_sha
@@ -46,6 +47,7 @@ class Verified:
     attempts: int = 0
     files: int = 0  # artifacts that are here
     elsewhere: int = 0  # artifacts that are not
+    twice: list[MadeTwice] = field(default_factory=list)  # runs that several machines have made
 
 
 def verify(sources: Sequence[Path]) -> Verified:
@@ -54,8 +56,8 @@ def verify(sources: Sequence[Path]) -> Verified:
     files = files_of(sources)
     for path in files:
         _verify_file(path, found)
-    if len(files) > 1 and not found.faults:
-        found.faults += _contradictions(files)
+    if not found.faults:
+        _look_at_all(files, found)
     for folder in dict.fromkeys(path.resolve().parent / "artifacts" for path in files):
         found.faults += _misnamed(folder)
     return found
@@ -71,6 +73,8 @@ def _verify_file(path: Path, found: Verified) -> None:
         else:
             store = open_reader(path)
         _verify_store(store, path, found)
+        if not found.faults:
+            found.twice = made_twice(store)
     except (HarnessError, *_UNREADABLE) as error:
         words = str(error)
         found.faults.append(words if words.startswith(str(path)) else f"{path}: {words}")
@@ -79,12 +83,15 @@ def _verify_file(path: Path, found: Verified) -> None:
             store.close()
 
 
-def _contradictions(files: Sequence[Path]) -> Iterator[str]:
-    """Look whether files agree on the attempts that several of them have."""
+def _look_at_all(files: Sequence[Path], found: Verified) -> None:
+    """Look whether files agree: on the attempts that several of them have, and on runs that were made several times."""
     try:
-        open_results(files).close()
+        if len(files) > 1:
+            with open_results(files) as store:
+                found.twice = made_twice(store)
     except (HarnessError, *_UNREADABLE) as error:
-        yield str(error)
+        found.faults.append(str(error))
+    found.faults += [each.words for each in found.twice if each.unexplained]
 
 
 def _verify_store(store: Store, path: Path, found: Verified) -> None:

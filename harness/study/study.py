@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.base.checks import FieldError, MisfitError
+from harness.base.collection import collection_put_off
 from harness.base.errors import HarnessError, SpecError, did_you_mean, name_fault, printable_line
 from harness.base.source import Source
 from harness.study.claims import StudyClaim, resolve_claims
@@ -92,7 +93,7 @@ def load_study(
     """
     written = read_study(path)
     skipped: dict[str, str] = {}
-    with looking_once():
+    with looking_once(), collection_put_off():
         trials = tuple(_unique(_expand(written, overrides, skipped if skip_invalid else None)))
     if not trials:
         name, reason = next(iter(skipped.items()))

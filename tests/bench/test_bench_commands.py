@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from harness.attempt.messages import Execution
 from harness.bench.bare import Nothing, run
 from harness.bench.ops import FORMS
+from harness.bench.store import commands
 from harness.cli import main
 from harness.training.process import configure
 
@@ -94,7 +95,9 @@ def test_an_epoch_by_both_loops(call):
 def test_the_store_of_a_few_runs(call):
     arguments = ("--trials", 3, "--seeds", 2, "--metrics", 4)
     rows = json.loads(call("store", *arguments, "--format", "json", "--out", "b").stdout)
-    assert [row["step"] for row in rows] == ["write", "export", "merge", "plan", "render"]
+    whole = list(commands([Path("s.yml")]))
+    assert [row["step"] for row in rows] == ["write", "export", "merge", "plan", "render", *whole]
+    assert [row["peak_mib"] is None for row in rows] == [row["step"] not in whole for row in rows]
     assert {(row["runs"], row["metric_rows"]) for row in rows} == {(6, 24)}
     call("report", "--from", "b", "--out", "r.md")
     assert "| render | 6 | 24 |" in Path("r.md").read_text()

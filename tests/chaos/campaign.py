@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import chaos.more_faults  # noqa: F401 - enters faults
 from chaos.compare import Found, Run, difference, found
 from chaos.faults import FAULTS, Fault
 from chaos.lab import Lab, end
@@ -28,6 +29,7 @@ class Outcome:
     did: str = ""
     codes: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    recovery_s: float = 0.0  # of the commands that were repeated until nothing was left
     faults: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in COUNTS})
 
     @property
@@ -39,7 +41,8 @@ class Outcome:
         counts = [f"{len(lines)} {name} ({lines[0]})" for name, lines in self.faults.items() if lines]
         study = self.studies[-1].removesuffix(".yml")
         codes = ", ".join(map(str, self.codes))
-        words = f"{self.fault.name} ({study}): {self.did}; exit codes {codes}; {self.seconds:.0f} s"
+        times = f"{self.seconds:.0f} s, {self.recovery_s:.1f} of them to recover"
+        words = f"{self.fault.name} ({study}): {self.did}; exit codes {codes}; {times}"
         return f"{self.number:3d} {'ok ' if self.well else 'BAD'} {words}{''.join(f'; {c}' for c in counts)}"
 
 
@@ -74,7 +77,9 @@ def inflict(
     rng = random.Random(f"{seed}:{number}:{fault.name}")  # noqa: S311 - repeatable, not secret
     try:
         outcome.did = fault.strike(lab, rng)
+        struck = time.monotonic()
         settle(lab, wanted)
+        outcome.recovery_s = time.monotonic() - struck
     finally:
         end(lab)
     found_wrong, toll = difference(wanted, lab), lab.toll

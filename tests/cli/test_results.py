@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -336,3 +337,18 @@ def test_commands_and_options_are_completed(call, words, completed):
     }  # fmt: skip
     result = call(prog_name="harness", env=environment)
     assert f"plain,{completed}" in result.stdout.splitlines()
+
+
+def test_a_long_list_has_the_newest_runs_and_says_how_many_more_there_are(call, monkeypatch):
+    def listed(*arguments):
+        return call("results", "list", *arguments, *FROM)
+
+    whole = json.loads(listed("--format", "json").stdout)
+    monkeypatch.setattr("harness.cli.results.look._LINES", 3)
+    assert re.search(r"\d+ more runs were tried earlier: --last N", listed().stdout)
+    for words in (("--all",), ("--study", "mnist"), ("--last", 10_000)):
+        assert "more runs" not in listed(*words).stdout
+    newest = json.loads(listed("--last", 1, "--format", "json").stdout)
+    assert newest
+    assert all(row in whole for row in newest)
+    assert "--last goes without" in listed("--last", 1, "--all").stderr

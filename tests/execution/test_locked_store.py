@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from harness.store import connection
+from harness.store import access, connection
 
 FUNCTION = """
 import time
@@ -57,7 +57,7 @@ def locked(db):
 
 def test_a_driver_waits_for_the_lock_and_nothing_that_runs_is_lost(waits, wait_until, monkeypatch, caplog):
     monkeypatch.setattr(connection, "_BUSY_TIMEOUT_MS", 200)
-    monkeypatch.setattr(connection, "_SAY_AFTER_S", 0.3, raising=False)
+    monkeypatch.setattr(access, "_SAY_AFTER_S", 0.3)
 
     def lock_while_it_runs():
         wait_until((waits.folder / "began True 0").exists)

@@ -13,8 +13,9 @@ import pytest
 from sqlite_utils import Database, Migrations
 
 from harness.base.errors import HarnessError
-from harness.store import connection
-from harness.store.connection import GaveUpWaitingError, migrate, open_memory, open_reader, open_store
+from harness.store import access, connection
+from harness.store.access import GaveUpWaitingError
+from harness.store.connection import migrate, open_memory, open_reader, open_store
 from harness.store.queries import snapshot
 from harness.store.schema import MIGRATIONS, known_migrations
 from harness.store.writer import finish_attempt
@@ -42,9 +43,55 @@ def test_opening_again_keeps_what_is_there(lab, path):
 def test_a_file_system_without_wal_is_noticed(path, caplog):
     path.parent.mkdir()
     conn = sqlite3.connect(f"{path.as_uri()}?vfs=unix-dotfile", uri=True)  # has no shared memory, as on networks
-    assert connection._start_wal(conn, path) == "delete"
+    assert access._choose_journal(conn, path) == "delete"
     assert "readers will wait" in caplog.text
     conn.close()
+
+
+def test_on_a_network_file_system_a_store_has_a_rollback_journal(path, lab, caplog, monkeypatch):
+    lab.study()
+    lab.store.close()
+    with open_store(path) as store:
+        assert store.journal == "wal"
+    monkeypatch.setenv("HARNESS_FILE_SYSTEM", "nfs4")
+    for _ in range(2):  # the second finds it so
+        with open_store(path) as store, open_reader(path) as reader:
+            assert store.journal == reader.journal == "delete" == pragma(store, "journal_mode")
+            assert [s.name for s in snapshot(reader).study_trials] == ["pool 2"]
+            assert pragma(store, "locking_mode") == "normal"
+    assert caplog.text.count(f"{path} is on nfs4, a network file system: rollback journal") == 1
+    with open_store(path.with_name("new.db")) as store:
+        assert store.journal == "delete"
+    assert caplog.text.count("a network file system: rollback journal") == 2
+    monkeypatch.delenv("HARNESS_FILE_SYSTEM")
+    with open_store(path) as store:
+        assert store.journal == "wal"
+
+
+def test_a_store_that_others_have_open_keeps_its_log_on_a_network_file_system(path, caplog, monkeypatch):
+    with open_store(path) as first:
+        monkeypatch.setenv("HARNESS_FILE_SYSTEM", "cifs")
+        with open_store(path) as store:
+            assert store.journal == "wal"
+            with first.writing() as conn:
+                conn.execute("INSERT INTO study (name, spec_yaml, spec_sha, created) VALUES ('a', 'b', 'c', 'd')")
+    assert "where write-ahead logging is for one host alone, and is in use so" in caplog.text
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_file_system_that_fails_at_shared_memory_gets_a_rollback_journal(made, path, caplog):
+    """SQLite says that it has switched, and fails at the first look: so do file systems that cannot map a file."""
+    if made:
+        open_store(path).close()
+    path.parent.mkdir(exist_ok=True)
+    path.with_name("harness.db-shm").symlink_to("nowhere")  # which SQLite does not follow
+    with open_store(path) as store:
+        assert store.journal == "delete"
+        with store.writing() as conn:
+            conn.execute("INSERT INTO study (name, spec_yaml, spec_sha, created) VALUES ('a', 'b', 'c', 'd')")
+        with open_reader(path) as reader:
+            assert reader.db.conn.execute("SELECT name FROM study").fetchall() == [("a",)]
+    assert caplog.text.count("no write-ahead logging: rollback journal") == 1
 
 
 @pytest.mark.parametrize("content", [b"no database at all, but long enough to be one" * 100, b""])
@@ -202,8 +249,8 @@ def other(path):
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
 @pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_a_writer_waits_for_a_lock_and_says_so_once(path, other, monkeypatch, caplog, journal, lock):
-    monkeypatch.setattr(connection, "_SAY_AFTER_S", 0.2)
-    monkeypatch.setattr(connection, "_start_wal", lambda *_: journal.lower())
+    monkeypatch.setattr(access, "_SAY_AFTER_S", 0.2)
+    monkeypatch.setattr(access, "_choose_journal", lambda *_, **__: journal.lower())
     other.execute(f"PRAGMA journal_mode = {journal}")
     ticks = []
     with open_store(path) as store:
@@ -237,7 +284,7 @@ def test_a_store_that_is_locked_while_it_is_opened_is_waited_for(path, monkeypat
         other.execute("BEGIN IMMEDIATE")
         timer = threading.Timer(0.5, lambda: other.execute("COMMIT"))
         timer.start()
-        monkeypatch.setattr(connection, "_TRY_MS", 50)
+        monkeypatch.setattr(access, "TRY_MS", 50)
         with open_store(path) as store:
             assert "ordered" in store.db["attempt"].columns_dict
         timer.join()

@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.attempt.messages import Measure, ResultValue
+from harness.base.keys import trial_key
 from harness.store.connection import open_memory
 from harness.store.find import values
 from harness.store.queries import accepted, snapshot
-from harness.store.records import AttemptRecord
+from harness.store.records import AcceptanceRecord, AttemptRecord
 from harness.store.rows import put_attempt, put_run, put_trial
+from harness.store.writer import accept_edits
 
 
 def record(uid, state="done", *, kind="train", seed=0, supersedes=None, started="1"):
@@ -194,3 +196,24 @@ def test_a_snapshot_of_many_runs_asks_no_more_than_one_of_a_single_run(lab):
         for seed in range(1, 500):
             lab.attempt(f"u{seed}", seed=seed)
     assert asked() == (statements, 500)
+
+
+def test_the_newest_runs_alone_are_read_with_all_of_their_attempts(lab):
+    lab.study(lab.row(2, position=0), lab.row(4, position=1))
+    for number, (stride, seed) in enumerate([(2, 0), (4, 0), (2, 1), (2, 0)]):
+        started = f"2026-01-0{number + 1}T00:00:00.000+00:00"
+        links = {"supersedes": "u0"} if number == 3 else {}
+        lab.attempt(f"u{number}", stride=stride, seed=seed, started=started, **links)
+    whole = snapshot(lab.store)
+    assert snapshot(lab.store, 3) == whole
+    two = snapshot(lab.store, 2)
+    assert [(a.uid, a.accepted) for a in two.attempts] == [("u0", False), ("u2", True), ("u3", True)]
+    assert two.attempts == tuple(a for a in whole.attempts if a.uid != "u1")
+    assert set(two.trials) == {lab.row(2).key} == {place.trial_key for place in two.study_trials}
+    config = {**lab.row(4).config, "inputs": {"notes.txt": "d" * 64}}
+    edited = replace(lab.row(4, "edited", position=2), key=trial_key(config), config=config)
+    lab.study(edited)
+    accept_edits(
+        lab.store, [AcceptanceRecord(edited.key, lab.row(4).key, "A", "typo", "2026-02-01T00:00:00.000+00:00")]
+    )
+    assert snapshot(lab.store, 2).attempts == whole.attempts  # what counts for what may be anywhere

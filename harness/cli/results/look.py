@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord
 
 
+_LINES = 1000
+"""Runs of a table that nobody has asked to be longer: of a hundred thousand nobody reads the first."""
+
+
 @click.command("list")
 @click.option("--study", metavar="NAME", help="Only runs of this study.")
 @click.option("--all", "every", is_flag=True, help="Every attempt, also those that do not count.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N",
+              help=f"Only the N runs that were tried last  [default: all; of a table {_LINES}]")  # fmt: skip
 @format_option("text", "json")
 @sources_option
-def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, ...]) -> None:
+def list_results(study: str | None, every: bool, last: int | None, fmt: str, sources: tuple[Path, ...]) -> None:
     """List the runs with their results, also of later evaluations: the attempts that count, or --all.
 
     Where a run has several metrics of one name, they are called by their data and conditions. A trial in no study, as
@@ -32,10 +38,14 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
     harness results list --from results/published
     """
     from harness.store.merge import open_results
-    from harness.store.queries import snapshot
+    from harness.store.queries import run_count, snapshot
 
+    if last is not None and (study is not None or every):
+        raise HarnessError("--last goes without --study and --all, which list what they say")
+    newest = _LINES if last is None and fmt == "text" and study is None and not every else last
     with open_results(sources) as store:
-        found = snapshot(store)
+        found = snapshot(store, newest)
+        older = 0 if newest is None else run_count(store) - len({(a.trial_key, a.seed) for a in found.attempts})
     rows = list(_rows(found, study, every))
     if fmt == "json":
         print_json([{**row, "by_word": [asdict(word) for word in row["by_word"]]} for row in rows])
@@ -50,6 +60,8 @@ def list_results(study: str | None, every: bool, fmt: str, sources: tuple[Path, 
         click.echo(
             "\n(earlier): the trial is of an earlier text of the study, or of earlier code, and left out of reports"
         )
+    if older > 0:
+        click.echo(f"\n{older:,} more runs were tried earlier: --last N lists more, --study NAME and --all everything")
     left_out = 0 if every or study is not None else _in_no_study(found)
     if left_out:
         click.echo(f"\n{left_out} more of trials in no study: --all lists them, {_PUTS}")

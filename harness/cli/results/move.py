@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from harness.store.flat import Rows
+    from harness.store.made_twice import MadeTwice
 
 _ENDINGS = frozenset({".jsonl", ".csv", ".parquet"})
+_NAMED = 5  # runs that two machines have made, with other bits
 
 
 @click.command()
@@ -99,7 +101,8 @@ def merge(files: tuple[Path, ...], artifacts: bool, db: Path) -> None:
 
     A file is taken in whole or not at all, and a new store is made only if all of them can be. Twice is the same as
     once. What failed, was interrupted or superseded stays where it was made. Files that attempts left, where they lie
-    beside what is merged, are copied beside the store.
+    beside what is merged, are copied beside the store. Of a run that two machines have made both attempts are kept, and
+    it is said whether they have the same bits.
 
     \b
     harness results merge results/published/mnist.jsonl
@@ -107,6 +110,7 @@ def merge(files: tuple[Path, ...], artifacts: bool, db: Path) -> None:
     """
     from harness.store.artifacts import take_artifacts
     from harness.store.connection import driver_lock, open_store, to_write_or_make
+    from harness.store.made_twice import made_twice
     from harness.store.merge import files_of, merge_file
 
     paths = files_of(files)
@@ -117,3 +121,19 @@ def merge(files: tuple[Path, ...], artifacts: bool, db: Path) -> None:
             copied = take_artifacts(store, path, db.resolve().parent / "artifacts") if artifacts else 0
             files_too = f"; {copied} files of theirs copied" if copied else ""
             click.echo(f"{path}: {done.added} attempts taken in, {done.known} known{files_too}")
+        twice = made_twice(store)
+    print_made_twice(twice, len(twice))
+
+
+def print_made_twice(twice: "Sequence[MadeTwice]", count: int) -> None:
+    """Say how many attempts at runs that others made too have the same bits, and in what the first ones differ."""
+    if not count:
+        return
+    differing = [each for each in twice if each.differing]
+    equal = len(twice) - len(differing)
+    attempts = "1 attempt repeats" if count == 1 else f"{count} attempts repeat"
+    click.echo(f"     {attempts} a run that another one made: {equal} with equal bits")
+    for each in differing[:_NAMED]:
+        click.echo(f"     {each.words}")
+    if len(differing) > _NAMED:
+        click.echo(f"     and {len(differing) - _NAMED} more; `harness results verify --format json` names all")

@@ -11,10 +11,12 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import duration, format_option, load_studies, plugins_option, print_json, sources_option
+from harness.cli.results.move import print_made_twice
 
 if TYPE_CHECKING:
     from harness.execution.rerun import Drawn, Repeated
     from harness.store.circumstances import Pairs
+    from harness.store.made_twice import MadeTwice
     from harness.store.verify import Verified
 
 _NAMED = 5  # facts that changed
@@ -32,6 +34,9 @@ def verify(
     rerun: int | None, seed: int, device: str | None, files: tuple[str, ...], fmt: str, sources: tuple[Path, ...]
 ) -> None:
     """Look whether what is stored is whole: the file, references, keys made anew, artifacts' checksums.
+
+    Of runs that several machines have made it says whether the attempts have the same bits; others that nothing
+    explains, by code, device or versions, are a fault.
 
     --rerun K then repeats K runs as they were made: the same bits, or the differences beside the spread over the
     trial's seeds. A line a fault, and exit code 1 where there is one: a run that ends otherwise, whose bits differ
@@ -66,6 +71,7 @@ def verify(
             {
                 "faults": found.faults,
                 **{name: getattr(found, name) for name in ("trials", "attempts", "files", "elsewhere")},
+                "made_twice": [_twice_json(each) for each in found.twice],
                 "repeated": [_json(each) for each in repeated],
                 "passed_over": passed_over,
             }
@@ -110,6 +116,17 @@ def _print(found: "Verified") -> None:
     there = f"{found.trials} trials, {found.attempts} attempts, {found.files} artifacts"
     elsewhere = f" ({found.elsewhere} more are not here)" if found.elsewhere else ""
     click.echo(f"{'   ' if found.faults else 'ok '}  {there}{elsewhere}")
+    print_made_twice([each for each in found.twice if not each.unexplained], len(found.twice))
+
+
+def _twice_json(each: "MadeTwice") -> dict[str, Any]:
+    return {
+        "run": each.label,
+        "attempts": [each.counts.uid, each.other.uid],
+        "equal_bits": not each.differing,
+        "differing": list(each.differing),
+        "changed": {name: list(pair) for name, pair in each.changed.items()},
+    }
 
 
 def _rerun(

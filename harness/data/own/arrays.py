@@ -7,6 +7,7 @@ Large and small letters are the same. `classes` or `class_names` names the class
 """
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -93,7 +94,10 @@ def _size(member: IO[bytes]) -> int:
     """Read an array's header, and return how many bytes follow. Raises ValueError if it cannot be read."""
     version = npy.read_magic(member)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0  # 3.0 differs in words only
-    shape, _, dtype = read(member)
+    try:
+        shape, _, dtype = read(member)
+    except (tokenize.TokenError, RecursionError, MemoryError) as error:  # of quotes and brackets without end
+        raise ValueError(f"a header cannot be parsed ({type(error).__name__})") from error
     return 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize  # objects are refused when they are read
 
 
