@@ -269,6 +269,25 @@ class Snapshot:
         unknown = {place.trial_key for place in places if place.evaluations is None}
         return {key: found for key, found in keys.items() if key not in unknown}
 
+    def only(self, study: str) -> "Snapshot":
+        """Return what is stored of one study alone: its trials, with the results that it asks for, and its claims.
+
+        Raises HarnessError for a study that is not stored.
+        """
+        places = self.places([study])
+        keys = {place.trial_key for place in places}
+        while more := {word.old_key for word in self.acceptances if word.key in keys} - keys:
+            keys |= more
+        narrowed = self.of_study(study)
+        return replace(
+            narrowed,
+            trials={key: trial for key, trial in self.trials.items() if key in keys},
+            study_trials=places,
+            attempts=tuple(a for a in narrowed.attempts if a.trial_key in keys),
+            acceptances=tuple(word for word in self.acceptances if word.key in keys),
+            claims=tuple(claim for claim in self.claims if claim.study == study),
+        )
+
     def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
         """Return the accepted attempt of each of a trial's runs, by seed.
 

@@ -9,5 +9,6 @@ curves, costs, and every run with its configuration and how to repeat it.
 
 from harness.report.html.findings import Entry, on_the_page
 from harness.report.html.page import render_page
+from harness.report.html.tables import holds_paper
 
-__all__ = ["Entry", "on_the_page", "render_page"]
+__all__ = ["Entry", "holds_paper", "on_the_page", "render_page"]

@@ -7,7 +7,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -19,16 +19,17 @@ from PIL import Image
 
 import harness
 from harness.base.errors import printable, printable_json
+from harness.report.figures.claims import claims_figures
 from harness.report.figures.groups import study_names
 from harness.report.figures.make import image_figures
 from harness.report.figures.maps import mean_map, plain, stored_maps
 from harness.report.figures.numbers import Numbers, Pointing, Reading, figure_of, quantities, read_numbers
 from harness.report.figures.results import Array, Results
-from harness.report.figures.style import Drawn, as_bytes, styled
+from harness.report.figures.style import Drawn, NotDrawn, as_bytes, styled
 from harness.report.html.charts import COSTS, costs, costs_title, curves
 from harness.report.html.findings import Entry, grouped, verdicts
 from harness.report.html.studies import all_studies, in_order
-from harness.report.html.tables import COUNTED, added, all_tables
+from harness.report.html.tables import COUNTED, added, all_tables, holds_paper
 from harness.report.printing import fixed
 from harness.report.tables.match import device_of
 
@@ -43,6 +44,10 @@ _EXPLAINED = {
     "stand-in": "other training data",
     "not run": "nothing is stored",
 }
+
+
+Draw = Callable[[Results, str], Sequence[Drawn | NotDrawn]]
+"""Draws a kind of figure of a study."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,14 @@ class FigureNumbers:
 
 
 def render_page(results: Results, findings: Sequence[Entry] = ()) -> str:
-    """Return the whole page. Without findings it has no such section."""
+    """Return the whole page. Without findings it has no such section, without the paper's trials none of the paper's.
+
+    `Results` of one study alone (`Snapshot.only`) make a page about it.
+    """
     snapshot = results.snapshot
-    papers, ours = all_tables(results)
+    papers, ours = all_tables(results) if holds_paper(results) else ([], [])
     names = in_order(study_names(snapshot))
+    studies = all_studies(results, names)
     numbers, groups = read_numbers(results), grouped(findings)
     data = {"curves": curves(results, names), "costs": costs(results, names)}
     counted = [a for a in snapshot.attempts if a.accepted]
@@ -93,9 +102,11 @@ def render_page(results: Results, findings: Sequence[Entry] = ()) -> str:
             matches={match: _EXPLAINED[match] for match in COUNTED},
             findings=groups,
             verdicts=verdicts(groups),
-            studies=all_studies(results, names),
+            studies=studies,
+            own=[] if papers else [study.table for study in studies],
+            plots=pictures_of(results, names, claims_figures) if groups else [],
             strips=map_strips(results),
-            pictures=pictures_of(results, names),
+            pictures=pictures_of(results, names, image_figures),
             figures=_figures(numbers),
             between=[fixed(value, 3) for value in numbers.between_baselines],
             cost_names=COSTS,
@@ -174,7 +185,7 @@ def _strip(label: str, pictures: list[Array]) -> Strip:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of single images as a data URI; its size in pixels of the page."""
+    """A figure as a data URI; its size in pixels of the page."""
 
     title: str
     caption: str
@@ -183,11 +194,11 @@ class Picture:
     height: int
 
 
-def pictures_of(results: Results, studies: Sequence[str]) -> list[Picture]:
-    """Return what `harness report figures` draws of single images; nothing if no study has such figures."""
+def pictures_of(results: Results, studies: Sequence[str], draw: Draw) -> list[Picture]:
+    """Return figures of studies as pictures; nothing if no study has such figures."""
     made = []
     with styled():
-        for drawn in (each for study in studies for each in image_figures(results, study) if isinstance(each, Drawn)):
+        for drawn in (each for study in studies for each in draw(results, study) if isinstance(each, Drawn)):
             source = _data_uri("svg+xml", as_bytes(drawn, "svg"))
             width, height = (round(96 * inches) for inches in drawn.figure.get_size_inches())
             made.append(Picture(drawn.title, drawn.caption, source, width, height))

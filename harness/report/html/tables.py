@@ -42,6 +42,14 @@ class TableView:
         return sum(self.counts.values())
 
 
+def holds_paper(results: Results) -> bool:
+    """Return whether a run or a timing of the paper's trials is stored, or nothing at all."""
+    tables = (load_paper_table(n) for n in paper_tables())
+    return not results.snapshot.attempts or any(
+        g.runs for table in tables for g in table_groups(results.snapshot, table)
+    )
+
+
 def all_tables(results: Results) -> tuple[list[TableView], list[TableView]]:
     """Return the paper's tables, all that are entered, and those of ours of which something is stored."""
     papers = [_view(f"table-{n}", results, load_paper_table(n)) for n in paper_tables()]

@@ -136,7 +136,9 @@ def test_a_verdict_is_shown_with_what_qualifies_it():
     made = [Entry("b", "1", "too small", "", qualifiers=("exploratory", "depends on kernels"))]
     (group,) = grouped(made)
     item = str(
-        _environment().get_template("findings.html.j2").make_module({"findings": [group], "verdicts": ["too small"]})
+        _environment()
+        .get_template("findings.html.j2")
+        .make_module({"findings": [group], "verdicts": ["too small"], "plots": []})
     )
     assert '<span class="verdict v-too-small">too small (exploratory; depends on kernels)</span>' in item
 
