@@ -32,8 +32,10 @@ demo: $(STAMP)
 	$(BIN)/harness run grid ablations/quickstart.yml
 	$(BIN)/harness report tables --study ablations/quickstart.yml
 
+# WORKERS: one more than two cores, as many tests wait for processes that they have started.
+WORKERS ?= 3
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # What needs no network, no worker process, no kernel and no browser, and renders no published result: while you type.
 quick: $(STAMP)
@@ -61,7 +63,7 @@ test-lowest:
 CORE := 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")'
 coverage: $(STAMP)
 	rm -rf .coverage
-	COVERAGE_CORE=$$($(BIN)/python -c $(CORE)) OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	COVERAGE_CORE=$$($(BIN)/python -c $(CORE)) OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
