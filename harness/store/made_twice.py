@@ -63,7 +63,10 @@ def made_twice(store: Store) -> list[MadeTwice]:
 
 
 def _pairs(found: Snapshot) -> Iterator[tuple[AttemptRecord, AttemptRecord]]:
-    """Yield each attempt that is not superseded and by which its run does not count, after the one by which it does."""
+    """Yield each attempt that is not superseded and by which its run does not count, after the one by which it does.
+
+    What is not trained may have attempts that evaluated different things: these are no two of one thing.
+    """
     ended: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
     for attempt in found.attempts:
         if attempt.kind == "train" and attempt.state in ENDED_WELL:
@@ -71,7 +74,9 @@ def _pairs(found: Snapshot) -> Iterator[tuple[AttemptRecord, AttemptRecord]]:
     for attempts in ended.values():
         superseded = {each.supersedes for each in attempts}
         for counts in (each for each in attempts if each.accepted):
-            yield from ((counts, a) for a in attempts if not a.accepted and a.uid not in superseded)
+            trained = found.trials[counts.trial_key].is_trained
+            others = [a for a in attempts if not a.accepted and a.uid not in superseded]
+            yield from ((counts, a) for a in others if trained or counts.results.keys() & a.results.keys())
 
 
 def _compared(store: Store, found: Snapshot, counts: AttemptRecord, other: AttemptRecord) -> MadeTwice:

@@ -11,6 +11,7 @@ from harness.attempt.messages import Measure, ResultValue
 from harness.base.keys import trial_key
 from harness.store.connection import open_memory
 from harness.store.find import values
+from harness.store.made_twice import made_twice
 from harness.store.queries import accepted, snapshot
 from harness.store.records import AcceptanceRecord, AttemptRecord
 from harness.store.rows import put_attempt, put_run, put_trial
@@ -146,6 +147,19 @@ def test_what_is_not_trained_has_the_results_of_all_its_evaluations(lab, clean, 
     (run,) = classical.runs(trial).values()
     assert set(values(classical, run)) == {(clean.key, "psnr_db"), (noisy.key, "psnr_db")}
     assert [a.uid for a in classical.evaluated_later(run.uid)] == ["a"]
+
+
+def test_what_evaluated_different_things_was_not_made_twice(lab, clean, noisy, monkeypatch):
+    _, apart, _ = untrained(lab, ("a", "code1", clean, 1.0), ("b", "code1", noisy, 2.0))
+    monkeypatch.setattr("harness.store.made_twice.snapshot", lambda _: apart)
+    assert made_twice(lab.store) == []
+
+
+def test_what_evaluated_one_thing_twice_was_made_twice(lab, clean, monkeypatch):
+    _, again, _ = untrained(lab, ("a", "code1", clean, 1.0), ("b", "code1", clean, 2.0))
+    monkeypatch.setattr("harness.store.made_twice.snapshot", lambda _: again)
+    (pair,) = made_twice(lab.store)
+    assert (pair.counts.uid, pair.other.uid, len(pair.differing)) == ("b", "a", 1)
 
 
 def test_what_other_code_evaluated_stays_until_this_code_evaluates_it(lab, clean, noisy):
