@@ -27,6 +27,7 @@ from harness.attempt.messages import (
     EvaluationSpec,
     read_curve,
 )
+from harness.base.collection import collection_put_off
 from harness.base.errors import DamagedError, HarnessError, did_you_mean
 from harness.base.files import is_there
 from harness.store.find import values
@@ -77,6 +78,10 @@ class PlannedRun:
         """The run for people: study, trial and seed."""
         return f"{self.study}: {self.name}, seed {self.seed}"
 
+    def as_done(self) -> "PlannedRun":
+        """Return the run as one of which there is nothing to make; a tenth of the time of `replace`."""
+        return PlannedRun(self.study, self.name, self.trial, self.seed, "done")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -107,23 +112,30 @@ class Plan:
 
 def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: Collection[str] = ()) -> Plan:
     """Plan the runs of studies. `artifacts` holds the attempts' folders; `retry`: reasons that no longer hold."""
-    attempts: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
-    for attempt in snapshot.attempts:
-        attempts[attempt.trial_key, attempt.seed].append(attempt)
-    planned: dict[tuple[str, int], PlannedRun] = {}
+    with collection_put_off():
+        attempts: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
+        for attempt in snapshot.attempts:
+            attempts[attempt.trial_key, attempt.seed].append(attempt)
+        there = _There(snapshot, artifacts, retry)
+        return Plan(tuple(_planned(base, there, attempts[run]) for run, base in _wanted(studies).items()))
+
+
+def _wanted(studies: Iterable[Study]) -> dict[tuple[str, int], PlannedRun]:
+    """Return the runs that studies ask for, each once, as if nothing were stored of any."""
+    wanted: dict[tuple[str, int], PlannedRun] = {}
     for study in studies:
-        for number in range(max((len(item.seeds) for item in study.chosen), default=0)):
-            for item in study.chosen:
+        chosen = study.chosen
+        for number in range(max((len(item.seeds) for item in chosen), default=0)):
+            for item in chosen:
                 if number < len(item.seeds):
                     run = (item.trial.key, item.seeds[number])
-                    base = planned.get(run)
+                    base = wanted.get(run)
                     if base is None:
                         new = PlannedRun(study.name, item.name, item.trial, run[1], "left", executor=item.executor)
-                        planned[run] = new
+                        wanted[run] = new
                     elif base.trial.evaluations != item.trial.evaluations:
-                        planned[run] = replace(base, trial=_united(base.trial, item.trial))
-    there = _There(snapshot, artifacts, retry)
-    return Plan(tuple(_planned(base, there, attempts[run]) for run, base in planned.items()))
+                        wanted[run] = replace(base, trial=_united(base.trial, item.trial))
+    return wanted
 
 
 @dataclass(frozen=True)
@@ -150,7 +162,7 @@ def _planned(base: PlannedRun, there: _There, attempts: Sequence[AttemptRecord])
     if not there.is_of_todays_code(run, base.trial):
         return _held(base, "stale", there.retry)
     if not _not_evaluated(base, run, there.snapshot):
-        return replace(base, status="done")
+        return base.as_done()
     return _decide(base, there, attempts)
 
 
@@ -195,7 +207,7 @@ def _accepted(
     if not there.is_of_todays_code(accepted, base.trial):
         return _resumed_superseding(base, accepted, attempts, artifacts, "stale", retry)
     if not missing:
-        return replace(base, status="done")
+        return base.as_done()
     if base.trial.is_untrained or is_there(artifacts / accepted.uid / WEIGHTS_FILE):
         todo = replace(base, status="left", kind="evaluate", evaluations=missing, weights_from=accepted.uid)
         tried = [a for a in attempts if a.kind == "evaluate" and a.weights_from == accepted.uid]

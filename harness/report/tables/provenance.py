@@ -57,8 +57,12 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
     cannot be known (data or a model that this harness does not have) is passed over.
     """
     stale: dict[str, set[str]] = defaultdict(set)
+    digests: dict[tuple[str, str, str], str | None] = {}  # of a trial's code: its seeds have the same
     for trial, attempt in attempts:
-        now = _digest_now(trial, attempt.kind, attempt.device)
+        place = trial.key, attempt.kind, attempt.device
+        if place not in digests:
+            digests[place] = _digest_now(trial, attempt.kind, attempt.device)
+        now = digests[place]
         if now is not None and not attempt.is_of(now):
             stale[attempt.kind].add(short(attempt.code_digest or "unknown"))
     cures = {"train": "run grid FILE --retry stale", "timing": "run timing FILE"}
