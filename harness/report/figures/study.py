@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
+from harness.attempt.messages import option_in_words
 from harness.attempt.metrics import Metric
 from harness.report.figures.groups import (
     Group,
@@ -239,12 +240,11 @@ _Line = Mapping[float, float]
 
 @dataclass(frozen=True, order=True)
 class _Axis:
-    """An option of one kind of condition on one split, the other options the same."""
+    """An option of one kind of condition on one split."""
 
     data: str  # "signals test"
     kind: str
     option: str
-    others: str  # ", by 3", "" if there are none
 
 
 def condition_figures(results: Results) -> list[Drawn | NotDrawn]:
@@ -258,42 +258,49 @@ def condition_figures(results: Results) -> list[Drawn | NotDrawn]:
             continue
         lines = {group.label: _lines(asked, group, metric) for group in groups}
         for axis in sorted({axis for found in lines.values() for axis in found}):
-            shown = {label: found[axis] for label, found in lines.items() if axis in found}
+            each = {(label, o): line for label, found in lines.items() for o, line in found.get(axis, {}).items()}
+            same = len({others for _, others in each}) == 1
+            shown = {label if same else f"{label}{others}": line for (label, others), line in each.items()}
             if len({number for line in shown.values() for number in line}) > 1:
-                made.append(_figure(study, metric, axis, shown))
+                made.append(_figure(study, metric, axis, next(iter(each))[1] if same else "", shown))
     return made or [NotDrawn(*_MISSING)]
 
 
-def _lines(results: Results, group: Group, metric: Metric) -> dict[_Axis, _Line]:
-    """Return the mean over the seeds by what is varied and its number."""
-    values: dict[_Axis, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+def _lines(results: Results, group: Group, metric: Metric) -> dict[_Axis, dict[str, _Line]]:
+    """Return the mean over the seeds by what is varied, the other options in words, and the number of the option."""
+    values: dict[_Axis, dict[str, dict[float, list[float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
     for run in group.runs.values():
         for (key, name), value in known_results(results.snapshot, run).items():
             if name == metric.name:
-                for axis, number in _numbers(results.snapshot.evaluations[key]).items():
-                    values[axis][number].append(value)
-    return {axis: {number: mean(each) for number, each in sorted(line.items())} for axis, line in values.items()}
+                for (axis, others), number in _numbers(results.snapshot.evaluations[key]).items():
+                    values[axis][others][number].append(value)
+    return {
+        axis: {others: {number: mean(each) for number, each in sorted(line.items())} for others, line in by.items()}
+        for axis, by in values.items()
+    }
 
 
-def _numbers(record: EvaluationRecord) -> dict[_Axis, float]:
-    """Return the numbers among the options of an evaluation's condition."""
+def _numbers(record: EvaluationRecord) -> dict[tuple[_Axis, str], float]:
+    """Return the numbers among the options of an evaluation's condition, each beside the other options in words."""
     options = {name: value for name, value in sorted(record.condition.items()) if name != "kind"}
     found = {}
     for name, value in options.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
-            others = "".join(f", {other} {given}" for other, given in options.items() if other != name)
+            others = "".join(f", {other} {option_in_words(given)}" for other, given in options.items() if other != name)
             kind = str(record.condition.get("kind", ""))
-            found[_Axis(f"{record.dataset} {record.split}", kind, name, others)] = float(value)
+            found[_Axis(f"{record.dataset} {record.split}", kind, name), others] = float(value)
     return found
 
 
-def _figure(study: str, metric: Metric, axis: _Axis, lines: Mapping[str, _Line]) -> Drawn:
+def _figure(study: str, metric: Metric, axis: _Axis, others: str, lines: Mapping[str, _Line]) -> Drawn:
     figure = new_figure(5.6, 3.5 + 0.19 * len(lines))
     axes = figure.add_subplot()
     for i, (label, points) in enumerate(lines.items()):
         colour = GREY if i == 0 else COLOURS[(i - 1) % len(COLOURS)]
         axes.plot(list(points), list(points.values()), f"{MARKERS[i % len(MARKERS)]}-", color=colour, label=label)
-    where = ", ".join(part for part in (axis.data, axis.kind) if part) + axis.others
+    where = ", ".join(part for part in (axis.data, axis.kind) if part) + others
     axes.set(xlabel=axis.option, ylabel=f"{metric.title} ({where})")
     legend(axes)  # a line per trial: two long names would not fit next to each other
     title = f"{metric.title} against {axis.option}, study {study}, {where}"

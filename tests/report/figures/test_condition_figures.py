@@ -1,10 +1,14 @@
 """A metric against a number of the evaluations' condition: PSNR against σ."""
 
+from pathlib import Path
+
 from denoising_records import ByHand, run, study
 
 from harness.report.figures.make import figure_files
+from harness.report.figures.results import Results
 from harness.report.figures.study import condition_figures
 from harness.report.figures.style import NotDrawn, styled
+from harness.store.merge import open_results
 
 A, B = {15.0: 33, 25.0: 30, 50.0: 26}, {15.0: 34, 50.0: 27}
 
@@ -49,3 +53,17 @@ def test_it_has_a_file_with_the_same_bytes():
     results = ByHand(study([run("a", 0, A), run("b", 0, B)]))
     name = "psnr_db-sigma-denoise-photos-test-gaussian.svg"
     assert figure_files(results, "svg")[0][name] == figure_files(results, "svg")[0][name]
+
+
+def test_what_differs_in_its_other_options_is_a_line_of_its_own():
+    """As of a classifier behind several denoisers."""
+    file = Path(__file__).resolve().parents[3] / "results" / "published" / "adversarial-lite0.jsonl"
+    with open_results([file]) as store, styled():
+        drawn = {each.name: each for each in condition_figures(Results(store, [file]))}
+        names = ["256-100-test-fgsm", "256-test-bim", "256-test-fgsm", "256-test-uniform_noise"]
+        assert sorted(drawn) == [f"accuracy-epsilon-adversarial-lite0-ilsvrc_val10-224-224-of-{name}" for name in names]
+        (axes,) = drawn[f"accuracy-epsilon-adversarial-lite0-ilsvrc_val10-224-224-of-{names[2]}"].figure.axes
+        labels = [line.get_label() for line in axes.lines]
+    assert len(labels) == len(set(labels)) == 6
+    assert "EfficientNet-Lite0, denoiser blur sigma 1.5, knowledge aware" in labels
+    assert "EfficientNet-Lite0" in labels
