@@ -102,7 +102,7 @@ def bench_store(
 
 
 def command(words: Sequence[str], folder: Path, db: Path) -> tuple[float, float]:
-    """Run a command of ours in a folder; return its seconds and its peak of memory in MiB.
+    """Run a harness command in a folder; return the seconds that it took and its peak memory in MiB.
 
     Raises HarnessError if it does not end well.
     """

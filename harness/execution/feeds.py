@@ -109,7 +109,7 @@ class Shared:
         return bool(self.others) and not self._full
 
     def take(self, fits: Callable[[Job], bool] = lambda _: True) -> Job | None:
-        """Return the next attempt that fits: for which there is room, where it is to be made."""
+        """Return the next attempt that fits, i.e. whose executor has room; None if there is none."""
         if self._full:
             return None
         if not self.jobs and self.others:

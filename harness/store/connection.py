@@ -171,9 +171,10 @@ def open_store(path: Path | str) -> Store:
 
 
 def open_reader(path: Path | str, *, updated: bool = False) -> Store:
-    """Open the store at `path` read-only; with `updated` one of an older version, too: as this one has it, in memory.
+    """Open the store at `path` read-only.
 
-    Raises HarnessError where there is none, or one of another version.
+    With `updated`, a store of an older version is copied into memory and migrated there; the file stays as it is.
+    Raises HarnessError if there is none, or one of another version.
     """
     path = Path(path)
     if not path.is_file():
@@ -204,8 +205,7 @@ def _updated_in_memory(conn: sqlite3.Connection) -> Store:
     """Copy a store of an older version into memory and bring it up to this one."""
     memory = sqlite3.connect(":memory:")
     try:
-        with conn:
-            conn.backup(memory)
+        conn.backup(memory)
         db = _database(memory, _BUSY_TIMEOUT_MS)
         MIGRATIONS.apply(db)
     except BaseException:

@@ -72,7 +72,7 @@ def files_of(sources: Sequence[Path]) -> list[Path]:
 def open_results(path: Path | Sequence[Path], *, updated: bool = False) -> Store:
     """Open results to read them: a store as it is; published files, or folders of them, in memory.
 
-    With `updated` also a store of an older version, in memory. Raises HarnessError where there is nothing to read.
+    With `updated`, a store of an older version is read as well, in memory. Raises HarnessError if nothing is there.
     """
     paths = [path] if isinstance(path, Path) else list(path)
     if len(paths) == 1 and paths[0].suffix != ".jsonl" and not paths[0].is_dir():

@@ -250,12 +250,15 @@ class Snapshot:
         return [p for p in places if (p.overrides is None) == (p.position in own)]
 
     def of_study(self, study: str) -> "Snapshot":
-        """Return the same with those results alone that a study asks for, as far as is known what these are.
+        """Return the same with only the results that a study asks for, as far as it is known which these are.
 
         A trial may stand in two studies that evaluate it on different images, or under different conditions.
         """
         asked = self.asked(study)
-        return replace(self, attempts=tuple(_with_results(a, asked.get(a.trial_key)) for a in self.attempts))
+        narrowed = tuple(_with_results(a, asked.get(a.trial_key)) for a in self.attempts)
+        if all(one is other for one, other in zip(narrowed, self.attempts, strict=True)):
+            return self  # with all that it has looked up
+        return replace(self, attempts=narrowed)
 
     def asked(self, study: str) -> Mapping[str, Collection[str]]:
         """Return the keys of the evaluations that a study asks for, by trial; of a trial of which nobody knows, none.

@@ -55,7 +55,7 @@ def verify(sources: Sequence[Path]) -> Verified:
     found = Verified()
     files = files_of(sources)
     for path in files:
-        _verify_file(path, found)
+        _verify_file(path, found, alone=len(files) == 1)
     if not found.faults:
         _look_at_all(files, found)
     for folder in dict.fromkeys(path.resolve().parent / "artifacts" for path in files):
@@ -63,7 +63,7 @@ def verify(sources: Sequence[Path]) -> Verified:
     return found
 
 
-def _verify_file(path: Path, found: Verified) -> None:
+def _verify_file(path: Path, found: Verified, *, alone: bool) -> None:
     """Look at one file. A published one is taken into memory first, which makes its keys anew."""
     store: Store | None = None
     try:
@@ -73,7 +73,7 @@ def _verify_file(path: Path, found: Verified) -> None:
         else:
             store = open_reader(path)
         _verify_store(store, path, found)
-        if not found.faults:
+        if alone and not found.faults:  # several files are looked at together
             found.twice = made_twice(store)
     except (HarnessError, *_UNREADABLE) as error:
         words = str(error)

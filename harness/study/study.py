@@ -33,7 +33,7 @@ from harness.study.grid import Override, Point, apply, count, normalise, points,
 from harness.study.include import Said, WrittenEntry, WrittenStudy, read_study
 from harness.study.locate_errors import locate_errors
 from harness.study.names import render_name
-from harness.study.study_file import ClaimEntry, Entry, ExecutionOptions, ExecutorChoice
+from harness.study.study_file import ClaimEntry, ExecutionOptions, ExecutorChoice, executor_choice
 from harness.trial.own_data import looking_once
 from harness.trial.resolve import OF_A_FUNCTION, Trial, resolve_trial
 
@@ -166,7 +166,7 @@ def _expand(
     for entry in written.entries:
         parts = entry.parts(written.defaults)
         base = normalise({key: said.value for key, said in parts.items()})
-        executor = Entry.model_validate({"name": "-", "executor": entry.data.get("executor")}).executor
+        executor = executor_choice(entry.data.get("executor"))
         for point in _points(entry, parts, base):
             with locate_errors(entry, parts, point, overrides):
                 own = taken(overrides, base, point)

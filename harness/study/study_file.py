@@ -53,6 +53,11 @@ WrittenExecutor = Annotated[ExecutorChoice, BeforeValidator(_named)]
 """NAME or {kind: NAME, option: value}."""
 
 
+def executor_choice(written: Any) -> ExecutorChoice | None:
+    """Return the executor that an entry names, checked as `Entry` checks it; None if it names none."""
+    return None if written is None else ExecutorChoice.model_validate(_named(written))
+
+
 class Entry(Defaults):
     """An entry of `trials`."""
 
