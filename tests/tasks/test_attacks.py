@@ -15,6 +15,7 @@ from small_classifier import digits, golden_network, trained
 from harness.attempt.messages import AttemptRequest, Execution
 from harness.base.errors import HarnessError
 from harness.base.sealed import sha256_of
+from harness.classical import bm3d
 from harness.models.build import build_model
 from harness.tasks.attacked import Attacked
 from harness.tasks.attacks import perturbed
@@ -184,6 +185,27 @@ def test_bm3d_has_a_gradient_and_the_worse_of_both_is_no_better_than_either():
     own, identity, worse = map(margin, ("own", "identity", "worse"))
     assert worse == max(own, identity)
     assert own != identity
+
+
+def test_the_gradient_through_bm3d_keeps_the_memory_of_one_image_and_has_the_same_bits():
+    images = (torch.rand(3, 3, 24, 24, generator=torch.Generator().manual_seed(2)) * 255).round()
+    denoise = build_defence(Bm3d(kind="bm3d", sigma=20), {}, CPU)
+    kept = []
+
+    def packed(tensor):
+        kept.append(tensor.nbytes)
+        return tensor
+
+    pixels = images.clone().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(packed, lambda tensor: tensor):
+        denoised = denoise(pixels)
+    assert sum(kept) <= 4 * pixels.nbytes  # of the groups, each of 8 or 32 patches at every third pixel, nothing
+    denoised.square().sum().backward()
+
+    for image, gradient in zip(images, pixels.grad, strict=True):
+        alone = image[None].clone().requires_grad_()
+        bm3d(alone[0], 20).clamp(0, 255).square().sum().backward()
+        assert torch.equal(gradient, alone.grad[0])
 
 
 @pytest.fixture
