@@ -144,10 +144,10 @@ def named_study(text: str) -> tuple[str, str | None]:
     path = Path(text)
     if path.suffix not in {".yml", ".yaml"} and not path.is_file():
         return text, None
-    from harness.study.study import load_study
+    from harness.study.include import read_study
 
-    loaded = load_study(path, skip_invalid=True)
-    return loaded.name, loaded.spec_sha
+    written = read_study(path)
+    return written.name, written.sha
 
 
 def parse_reasons(text: str) -> frozenset[str]:

@@ -5,6 +5,7 @@ level, so that the study itself has the last word; the entries follow one anothe
 which it was said.
 """
 
+import hashlib
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,16 @@ class WrittenStudy:
     entries: tuple[WrittenEntry, ...]
     folders: tuple[str, ...]  # its own, then those of what it includes
     text: str  # its own; where it includes files, followed by theirs
+
+    @property
+    def name(self) -> str:
+        """The study's name in the store."""
+        return str(self.source.data["study"])
+
+    @property
+    def sha(self) -> str:
+        """The SHA-256 of the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def execution(self) -> ExecutionOptions:

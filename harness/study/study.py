@@ -105,7 +105,7 @@ def load_study(
     source = written.source
     baseline, claims = (None, None) if overrides else _comparisons(source, trials, skipped)
     return Study(
-        name=source.data["study"],
+        name=written.name,
         description=source.data.get("description", ""),
         trials=trials,
         execution=written.execution,

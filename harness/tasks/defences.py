@@ -95,7 +95,10 @@ def _one_by_one(denoise: Defence) -> Defence:
     def denoised(pixels: Tensor) -> Tensor:
         if not (torch.is_grad_enabled() and pixels.requires_grad):
             return denoise(pixels)
-        each = (checkpoint(denoise, image, use_reentrant=False, preserve_rng_state=False) for image in pixels.split(1))
+        each = (
+            checkpoint(denoise, image, use_reentrant=False, preserve_rng_state=False)
+            for image in torch.split(pixels, 1)
+        )
         return torch.cat(list(each))
 
     return denoised

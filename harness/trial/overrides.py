@@ -4,7 +4,7 @@ A name such as `mnist-paper` says how a trial was trained only with all that dif
 `--set protocol.epochs=1` is another recipe. Whatever shows a protocol's name shows it by `protocol_in_words`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -35,6 +35,21 @@ class Unstated:
     source: str
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """The protocol of a trial: its name with all that is overridden, and what the paper leaves open of the rest."""
+
+    words: str
+    overrides: tuple[Override, ...]
+    unstated: tuple[Unstated, ...]
+
+
+def recipe(name: str, config: Mapping[str, Any]) -> Recipe:
+    """Return what `protocol_in_words`, `overrides` and `unstated` give of a trial's configuration, found once."""
+    found = overrides(name, config)
+    return Recipe(_in_words(name, found), found, _left_open(name, config, found))
+
+
 def overrides(name: str, config: Mapping[str, Any]) -> tuple[Override, ...]:
     """Return in what the protocol of a trial's configuration differs from the named one.
 
@@ -59,16 +74,24 @@ def overrides(name: str, config: Mapping[str, Any]) -> tuple[Override, ...]:
 
 def protocol_in_words(name: str, config: Mapping[str, Any]) -> str:
     """Return a protocol's name with all that a trial overrides: "mnist-paper (epochs 1 instead of 20)"."""
-    changed = ", ".join(map(str, overrides(name, config)))
+    return _in_words(name, overrides(name, config))
+
+
+def _in_words(name: str, found: Sequence[Override]) -> str:
+    changed = ", ".join(map(str, found))
     return f"{name} ({changed})" if changed else name
 
 
 def unstated(name: str, config: Mapping[str, Any]) -> tuple[Unstated, ...]:
     """Return the settings of a trial's protocol that its file calls inferred or assumed, but for overridden ones."""
+    return _left_open(name, config, overrides(name, config))
+
+
+def _left_open(name: str, config: Mapping[str, Any], found: Sequence[Override]) -> tuple[Unstated, ...]:
     named = _named(name, config)
     if named is None:
         return ()
-    ours, given = _settings(config["protocol"]), {override.setting for override in overrides(name, config)}
+    ours, given = _settings(config["protocol"]), {override.setting for override in found}
     return tuple(
         Unstated(field, ours.get(field), entry.source)
         for field, entry in named.fields.items()

@@ -33,10 +33,10 @@ execution: {{checkpoint_every_s: {every}, threads: 1}}
 trials:
   - name: "Dimension reduction of Conv, {{reduction}}"
     at: conv2
-    compressor: {{kind: width, stride: 4}}
+    compressor: {{kind: width, stride: 16}}
   - name: Second
     at: conv2
-    compressor: {{kind: width, stride: 8}}
+    compressor: {{kind: width, stride: 32}}
 """
 
 FUNCTIONS = """\

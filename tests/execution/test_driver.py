@@ -6,7 +6,7 @@ import pytest
 
 from harness.execution.device import choose_device
 
-FIRST = "Dimension reduction of Conv, 75%"
+FIRST = "Dimension reduction of Conv, 94%"
 
 TROUBLE = """\
 study: trouble
@@ -22,7 +22,7 @@ trials:
     compressor: {kind: "trouble:Trouble"}
   - name: Sound
     at: conv2
-    compressor: {kind: width, stride: 8}
+    compressor: {kind: width, stride: 32}
 """
 
 PLUGIN = """\
@@ -92,7 +92,7 @@ def test_a_dry_run_tells_all_and_makes_nothing(story):
     assert "2 trials, 2 runs: 0 done, 2 left, 0 held; time left: " in calls["dry run"].out
     rows = trials_of(story[0], calls["dry run as JSON"].out)
     assert list(rows) == [FIRST, "Second"]
-    assert rows[FIRST]["parameters"] == 3_218_226  # as printed in Table 1: 3.069 M
+    assert rows[FIRST]["parameters"] > rows["Second"]["parameters"] > 0  # their counts: tests/cost/test_count.py
     assert {key: rows[FIRST][key] for key in ("done", "left", "held")} == {"done": 0, "left": 1, "held": 0}
 
 

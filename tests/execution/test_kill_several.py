@@ -17,7 +17,7 @@ protocol: {{kind: digits-quick, epochs: {epochs}, batch_size: {batch}}}
 seeds: [0]
 execution: {{checkpoint_every_s: {every}, threads: 2, processes: 2}}
 trials:
-  - {{name: narrow, at: conv2, compressor: {{kind: width, stride: 8}}}}
+  - {{name: narrow, at: conv2, compressor: {{kind: width, stride: 32}}}}
 """
 
 

@@ -29,7 +29,7 @@ evaluate:
     denoiser: [none, {{run: "denoisers:DnCNN, σ 20:0"}}]
     knowledge: aware
 execution: {{threads: 1}}
-trials: [{{name: CNN, at: conv2, compressor: {{kind: width, stride: 16}}}}]
+trials: [{{name: CNN, at: conv2, compressor: {{kind: width, stride: 32}}}}]
 """
 TABLE = """\
 table: attacked

@@ -79,4 +79,4 @@ def _line(fields: list[str], widths: list[int]) -> str:
 
 def _width(text: str) -> int:
     """Return how many places a terminal gives to a text."""
-    return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
+    return len(text) if text.isascii() else sum(2 if east_asian_width(char) in "WF" else 1 for char in text)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError
@@ -25,7 +26,7 @@ from harness.stats.tests import deviation, mean
 from harness.store.find import values as found_values
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
 from harness.trial.function import RETURNED
-from harness.trial.overrides import overrides, protocol_in_words, unstated
+from harness.trial.overrides import Recipe, recipe
 
 _COUNTS = {"parameters": "Parameters", "macs": "MACs"}
 
@@ -51,6 +52,30 @@ class _Metric:
         return f"{self.what.label} ({self.evaluation.words})"
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """A trial of the study with its runs at the study's seeds, and what these found by evaluation and name."""
+
+    place: StudyTrialRecord
+    trial: TrialRecord
+    runs: Mapping[int, AttemptRecord]
+    found: Mapping[int, Mapping[tuple[str, str], float]]
+
+    @property
+    def name(self) -> str:
+        return self.place.name
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """Its protocol with all that the study, or `--set`, overrides."""
+        return recipe(self.place.protocol_name, self.trial.config)
+
+    def known(self, metric: _Metric) -> dict[int, float | None]:
+        """Return a metric at each seed of the study, None where nothing is stored."""
+        at = (metric.evaluation.key, metric.name)
+        return {seed: self.found[seed].get(at) if seed in self.found else None for seed in self.place.seeds}
+
+
 def study_document(
     snapshot: Snapshot,
     study: str,
@@ -69,38 +94,41 @@ def study_document(
     """
     snapshot = snapshot.of_study(study)
     planned = planned_trials(snapshot, study, spec_sha)
-    metrics = _metrics(snapshot, planned)
-    counts = [name for name in _COUNTS if any(name in snapshot.trials[p.trial_key].costs for p in planned)]
-    best = [_best(snapshot, metric, planned) for metric in metrics]
-    forms = [_form(snapshot, metric, planned, digits) for metric in metrics]
+    entries = _stored(snapshot, planned)
+    metrics = _metrics(snapshot, entries)
+    counts = [name for name in _COUNTS if any(name in entry.trial.costs for entry in entries)]
+    best = [_best(metric, entries) for metric in metrics]
+    forms = [_form(metric, entries, digits) for metric in metrics]
     marks = Marks()
-    rows, behind = [], []
-    for entry in planned:
-        trial = snapshot.trials[entry.trial_key]
-        runs = _runs(snapshot, entry)
-        behind += [(trial, run) for run in runs.values()]
-        words = accepted_remarks(runs.values())
-        changed = [] if entry.overrides is None else [with_set(entry.overrides)]
-        line = [Cell(study, entry.name, "runs", ours=len(runs), text=f"{len(runs)} of {len(entry.seeds)}",
-                     marks=marks((*changed, *words)))]  # fmt: skip
+    rows = []
+    behind = [(entry.trial, run) for entry in entries for run in entry.runs.values()]
+    for entry in entries:
+        words, overrides = accepted_remarks(entry.runs.values()), entry.place.overrides
+        changed = [] if overrides is None else [with_set(overrides)]
+        count = f"{len(entry.runs)} of {len(entry.place.seeds)}"
+        line = [
+            Cell(study, entry.name, "runs", ours=len(entry.runs), text=count, marks=marks((*changed, *words))),
+        ]
         for metric, top, form in zip(metrics, best, forms, strict=True):
-            known = _known(snapshot, metric, runs, entry.seeds)
-            shown = _result(entry, trial, metric, known, runs, form, marks)
+            known = entry.known(metric)
+            shown = _result(entry, metric, known, form, marks)
             line.append(replace(shown, bold=metric.bold and _mean(known) == top))
-        line += [_count(entry, trial, name) for name in counts]
-        rows.append(DocRow(entry.name, tuple(line), _recipe(snapshot, entry), tuple(words), entry.overrides or ""))
+        line += [_count(entry, name) for name in counts]
+        rows.append(DocRow(entry.name, tuple(line), entry.recipe.words, tuple(words), overrides or ""))
     labels = [*(metric.label for metric in metrics), *(_COUNTS[name] for name in counts)]
     code = (Footnote("code", text) for text in code_remarks(behind))
-    baseline, columns = _baseline(planned), study_columns(snapshot, planned, digits)
+    baseline = _baseline(planned)
     return Document(
         title=f"Study {study}",
         caption="mean ± standard deviation over n seeds, and the best seed",
         columns=(DocColumn("Runs", is_value=False), *map(DocColumn, labels)),
         rows=tuple(rows),
         footnotes=(*marks.footnotes(), *code),
-        notes=tuple(_notes(snapshot, planned, metrics, [run for _, run in behind], stand_ins or {})),
+        notes=tuple(_notes(snapshot, entries, metrics, [run for _, run in behind], stand_ins or {})),
         compares=False,
-        statistics=() if baseline is None else study_tables(snapshot, planned, columns, baseline),
+        statistics=()
+        if baseline is None
+        else study_tables(snapshot, planned, _columns(entries, metrics, forms), baseline),
         behind=tuple(behind),
     )
 
@@ -126,13 +154,21 @@ def study_columns(
     snapshot: Snapshot, planned: Sequence[StudyTrialRecord], digits: int | None = None
 ) -> list[StudyColumn]:
     """Return what is stored of each trial, at the seeds of the study, metric by metric."""
+    entries = _stored(snapshot, planned)
+    metrics = _metrics(snapshot, entries)
+    return _columns(entries, metrics, [_form(metric, entries, digits) for metric in metrics])
+
+
+def _columns(
+    entries: Sequence[_Stored], metrics: Sequence[_Metric], forms: Sequence[NumberFormat]
+) -> list[StudyColumn]:
     columns = []
-    for metric in _metrics(snapshot, planned):
+    for metric, form in zip(metrics, forms, strict=True):
         values = {}
-        for entry in planned:
-            known = _known(snapshot, metric, _runs(snapshot, entry), entry.seeds)
+        for entry in entries:
+            known = entry.known(metric)
             values[entry.name] = {seed: value for seed, value in known.items() if value is not None}
-        columns.append(StudyColumn(metric.label, metric.what, _form(snapshot, metric, planned, digits), values))
+        columns.append(StudyColumn(metric.label, metric.what, form, values))
     return columns
 
 
@@ -146,23 +182,26 @@ def planned_trials(snapshot: Snapshot, study: str, spec_sha: str | None) -> list
     return chosen
 
 
-def _runs(snapshot: Snapshot, entry: StudyTrialRecord) -> dict[int, AttemptRecord]:
-    runs = snapshot.runs(entry.trial_key)
-    return {seed: runs[seed] for seed in entry.seeds if seed in runs}
+def _stored(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_Stored]:
+    entries = []
+    for place in planned:
+        accepted = snapshot.runs(place.trial_key)
+        runs = {seed: accepted[seed] for seed in place.seeds if seed in accepted}
+        found = {seed: found_values(snapshot, run) for seed, run in runs.items()}
+        entries.append(_Stored(place, snapshot.trials[place.trial_key], runs, found))
+    return entries
 
 
-def _metrics(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_Metric]:
+def _metrics(snapshot: Snapshot, entries: Sequence[_Stored]) -> list[_Metric]:
     """Return the metrics that any of the study's runs has, in order of the evaluations, the foremost of each first; of
     functions those that are declared, or all if none is.
 
     The best is set in bold if the trials or their study say which way is better: those of earlier versions do not, and
     their tables stay as they are.
     """
-    runs = [run for entry in planned for run in _runs(snapshot, entry).values()]
-    pairs = {pair for run in runs for pair in found_values(snapshot, run)}
-    keys = [entry.trial_key for entry in planned]
-    declared = metrics_of_all(snapshot, keys, planned[0].study)
-    stored = {metric.name for key in keys for metric in snapshot.trials[key].metrics}
+    pairs = {pair for entry in entries for found in entry.found.values() for pair in found}
+    declared = metrics_of_all(snapshot, [entry.trial.key for entry in entries], entries[0].place.study)
+    stored = {metric.name for entry in entries for metric in entry.trial.metrics}
     names = {metric.name for metric in declared}
     return [
         _Metric(metric_named(declared, name), record, bold=name in names and (name in stored or key == RETURNED.key))
@@ -172,62 +211,40 @@ def _metrics(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_M
     ]
 
 
-def _known(
-    snapshot: Snapshot, metric: _Metric, runs: Mapping[int, AttemptRecord], seeds: Sequence[int]
-) -> dict[int, float | None]:
-    place = (metric.evaluation.key, metric.name)
-    return {seed: found_values(snapshot, runs[seed]).get(place) if seed in runs else None for seed in seeds}
-
-
 def _mean(known: Mapping[int, float | None]) -> float:
     """Return the mean of what is stored, nan where there is nothing."""
     stored = [value for value in known.values() if value is not None]
     return mean(stored) if stored else math.nan
 
 
-def _best(snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord]) -> float | None:
+def _best(metric: _Metric, entries: Sequence[_Stored]) -> float | None:
     """Return the best mean of a column; None where there are not two to choose from."""
-    means = [_mean(_known(snapshot, metric, _runs(snapshot, entry), entry.seeds)) for entry in planned]
+    means = [_mean(entry.known(metric)) for entry in entries]
     numbers = [value for value in means if math.isfinite(value)]
     choose = max if metric.what.better == "higher" else min
     return choose(numbers) if len(numbers) > 1 else None
 
 
-def _form(
-    snapshot: Snapshot, metric: _Metric, planned: Sequence[StudyTrialRecord], digits: int | None = None
-) -> NumberFormat:
+def _form(metric: _Metric, entries: Sequence[_Stored], digits: int | None = None) -> NumberFormat:
     """Return how a column is printed: with so many digits, or as many as show its runs apart."""
     if digits is not None:
         return NumberFormat(digits=digits)
-    known = (_known(snapshot, metric, _runs(snapshot, entry), entry.seeds) for entry in planned)
-    return fitted(
-        NumberFormat(digits=metric.what.digits), [value for row in known for value in row.values() if value is not None]
-    )
-
-
-def _recipe(snapshot: Snapshot, entry: StudyTrialRecord) -> str:
-    """Return a trial's protocol with all that the study, or `--set`, overrides."""
-    return protocol_in_words(entry.protocol_name, snapshot.trials[entry.trial_key].config)
+    known = (value for entry in entries for value in entry.known(metric).values())
+    return fitted(NumberFormat(digits=metric.what.digits), [value for value in known if value is not None])
 
 
 def _result(
-    entry: StudyTrialRecord,
-    trial: TrialRecord,
-    metric: _Metric,
-    known: Mapping[int, float | None],
-    runs: Mapping[int, AttemptRecord],
-    form: NumberFormat,
-    marks: Marks,
+    entry: _Stored, metric: _Metric, known: Mapping[int, float | None], form: NumberFormat, marks: Marks
 ) -> Cell:
     """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
     stored = [value for value in known.values() if value is not None]
     broken = Counter(str(value) for value in stored if not math.isfinite(value))
     missing = [] if len(stored) == len(known) else [f"{len(stored)} of {len(known)} runs"]
-    notes = [*missing, *([] if entry.overrides is None else [with_set(entry.overrides)])]
-    notes += [*accepted_remarks(runs.values()), *(f"{word} among the values" for word in sorted(broken))]
+    notes = [*missing, *([] if entry.place.overrides is None else [with_set(entry.place.overrides)])]
+    notes += [*accepted_remarks(entry.runs.values()), *(f"{word} among the values" for word in sorted(broken))]
     gave = (f"{count} of {len(stored)} runs gave {word}" for word, count in sorted(broken.items()))
     return Cell(
-        table=entry.study,
+        table=entry.place.study,
         row=entry.name,
         column=metric.label,
         ours=mean(stored) if stored else None,
@@ -235,13 +252,13 @@ def _result(
         runs=len(stored),
         select="mean",
         values=tuple(known.values()),
-        protocol=protocol_in_words(entry.protocol_name, trial.config),
+        protocol=entry.recipe.words,
         dataset=None if metric.evaluation.key == RETURNED.key else metric.evaluation.dataset,
-        device=", ".join(sorted({device_of(run) for run in runs.values()})) or None,
+        device=", ".join(sorted({device_of(run) for run in entry.runs.values()})) or None,
         note="; ".join(notes) or None,
         text=_spread_text(known, metric, form) if stored else NOTHING,
-        overrides=overrides(entry.protocol_name, trial.config),
-        assumed=unstated(entry.protocol_name, trial.config),
+        overrides=entry.recipe.overrides,
+        assumed=entry.recipe.unstated,
         marks=marks((*missing, *gave)),
     )
 
@@ -256,57 +273,57 @@ def _spread_text(known: Mapping[int, float | None], metric: _Metric, form: Numbe
     return f"{number(mean(stored), form)}{spread} (n = {len(stored)}{top})"
 
 
-def _count(entry: StudyTrialRecord, trial: TrialRecord, name: str) -> Cell:
-    value = trial.costs.get(name)
+def _count(entry: _Stored, name: str) -> Cell:
+    value = entry.trial.costs.get(name)
     return Cell(
-        table=entry.study,
+        table=entry.place.study,
         row=entry.name,
         column=name,
         ours=value,
         unit="count",
         values=() if value is None else (value,),
-        protocol=protocol_in_words(entry.protocol_name, trial.config),
+        protocol=entry.recipe.words,
         text=NOTHING if value is None else f"{round(value):,}",
-        overrides=overrides(entry.protocol_name, trial.config),
+        overrides=entry.recipe.overrides,
     )
 
 
 def _notes(
     snapshot: Snapshot,
-    planned: Sequence[StudyTrialRecord],
+    entries: Sequence[_Stored],
     metrics: Sequence[_Metric],
     runs: Sequence[AttemptRecord],
     stand_ins: Mapping[str, str | None],
 ) -> list[Note]:
     """What came of the study's claims, data (and what they stand in for), protocol, seeds, devices."""
-    configs = [snapshot.trials[p.trial_key].config for p in planned]
+    configs, study = [entry.trial.config for entry in entries], entries[0].place.study
     trained = [str(train) for config in configs if (train := config.get("data", {}).get("train"))]
     data = {f: snapshot.datasets[f].name if f in snapshot.datasets else short(f) for f in trained}
     evaluated = [metric.evaluation.dataset for metric in metrics if metric.evaluation.key != RETURNED.key]
     names = list(dict.fromkeys([*data.values(), *evaluated]))
     described = [f"{name} (a stand-in for {stand_ins[name]})" if stand_ins.get(name) else name for name in names]
-    seeds = list(dict.fromkeys(seed for p in planned for seed in p.seeds))
-    protocol, lines = _protocols(snapshot, planned)
+    seeds = list(dict.fromkeys(seed for entry in entries for seed in entry.place.seeds))
+    protocol, lines = _protocols(entries)
     what = f"Data: {', '.join(described)}. Protocol: {protocol}" if described else f"Function: {protocol}"
-    claims = study_findings(snapshot, planned[0].study)
+    claims = study_findings(snapshot, study)
     notes = [Note(f"Claims. {summary(claims)}", tuple(map(line_of, claims)))] if claims else []
     notes += [Note(f"{what}. Seeds: {', '.join(map(str, seeds))}.", lines)]
     if runs:
         devices = ", ".join(sorted({device_of(run) for run in runs}))
         notes.append(Note(f"{'Trained' if trained else 'Run'} on {devices}, {threads_of(runs)}."))
     tested = [metric.evaluation for metric in metrics if metric.evaluation.key != RETURNED.key]
-    notes += map(Note, measured_notes(snapshot, [p.trial_key for p in planned], tested))
-    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs)), *_left_out(snapshot, planned[0].study)]
+    notes += map(Note, measured_notes(snapshot, [entry.trial.key for entry in entries], tested))
+    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs)), *_left_out(snapshot, study)]
 
 
-def _protocols(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> tuple[str, tuple[str, ...]]:
+def _protocols(entries: Sequence[_Stored]) -> tuple[str, tuple[str, ...]]:
     """Return the protocols of a study's trials, and if some are overridden in part of them, a line with the trials of
     each.
     """
     by: dict[str, list[str]] = {}
-    for entry in planned:
-        by.setdefault(_recipe(snapshot, entry), []).append(entry.name)
-    names = dict.fromkeys(entry.protocol_name for entry in planned)
+    for entry in entries:
+        by.setdefault(entry.recipe.words, []).append(entry.name)
+    names = dict.fromkeys(entry.place.protocol_name for entry in entries)
     if len(by) == len(names):
         return ", ".join(by), ()
     return ", ".join(names), tuple(f"{recipe}: {'; '.join(trials)}" for recipe, trials in by.items())
