@@ -167,7 +167,6 @@ SMALL = {
     "layers/maxout.py": "one compressor per file",
     "layers/width.py": "one compressor per file",
     "store/quick.py": "must run before anything imports sqlite-utils",
-    "trial/imagenet_classes.py": "data, with a test of their own",
     "training/network.py": "imports torch, which its importer must not",
 }
 """Files of under 40 lines that at most one other imports, and why they are no part of that one."""

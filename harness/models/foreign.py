@@ -23,9 +23,9 @@ from harness.plugins.signature import takes
 from harness.plugins.torchvision_models import TORCHVISION
 from harness.torchvision_compat import import_torchvision
 from harness.trial.models import ModelDeclaration
-from harness.trial.plugin_models import declared_model
+from harness.trial.plugin_models import OF_WEIGHTS, declared_model
 
-_OURS = frozenset({"kind", "code", "input_shape", "classes", "weights", "loses"})
+_OURS = frozenset({"kind", "code", "input_shape", "classes"}) | OF_WEIGHTS
 _WITHOUT_AUXILIARY = {"googlenet": {"aux_logits": False}, "inception_v3": {"aux_logits": False}}
 _COLOURS = 3
 
@@ -129,6 +129,8 @@ def build_foreign(
         lost = model["loses"]
         if files is not None and model["weights"] in files:
             keeps = load_weights(network, files[model["weights"]], model["weights"])
+            if "normalization" in model and keeps != _paths(network):
+                raise HarnessError(f"the weights of '{model['kind']}' are not for {model['classes']} classes")
         elif files is not None and next(network.parameters()).device.type != "meta":
             raise HarnessError(f"the weights of '{model['kind']}' ({model['weights'][:12]}…) are not at hand")
     before = {name: p.shape for name, p in network.named_parameters()}
@@ -145,6 +147,11 @@ def build_foreign(
         changed = {n.rpartition(".")[0] for n, p in network.named_parameters() if before.get(n) != p.shape}
         keeps -= changed
     return ForeignNetwork(network, declared_model(model, [str(f) for f in folders]), keeps)
+
+
+def _paths(network: nn.Module) -> frozenset[str]:
+    """Return the modules that have parameters of their own."""
+    return frozenset(name.rpartition(".")[0] for name, _ in network.named_parameters())
 
 
 def make_network(model: Mapping[str, Any], folders: Sequence[Any] = ()) -> nn.Module:

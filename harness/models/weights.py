@@ -1,12 +1,15 @@
-"""A person's own file of weights (a state dict, as `torch.save(model.state_dict(), FILE)` writes it) into a network."""
+"""Files of weights for a network: a person's own state dict (`torch.save(model.state_dict(), FILE)`), and torchvision's."""
 
 import hashlib
+from importlib import import_module
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, hub, nn
 
-from harness.base.errors import HarnessError
+from harness.base.checks import FieldError
+from harness.base.errors import HarnessError, did_you_mean
+from harness.torchvision_compat import import_torchvision
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
@@ -42,3 +45,26 @@ def load_weights(network: nn.Module, file: str, digest: str) -> frozenset[str]:
     network.load_state_dict(state, strict=False)
     paths = {name.rpartition(".")[0] for name, _ in network.named_parameters()}
     return frozenset(paths - ({last} if other else set()))
+
+
+def published_weights(name: str, word: str) -> str:
+    """Return where torchvision's weights of a network lie, which are fetched if they are not there yet.
+
+    Raises FieldError if it has none of that word, or they cannot be fetched.
+    """
+    import_torchvision()
+    weights = import_module("torchvision.models").get_model_weights(name)
+    known = {word: one.url for word, one in weights.__members__.items()}  # DEFAULT is another name of one of them
+    if word not in known:
+        raise FieldError(("weights",), f"torchvision has no weights '{word}' of '{name}'{did_you_mean(word, known)}")
+    file = Path(hub.get_dir(), "checkpoints", known[word].rpartition("/")[2])
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            digest = file.stem.rpartition("-")[2]
+            hub.download_url_to_file(known[word], str(file), hash_prefix=digest, progress=False)
+        except (OSError, RuntimeError) as error:
+            why = " ".join(str(error).split())
+            todo = f"fetch it by another way and write 'weights: {file.name}'"
+            raise FieldError(("weights",), f"{known[word]} cannot be fetched ({why}): {todo}") from error
+    return str(file)

@@ -12,6 +12,7 @@ from harness.plugins.digests import chosen_digest, find_module
 
 TORCHVISION = "torchvision:"
 _BUILDER = re.compile(r"^@register_model\([^\n]*\)\n(?:@[^\n]*\n)*def (\w+)\(", re.MULTILINE)
+_PUBLISHED = re.compile(r"^[A-Z]+[A-Z0-9]*_[A-Z0-9_]*V\d+$")
 _NOT_THE_NETWORK = frozenset({"torchvision.models._api", "torchvision.models._meta", "torchvision.models._utils"})
 
 
@@ -34,6 +35,11 @@ def torchvision_name(kind: str) -> str:
     if name not in known:
         raise FieldError(("kind",), f"torchvision has no classification model '{name}'{did_you_mean(name, known)}")
     return name
+
+
+def is_published(weights: str) -> bool:
+    """Return whether a text is one of torchvision's words for weights, such as IMAGENET1K_V1, and not a file's name."""
+    return weights == "DEFAULT" or _PUBLISHED.match(weights) is not None
 
 
 def torchvision_digest(name: str) -> str:

@@ -28,7 +28,7 @@ from harness.tasks.base import Evaluated, Seen, Streams, memory_format_of, netwo
 from harness.tasks.parts import ByItem
 from harness.tasks.precision import autocast
 from harness.trial.evaluations import evaluation_of
-from harness.trial.models import MODELS
+from harness.trial.models import own_classes
 from harness.trial.tasks import MANY_CLASSES, Clean
 
 EVALUATION_BATCH = {"cpu": 500, "cuda": 2_500}  # as many as help; a GPU needs a few batches for a whole test set
@@ -101,12 +101,12 @@ class Classification:
         self._memory_format = memory_format_of(channels_last)
         self._files: Mapping[str, str] = {}
         self._own = datasets[0].name
-        self._known = MODELS[config["model"]["kind"]].known if config["model"]["kind"] in MODELS else {}
+        self._model = config["model"]
         self._counts_top5 = datasets[0].classes > MANY_CLASSES
         self.examples = 0
         self.observed: EvaluationSpec
         self.train: DeviceImages | WholeImages
-        self._normalise({"mean": [0.0], "deviation": [1.0]})
+        self._normalise(config["model"].get("normalization", {"mean": [0.0], "deviation": [1.0]}))
         self._precision = "fp32"
         if "protocol" in config:
             self._make_training(config["protocol"], datasets[0])
@@ -232,10 +232,8 @@ class Classification:
 
     def _own_classes(self, dataset: str) -> Tensor | None:
         """Return the network's class of each of a dataset's, (classes,); None if they are the same."""
-        names = self._declared[dataset].class_names
-        if not self._known or names is None:
-            return None
-        return torch.tensor([self._known[name] for name in names], device=self.device)
+        found = own_classes(self._model, self._declared[dataset].class_names)
+        return None if found is None else torch.tensor(found, device=self.device)
 
     @torch.no_grad()
     def glimpse(self, model: nn.Module) -> Sequence[Seen]:

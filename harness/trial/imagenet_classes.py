@@ -3,6 +3,8 @@
 The index is that of the ILSVRC 2012 challenge's classes sorted by WordNet number, which all pretrained networks use.
 """
 
+CLASSES = 1_000
+"""How many classes such networks have."""
 IMAGENET = {
     "n01440764": 0,  # tench
     "n02102040": 217,  # English springer

@@ -4,7 +4,8 @@ The study files are checked against these declarations in milliseconds, and the 
 layers are declared too, so that a table can count a network (`counts`); a test holds them equal to the models' code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from harness.plugins.registry import Kinds
 from harness.plugins.torchvision_models import TORCHVISION
@@ -39,6 +40,7 @@ __all__ = [
     "WidthOptions",
     "is_undeclared",
     "misfit",
+    "own_classes",
 ]
 
 
@@ -118,3 +120,14 @@ MODELS = Kinds(
     group="harness.models",
     hint=f" (or {TORCHVISION}NAME)",
 )
+
+
+def own_classes(model: Mapping[str, Any], names: Sequence[str] | None) -> list[int] | None:
+    """Return which of a pretrained network's classes each class of some data is, by the classes' names.
+
+    None if the data have just the network's classes, in its order.
+    """
+    ours = MODELS.get(model["kind"])
+    classes = model.get("classes") if ours is None else ours.classes
+    known = (IMAGENET if "normalization" in model else {}) if ours is None else ours.known
+    return None if names is None or not known or len(names) == classes else [known[name] for name in names]

@@ -6,6 +6,7 @@ found is kept on disk under everything that it follows from (`harness.plugins.ca
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +27,24 @@ from harness.plugins.plugin import (
 )
 from harness.plugins.registry import PluginKind
 from harness.plugins.signature import without
-from harness.plugins.torchvision_models import TORCHVISION, torchvision_digest, torchvision_name
+from harness.plugins.torchvision_models import (
+    TORCHVISION,
+    is_published,
+    torchvision_digest,
+    torchvision_name,
+)
 from harness.trial.denoisers import PublishedOptions
+from harness.trial.imagenet_classes import CLASSES, IMAGENET
 from harness.trial.models import MODELS, ModelDeclaration, Site, is_undeclared, misfit
 
 _FOREIGN = "harness.models.foreign"
+_PUBLISHED = "harness.models.weights:published_weights"
 _OURS = frozenset({"code", "input_shape", "classes"})
 """What stands in the configuration of a plug-in's network beside its options."""
+OF_WEIGHTS = frozenset({"weights", "loses", "normalization"})
+"""What stands there of a file of weights: no option of the network itself."""
+_SCALES = {"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)}
+"""What torchvision's weights for ImageNet take away from a colour, on 0…1, and divide it by."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +56,13 @@ class ResolvedModel:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def resolve_model(written: Any, dataset: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
+def resolve_model(
+    written: Any, dataset: DatasetDeclaration, folders: Sequence[str], *, trained: bool = True
+) -> ResolvedModel:
     """Return the network that `NAME` or `{kind: NAME, option: value}` means for some data.
+
+    One of torchvision's that is not trained needs weights. It then is told how its inputs are scaled, which a protocol
+    says otherwise, and has ImageNet's 1,000 classes if it knows those of the data by name, else as many as these.
 
     Raises FieldError: an unknown name or option, data that do not fit, a network that cannot be looked at.
     """
@@ -53,12 +70,18 @@ def resolve_model(written: Any, dataset: DatasetDeclaration, folders: Sequence[s
     found = MODELS.resolve(kind)
     if not isinstance(found, PluginKind):
         return _declared(kind, found, given, dataset, {}, folders)
-    kind = found.reference
+    kind, classes = found.reference, dataset.classes
     for name in given:
         if name in _OURS:
             raise FieldError((name,), f"'{name}' follows from the data and the code, it is no option")
     if kind.startswith(TORCHVISION):
-        code, kept, files = torchvision_digest(torchvision_name(kind)), *_weights(given, folders)
+        code = torchvision_digest(torchvision_name(kind))
+        kept, files = _weights(torchvision_name(kind), given, folders)
+        if "normalization" in kept and trained:
+            raise FieldError(("normalization",), "what is trained has its 'normalization' in its protocol")
+        if not trained:
+            kept["normalization"] = _scales(kept.get("normalization"), dataset)
+            classes = CLASSES if _are_imagenets(dataset) else classes
     else:
         target, code = load_plugin(kind, folders)
         declaration = getattr(target, "declaration", None)
@@ -73,7 +96,7 @@ def resolve_model(written: Any, dataset: DatasetDeclaration, folders: Sequence[s
         "kind": kind,
         "code": code,
         "input_shape": list(dataset.input_shape),
-        "classes": dataset.classes,
+        "classes": classes,
         **kept,
     }
     try:
@@ -85,14 +108,14 @@ def resolve_model(written: Any, dataset: DatasetDeclaration, folders: Sequence[s
 def is_trained_model(written: Any, folders: Sequence[str]) -> tuple[bool, bool]:
     """Return whether a model that a study names can be trained, and whether it starts with a file of weights.
 
-    Networks that declare nothing, and torchvision's, are trained always: a task must know how their inputs are scaled.
-    Raises FieldError for an unknown one.
+    Networks that declare nothing are trained always: a task must know how their inputs are scaled. Raises FieldError
+    for an unknown one.
     """
     kind, given = MODELS.split(written)
     found: Any = MODELS.resolve(kind)
     if isinstance(found, PluginKind):
         if found.reference.startswith(TORCHVISION):
-            return True, False
+            return True, given.get("weights") is not None
         found = getattr(load_plugin(found.reference, folders)[0], "declaration", None)
     if not isinstance(found, ModelDeclaration):
         return True, False
@@ -114,13 +137,42 @@ def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDe
         model = given if isinstance(given, ModelDeclaration) else None
     if model is not None:
         return model.with_options(model.options.model_validate(options))
-    bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
+    bare = {name: value for name, value in config.items() if name not in OF_WEIGHTS}
     with in_one_line("it cannot be made"):
         imports = _imports([kind], folders)
         rows = cached("sites", bare, lambda: load_ours(f"{_FOREIGN}:describe")(bare, folders), imports)
     channels, height, width = config["input_shape"]
     sites = {path: Site(path, count, narrowable) for path, count, narrowable in rows}
-    return ModelDeclaration(kind, (channels, height, width), config["classes"], sites, f"{_FOREIGN}:build_foreign")
+    return ModelDeclaration(
+        kind,
+        (channels, height, width),
+        config["classes"],
+        sites,
+        f"{_FOREIGN}:build_foreign",
+        known=IMAGENET if "normalization" in config and config["classes"] == CLASSES else {},
+    )
+
+
+def _are_imagenets(dataset: DatasetDeclaration) -> bool:
+    return dataset.class_names is not None and all(name in IMAGENET for name in dataset.class_names)
+
+
+def _scales(written: Any, dataset: DatasetDeclaration) -> dict[str, list[float]]:
+    """Return by what the inputs of a network are scaled. Raises FieldError if that is not what it must be."""
+    channels = dataset.input_shape[0]
+    form = f"{{mean: [...], deviation: [...]}}, each with {channels} number(s) on 0…1"
+    if written is None and channels != len(_SCALES["mean"]):
+        raise FieldError(("normalization",), f"'normalization' is missing: {form}, as the weights were trained with")
+    found = _SCALES if written is None else written
+    if not isinstance(found, Mapping) or found.keys() != _SCALES.keys():
+        raise FieldError(("normalization",), f"'normalization' must be {form}, not {written!r}")
+    for name, values in found.items():
+        fits = isinstance(values, list | tuple) and len(values) == channels
+        if not fits or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+            raise FieldError(("normalization", name), f"'{name}' must be {channels} number(s), not {values!r}")
+    if min(found["deviation"]) <= 0:
+        raise FieldError(("normalization", "deviation"), "a deviation must be above 0")
+    return {name: [float(value) for value in values] for name, values in found.items()}
 
 
 def model_modules(config: Mapping[str, Any]) -> set[str]:
@@ -133,7 +185,7 @@ def refused_site(config: Mapping[str, Any], path: str, folders: Sequence[str]) -
     """Return why a module of a plug-in's network is no site; None if it has no such module or declares its sites."""
     if not is_undeclared(config):
         return None
-    bare = {name: value for name, value in config.items() if name not in {"weights", "loses"}}
+    bare = {name: value for name, value in config.items() if name not in OF_WEIGHTS}
     why: str | None = load_ours(f"{_FOREIGN}:refused_site")(bare, path, folders)
     return why
 
@@ -180,8 +232,11 @@ def _declared(
     return ResolvedModel(config, declaration, files)
 
 
-def _weights(given: Mapping[str, Any], folders: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the options with the digest of the weights' file in its place, and where that lies."""
+def _weights(network: str, given: Mapping[str, Any], folders: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the options with the digest of the weights' file in its place, and where that lies.
+
+    `IMAGENET1K_V1`, and other words of torchvision's for its weights of a network, are files that it fetches.
+    """
     kept = {name: value for name, value in given.items() if value is not None}
     if "num_classes" in kept:
         raise FieldError(("num_classes",), "'num_classes' follows from the dataset")
@@ -190,7 +245,10 @@ def _weights(given: Mapping[str, Any], folders: Sequence[str]) -> tuple[dict[str
         raise FieldError(("loses",), "'loses' (slice, fold or fresh) goes with 'weights': how its layers lose channels")
     if "weights" not in kept:
         return kept, {}
-    digest, place = weights_file(str(kept["weights"]), folders)
+    written = str(kept["weights"])
+    if is_published(written):
+        written = load_ours(_PUBLISHED)(network, written)
+    digest, place = weights_file(written, folders)
     return {**kept, "weights": digest, "loses": loses}, {digest: place}
 
 

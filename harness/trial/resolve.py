@@ -190,7 +190,7 @@ def _untrained(
     """Return the trial of a model that is evaluated as it is: it has no protocol, and no training data."""
     declared = task.declaration
     data = _under("dataset", lambda: _data(task, dataset, folders, test_only=True))
-    network = _network(model, data, folders)
+    network = _network(model, data, folders, trained=False)
     name = network.declaration.name
     if declared.data == "labelled" and declared.own_data is None and network.declaration.classes == 0:
         raise FieldError(("model",), f"'{name}' gives images, not classes: it is not for {declared.name}")
@@ -294,10 +294,10 @@ def _refuse_copies(
                 raise FieldError(("evaluate",), found)
 
 
-def _network(model: Any, data: DatasetDeclaration, folders: Sequence[str]) -> ResolvedModel:
+def _network(model: Any, data: DatasetDeclaration, folders: Sequence[str], *, trained: bool = True) -> ResolvedModel:
     """Return the network for some data. An error about the data themselves has the path of the dataset."""
     try:
-        return resolve_model(model, data, folders)
+        return resolve_model(model, data, folders, trained=trained)
     except FieldError as error:
         path = error.path if error.path[:1] == ("dataset",) else ("model", *error.path)
         raise FieldError(path, error.message) from error.__cause__
