@@ -1,4 +1,4 @@
-"""Files of weights for a network: a person's own state dict (`torch.save(model.state_dict(), FILE)`), and torchvision's."""
+"""Files of weights for a network: a state dict of your own, as `torch.save` writes it, or one of torchvision's."""
 
 import hashlib
 from importlib import import_module
