@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from harness.attempt.messages import option_in_words
 from harness.base.errors import HarnessError, did_you_mean
 from harness.store.records import AttemptRecord, Snapshot
 
@@ -47,8 +46,7 @@ def metric_words(found: Snapshot, place: tuple[str, str]) -> str:
     """Return a metric for people: "mnist/test accuracy", and its condition where it is not clean."""
     key, name = place
     evaluation = found.evaluations[key]
-    condition = {k: v for k, v in evaluation.condition.items() if (k, v) != ("kind", "clean")}
-    under = f" ({', '.join(f'{k} {option_in_words(v)}' for k, v in sorted(condition.items()))})" if condition else ""
+    under = f" ({', '.join(f'{k} {v}' for k, v in evaluation.spoken.items())})" if evaluation.spoken else ""
     return f"{evaluation.dataset}/{evaluation.split} {name}{under}"
 
 

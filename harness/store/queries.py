@@ -47,11 +47,12 @@ def snapshot(store: Store, newest: int | None = None) -> Snapshot:
     """
     with store.reading() as conn, collection_put_off():
         runs = None if newest is None else _newest_runs(conn, newest)
+        places = _study_trials(conn, runs)
         return Snapshot(
             datasets=_datasets(conn),
             trials=_trials(conn, runs),
-            study_trials=_study_trials(conn, runs),
-            evaluations=_evaluations(conn),
+            study_trials=places,
+            evaluations=_evaluations(conn, {place.trial_key: f"{place.study}: {place.name}" for place in places}),
             attempts=_attempts(conn, runs),
             acceptances=_acceptances(conn),
             claims=read_claims(conn),
@@ -284,13 +285,15 @@ def _study_trials(conn: sqlite3.Connection, runs: str | None) -> tuple[StudyTria
     )
 
 
-def _evaluations(conn: sqlite3.Connection) -> dict[str, EvaluationRecord]:
+def _evaluations(conn: sqlite3.Connection, trial_names: Mapping[str, str]) -> dict[str, EvaluationRecord]:
     rows = conn.execute(
         """SELECT e.key, d.name, d.split, d.fingerprint, e.condition_json
         FROM evaluation e JOIN dataset d ON d.id = e.dataset_id ORDER BY e.key"""
     )
     return {
-        key: EvaluationRecord(key, dataset, split, fingerprint, _parsed(condition, f"evaluation {key}: its condition"))
+        key: EvaluationRecord(
+            key, dataset, split, fingerprint, _parsed(condition, f"evaluation {key}: its condition"), trial_names
+        )
         for key, dataset, split, fingerprint, condition in rows
     }
 

@@ -101,6 +101,8 @@ class EvaluationRecord:
     split: str
     fingerprint: str
     condition: Mapping[str, Any]
+    trial_names: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """STUDY: TRIAL by its key, of the trials whose runs a condition may name."""
 
     @property
     def is_clean(self) -> bool:
@@ -113,10 +115,23 @@ class EvaluationRecord:
         return {name: value for name, value in sorted(self.condition.items()) if name != "kind"}
 
     @property
+    def spoken(self) -> Mapping[str, Any]:
+        """The condition for people, without `kind: clean`: a part of it in words, a run by its study and trial."""
+        given = sorted(self.condition.items())
+        return {name: self._in_words(value) for name, value in given if (name, value) != ("kind", "clean")}
+
+    def _in_words(self, value: Any) -> Any:
+        name = self.trial_names.get(str(value.get("trial"))) if isinstance(value, Mapping) else None
+        if name is None:
+            return option_in_words(value)
+        rest = {k: v for k, v in value.items() if k not in {"kind", "trial", "seed", "weights"}}
+        return f"{name}, seed {value.get('seed')}{f', {option_in_words(rest).strip()}' if rest else ''}"
+
+    @property
     def words(self) -> str:
         """Return "cifar10 test", with the condition if it is not clean: "signals test, noisy, sigma 0.4"."""
-        given = {k: _plain(option_in_words(v)) for k, v in self.condition.items() if (k, v) != ("kind", "clean")}
-        under = [str(value) if name == "kind" else f"{name} {value}" for name, value in sorted(given.items())]
+        given = {name: _plain(value) for name, value in self.spoken.items()}
+        under = [str(value) if name == "kind" else f"{name} {value}" for name, value in given.items()]
         return ", ".join([f"{self.dataset} {self.split}", *under])
 
     @property

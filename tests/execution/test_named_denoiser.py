@@ -90,6 +90,10 @@ def test_a_run_is_found_in_the_store_by_its_name(studies):
         "DnCNN" if "denoiser" in condition else "none": value for condition, value in known.items()
     }
 
+    of_study = studies.here("report", "tables", "--study", "attacks.yml").out
+    words = "digits[:20] test, denoiser denoisers: DnCNN, σ 20, seed 0, epsilon 2, fgsm, knowledge aware"
+    assert f"accuracy ({words})" in of_study
+
     file.unlink()
     again = studies.grid(study="attacks.yml")
     assert (again.code, "its weights are not here" in again.err) == (2, True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from harness.attempt.messages import option_in_words
 from harness.attempt.metrics import Metric
 from harness.report.figures.groups import (
     Group,
@@ -288,7 +287,7 @@ def _numbers(record: EvaluationRecord) -> dict[tuple[_Axis, str], float]:
     found = {}
     for name, value in options.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
-            others = "".join(f", {other} {option_in_words(given)}" for other, given in options.items() if other != name)
+            others = "".join(f", {k} {v}" for k, v in record.spoken.items() if k not in {"kind", name})
             kind = str(record.condition.get("kind", ""))
             found[_Axis(f"{record.dataset} {record.split}", kind, name), others] = float(value)
     return found

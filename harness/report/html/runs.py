@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from harness.attempt.messages import option_in_words
 from harness.report.figures.groups import Group
 from harness.report.figures.results import Results, Series
 from harness.report.html.anchors import run_id
@@ -142,8 +141,7 @@ def _results(snapshot: Snapshot, attempt: AttemptRecord) -> Iterator[tuple[str, 
     places = [(position(metrics, name), snapshot.evaluations[key]) for key, name in attempt.results]
     for (_, name), record in sorted(places, key=lambda place: (place[0], place[1].reading_order)):
         metric, value = metric_named(metrics, name), attempt.results[record.key, name]
-        condition = {k: v for k, v in record.condition.items() if (k, v) != ("kind", "clean")}
-        under = f", {', '.join(f'{k} {option_in_words(v)}' for k, v in sorted(condition.items()))}" if condition else ""
+        under = "".join(f", {k} {v}" for k, v in record.spoken.items())
         yield f"{metric.label} ({record.dataset} {record.split}{under})", _short(value, metric.digits)
 
 
