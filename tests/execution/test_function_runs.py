@@ -17,7 +17,7 @@ TEXT = (Path(__file__).resolve().parents[2] / "docs" / "own.md").read_text(encod
 SLOW = """
 import time
 
-def run(context, *, steps=200, seconds=0.05):
+def run(context, *, steps=200, seconds=0.02):
     done = 0
     if folder := context.resume():
         done = int((folder / "count").read_text())

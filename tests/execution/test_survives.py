@@ -33,6 +33,10 @@ def sound(context):
     return None if context.should_stop() else {"m": 1}
 
 
+def plain(context):
+    return {"m": 1}
+
+
 def garbage(context):
     file = context.checkpoints.parent / "progress.json"
     for text in GARBAGE:
@@ -167,7 +171,7 @@ def test_a_terminal_that_is_closed_ends_at_a_checkpoint_and_nothing_that_is_prin
 
 @pytest.mark.parametrize("missing", ["2>&-", ">&- 2>&- <&-"])
 def test_without_stderr_or_stdout_a_study_runs_all_the_same(own, missing):
-    lab = own("garbage")
+    lab = own("plain")
     ended = lab.finish(lab.start("run", "grid", "study.yml", streams=missing))
     assert (ended.code, ended.err) == (0, "")
     assert ("1 done" in ended.out) == (missing == "2>&-")
@@ -179,7 +183,7 @@ def attempt(own):
     """An attempt whose result is still to be taken in, with its store and its folder."""
     from harness.store.connection import open_store
 
-    lab = own("garbage")
+    lab = own("plain")
     assert lab.grid().code == 0
     (folder,) = lab.artifacts.iterdir()
     for table in ("result", "metric", "measure"):
