@@ -3,11 +3,14 @@
 import math
 from collections.abc import Callable
 from numbers import Real
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from harness.classical.options import SMALLEST
+
+Options = TypeVar("Options")
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step of a method."""
@@ -39,6 +42,15 @@ def checked_sigma(sigma: object, method: str) -> float:
     if isinstance(sigma, bool) or not isinstance(sigma, Real) or not math.isfinite(sigma) or sigma <= 0:
         raise ValueError(f"{method}: sigma is {sigma!r}; give a number above 0, on the image's scale of 0…255")
     return float(sigma)
+
+
+def checked_options(options: object, kind: type[Options], method: str) -> Options:
+    """Return a method's options, those by default for None. Raises TypeError unless they are of its kind."""
+    if options is None:
+        return kind()
+    if not isinstance(options, kind):
+        raise TypeError(f"{method}: options is a {type(options).__name__}; give {kind.__name__}(...)")
+    return options
 
 
 def checked_tile(tile: object, method: str) -> int:

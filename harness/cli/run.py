@@ -299,7 +299,8 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
 
     macs = {key: counts["macs"] for key, counts in costs.items() if "macs" in counts}
     estimator = Estimator(found, macs, calibrate, options.device)
-    can_tell = {study.name: attainable(study.name, [item.seeds for item in study.trials]) for study in studies}
+    drawn = {study.name: [item.seeds for item in study.trials if item.trial.seeded] for study in studies}
+    can_tell = {name: attainable(name, seeds) for name, seeds in drawn.items()}
     runs_of = defaultdict(list)
     for run in planned.runs:
         runs_of[run.trial.key].append(run)

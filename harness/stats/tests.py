@@ -200,6 +200,10 @@ def best_of(values: Sequence[float], k: int) -> BestOf:
     return BestOf(ordered[-1], math.fsum(ordered) / n, largest / math.comb(n, k), k)
 
 
+FEWEST_IMAGES = 6
+"""Of which an interval over images is made."""
+
+
 def bootstrap(
     values: Sequence[float], seed: int = 0, statistic: Callable[[Sequence[float]], float] | None = None
 ) -> tuple[float, float] | None:
@@ -289,7 +293,9 @@ def crossed_bootstrap(
 def paired_bootstrap(one: Sequence[float], other: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
     """Return the 95 % interval of the mean difference of two single networks over the same images, resampled.
 
-    One value an image of each (right or not, PSNR). It says nothing of other seeds of either method. Raises
-    ValueError where they are not of the same images.
+    One value per image of each (right or not, PSNR). It says nothing of other seeds of either method. None of fewer
+    than 6 images, whose own range is all that resampling could give. Raises ValueError if they are not of the same
+    images.
     """
-    return bootstrap([a - b for a, b in zip(one, other, strict=True)], seed)
+    gaps = [a - b for a, b in zip(one, other, strict=True)]
+    return None if len(gaps) < FEWEST_IMAGES else bootstrap(gaps, seed)

@@ -284,7 +284,7 @@ def _trial(
             raise
         cure = f"trial '{rendered}', which --skip-invalid skips"
         raise MisfitError(error.path, f"{error.message} ({cure})") from error.__cause__
-    return StudyTrial(name=rendered, position=0, trial=trial, seeds=tuple(seeds))
+    return StudyTrial(name=rendered, position=0, trial=trial, seeds=tuple(seeds if trial.seeded else seeds[:1]))
 
 
 def _unique(expanded: Iterator[tuple[WrittenEntry, StudyTrial]]) -> Iterator[StudyTrial]:
@@ -310,6 +310,6 @@ def _both(first: StudyTrial, again: StudyTrial) -> StudyTrial:
     return replace(
         first,
         trial=replace(first.trial, evaluations=tuple(evaluations.values())),
-        seeds=tuple(dict.fromkeys((*first.seeds, *again.seeds))),
+        seeds=tuple(dict.fromkeys((*first.seeds, *again.seeds))) if first.trial.seeded else first.seeds,
         overrides=None if again.overrides is None else first.overrides,
     )

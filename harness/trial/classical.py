@@ -80,7 +80,7 @@ class BlurOptions(ModelOptions):
 _O = TypeVar("_O", bound=ModelOptions)
 
 
-def _declared(name: str, code: str, options: type[_O], *libraries: str) -> ModelDeclaration[_O]:
+def _declared(name: str, code: str, options: type[_O], *libraries: str, seeded: bool = False) -> ModelDeclaration[_O]:
     return ModelDeclaration(
         name=name,
         input_shape=(3, EDGE, EDGE),
@@ -91,13 +91,14 @@ def _declared(name: str, code: str, options: type[_O], *libraries: str) -> Model
         any_size=True,
         any_channels=True,
         libraries=libraries,
+        seeded=seeded,
         trains=False,
     )
 
 
 BM3D = _declared("bm3d", f"{_CLASSICAL}:Bm3d", _form_of(Bm3dOptions))
 NL_BAYES = _declared("nl_bayes", f"{_CLASSICAL}:NlBayes", _form_of(NlBayesOptions))
-K_SVD = _declared("k_svd", f"{_CLASSICAL}:KSvd", _form_of(KSvdOptions))
+K_SVD = _declared("k_svd", f"{_CLASSICAL}:KSvd", _form_of(KSvdOptions), seeded=True)
 S_PLE = _declared("s_ple", f"{_CLASSICAL}:SPle", _form_of(SPleOptions))
 NLM = _declared("nlm", f"{_LOWER_MARKS}:NonLocalMeans", NlmOptions, "skimage")
 WAVELET = _declared("wavelet", f"{_LOWER_MARKS}:Wavelet", ModelOptions, "skimage", "pywt")

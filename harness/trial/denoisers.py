@@ -137,6 +137,7 @@ def _published(
         name=name,
         input_shape=(3, EDGE, EDGE),
         classes=0,
+        seeded=False,
         sites={},
         code=f"{_FOLDER}.{code}",
         options=options,

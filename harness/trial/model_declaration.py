@@ -83,6 +83,8 @@ class ModelDeclaration(Generic[Options]):
     libraries: tuple[str, ...] = ()  # of an extra, by the names that are imported (`harness.base.extras`)
     known: Mapping[str, int] = field(default_factory=dict)
     """Of pretrained weights: which of its classes each class of data is, by name; then data may have some of them."""
+    seeded: bool = True
+    """Of one that is not trained: whether its results follow from the seed of the run, as a plug-in's may."""
     trains: bool = True  # False: it is evaluated as it is, such as a classical method; its trials have no protocol
 
     def sites_of(self, options: Options) -> Mapping[str, Site]:

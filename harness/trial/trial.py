@@ -45,6 +45,7 @@ class Trial:
     evaluations: tuple[EvaluationSpec, ...]  # what its runs are tested on, each once; not part of the key
     metrics: tuple[Metric, ...]  # what its evaluations find, the foremost first; not part of the key
     files: Mapping[str, str] = field(default_factory=dict)  # where files lie that `config` names by their digest
+    seeded: bool = True  # False: no run of it depends on its seed
 
     @cached_property
     def key(self) -> str:

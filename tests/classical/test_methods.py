@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from harness.classical import KSvdOptions, bm3d, k_svd, nl_bayes, s_ple
+from harness.classical import Bm3dOptions, KSvdOptions, bm3d, k_svd, nl_bayes, s_ple
 
 # A dictionary of 48 atoms and 3 iterations is enough for small pictures, and quick.
 METHODS = {
@@ -166,6 +166,14 @@ def test_sigma_must_be_a_number_above_0(name, sigma):
 def test_a_tile_must_have_a_side(name, tile):
     with pytest.raises(ValueError, match=f"^{name}: tile is .*; give a side in pixels"):
         METHODS[name](torch.zeros(3, 16, 16), 25, tile=tile)
+
+
+@every_method
+def test_options_of_another_kind_are_refused(name, noisy):
+    method = getattr(METHODS[name], "func", METHODS[name])
+    for options in ({"threshold": 2.7}, Bm3dOptions() if name != "bm3d" else KSvdOptions()):
+        with pytest.raises(TypeError, match=f"{name}: options is a {type(options).__name__}; give "):
+            method(noisy, 25, options)
 
 
 @every_method

@@ -270,6 +270,8 @@ def test_networks_are_compared_over_images():
     assert low > 0 < high < 0.2
     with pytest.raises(ValueError, match="zip"):
         stats.paired_bootstrap(one, other[:-1])
+    assert stats.paired_bootstrap(one[:5], other[:5]) is None  # its ends would be the images' own
+    assert stats.paired_bootstrap(one[:6], other[:6]) is not None
 
 
 def test_an_interval_over_seeds_and_images_has_the_width_of_both():

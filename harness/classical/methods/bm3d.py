@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from harness.classical import transforms
-from harness.classical.images import Progress, StepCounter, checked_image, checked_sigma, checked_tile
+from harness.classical.images import Progress, StepCounter, checked_image, checked_options, checked_sigma, checked_tile
 from harness.classical.matching import Matcher
 from harness.classical.opponent import from_opponent, to_opponent
 from harness.classical.options import BM3D_PATCH, Bm3dOptions
@@ -52,12 +52,16 @@ def bm3d(
         estimate: that with the groups and the thresholds' decisions held fixed.
 
     Raises:
-        TypeError: `image` is not a tensor.
+        TypeError: `image` is not a tensor, or `options` are another method's.
         ValueError: wrong shape, dtype or size, NaN, or sigma not above 0.
     """
     checked_image(image, "bm3d")
     noisy = to_opponent(image.to(torch.float32).contiguous())
-    sigma, tile, options = checked_sigma(sigma, "bm3d"), checked_tile(tile, "bm3d"), options or Bm3dOptions()
+    sigma, tile, options = (
+        checked_sigma(sigma, "bm3d"),
+        checked_tile(tile, "bm3d"),
+        checked_options(options, Bm3dOptions, "bm3d"),
+    )
     height, width = noisy.shape[1:]
     tiles = cut(height, width, BM3D_PATCH, options.stride, options.window // 2, tile)
     window = transforms.kaiser(BM3D_PATCH, options.beta)

@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from harness.classical.images import Progress, StepCounter, checked_image, checked_sigma, checked_tile
+from harness.classical.images import Progress, StepCounter, checked_image, checked_options, checked_sigma, checked_tile
 from harness.classical.omp import omp
 from harness.classical.options import KSvdOptions
 from harness.classical.patches import Aggregate, patch_table
@@ -50,11 +50,15 @@ def k_svd(
         The estimate, of the image's shape, dtype and device; not clipped.
 
     Raises:
-        TypeError: `image` is not a tensor.
+        TypeError: `image` is not a tensor, or `options` are another method's.
         ValueError: wrong shape, dtype or size, NaN, or sigma not above 0.
     """
     noisy = checked_image(image, "k_svd")
-    sigma, tile, options = checked_sigma(sigma, "k_svd"), checked_tile(tile, "k_svd"), options or KSvdOptions()
+    sigma, tile, options = (
+        checked_sigma(sigma, "k_svd"),
+        checked_tile(tile, "k_svd"),
+        checked_options(options, KSvdOptions, "k_svd"),
+    )
     channels, height, width = noisy.shape
     patch = options.patch or (5 if sigma <= 20 else 7 if sigma <= 60 else 9)
     coder = _Coder(channels, patch, sigma, options)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.classical.images import Progress, StepCounter, checked_image, checked_sigma, checked_tile
+from harness.classical.images import Progress, StepCounter, checked_image, checked_options, checked_sigma, checked_tile
 from harness.classical.matching import Matcher
 from harness.classical.opponent import from_opponent, to_opponent
 from harness.classical.options import NlBayesOptions
@@ -54,11 +54,15 @@ def nl_bayes(
         The estimate, of the image's shape, dtype and device; not clipped.
 
     Raises:
-        TypeError: `image` is not a tensor.
+        TypeError: `image` is not a tensor, or `options` are another method's.
         ValueError: wrong shape, dtype or size, NaN, or sigma not above 0.
     """
     noisy = checked_image(image, "nl_bayes")
-    sigma, tile, options = checked_sigma(sigma, "nl_bayes"), checked_tile(tile, "nl_bayes"), options or NlBayesOptions()
+    sigma, tile, options = (
+        checked_sigma(sigma, "nl_bayes"),
+        checked_tile(tile, "nl_bayes"),
+        checked_options(options, NlBayesOptions, "nl_bayes"),
+    )
     first, second = _steps(sigma, options)
     height, width = noisy.shape[1:]
     tiles = [cut(height, width, step.patch, step.stride, step.radius, tile) for step in (first, second)]

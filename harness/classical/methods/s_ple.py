@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.classical.images import Progress, StepCounter, checked_image, checked_sigma, checked_tile
+from harness.classical.images import Progress, StepCounter, checked_image, checked_options, checked_sigma, checked_tile
 from harness.classical.methods.s_ple_start import PATCH, stored_start
 from harness.classical.mixture import Mixture, improved
 from harness.classical.opponent import from_opponent, to_opponent
@@ -49,11 +49,15 @@ def s_ple(
         The estimate, of the image's shape, dtype and device; not clipped.
 
     Raises:
-        TypeError: `image` is not a tensor.
+        TypeError: `image` is not a tensor, or `options` are another method's.
         ValueError: wrong shape, dtype or size, NaN, or sigma not above 0.
     """
     opponent = to_opponent(checked_image(image, "s_ple"))
-    sigma, tile, options = checked_sigma(sigma, "s_ple"), checked_tile(tile, "s_ple"), options or SPleOptions()
+    sigma, tile, options = (
+        checked_sigma(sigma, "s_ple"),
+        checked_tile(tile, "s_ple"),
+        checked_options(options, SPleOptions, "s_ple"),
+    )
     scale = 1.0 if len(opponent) == 1 else 3**-0.5  # the mean of the colours is Y/√3, and so is its noise
     grey, spread = opponent[:1] * scale, sigma * scale
     height, width = grey.shape[1:]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness.base.checks import FieldError
 from harness.base.errors import HarnessError, did_you_mean
@@ -12,6 +13,7 @@ from harness.report.tables.study_statistics import StudyColumn
 from harness.stats.tests import deviation, mean
 from harness.store.records import Snapshot, StudyTrialRecord
 from harness.study.names import render_name
+from harness.trial.models import MODELS
 
 _DEFAULT, _NONE = "default", "none"
 _CROSS = re.compile(r"\s*×\s*|\s+x\s+|\s*,\s*")
@@ -83,16 +85,23 @@ def _column(columns: Sequence[StudyColumn], metric: str | None, study: str) -> S
 
 def _place(snapshot: Snapshot, entry: StudyTrialRecord, paths: Sequence[str]) -> tuple[str, str]:
     config = snapshot.trials[entry.trial_key].config
-    row, column = (_value(config, path) for path in paths)
+    row, column = (setting(config, path) for path in paths)
     return row, column
 
 
-def _value(config: Mapping[str, object], path: str) -> str:
-    """Return a setting of a trial as names write it; "default" or, of compressors, "none" if it does not set it."""
+def setting(config: Mapping[str, Any], path: str) -> str:
+    """Return a setting of a trial as names write it: of a model of ours its default if the trial does not set it, of
+    others "default", of compressors "none".
+    """
     try:
         return render_name(f"{{{path}}}", config)
     except FieldError:
-        return _NONE if path.partition(".")[0] in {"compressor", "compressors", "at", "reduction"} else _DEFAULT
+        root, _, option = path.partition(".")
+        if root in {"compressor", "compressors", "at", "reduction"}:
+            return _NONE
+        model = MODELS.get(str(config["model"]["kind"])) if root == "model" else None
+        usual = None if model is None else model.options.model_fields.get(option)
+        return _DEFAULT if usual is None or usual.default is None else str(usual.default)
 
 
 def _cell(study: str, row: str, head: str, entry: StudyTrialRecord | None, column: StudyColumn) -> Cell:

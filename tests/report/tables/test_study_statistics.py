@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 from own_runs import store_runs
 
+from harness.classical import Bm3dOptions
 from harness.cli import main
+from harness.report.tables.pivot import setting
 
 STUDY = """study: own
 task: function
@@ -90,3 +92,11 @@ def test_statistics_of_a_study():
     text = call("report", "statistics", "own.yml")
     assert "b 1  a 1" in text
     assert "p 0.0078 (smallest attainable 0.0078)" in text
+
+
+def test_a_default_that_is_left_out_of_the_key_is_shown_by_its_value():
+    config = {"task": {"kind": "denoising"}, "model": {"kind": "bm3d", "wiener": 1.0}, "compressors": {}}
+    assert setting(config, "model.wiener") == "1.0"
+    assert setting(config, "model.threshold") == str(Bm3dOptions().threshold)
+    assert setting(config, "protocol.epochs") == "default"
+    assert setting(config, "compressor.stride") == "none"
