@@ -136,7 +136,8 @@ def test_one_seed_stands_for_all_of_what_draws_no_random_numbers(tmp_path):
         "study: s\ntask: denoising\ndataset: sample-photos\nseeds: [3, 4, 5]\nevaluate: [{sigma: 25}]\n"
         "trials:\n  - {name: BM3D, model: bm3d}\n  - {name: K-SVD, model: k_svd}\n"
         "  - {name: K-SVD again, model: k_svd, seeds: [6]}\n  - {name: BM3D again, model: bm3d, seeds: [6]}\n"
-        "  - name: CNN\n    task: {kind: denoising, sigma: 25}\n    dataset: cifar10\n    model: dncnn\n    protocol: denoise-tuned\n"
+        "  - name: CNN\n    task: {kind: denoising, sigma: 25}\n"
+        "    dataset: cifar10\n    model: dncnn\n    protocol: denoise-tuned\n"
     )
     found = {item.name: item.seeds for item in load_study(file).trials}
     assert found == {"BM3D": (3,), "K-SVD": (3, 4, 5, 6), "CNN": (3, 4, 5)}
