@@ -273,7 +273,7 @@ def _columns(what: Rows) -> dict[str, str]:
     return {name: kind for name, kind in types.items() if kind is not None}
 
 
-RUNS, RESULTS, CURVES = _columns("runs"), _columns("results"), _columns("curves")
+RUNS, RESULTS, CURVES, ITEMS = _columns("runs"), _columns("results"), _columns("curves"), _columns("items")
 """The columns of each frame with their types; `runs` has `arguments.NAME` and the costs after them."""
 
 
@@ -299,6 +299,10 @@ class Results:
     def results(self, study: str | None = None) -> "pd.DataFrame":
         """Return a row a final metric of a run on an evaluation; `nan` and infinities are values."""
         return _typed(self._rows("results", study), RESULTS)
+
+    def items(self, study: str | None = None) -> "pd.DataFrame":
+        """Return a row per image (or other item) of an evaluation; `item` counts from 0 in canonical order."""
+        return _typed(self._rows("items", study), ITEMS)
 
     def curves(self, study: str | None = None) -> "pd.DataFrame":
         """Return a row a point of a run's curves."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from harness.attempt.messages import Sample
 from harness.attempt.metrics import Better
+from harness.attempt.samples import unpacked
 from harness.base.errors import HarnessError
 from harness.stats.tests import (
     Test,
@@ -262,13 +263,3 @@ def networks(a: Sample, b: Sample) -> Networks:
         only_b=only_b,
         mcnemar=mcnemar(only_a, only_b),
     )
-
-
-def unpacked(sample: Sample) -> Sequence[float]:
-    """Return a value an image: 0 or 1 of bits, numbers of float32."""
-    import numpy as np
-
-    if sample.encoding == "bits":
-        bits = np.unpackbits(np.frombuffer(sample.packed, dtype=np.uint8))[: sample.count]
-        return [float(bit) for bit in bits]
-    return [float(value) for value in np.frombuffer(sample.packed, dtype="<f4")]

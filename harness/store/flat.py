@@ -1,4 +1,4 @@
-"""What counts as plain rows, for other programs: runs, results, curves and measures, each a table of its own.
+"""What counts as plain rows, for other programs: runs, results, items, curves and measures, each a table of its own.
 
 `harness.load`'s frames are these rows with pandas' types. A trial of several studies comes under the
 newest, unless studies are named.
@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from harness.attempt.messages import unflagged
+from harness.attempt.samples import unpacked
 from harness.base.extras import parts_named
 from harness.base.files import atomic_open
 from harness.base.keys import canonical_json
 from harness.base.spreadsheet import csv_cell
 from harness.store.connection import Store
 from harness.store.find import values
-from harness.store.queries import curve, snapshot
+from harness.store.queries import curve, samples, snapshot
 from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord
 
-Rows = Literal["results", "runs", "curves", "measures"]
+Rows = Literal["results", "runs", "items", "curves", "measures"]
 ROWS: tuple[Rows, ...] = get_args(Rows)
 
 _RUN: dict[str, type] = {"study": str, "trial": str, "seed": int, "attempt": str}
@@ -31,6 +32,9 @@ COLUMNS: Mapping[Rows, Mapping[str, type]] = {
     "runs": {
         **_RUN, "state": str, "key": str, "task": str, "model": str, "protocol": str, "device": str, "threads": int,
         "started": str, "ended": str, "seconds": float, "resumed": bool, "code": str, "config": str, "costs": str,
+    },
+    "items": {
+        **_RUN, "dataset": str, "split": str, "condition": str, "metric": str, "item": int, "value": float,
     },
     "curves": {**_RUN, "split": str, "metric": str, "step": int, "value": float},
     "measures": {**_RUN, "kind": str, "device": str, "threads": int, "measure": str, "value": float},
@@ -109,6 +113,13 @@ def _rows_of(
         for (key, metric), value in sorted(values(found, attempt).items()):
             evaluation = found.evaluations[key]
             yield evaluation.dataset, evaluation.split, _condition(evaluation.condition), metric, value
+    elif what == "items":
+        for each in (attempt, *found.evaluated_later(attempt.uid)):
+            for sample in samples(store, each.uid):
+                evaluation = found.evaluations[sample.evaluation]
+                words = evaluation.dataset, evaluation.split, _condition(evaluation.condition), sample.name
+                for number, value in enumerate(unpacked(sample)):
+                    yield *words, number, value
     elif what == "curves":
         for point in curve(store, attempt.uid):
             yield point.split, point.name, point.step, unflagged(point.value, point.flag)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import harness
-from harness.api import CURVES, RESULTS, RUNS
+from harness.api import CURVES, ITEMS, RESULTS, RUNS
 from harness.base.errors import HarnessError
 from harness.store.connection import open_store
 from harness.store.merge import merge_jsonl
@@ -54,7 +54,7 @@ def test_a_database_gives_the_same(published, tmp_path):
     with open_store(db) as store:
         merge_jsonl(store, PUBLISHED)
     stored = harness.load(db)
-    for name in ("runs", "results", "curves"):
+    for name in ("runs", "results", "curves", "items"):
         pd.testing.assert_frame_equal(getattr(stored, name)(), getattr(published, name)())
     assert repr(stored) == f"<results of {db}: {len(published.runs())} runs of 1 studies>"
 
@@ -64,7 +64,7 @@ def test_an_empty_store_has_all_columns(tmp_path, monkeypatch):
     open_store(db).close()
     monkeypatch.setenv("HARNESS_DB", str(db))
     results = harness.load()
-    for name, columns in (("runs", RUNS), ("results", RESULTS), ("curves", CURVES)):
+    for name, columns in (("runs", RUNS), ("results", RESULTS), ("curves", CURVES), ("items", ITEMS)):
         frame = getattr(results, name)()
         assert (len(frame), list(frame.columns)) == (0, list(columns))
         assert [str(kind) for kind in frame.dtypes] == [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.api import CURVES, RESULTS, RUNS
+from harness.api import CURVES, ITEMS, RESULTS, RUNS
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
 
@@ -58,6 +58,7 @@ def test_the_columns_of_the_document_are_those_of_the_frames(printed):
     assert [*first, *columns("runs")][:-3] == list(RUNS)
     assert [*first, *columns("results")] == list(RESULTS)
     assert [*first, *columns("curves")] == list(CURVES)
+    assert [*first, *columns("items")] == list(ITEMS)
     names = printed[1]
     assert list(names["runs"].columns) == [*RUNS, "arguments.width"]
     assert list(names["found"].columns) == list(RESULTS)

@@ -110,7 +110,8 @@ def test_values_that_are_no_bits_have_no_mcnemar():
 
     assert unpacked(psnr(30.5, 31.0)) == [30.5, 31.0]
     found = networks(psnr(30.0, 31.0), psnr(30.5, 31.5))
-    assert (found.difference, found.mcnemar, found.error_a) == (0.5, None, None)
+    assert (found.difference, found.mcnemar, found.error_a, found.bootstrap_95) == (0.5, None, None, None)
+    found = networks(psnr(*[30.0] * 6), psnr(*[30.5] * 6))
     assert found.bootstrap_95 == pytest.approx((0.5, 0.5))
     with pytest.raises(HarnessError, match="on the same images and metric alone"):
         networks(psnr(30.0, 31.0), psnr(30.0))

@@ -49,7 +49,7 @@ def test_csv_holds_all_that_counts(full, tmp_path):
     assert {row["attempt"] for row in read} == {"a1", "a2"}
 
 
-@pytest.mark.parametrize("what", ["results", "curves"])
+@pytest.mark.parametrize("what", ["results", "curves", "items"])
 def test_parquet_holds_what_load_gives(what, tmp_path):
     pytest.importorskip("pyarrow")
     file = tmp_path / "rows.parquet"

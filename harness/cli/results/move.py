@@ -28,7 +28,7 @@ _NAMED = 5  # runs that two machines have made, with other bits
 )
 @click.option(
     "--rows",
-    type=click.Choice(["results", "runs", "curves", "measures"]),
+    type=click.Choice(["results", "runs", "items", "curves", "measures"]),
     help="What a row of CSV or Parquet is  [default: results]",
 )
 @click.option("--maps/--no-maps", default=True, show_default=True,
@@ -43,12 +43,14 @@ def export(
 
     JSON lines hold all of an attempt, and can be merged again; its maps are written beside, named by SHA-256. Weights
     and files that a function saved are not exported: `harness results merge` copies them from store to store. CSV and
-    Parquet hold one table: results (a row a metric of a run), runs, curves (a row a point) or measures (seconds).
+    Parquet hold one table: results (a row per metric of a run), runs, items (a row per image), curves (a row per
+    point) or measures (seconds).
 
     \b
     harness results export --study mnist --out results/published/mnist.jsonl
     harness results export --study mnist --out mnist.csv
     harness results export --rows curves --out curves.parquet
+    harness results export --study denoise --rows items --out images.csv
     harness results export --from results/published --out all.csv
     """
     from harness.store.export import published_lines

@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from harness.attempt.metrics import Metric
+from harness.attempt.samples import unpacked
 from harness.report.figures.groups import Group, foremost, study_groups
 from harness.report.figures.results import Array, Results
 from harness.report.figures.style import COLOURS, GREY, Drawn, NotDrawn, file_name, legend, new_figure
-from harness.stats.comparison import unpacked
 from harness.store.records import AttemptRecord
 
 _ACROSS = 3
