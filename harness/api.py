@@ -241,7 +241,7 @@ def denoise(
         image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), whose last channel is transparency and is kept; uint8, or
             floating point on 0…255.
         sigma: standard deviation of the noise on that scale; estimated if None.
-        model: bm3d, nl-bayes, k-svd, s-ple; a file of `harness model save`; STUDY:TRIAL:SEED or the first digits of the
+        model: bm3d, nl_bayes, k_svd, s_ple; a file of `harness model save`; STUDY:TRIAL:SEED or the first digits of the
             uid of a stored run; None: the colour network that comes with the harness, bm3d for grey pictures.
         tile: side in pixels of the tiles of a large picture; less needs less memory.
         device: auto, cpu, cuda or cuda:N.

@@ -12,6 +12,8 @@ from harness.classical.options import SMALLEST
 
 Options = TypeVar("Options")
 
+_OF_UNIT_SCALE = 2  # what an image on 0…1 does not exceed, its noise included
+
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step of a method."""
 
@@ -37,11 +39,20 @@ def checked_image(image: object, method: str) -> Tensor:
     return image.detach().to(torch.float32).contiguous()
 
 
-def checked_sigma(sigma: object, method: str) -> float:
-    """Return the standard deviation of the noise, on the scale of the image. Raises ValueError unless it is above 0."""
+def checked_sigma(sigma: object, image: Tensor, method: str) -> float:
+    """Return the standard deviation of the noise, on the scale of a checked image.
+
+    Raises ValueError unless it is above 0, or if the image lies on 0…1 and sigma cannot.
+    """
     if isinstance(sigma, bool) or not isinstance(sigma, Real) or not math.isfinite(sigma) or sigma <= 0:
         raise ValueError(f"{method}: sigma is {sigma!r}; give a number above 0, on the image's scale of 0…255")
-    return float(sigma)
+    level, low, high = float(sigma), float(image.min()), float(image.max())
+    if max(-low, high) <= _OF_UNIT_SCALE and 0 < float(image.std()) < level / 4:
+        raise ValueError(
+            f"{method}: the image lies within {low:.2f}…{high:.2f}, where no noise of sigma {level:g} can be: give "
+            "both on the scale 0…255 (image * 255)"
+        )
+    return level
 
 
 def checked_options(options: object, kind: type[Options], method: str) -> Options:

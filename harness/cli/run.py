@@ -33,6 +33,7 @@ from harness.cli.drivers import detach as start_detached
 if TYPE_CHECKING:
     from harness.cli.display import ShownDisplay
     from harness.execution.options import ChosenExecutor, Options, Summary
+    from harness.execution.plan import PlannedRun
     from harness.store.records import Snapshot
     from harness.study.study import Study
     from harness.trial.resolve import Trial
@@ -324,6 +325,7 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
         )
     if fmt == "json":
         print_json([*rows, *_skipped_rows(studies)])
+        _tell_hindrance(planned.of("left"), options)
         return
     print_table(
         ["study", "trial", "parameters", "MACs", "done", "left", "held", "time left"],
@@ -352,6 +354,17 @@ def _dry_run(studies: Sequence[Any], options: "Options", fmt: str) -> None:
         if told:
             click.echo(f"{name}: {in_a_line(told)}" if len(studies) > 1 else in_a_line(told))
     _tell_claims(studies, found)
+    _tell_hindrance(planned.of("left"), options)
+
+
+def _tell_hindrance(left: "Sequence[PlannedRun]", options: "Options") -> None:
+    """Say on stderr what keeps a call without --dry-run from starting: missing data, for one."""
+    from harness.execution.register import check_runnable
+
+    try:
+        check_runnable([run.trial for run in left], options.data_root, options.device)
+    except HarnessError as error:
+        click.echo(f"it would not start: {error}", err=True)
 
 
 def _tell_claims(studies: "Sequence[Study]", found: "Snapshot") -> None:

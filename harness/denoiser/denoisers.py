@@ -82,7 +82,7 @@ def find_denoiser(name: str | None, device_name: str, sources: Sequence[Path]) -
                 "it, 'harness run grid ablations/denoise-any.yml', and name the run"
             )
         return replace(_saved(SHIPPED, device), for_grey=_classical("bm3d", device))
-    if (method := name.replace("-", "_")) in CLASSICAL:  # nl-bayes, too, as a person types it
+    if (method := name.lower().replace("-", "_")) in CLASSICAL:  # NL-Bayes, too, as a person types it
         return _classical(method, device)
     path = Path(name).expanduser()
     if path.suffix == ENDING:

@@ -29,7 +29,7 @@ def summary_line(label: str, state: str, result: AttemptResult | None, error: st
 def progress_words(state: dict[str, Any]) -> str:
     """Return epoch, loss, metric, speed and time left as words; of a person's own function, its last step.
 
-    Of an evaluation by itself: images done, and the last one's metric.
+    Of an evaluation by itself: items done, and the mean of a metric over those of the last one.
     """
     if "metrics" in state:
         metrics = (f"{name} {value:.4g}" for name, value in state["metrics"].items() if value is not None)
@@ -37,7 +37,8 @@ def progress_words(state: dict[str, Any]) -> str:
     if "items" in state:
         words = [f"image {state['step']}/{state['steps']} ({state['items']})"]
         metric = state.get("metric")
-        return ", ".join(words if metric is None else [*words, f"{state.get('metric_name', 'metric')} {metric:.4f}"])
+        name = f"mean {state.get('metric_name', 'metric')} so far"
+        return ", ".join(words if metric is None else [*words, f"{name} {metric:.4f}"])
     words = [f"epoch {min(state['epoch'] + 1, state['epochs'])}/{state['epochs']}"]
     if state.get("loss") is not None:
         words.append(f"loss {state['loss']:.4f}")

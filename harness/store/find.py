@@ -12,6 +12,11 @@ def find_attempt(found: Snapshot, text: str) -> AttemptRecord:
     if rest:
         return _find_run(found, study, rest)
     matches = [attempt for attempt in found.attempts if attempt.uid.startswith(text)]
+    studies = sorted({place.study for place in found.study_trials if place.name == text})
+    if not matches and studies:
+        raise HarnessError(
+            f"'{text}' is a trial: write {studies[0]}:{text}, and of a single run {studies[0]}:{text}:SEED"
+        )
     if len(matches) != 1:
         how_many = f"{len(matches)} attempts begin" if matches else "no attempt begins"
         raise HarnessError(f"{how_many} with '{text}'; 'harness results list --all' lists them")

@@ -162,6 +162,15 @@ def test_sigma_must_be_a_number_above_0(name, sigma):
 
 
 @every_method
+def test_an_image_on_0_to_1_with_sigma_on_0_to_255_is_refused(name, noisy):
+    unit = noisy[:, :16, :16] / 255
+    with pytest.raises(ValueError, match=rf"^{name}: the image lies within .*: give both on the scale 0…255"):
+        METHODS[name](unit, 25)
+    assert METHODS[name](unit, 25 / 255).shape == unit.shape
+    assert METHODS[name](torch.ones(3, 16, 16), 25).sub(1).abs().max() <= 1  # dark, and without any noise
+
+
+@every_method
 @pytest.mark.parametrize("tile", [0, 1.5, True])
 def test_a_tile_must_have_a_side(name, tile):
     with pytest.raises(ValueError, match=f"^{name}: tile is .*; give a side in pixels"):

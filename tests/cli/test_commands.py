@@ -119,6 +119,15 @@ def test_a_dry_run_prints_every_trial_and_makes_nothing(call, study_file, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_says_what_keeps_it_from_starting(call, study_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "nowhere"))
+    result = call("run", "grid", study_file("denoise-classical"), "--dry-run", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[-1].startswith("it would not start: the dataset 'bsd500' is not under ")
+    assert "trials" in result.stdout
+    assert "start" not in call("run", "grid", study_file("quickstart"), "--dry-run").stderr
+
+
 def test_a_dry_run_as_json(call, study_file):
     rows = json.loads(call("run", "grid", study_file("quickstart"), "--dry-run", "--format", "json").stdout)
     assert [(row["done"], row["left"], row["held"], row["rough"]) for row in rows] == [(0, 1, 0, True)] * 7

@@ -50,7 +50,7 @@ def test_it_is_the_network_itself_that_is_applied(saved, photograph):
     np.testing.assert_allclose(found.values, expected.numpy(), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["bm3d", "nl_bayes", "k-svd", "s_ple"])
+@pytest.mark.parametrize("name", ["BM3D", "nl_bayes", "k-svd", "s_ple"])
 def test_a_classical_method_gains_with_the_estimated_level(photograph, name):
     clean = photograph[:64, :64]
     noisy = add_noise(clean, 25, 0)

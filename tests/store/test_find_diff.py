@@ -41,6 +41,7 @@ def test_an_attempt_is_found_by_its_uid_or_as_study_trial_seed(full):
     [
         ("a", "2 attempts begin with 'a'"),
         ("zz", "no attempt begins with 'zz'"),
+        ("four", "'four' is a trial: write mnist:four, and of a single run mnist:four:SEED"),
         ("mnits:four:0", "no study 'mnits' is stored; did you mean 'mnist'"),
         ("mnist:for:0", "study 'mnist' has no trial 'for'; did you mean 'four'"),
         ("mnist:four:1", "no accepted run with seed 1; it has: 0; the newest attempt, f1: failed"),

@@ -53,12 +53,12 @@ def bm3d(
 
     Raises:
         TypeError: `image` is not a tensor, or `options` are another method's.
-        ValueError: wrong shape, dtype or size, NaN, or sigma not above 0.
+        ValueError: wrong shape, dtype or size, NaN, sigma not above 0, or an image on 0…1 with a sigma that is not.
     """
-    checked_image(image, "bm3d")
-    noisy = to_opponent(image.to(torch.float32).contiguous())
+    checked = checked_image(image, "bm3d")
+    noisy = to_opponent(image.to(torch.float32).contiguous())  # the image itself, for its gradient
     sigma, tile, options = (
-        checked_sigma(sigma, "bm3d"),
+        checked_sigma(sigma, checked, "bm3d"),
         checked_tile(tile, "bm3d"),
         checked_options(options, Bm3dOptions, "bm3d"),
     )

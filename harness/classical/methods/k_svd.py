@@ -51,11 +51,11 @@ def k_svd(
 
     Raises:
         TypeError: `image` is not a tensor, or `options` are another method's.
-        ValueError: wrong shape, dtype or size, NaN, or sigma not above 0.
+        ValueError: wrong shape, dtype or size, NaN, sigma not above 0, or an image on 0…1 with a sigma that is not.
     """
     noisy = checked_image(image, "k_svd")
     sigma, tile, options = (
-        checked_sigma(sigma, "k_svd"),
+        checked_sigma(sigma, noisy, "k_svd"),
         checked_tile(tile, "k_svd"),
         checked_options(options, KSvdOptions, "k_svd"),
     )

@@ -55,11 +55,11 @@ def nl_bayes(
 
     Raises:
         TypeError: `image` is not a tensor, or `options` are another method's.
-        ValueError: wrong shape, dtype or size, NaN, or sigma not above 0.
+        ValueError: wrong shape, dtype or size, NaN, sigma not above 0, or an image on 0…1 with a sigma that is not.
     """
     noisy = checked_image(image, "nl_bayes")
     sigma, tile, options = (
-        checked_sigma(sigma, "nl_bayes"),
+        checked_sigma(sigma, noisy, "nl_bayes"),
         checked_tile(tile, "nl_bayes"),
         checked_options(options, NlBayesOptions, "nl_bayes"),
     )

@@ -50,11 +50,12 @@ def s_ple(
 
     Raises:
         TypeError: `image` is not a tensor, or `options` are another method's.
-        ValueError: wrong shape, dtype or size, NaN, or sigma not above 0.
+        ValueError: wrong shape, dtype or size, NaN, sigma not above 0, or an image on 0…1 with a sigma that is not.
     """
-    opponent = to_opponent(checked_image(image, "s_ple"))
+    noisy = checked_image(image, "s_ple")
+    opponent = to_opponent(noisy)
     sigma, tile, options = (
-        checked_sigma(sigma, "s_ple"),
+        checked_sigma(sigma, noisy, "s_ple"),
         checked_tile(tile, "s_ple"),
         checked_options(options, SPleOptions, "s_ple"),
     )

@@ -20,6 +20,7 @@ from harness.report.tables.selection import values
 from harness.report.tables.table import CLEAN, Evaluated
 from harness.report.tables.timings import Composition, Machine, Session, composition, machine_of, sessions
 from harness.stats.comparison import gaps
+from harness.store.find import values as values_of
 from harness.store.records import AttemptRecord, Snapshot
 from harness.trial.counts import counts_of
 
@@ -101,6 +102,7 @@ class Stored:
             sides = [self._side(family, name, claim.quantity, keys) for name in claim.trials]
         missing = tuple(
             f"{family.trials[name].study}/{filled(family.trials[name].name, quantity)}"
+            + self._only_elsewhere(family, quantity, keys.get(name))
             for name, side in zip(claim.trials, sides, strict=True)
             if not side
         )
@@ -108,6 +110,15 @@ class Stored:
         seeds = tuple(seed for seed in one if other is None or seed in other) if timed is None else ()
         runs, remarks = self._runs(family, claim, keys), self._remarks(claim, keys)
         return Measured(claim, seeds, _gaps(claim, one, other), missing, runs, timed, remarks)
+
+    def _only_elsewhere(self, family: Family, quantity: Quantity, key: str | None) -> str:
+        """Return on which datasets alone results of a trial are stored, if not on that of a quantity."""
+        if quantity.source != "result" or key is None:
+            return ""
+        found = {place for run in self.snapshot.runs(key).values() for place, _ in values_of(self.snapshot, run)}
+        stored = sorted({self.snapshot.evaluations[place].dataset for place in found})
+        wanted = _evaluated(family, quantity)[1]
+        return "" if not stored or wanted in stored else f" on {wanted} (but on {' and '.join(stored)})"
 
     def _remarks(self, claim: Claim, keys: Keys) -> tuple[str, ...]:
         """Return by whose word runs of a claim's trials count that are not their own."""

@@ -25,11 +25,15 @@ from harness.store.records import AttemptRecord
 from harness.trial.tasks import TASKS
 
 
-def draw_all(results: Results) -> list[Drawn | NotDrawn]:
-    """Return every figure, the paper's first, then study by study. Call within `styled`.
+def draw_all(results: Results, study: str | None = None) -> list[Drawn | NotDrawn]:
+    """Return every figure, the paper's first, then study by study; of one study its own. Call within `styled`.
 
-    Of a person's own functions alone those of the paper are not even named.
+    Of a person's own functions alone those of the paper are not even named. Raises HarnessError for a study that is not
+    stored.
     """
+    if study is not None:
+        results.snapshot.places([study])
+        return [*_of_studies(results, [study]), *condition_figures(results, study)]
     stored = study_names(results.snapshot)
     if stored and not any(has_networks(study_groups(results.snapshot, study)) for study in stored):
         return list(_of_studies(results, stored))
@@ -38,10 +42,12 @@ def draw_all(results: Results) -> list[Drawn | NotDrawn]:
     return [*papers, *_of_studies(results, stored), *_not_run(stored), *condition_figures(results)]
 
 
-def figure_files(results: Results, form: Format) -> tuple[dict[str, bytes], list[Drawn | NotDrawn]]:
-    """Return the files of what can be drawn, by name, and all figures, drawn or not."""
+def figure_files(
+    results: Results, form: Format, study: str | None = None
+) -> tuple[dict[str, bytes], list[Drawn | NotDrawn]]:
+    """Return the files of what can be drawn, by name, and all figures, drawn or not; of one study, if it is named."""
     with styled():
-        figures = draw_all(results)
+        figures = draw_all(results, study)
         files = {f"{each.name}.{form}": as_bytes(each, form) for each in figures if isinstance(each, Drawn)}
     return files, figures
 

@@ -22,11 +22,14 @@ _HOW = {
 
 
 def figures_markdown(
-    figures: Sequence[Drawn | NotDrawn], numbers: Numbers, folder: str = "", ending: str = "svg"
+    figures: Sequence[Drawn | NotDrawn], numbers: Numbers | None, folder: str = "", ending: str = "svg"
 ) -> str:
-    """Return the page. `folder` is where the figures lie, as the page links to them ("figures/"); "" links none."""
+    """Return the page. `folder` is where the figures lie, as the page links to them ("figures/"); "" links none.
+
+    `numbers` are those of the paper's figures; None where the page is not about them.
+    """
     lines = ["# Figures from stored results", ""]
-    lines += _numbers(numbers)
+    lines += [] if numbers is None else _numbers(numbers)
     drawn = [figure for figure in figures if isinstance(figure, Drawn)]
     if drawn:
         lines += ["## Figures", ""]

@@ -51,8 +51,10 @@ def against_cost(results: Results, study: str, cost: str) -> Drawn | NotDrawn | 
     head = (f"{cost}-{study}", f"{title_of(metric)} against {COSTS[cost].lower()}, study {study}")
     scores = score(results.snapshot, groups)
     costs = {g.label: g.trial.costs[cost] for g in groups if g.label in scores and cost in g.trial.costs}
-    if metric is None or not costs:
+    if metric is None or not scores:
         return NotDrawn(*head, missing_score(results.snapshot, groups))
+    if not costs:
+        return NotDrawn(*head, f"the {cost} of its networks are not counted")
     return _against(study, head, COSTS[cost], metric, groups, scores, costs)
 
 
@@ -246,12 +248,14 @@ class _Axis:
     option: str
 
 
-def condition_figures(results: Results) -> list[Drawn | NotDrawn]:
-    """Draw a figure for each study, dataset and option of a condition with results at two numbers of it or more."""
+def condition_figures(results: Results, study: str | None = None) -> list[Drawn | NotDrawn]:
+    """Draw a figure for each study (or the one named), dataset and option of a condition with results at two numbers of
+    it or more.
+    """
     made: list[Drawn | NotDrawn] = []
-    for study in study_names(results.snapshot):
-        asked = results.of_study(study)
-        groups = study_groups(asked.snapshot, study)
+    for name in study_names(results.snapshot) if study is None else [study]:
+        asked = results.of_study(name)
+        groups = study_groups(asked.snapshot, name)
         metric = foremost(asked.snapshot, groups)
         if metric is None:
             continue
@@ -261,8 +265,8 @@ def condition_figures(results: Results) -> list[Drawn | NotDrawn]:
             same = len({others for _, others in each}) == 1
             shown = {label if same else f"{label}{others}": line for (label, others), line in each.items()}
             if len({number for line in shown.values() for number in line}) > 1:
-                made.append(_figure(study, metric, axis, next(iter(each))[1] if same else "", shown))
-    return made or [NotDrawn(*_MISSING)]
+                made.append(_figure(name, metric, axis, next(iter(each))[1] if same else "", shown))
+    return made if made or study is not None else [NotDrawn(*_MISSING)]
 
 
 def _lines(results: Results, group: Group, metric: Metric) -> dict[_Axis, dict[str, _Line]]:

@@ -168,7 +168,9 @@ class Table(TableEntry):
     def against(self, row: Row) -> str | None:
         """Return the label of the row that `row` is compared with over seeds; None for the baseline.
 
-        A row that is named as its own stands against the baseline.
+        A row that is named as its own stands against the baseline; on a dataset of its own it is a baseline itself.
         """
+        if row.against == row.label and row.dataset is not None:
+            return None
         other = self.baseline if row.against in (None, row.label) else row.against
         return None if other == row.label else other

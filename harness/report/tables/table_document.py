@@ -36,6 +36,7 @@ from harness.store.queries import samples as samples_of
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 from harness.trial.function import RETURNED
 from harness.trial.overrides import in_words
+from harness.trial.trial import is_of_function, is_trained
 
 _SHOWN = {
     "best": "the best of the stated seeds",
@@ -182,7 +183,8 @@ def _notes(
     how: Select,
 ) -> Iterable[Note]:
     """All that stands below the table but the footnotes, in reading order."""
-    trained = sorted({str(config["data"].get("train")) for config in expected.values() if "data" in config})
+    data = [config["data"] for config in expected.values() if "data" in config]
+    trained = sorted({str(splits["train"]) for splits in data if "train" in splits})
     sizes = [f"{snapshot.datasets[f].images:,} images" for f in trained if f in snapshot.datasets]
     about = f" ({', '.join([*sizes, *(f'fingerprint {short(f)}' for f in trained)])})" if trained else ""
     stated = table.expect.protocol
@@ -193,6 +195,7 @@ def _notes(
         yield Note(f"Function: {protocol}.")
     elif stated or used:
         own = [snapshot.datasets[f].name for f in trained if f in snapshot.datasets] if table.match == "by name" else []
+        own = own if trained else [f.dataset for f in found if f.attempts and f.dataset is not None]
         yield Note(f"Data: {', '.join(dict.fromkeys(own)) or table.expect.dataset}{about}. Protocol: {protocol}.")
     if any(f.attempts for f in found):
         yield from map(Note, _measured(snapshot, found))
@@ -254,7 +257,12 @@ def _recipes(found: Iterable[TracedCell]) -> list[str]:
 
 def _machines(table: Table, found: Sequence[TracedCell]) -> Iterable[Note]:
     """Which devices trained and which one was timed, with how many threads."""
-    for source, verb in (("result", "Trained on"), ("timing", "Times measured on")):
+    trained = any(
+        is_trained(f.candidate.trial.config) or is_of_function(f.candidate.trial.config)
+        for f in found
+        if f.candidate and f.attempts
+    )
+    for source, verb in (("result", "Trained on" if trained else "Run on"), ("timing", "Times measured on")):
         attempts = [a for f in found if f.column.source == source for a in f.attempts]
         if not attempts:
             continue
@@ -288,8 +296,11 @@ def _selection(snapshot: Snapshot, table: Table, found: Sequence[TracedCell], ho
     stated = sorted({seed for row in table.rows for seed in table.seeds(row)})
     by = sorted({row.select_by for row in table.rows if row.select_by})
     picked = f", picked by {' and '.join(by)} at the last epoch" if how == "best" and by else ""
+    several = any(sum(value is not None for value in f.cell.values) > 1 for f in results)
     text = f"Seeds: {', '.join(map(str, stated))}. Shown: {_SHOWN[how]}{picked}."
-    if how == "best":
+    if how == "best" and not several:
+        text = f"{text} No row has more than one."
+    elif how == "best":
         size = "two" if len(stated) == 2 else "several"
         text += (
             f" The best of {size} is a biased estimate: chosen on the data that it reports, it lies above"

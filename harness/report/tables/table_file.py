@@ -143,6 +143,8 @@ def _check_options(task: str, condition: Mapping[str, Any]) -> None:
     known = TASKS[task].conditions
     kind = str(condition.get("kind"))
     if kind not in known:
+        if "kind" not in condition:
+            raise FieldError((), f"a condition of '{task}' says its kind: {' or '.join(sorted(known))}")
         raise FieldError((), f"'{task}' has no condition '{kind}'{did_you_mean(kind, known)}")
     validate(known[kind], {name: value for name, value in condition.items() if name != "kind"})
 

@@ -152,6 +152,21 @@ def test_maps_are_found_beside_a_database_too(published, tmp_path):
         elsewhere.maps(run)
 
 
+def test_one_study_has_its_own_figures_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sources = ("--from", PUBLISHED / "denoise-classical.jsonl", "--from", PUBLISHED / "cifar-small.jsonl")
+    result = call(*sources, "--study", "denoise-classical")
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "reports" / "figures" / "denoise-classical"
+    drawn = [file.name for file in folder.iterdir()]
+    assert len(drawn) > 10
+    assert all("denoise-classical" in name for name in drawn)
+    assert "Fig. 4" not in folder.with_name("denoise-classical.md").read_text()
+    assert "image, study denoise-classical: the macs of its networks are not counted" in result.stderr
+    assert "no study 'nosuch' is stored" in call(*sources, "--study", "nosuch").output
+    assert "leave --study out" in call(*sources, "--study", "denoise-classical", "--numbers").output
+
+
 def test_figures_need_no_torch():
     code = (
         "import sys, harness.report.figures.make, harness.report.figures.page, harness.report.html;"
