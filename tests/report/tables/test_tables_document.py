@@ -1,4 +1,4 @@
-"""docs/tables.md: its two tables are made as they stand, of the published runs and of functions."""
+"""docs/tables.md: its three tables are made as they stand, of the published runs and of functions."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from harness.report.tables.table import Column, TableEntry
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
-POOLING, COMPRESSORS = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
+POOLING, LEVELS, COMPRESSORS = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 FUNCTION = (
     "def run(context, *, compressor):\n    return {'accuracy': 0.5 + len(compressor) / 100 + context.seed / 50}\n"
 )
@@ -42,6 +42,17 @@ def test_of_the_published_runs(call, tmp_path):
     assert "paper" not in shown.partition("Accuracy over seeds")[0]
     assert call(*write.split()[1:]) == "tables/pooling.tex\n"
     assert "\\toprule" in (tmp_path / "tables" / "pooling.tex").read_text()
+
+
+def test_of_a_level_of_noise(call, tmp_path):
+    (tmp_path / "levels.yml").write_text(LEVELS)
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    command, shown = re.search(r"```console\n\$ (harness .*levels.*)\n(.*?)\n…\n```", TEXT, flags=re.DOTALL).groups()
+    assert call(*command.split()[1:]).startswith(shown)
+    missing = LEVELS.replace("kind: gaussian, ", "")
+    (tmp_path / "levels.yml").write_text(missing)
+    result = CliRunner().invoke(main, command.split()[1:])
+    assert "a condition of 'denoising' says its kind: gaussian" in result.stderr
 
 
 def test_of_functions(call, tmp_path):
