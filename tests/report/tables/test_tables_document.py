@@ -47,7 +47,9 @@ def test_of_the_published_runs(call, tmp_path):
 def test_of_a_level_of_noise(call, tmp_path):
     (tmp_path / "levels.yml").write_text(LEVELS)
     (tmp_path / "results").symlink_to(ROOT / "results")
-    command, shown = re.search(r"```console\n\$ (harness .*levels.*)\n(.*?)\n…\n```", TEXT, flags=re.DOTALL).groups()
+    command, shown = re.search(
+        r"```console\n\$ (harness [^\n]*levels\.yml[^\n]*)\n(.*?)\n…\n```", TEXT, re.DOTALL
+    ).groups()
     assert call(*command.split()[1:]).startswith(shown)
     missing = LEVELS.replace("kind: gaussian, ", "")
     (tmp_path / "levels.yml").write_text(missing)
