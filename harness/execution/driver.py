@@ -98,7 +98,8 @@ def _executor(studies: Sequence[Study], jobs: Sequence[Job], options: Options) -
     def make(where: str) -> Executor:
         its, own = [job for job in jobs if job.where == where], by_word[where]
         threads = max((job.request.execution.threads for job in its), default=own.threads or 1)
-        libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in its or jobs)
+        meant = [job.request for job in its or jobs]
+        libraries = libraries_of(((r.config, r.plugin_paths) for r in meant), (r.execution for r in meant))
         most = len(its) or len(jobs)
         return own.make_executor(min(own.jobs, options.limit or most, most), threads, libraries)
 

@@ -6,31 +6,36 @@ Only such as may be loaded before a process is forked; what else a function impo
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.attempt.messages import Execution
 from harness.plugins.plugin import imports_of
-from harness.trial.trial import is_of_function, is_trained
+from harness.trial.trial import is_of_function
 
 LIGHT = ("pydantic.types", "ruamel.yaml", "importlib.metadata", "difflib")
-WITH_TORCH = (*LIGHT, "torch", "torch._dynamo")  # the last is imported by every optimiser of torch
+WITH_TORCH = (*LIGHT, "torch")
+COMPILER = "torch._dynamo"  # torch's optimisers import it, and what trains in several processes
 _FORKABLE = frozenset({"numpy", "scipy", "sklearn", "torch"})
 _WAKES_TORCH = ("torch", "torchvision", "harness.layers")
 
 
-def libraries_of(trials: Iterable[tuple[Mapping[str, Any], Sequence[str]]]) -> Sequence[str]:
+def libraries_of(
+    trials: Iterable[tuple[Mapping[str, Any], Sequence[str]]], executions: Iterable[Execution] = ()
+) -> Sequence[str]:
     """Return what workers will import, by the configurations of their trials, each with the folders of its plug-ins.
 
     Networks need torch; functions what their code imports, which is read and not run. A function that imports
-    torch is taken to train: then each of its runs would import torch._dynamo, which takes as long as torch itself.
+    torch is taken to train: then torch's optimisers would import torch's compiler in each of its runs, which takes as
+    long as torch itself. Ours do not (`harness.training.eager`), but what is compiled or trained by several processes.
     """
     wanted = dict.fromkeys(LIGHT)
-    for target, folders, trained in {
-        (_target(config), tuple(folders), is_trained(config)) for config, folders in trials
-    }:
+    if any(execution.compile or execution.processes > 1 for execution in executions):
+        wanted |= dict.fromkeys((*WITH_TORCH, COMPILER))
+    for target, folders in {(_target(config), tuple(folders)) for config, folders in trials}:
         if target is None:
-            wanted |= dict.fromkeys(WITH_TORCH if trained else (*LIGHT, "torch"))
+            wanted |= dict.fromkeys(WITH_TORCH)
             continue
         names = imports_of(target, folders)
         if any(f"{name}.".startswith(f"{waker}.") for name in names for waker in _WAKES_TORCH):
-            wanted |= dict.fromkeys(WITH_TORCH)
+            wanted |= dict.fromkeys((*WITH_TORCH, COMPILER))
         wanted |= dict.fromkeys(sorted(name for name in names if _top(name) in _FORKABLE))
     return tuple(wanted)
 

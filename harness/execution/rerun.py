@@ -328,7 +328,7 @@ def make(request: AttemptRequest, timeout_s: float | None = None) -> AttemptResu
     """Make an attempt, in a worker of this machine. Return what it brought, or in words why it brought nothing."""
     folder = Path(request.folder)
     atomic_write(folder / REQUEST_FILE, request.to_json())
-    libraries = libraries_of([(request.config, request.plugin_paths)])
+    libraries = libraries_of([(request.config, request.plugin_paths)], [request.execution])
     with make_executor("local", 1, request.execution.threads, libraries) as executor:
         executor.start(folder, timeout_s)
         while not (ended := executor.wait(1.0)):

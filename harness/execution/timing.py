@@ -147,7 +147,8 @@ def run_timing(studies: Sequence[Study], options: Options, display: Display, *, 
         if not jobs:
             return Timed(Summary(Plan(())), 0, before)
         threads = max(job.request.execution.threads for job in jobs)
-        libraries = libraries_of((job.request.config, job.request.plugin_paths) for job in jobs)
+        meant = [job.request for job in jobs]
+        libraries = libraries_of(((r.config, r.plugin_paths) for r in meant), (r.execution for r in meant))
         rounds = {item.trial.key: repeats.of(item.trial) for item, _ in left}
         feed = Rounds(jobs, rounds, uuid.uuid4().hex, repeats.at_most_s)
         with options.make_executor(1, threads, libraries) as executor:

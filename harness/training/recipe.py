@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from harness.training.eager import eager
 from harness.training.rmsprop import rmsprop
 from harness.training.streams import stream, stream_seed
 
@@ -87,7 +88,7 @@ def build_optimizer(options: Mapping[str, Any], parameters: Iterable[nn.Paramete
     """Return torch's optimiser for canonical options, its update fused into one pass over the parameters."""
     rate, decay = options["learning_rate"], options.get("weight_decay", 0.0)
     if options["kind"] == "sgd":
-        return torch.optim.SGD(
+        return eager(torch.optim.SGD)(
             parameters,
             lr=rate,
             momentum=options.get("momentum", 0.0),
@@ -96,7 +97,7 @@ def build_optimizer(options: Mapping[str, Any], parameters: Iterable[nn.Paramete
             fused=True,
         )
     if options["kind"] == "adam":
-        return torch.optim.Adam(
+        return eager(torch.optim.Adam)(
             parameters,
             lr=rate,
             betas=(options.get("beta1", 0.9), options.get("beta2", 0.999)),

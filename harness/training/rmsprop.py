@@ -15,6 +15,8 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
+from harness.training.eager import eager
+
 
 class RmsPropTf(torch.optim.Optimizer):
     """RMSProp as TensorFlow 1 has it.
@@ -71,7 +73,9 @@ def rmsprop(options: Mapping[str, Any], parameters: Iterable[nn.Parameter]) -> t
     rate, decay, momentum = options["learning_rate"], options.get("decay", 0.9), options.get("momentum", 0.0)
     epsilon, weight_decay = options.get("epsilon", 1e-8), options.get("weight_decay", 0.0)
     if options["kind"] == "rmsprop_tf":
-        return RmsPropTf(parameters, rate, decay=decay, momentum=momentum, eps=epsilon, weight_decay=weight_decay)
-    return torch.optim.RMSprop(
+        return eager(RmsPropTf)(
+            parameters, rate, decay=decay, momentum=momentum, eps=epsilon, weight_decay=weight_decay
+        )
+    return eager(torch.optim.RMSprop)(
         parameters, lr=rate, alpha=decay, momentum=momentum, eps=epsilon, weight_decay=weight_decay, foreach=True
     )

@@ -1,6 +1,7 @@
 """What the server of workers imports for which trials."""
 
-from harness.execution.libraries import LIGHT, WITH_TORCH, libraries_of
+from harness.attempt.messages import Execution
+from harness.execution.libraries import COMPILER, LIGHT, WITH_TORCH, libraries_of
 
 UNTRAINED = {"task": {"kind": "denoising"}}
 NETWORK = {**UNTRAINED, "protocol": {}}
@@ -19,10 +20,11 @@ def test_a_network_needs_torch_and_a_function_what_its_code_imports(tmp_path):
     assert "torch" in libraries_of([numbers, (NETWORK, ())])
 
 
-def test_optimisers_import_a_large_part_of_torch_which_what_is_not_trained_does_without(tmp_path):
-    assert libraries_of([(UNTRAINED, ())]) == (*LIGHT, "torch")
-    assert set(libraries_of([(UNTRAINED, ()), (NETWORK, ())])) == set(WITH_TORCH)
-    assert set(libraries_of([function(tmp_path, "import torch\n")])) == set(WITH_TORCH)
+def test_torchs_optimisers_import_its_compiler_which_a_function_may_use_and_networks_do_without(tmp_path):
+    assert libraries_of([(UNTRAINED, ()), (NETWORK, ())]) == (*LIGHT, "torch")
+    assert set(libraries_of([function(tmp_path, "import torch\n")])) == {*WITH_TORCH, COMPILER}
+    assert set(libraries_of([(NETWORK, ())], [Execution(processes=2)])) == {*WITH_TORCH, COMPILER}
+    assert libraries_of([(NETWORK, ())], [Execution()]) == WITH_TORCH
 
 
 def test_what_a_function_imports_from_its_folder_counts(tmp_path):

@@ -14,7 +14,7 @@ import torch
 
 from harness.attempt.messages import CHECKPOINT_FILE, LOG_FILE, WEIGHTS_FILE, Execution, read_curve, read_result
 from harness.base.errors import DiedError
-from harness.execution.libraries import WITH_TORCH
+from harness.execution.libraries import COMPILER, WITH_TORCH
 from harness.training.attempt import run_attempt
 from harness.training.loop import Batches
 from harness.training.ranks import Ranks
@@ -65,7 +65,7 @@ class Watching(nn.Module):
 def server(link, digits):
     """Fork a worker for each attempt that is asked for, off a process that has imported what it needs and no more."""
     torch.set_num_threads(1)
-    for library in WITH_TORCH:
+    for library in (*WITH_TORCH, COMPILER):
         import_module(library)
     always = {"training.loop.OBSERVE_EVERY": EVERY, "tasks.classification.load_splits": Digits(digits)}
     while (asked := link.recv()) is not None:
