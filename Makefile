@@ -87,14 +87,14 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Regenerates reports/ from results/published, and what the README shows of them; the same bytes for the same results.
+# Regenerates reports/ from results/published, and what docs/paper.md shows of them; the same bytes for the same results.
 tables: $(STAMP)
 	$(BIN)/harness report tables --table all --from results/published --out reports --format md --format latex --format csv
 	$(BIN)/harness report figures --from results/published --out reports/figures
 	$(BIN)/harness report findings --from results/published --out reports/findings.md
 	$(BIN)/harness report html --from results/published --out reports/index.html
 	$(BIN)/harness bench report --from results/benchmarks --out reports/benchmarks.md
-	$(BIN)/harness report include README.md --from results/published
+	$(BIN)/harness report include docs/paper.md --from results/published
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -168,9 +168,9 @@ def test_the_example_of_a_study(tmp_path):
     assert (len(trials), sum(len(item.seeds) for item in trials)) == (11, 23)
 
 
-def test_the_example_of_the_readme_is_the_study_of_table_1(tmp_path):
+def test_the_example_of_the_papers_page_is_the_study_of_table_1(tmp_path):
     file = tmp_path / "mine.yml"
-    file.write_text(_block("yaml", "study: mnist", (ROOT / "README.md").read_text(encoding="utf-8")))
+    file.write_text(_block("yaml", "study: mnist", (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")))
     published = {item.name: item.trial.key for item in load_study(ROOT / "ablations" / "mnist.yml").trials}
     mine = {item.name: item.trial.key for item in load_study(file).trials}
     assert mine.items() <= published.items()

@@ -16,15 +16,16 @@ COMMANDS = [shlex.split(line)[1:] for line in RECIPE.splitlines()]  # without $(
 
 
 def checkout(folder):
-    """Make a folder with what the target reads: results and the README."""
+    """Make a folder with what the target reads: results and the page of the paper."""
     (folder / "results").symlink_to(ROOT / "results")
-    (folder / "README.md").write_bytes((ROOT / "README.md").read_bytes())
+    (folder / "docs").mkdir()
+    (folder / "docs" / "paper.md").write_bytes((ROOT / "docs" / "paper.md").read_bytes())
     return folder
 
 
 def written(folder):
-    """Return the bytes of all files under a folder's reports/ and its README, by name."""
-    files = [folder / "README.md", *(path for path in (folder / "reports").rglob("*") if path.is_file())]
+    """Return the bytes of all files under a folder's reports/ and the page of the paper, by name."""
+    files = [folder / "docs" / "paper.md", *(path for path in (folder / "reports").rglob("*") if path.is_file())]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -45,7 +46,7 @@ def test_it_writes_tables_figures_findings_and_the_page(made):
     assert {
         "reports/benchmarks.md",
         "reports/benchmarks-ops.svg",
-        "README.md",
+        "docs/paper.md",
         "reports/index.html",
         "reports/findings.md",
         "reports/figures.md",

@@ -1,4 +1,4 @@
-"""The example of docs/search.md: a search of the arguments of README's own function, as both stand."""
+"""The example of docs/search.md: a search of the arguments of docs/own.md's function, as both stand."""
 
 import re
 from pathlib import Path
@@ -14,8 +14,8 @@ def block(document, name):
     return re.search(rf"`{re.escape(name)}`:\n\n```\w+\n(.*?)```", text, flags=re.DOTALL)[1]
 
 
-def test_the_example_searches_the_readmes_function(tmp_path):
-    (tmp_path / "train.py").write_text(block("README.md", "train.py"))
+def test_the_example_searches_that_function(tmp_path):
+    (tmp_path / "train.py").write_text(block("docs/own.md", "train.py"))
     file = tmp_path / "own-search.yml"
     file.write_text(block("docs/search.md", file.name))
     assert f"harness search arguments {file.name} --trials 40" in (ROOT / "docs/search.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""docs/claims.md: its study is run, and its commands print what it says."""
+"""docs/claims.md, and the first example of the README: its study is run, and its commands print what they say."""
 
 import re
 import types
@@ -12,6 +12,7 @@ from harness.cli import main
 from harness.study.study_file import AblateEntry, ClaimEntry
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "claims.md").read_text(encoding="utf-8")
+README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
 CODE = re.search(r"```python\n(import numpy.*?)```", TEXT, flags=re.DOTALL)[1]
 STUDIES = {re.match(r"# (\S+)", text)[1]: text for text in re.findall(r"```yaml\n(# .*?)```", TEXT, flags=re.DOTALL)}
 ENTERED = re.compile(r"entered [\d-]+ [\d:]+( at commit \w+)?")
@@ -39,7 +40,7 @@ def _plain(text):
 
 CONSOLE = [
     (command, output)
-    for block in re.findall(r"```console\n(.*?)```", TEXT, flags=re.DOTALL)
+    for block in re.findall(r"```console\n(.*?)```", README + TEXT, flags=re.DOTALL)
     for command, output in re.findall(r"^\$ harness (.*)\n((?:(?!\$ ).*\n?)*)", block, flags=re.MULTILINE)
     if output
 ]
@@ -52,6 +53,11 @@ def test_a_command_prints_what_the_document_says(folder, command, output):
     assert done.exit_code in {0, 3}, done.output
     for piece in output.split("…\n"):
         assert _plain(piece) in _plain(done.stdout)
+
+
+def test_the_example_of_the_readme_is_this_one():
+    assert f"```python\n{CODE}```" in README
+    assert f"```yaml\n{STUDIES['parts.yml'].partition(chr(10))[2]}```" in README
 
 
 def test_every_key_is_in_its_table():
