@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.attempt.messages import Execution
 from harness.plugins.plugin import imports_of
-from harness.trial.trial import is_of_function
+from harness.trial.trial import COMMAND, is_of_function
 
 LIGHT = ("pydantic.types", "ruamel.yaml", "importlib.metadata", "difflib")
 WITH_TORCH = (*LIGHT, "torch")
@@ -33,6 +33,8 @@ def libraries_of(
         if target is None:
             wanted |= dict.fromkeys(WITH_TORCH)
             continue
+        if target == COMMAND:  # a process of its own
+            continue
         names = imports_of(target, folders)
         if any(f"{name}.".startswith(f"{waker}.") for name in names for waker in _WAKES_TORCH):
             wanted |= dict.fromkeys((*WITH_TORCH, COMPILER))
@@ -41,7 +43,7 @@ def libraries_of(
 
 
 def _target(config: Mapping[str, Any]) -> str | None:
-    return str(config["task"]["target"]) if is_of_function(config) else None
+    return str(config["task"].get("target", COMMAND)) if is_of_function(config) else None
 
 
 def _top(name: str) -> str:

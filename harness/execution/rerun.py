@@ -257,7 +257,7 @@ def _unlike_all(config: Mapping[str, Any], studies: Sequence[Study]) -> str:
 def _what_it_runs(config: Mapping[str, Any]) -> str:
     """Return what a configuration runs: a person's function, a model, or whatever another task has."""
     task = config["task"]
-    return str(task.get("target") or config.get("model", {}).get("kind") or task["kind"])
+    return str(task.get("target") or task.get("command") or config.get("model", {}).get("kind") or task["kind"])
 
 
 def _edited(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, str, str]]:

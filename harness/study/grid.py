@@ -15,7 +15,7 @@ from harness.trial.resolve import named
 Point = Mapping[str, Any]
 _PARTS = ("task", "dataset", "model", "protocol", "compressor")
 _BRINGS = ("at", "compressor", "compressors")
-ROOTS = (*_PARTS, "compressors", "at", "seeds", "target", "arguments", "inputs")
+ROOTS = (*_PARTS, "compressors", "at", "seeds", "target", "command", "arguments", "inputs")
 """What a dotted path can begin with."""
 
 

@@ -26,7 +26,8 @@ class Defaults(BaseModel):
     compressors: dict[str, Part] | None = None
     seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
     evaluate: Annotated[list[Any], Field(min_length=1)] | None = None
-    target: str | None = None  # these three in place of dataset, model and protocol, for a person's own function
+    target: str | None = None  # these four in place of dataset, model and protocol, for a person's own function
+    command: str | None = None
     arguments: dict[str, Any] | None = None
     metrics: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     inputs: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None

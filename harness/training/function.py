@@ -18,6 +18,7 @@ from harness.attempt.messages import CURVE_FILE, STOP_FILE, AttemptRequest, Meas
 from harness.attempt.metrics import Direction
 from harness.base.errors import HarnessError
 from harness.plugins.plugin import find_plugin
+from harness.training import command
 from harness.training.context import Context
 from harness.training.environment import device_name, library_versions
 from harness.training.libraries import libraries_ready, seed_loaded
@@ -53,15 +54,19 @@ def run(request: AttemptRequest) -> Outcome:
 
 def _call(request: AttemptRequest, stop: StopFile) -> Outcome:
     task = request.config["task"]
-    target, digest = load_target(task["target"], request.plugin_paths)
-    if digest != task["code"]:
-        raise HarnessError(f"the code of '{task['target']}' was edited since this was planned; run the study again")
+    if "command" not in task:
+        target, digest = load_target(task["target"], request.plugin_paths)
+        if digest != task["code"]:
+            raise HarnessError(f"the code of '{task['target']}' was edited since this was planned; run the study again")
     context = Context(request, stop, _compatible(request))
     seed_loaded(request.seed)
     started = time.perf_counter()
-    with _found_by_children(find_plugin(task["target"], request.plugin_paths)[0]):
-        returned = target(context, **request.config["arguments"])
-    _wait_for(request.execution.device)
+    if "command" in task:
+        returned: Any = command.call(context, request)
+    else:
+        with _found_by_children(find_plugin(task["target"], request.plugin_paths)[0]):
+            returned = target(context, **request.config["arguments"])
+        _wait_for(request.execution.device)
     seconds = measure("run_s", time.perf_counter() - started)
     if request.kind == "timing":
         context.drop_checkpoints()

@@ -53,13 +53,13 @@ def resolve_function(
     digest, signature = _read_target(reference, folders)
     if metrics is None and task["kind"] != FUNCTION:  # a package's task may say them itself
         metrics = getattr(load_target(reference, folders)[0], "metrics", None)
-    config_task: dict[str, Any] = {"kind": FUNCTION, "target": reference, "code": digest, **_task_options(task)}
+    config_task: dict[str, Any] = {"kind": FUNCTION, "target": reference, "code": digest, **task_options(task)}
     return Trial(
         config={"task": config_task, "arguments": _arguments(reference, signature, arguments)},
         data=(),
         protocol=None,
         evaluations=(RETURNED,),
-        metrics=_metrics(metrics),
+        metrics=declared_metrics(metrics),
     )
 
 
@@ -106,7 +106,7 @@ def _reference(target: Any) -> str:
     return target
 
 
-def _task_options(task: Mapping[str, Any]) -> dict[str, Any]:
+def task_options(task: Mapping[str, Any]) -> dict[str, Any]:
     """Return the task's options that are part of the key."""
     for name in task:
         if name not in {"kind", "precision"}:
@@ -137,7 +137,7 @@ def _arguments(reference: str, signature: inspect.Signature, arguments: Any) -> 
     return kept
 
 
-def _metrics(metrics: Any) -> tuple[Metric, ...]:
+def declared_metrics(metrics: Any) -> tuple[Metric, ...]:
     """Return the metrics that a function returns, each with its better direction and its unit."""
     if metrics is None:
         raise FieldError(("metrics",), "'metrics' is missing: what the function returns, as {accuracy: maximize}")

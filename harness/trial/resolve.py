@@ -11,6 +11,7 @@ from harness.base.checks import FieldError, MisfitError, validate
 from harness.base.errors import did_you_mean
 from harness.plugins.plugin import load_ours
 from harness.plugins.registry import PluginKind, named
+from harness.trial.command import files_of, resolve_command
 from harness.trial.compressor_options import resolve_compressor
 from harness.trial.evaluations import Evaluations, resolve_evaluations
 from harness.trial.function import resolve_function
@@ -26,7 +27,7 @@ from harness.trial.plugin_models import (
 )
 from harness.trial.protocol import FieldSource, Normalization, Patches, ResizedCrop, ResolvedProtocol, resolve_protocol
 from harness.trial.tasks import TASKS, ResolvedTask, find_task, resolve_task
-from harness.trial.trial import FUNCTION, Trial
+from harness.trial.trial import COMMAND, FUNCTION, Trial
 
 __all__ = ["OF_A_FUNCTION", "Trial", "named", "resolve_trial"]
 
@@ -34,7 +35,7 @@ _SHARED = "harness.data.photographs:shared"  # by name: data are none of this pa
 _COPIES = "harness.data.own.copies:copies"
 _DATA_ROOT = "harness.data.locations:data_root"
 
-OF_A_FUNCTION = ("target", "arguments", "metrics")
+OF_A_FUNCTION = ("target", "command", "arguments", "metrics")
 """What a person's own function has in place of dataset, model, compressors and protocol."""
 
 
@@ -47,6 +48,7 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
     protocol: Any = None,
     evaluate: Sequence[Any] | None = None,
     target: Any = None,
+    command: Any = None,
     arguments: Any = None,
     metrics: Any = None,
     inputs: Any = None,
@@ -67,6 +69,13 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
     found = _under("task", lambda: find_task(kind, plugin_folders))
     if found is None:
         _only("classification", {**of_data, "evaluate": evaluate})
+        if kind == COMMAND:
+            _only(FUNCTION, {"target": target})
+            of_it = {"command": command, "arguments": arguments, "metrics": metrics}
+            trial = resolve_command(task={"kind": kind, **options}, **of_it, folders=plugin_folders)
+            inputs = [*(inputs or []), *files_of(command, plugin_folders)] or None
+            return trial if inputs is None else _with_inputs(trial, inputs, plugin_folders)
+        _only(COMMAND, {"command": command})
         if kind != FUNCTION:
             if target is not None:
                 raise FieldError(("target",), f"the task '{kind}' is a function already: leave 'target' out")
@@ -74,7 +83,7 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
         task = {"kind": kind, **options}
         trial = resolve_function(task=task, target=target, arguments=arguments, metrics=metrics, folders=plugin_folders)
     else:
-        _only("function", dict(zip(OF_A_FUNCTION, (target, arguments, metrics), strict=True)))
+        _only(FUNCTION, dict(zip(OF_A_FUNCTION, (target, command, arguments, metrics), strict=True)))
         resolved = _under("task", lambda: resolve_task(kind, options, found))
         if _is_to_be_trained(model, protocol, plugin_folders):
             _check_options(resolved)

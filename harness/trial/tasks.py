@@ -18,7 +18,7 @@ from harness.base.errors import did_you_mean
 from harness.plugins.plugin import code_of, load_plugin
 from harness.plugins.registry import Kinds, PluginKind
 from harness.trial.conditions import ATTACKS, Clean, Condition, Unattacked
-from harness.trial.trial import FUNCTION
+from harness.trial.trial import COMMAND, FUNCTION
 
 __all__ = [
     "CLASSIFICATION",
@@ -191,7 +191,7 @@ TASKS = Kinds(
     {task.name: task for task in (CLASSIFICATION, DENOISING)},
     group="harness.tasks",
     direct=False,
-    also=(FUNCTION,),
+    also=(FUNCTION, COMMAND),
 )
 
 
@@ -209,7 +209,7 @@ def find_task(name: object, folders: Sequence[str] = ()) -> tuple[TaskDeclaratio
 
     Raises FieldError at `kind` for an unknown name, or a plug-in that cannot be loaded.
     """
-    if name == FUNCTION:
+    if name in {FUNCTION, COMMAND}:
         return None
     found = TASKS.resolve(name)
     if not isinstance(found, PluginKind):

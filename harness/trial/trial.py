@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 FUNCTION = "function"
 """The one task without a network: a person's own function (`harness.trial.function`)."""
+COMMAND = "command"
+"""What a study calls a function that is a command (`harness.trial.command`)."""
+
+
+def what_runs(config: Mapping[str, Any]) -> str:
+    """Return what a function's configuration calls: `train.py:run`, or a command."""
+    task = config["task"]
+    return str(task.get("target") or task["command"])
 
 
 def is_of_function(config: Mapping[str, Any]) -> bool:
@@ -71,7 +79,7 @@ class Trial:
     def protocol_name(self) -> str:
         """The protocol's name; for a function, that of the function."""
         if self.is_function:
-            return str(self.config["task"]["target"])
+            return what_runs(self.config)
         return NOT_TRAINED if self.protocol is None else self.protocol.name
 
     @property
