@@ -3,6 +3,7 @@
 PUBLIC = (
     "attempt_digest",
     "classical",
+    "command",
     "compressors",
     "conditions",
     "counts",

@@ -88,7 +88,8 @@ def test_a_path_reaches_into_a_part_of_the_same_point(load, head, one):
             11,
             (
                 "'evaluate' leads nowhere; "
-                "known: arguments, at, compressor, compressors, dataset, inputs, model, protocol, seeds, target, task"
+                "known: arguments, at, command, compressor, compressors, dataset, inputs, model, protocol, seeds, "
+                "target, task"
             ),
         ),
     ],
@@ -230,7 +231,8 @@ def test_what_the_command_line_sets_comes_after(load, head, one):
             12,
             (
                 "'name' leads nowhere; "
-                "known: arguments, at, compressor, compressors, dataset, inputs, model, protocol, seeds, target, task"
+                "known: arguments, at, command, compressor, compressors, dataset, inputs, model, protocol, seeds, "
+                "target, task"
             ),
         ),
         (["grid: G", "exclude: []"], 12, "'exclude' must not be empty"),

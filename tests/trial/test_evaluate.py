@@ -154,7 +154,9 @@ def test_data_of_other_classes(monkeypatch, refusal, head, one):
 
 
 def test_evaluations_are_in_no_grid(refusal, head, one):
-    known = "known: arguments, at, compressor, compressors, dataset, inputs, model, protocol, seeds, target, task"
+    known = (
+        "known: arguments, at, command, compressor, compressors, dataset, inputs, model, protocol, seeds, target, task"
+    )
     text = f"{head}evaluate: [digits]\n{one}"
     assert refusal(f"{text}    grid: {{evaluate: [[digits]]}}\n") == f"s.yml:12: 'evaluate' leads nowhere; {known}"
     assert refusal(text, ["evaluate=[digit]"]) == "--set evaluate: unknown dataset 'digit'; did you mean 'digits'?"
