@@ -240,6 +240,7 @@ def test_the_one_value_of_what_draws_no_random_numbers_counts_at_each_seed_of_th
     assert not gain.paired_unlike  # nothing of its seeds is paired
     assert later.seeds == (4, 5, 6, 7)
     assert later.effect == pytest.approx(1.0, abs=0.02)
+    assert "Run on " in call("report", "tables", "--study", "own").stdout  # BM3D is not trained
     (planned, _) = json.loads(call("claims", "plan", "own.yml", "--format", "json").stdout)
     assert (planned["seeds"], planned["stored"]) == (8, 8)
     assert "claim gain: 8 seeds show" in call("run", "grid", "own.yml", "--dry-run").stdout
