@@ -33,6 +33,11 @@ def evaluation_key(data: str, condition: Mapping[str, Any]) -> str:
     return _hash("evaluation", {"data": data, "condition": condition})
 
 
+def text_sha(text: str) -> str:
+    """Return the SHA-256 of a text's UTF-8 bytes, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _hash(what: str, value: Mapping[str, Any]) -> str:
     text = f"{what}/{KEY_SCHEME}/{canonical_json(value)}"
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]

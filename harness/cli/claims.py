@@ -78,7 +78,8 @@ def _seconds(claim: "PlannedClaim", found: "Snapshot") -> float | None:
     if claim.needed is None:
         return None
     times = [_run_seconds(found, key) for key in claim.trials]
-    missing = [max(0, claim.needed - len(found.runs(key))) for key in claim.trials]
+    wanted = [1 if key in claim.constant else claim.needed for key in claim.trials]
+    missing = [max(0, n - len(found.runs(key))) for n, key in zip(wanted, claim.trials, strict=True)]
     if any(t is None and m for t, m in zip(times, missing, strict=True)):
         return None
     return sum((t or 0.0) * m for t, m in zip(times, missing, strict=True))

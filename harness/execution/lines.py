@@ -29,7 +29,7 @@ def summary_line(label: str, state: str, result: AttemptResult | None, error: st
 def progress_words(state: dict[str, Any]) -> str:
     """Return epoch, loss, metric, speed and time left as words; of a person's own function, its last step.
 
-    Of an evaluation by itself: items done, and the mean of a metric over those of the last one.
+    Of an evaluation by itself: items done, and the mean so far of the current evaluation's metric.
     """
     if "metrics" in state:
         metrics = (f"{name} {value:.4g}" for name, value in state["metrics"].items() if value is not None)

@@ -17,15 +17,15 @@ from harness.base.errors import HarnessError, wants_values
 from harness.layers.build import build_compressor
 from harness.layers.insert.place import insert_after
 from harness.layers.insert.sites import list_sites, refused_sites
-from harness.models.weights import load_weights
+from harness.models.weights import load_weights, parameter_paths
 from harness.plugins.plugin import load_object
 from harness.plugins.signature import takes
 from harness.plugins.torchvision_models import TORCHVISION
 from harness.torchvision_compat import import_torchvision
-from harness.trial.models import ModelDeclaration
-from harness.trial.plugin_models import OF_WEIGHTS, declared_model
+from harness.trial.models import ModelDeclaration, input_scales
+from harness.trial.plugin_models import bare_model, declared_model
 
-_OURS = frozenset({"kind", "code", "input_shape", "classes"}) | OF_WEIGHTS
+_OURS = frozenset({"kind", "code", "input_shape", "classes"})
 _WITHOUT_AUXILIARY = {"googlenet": {"aux_logits": False}, "inception_v3": {"aux_logits": False}}
 _COLOURS = 3
 
@@ -125,11 +125,11 @@ def build_foreign(
     network = make_network(model, folders)
     keeps: frozenset[str] = frozenset()
     lost = "fresh"
-    if "weights" in model:
+    if "weights" in model and model["kind"].startswith(TORCHVISION):
         lost = model["loses"]
         if files is not None and model["weights"] in files:
             keeps = load_weights(network, files[model["weights"]], model["weights"])
-            if "normalization" in model and keeps != _paths(network):
+            if input_scales(model) is not None and keeps != parameter_paths(network):
                 raise HarnessError(f"the weights of '{model['kind']}' are not for {model['classes']} classes")
         elif files is not None and next(network.parameters()).device.type != "meta":
             raise HarnessError(f"the weights of '{model['kind']}' ({model['weights'][:12]}…) are not at hand")
@@ -149,15 +149,10 @@ def build_foreign(
     return ForeignNetwork(network, declared_model(model, [str(f) for f in folders]), keeps)
 
 
-def _paths(network: nn.Module) -> frozenset[str]:
-    """Return the modules that have parameters of their own."""
-    return frozenset(name.rpartition(".")[0] for name, _ in network.named_parameters())
-
-
 def make_network(model: Mapping[str, Any], folders: Sequence[Any] = ()) -> nn.Module:
     """Return a plug-in's network without compressors, on the current device, as its own constructor starts it."""
     kind = model["kind"]
-    options = {name: value for name, value in model.items() if name not in _OURS}
+    options = {name: value for name, value in bare_model(model).items() if name not in _OURS}
     try:
         if kind.startswith(TORCHVISION):
             name = kind.removeprefix(TORCHVISION)
@@ -211,7 +206,7 @@ def describe(model: Mapping[str, Any], folders: Sequence[str]) -> list[list[Any]
 
 def refusal(config: Mapping[str, Any], folders: Sequence[str]) -> str | None:
     """Return why a trial's compressors cannot stand in its network together, or None."""
-    bare = {**config, "model": {k: v for k, v in config["model"].items() if k != "weights"}}
+    bare = {**config, "model": bare_model(config["model"])}
     try:
         on_meta(lambda: build_foreign(bare, folders))
     except HarnessError as error:

@@ -12,7 +12,7 @@ from harness.plugins.digests import chosen_digest, find_module
 
 TORCHVISION = "torchvision:"
 _BUILDER = re.compile(r"^@register_model\([^\n]*\)\n(?:@[^\n]*\n)*def (\w+)\(", re.MULTILINE)
-_PUBLISHED = re.compile(r"^[A-Z]+[A-Z0-9]*_[A-Z0-9_]*V\d+$")
+_PUBLISHED = re.compile(r"^[A-Z]+[A-Z0-9]*_[A-Z0-9_]*(?:V\d+|FEATURES)$")
 _NOT_THE_NETWORK = frozenset({"torchvision.models._api", "torchvision.models._meta", "torchvision.models._utils"})
 
 

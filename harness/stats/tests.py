@@ -201,7 +201,7 @@ def best_of(values: Sequence[float], k: int) -> BestOf:
 
 
 FEWEST_IMAGES = 6
-"""Of which an interval over images is made."""
+"""The fewest images for which an interval is given."""
 
 
 def bootstrap(
@@ -261,9 +261,9 @@ def crossed_bootstrap(
     """Return the 95 % interval of the mean difference of two methods, one minus other, over seeds and images.
 
     A row per run, a value per image in it, the same images in all. Images are drawn with replacement for both methods
-    together, runs for each by itself; of a method without seeds there is one run, which stays. None for one image,
-    nan for values that are not finite. Raises ValueError if rows are of other images. Source: Owen, "The pigeonhole
-    bootstrap", 2007.
+    together, runs for each by itself; of a method without seeds there is one run, which stays. None of fewer than
+    `FEWEST_IMAGES`, nan for values that are not finite. Raises ValueError if rows are of other images. Source: Owen,
+    "The pigeonhole bootstrap", 2007.
     """
     import numpy as np
 
@@ -271,7 +271,7 @@ def crossed_bootstrap(
     if any(side.ndim != 2 or side.shape[1] != sides[0].shape[1] for side in sides):
         raise ValueError("the runs are not of the same images")
     images = sides[0].shape[1]
-    if images < 2:
+    if images < FEWEST_IMAGES:
         return None
     if not all(np.isfinite(side).all() for side in sides):
         return math.nan, math.nan
@@ -294,8 +294,8 @@ def paired_bootstrap(one: Sequence[float], other: Sequence[float], seed: int = 0
     """Return the 95 % interval of the mean difference of two single networks over the same images, resampled.
 
     One value per image of each (right or not, PSNR). It says nothing of other seeds of either method. None of fewer
-    than 6 images, whose own range is all that resampling could give. Raises ValueError if they are not of the same
-    images.
+    than `FEWEST_IMAGES`, whose own range is all that resampling could give. Raises ValueError if they are not of the
+    same images.
     """
     gaps = [a - b for a, b in zip(one, other, strict=True)]
     return None if len(gaps) < FEWEST_IMAGES else bootstrap(gaps, seed)

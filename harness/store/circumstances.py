@@ -8,9 +8,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from harness.base.keys import canonical_json
+from harness.base.keys import canonical_json, text_sha
 from harness.store.records import AttemptRecord
-from harness.store.rows import text_sha
 
 Pairs = dict[str, tuple[Any, Any]]
 """What differs, by dotted path or name; None where one side lacks it."""

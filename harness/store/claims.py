@@ -16,7 +16,7 @@ from typing import Any
 from harness.base.keys import canonical_json
 from harness.store.connection import Store
 from harness.store.find import values
-from harness.store.records import ClaimRecord, Snapshot
+from harness.store.records import AttemptRecord, ClaimRecord, Snapshot
 
 _NOT_SAID = frozenset({"a", "b", "title"})  # how it is written
 
@@ -51,6 +51,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "seeds": lambda value: bool(value) and all(type(seed) is int for seed in value),
     "title": lambda value: isinstance(value, str),
 }
+_MAY_SAY: Mapping[str, Callable[[Any], bool]] = {"constant": lambda value: bool(value) and _is_texts(value)}
 
 
 def _is_texts(value: Any) -> bool:
@@ -59,9 +60,10 @@ def _is_texts(value: Any) -> bool:
 
 def claim_fault(content: Mapping[str, Any]) -> str | None:
     """Return what is wrong with what a claim says, None if nothing is: a line or a store may come from anyone."""
-    if content.keys() != _FORMS.keys():
+    if content.keys() - _MAY_SAY.keys() != _FORMS.keys():
         return f"does not say {', '.join(_FORMS)}, and nothing else"
-    wrong = next((name for name, is_right in _FORMS.items() if not is_right(content[name])), None)
+    forms = {name: is_right for name, is_right in {**_FORMS, **_MAY_SAY}.items() if name in content}
+    wrong = next((name for name, is_right in forms.items() if not is_right(content[name])), None)
     return None if wrong is None else f"has no '{wrong}' that can be used"
 
 
@@ -76,11 +78,31 @@ def known_seeds(found: Snapshot, content: Mapping[str, Any]) -> list[int]:
     return [seed for seed, known in _known_pairs(found, content).items() if known]
 
 
+def runs_of_claim(found: Snapshot, content: Mapping[str, Any]) -> dict[str, Mapping[int, AttemptRecord]]:
+    """Return the runs of each trial of a claim, by its key and by seed.
+
+    A trial that draws no random numbers ("constant") has one run, which counts at each seed of the claim.
+    """
+    runs = {key: found.runs(key) for _, a, _, b in content["pairs"] for key in (a, b)}
+    constant = content.get("constant", ())
+    return {
+        key: dict.fromkeys(content["seeds"], of[min(of)]) if key in constant and of else of for key, of in runs.items()
+    }
+
+
+def seeds_stored(found: Snapshot, content: Mapping[str, Any]) -> list[int]:
+    """Return the seeds that all trials of a claim have run, those that it is not tested at among them."""
+    drawing = {key for _, a, _, b in content["pairs"] for key in (a, b)} - {*content.get("constant", ())}
+    return sorted(set.intersection(*(set(found.runs(key)) for key in drawing)))
+
+
 def _known_pairs(found: Snapshot, content: Mapping[str, Any]) -> dict[int, list[tuple[float, float]]]:
     """Return, for each seed of a claim, the values of the pairs of which both trials have run."""
     place = content["evaluation"], content["metric"]
-    keys = {key for _, a, _, b in content["pairs"] for key in (a, b)}
-    by_trial = {key: {s: values(found, run).get(place) for s, run in found.runs(key).items()} for key in keys}
+    by_trial = {
+        key: {seed: values(found, run).get(place) for seed, run in of.items()}
+        for key, of in runs_of_claim(found, content).items()
+    }
     sides = {
         seed: [(by_trial[a].get(seed), by_trial[b].get(seed)) for _, a, _, b in content["pairs"]]
         for seed in content["seeds"]

@@ -175,18 +175,29 @@ def _occurring(a: Side, b: Side) -> Pairs:
 
 
 def _mean_rows(a: Side, b: Side, name: str) -> list[dict[str, Any]]:
-    means = []
-    for side in (a, b):
-        by_metric: dict[str, list[float]] = {}
-        for attempt in side.found.runs(side.trials[name]).values():
-            for place, value in values(side.found, attempt).items():
-                by_metric.setdefault(metric_words(side.found, place), []).append(value)
-        means.append({metric: (fmean(each), len(each)) for metric, each in by_metric.items()})
+    """Return the means of a trial's metrics on both sides: those of one evaluation, else those of the same words."""
+    one, other = _means(a, name), _means(b, name)
+    words = {side: {place: metric_words(of.found, place) for place in means}
+             for side, of, means in (("a", a, one), ("b", b, other))}  # fmt: skip
+    common = [place for place in one if place in other]
+    rows = {place: (max(words["a"][place], words["b"][place], key=len), one[place], other[place]) for place in common}
+    alone_a = {words["a"][place]: mean for place, mean in one.items() if place not in rows}
+    alone_b = {words["b"][place]: mean for place, mean in other.items() if place not in rows}
+    left = [(metric, *pair) for metric, pair in paired(alone_a, alone_b).items()]
     return [
         {"trial": name, "metric": metric, "a": one and one[0], "b": other and other[0],
          "runs_a": one[1] if one else 0, "runs_b": other[1] if other else 0}
-        for metric, (one, other) in paired(*means).items()
+        for metric, one, other in sorted([*rows.values(), *left], key=lambda row: row[0])
     ]  # fmt: skip
+
+
+def _means(side: Side, name: str) -> dict[tuple[str, str], tuple[float, int]]:
+    """Return the mean of each metric of a trial over its accepted runs, and how many these are."""
+    by_place: dict[tuple[str, str], list[float]] = {}
+    for attempt in side.found.runs(side.trials[name]).values():
+        for place, value in values(side.found, attempt).items():
+            by_place.setdefault(place, []).append(value)
+    return {place: (fmean(each), len(each)) for place, each in by_place.items()}
 
 
 def _same_run(a: Side, b: Side, key: str, seed: int) -> bool:

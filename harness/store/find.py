@@ -1,7 +1,8 @@
 """A stored attempt by what a person calls it: the first digits of its uid, or STUDY:TRIAL:SEED for one that counts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from harness.attempt.messages import Sample
 from harness.base.errors import HarnessError, did_you_mean
 from harness.store.records import AttemptRecord, Snapshot
 
@@ -14,9 +15,7 @@ def find_attempt(found: Snapshot, text: str) -> AttemptRecord:
     matches = [attempt for attempt in found.attempts if attempt.uid.startswith(text)]
     studies = sorted({place.study for place in found.study_trials if place.name == text})
     if not matches and studies:
-        raise HarnessError(
-            f"'{text}' is a trial: write {studies[0]}:{text}, and of a single run {studies[0]}:{text}:SEED"
-        )
+        raise HarnessError(f"'{text}' is a trial: write {' or '.join(f'{s}:{text}:SEED' for s in studies)}")
     if len(matches) != 1:
         how_many = f"{len(matches)} attempts begin" if matches else "no attempt begins"
         raise HarnessError(f"{how_many} with '{text}'; 'harness results list --all' lists them")
@@ -35,6 +34,17 @@ def values(found: Snapshot, attempt: AttemptRecord) -> dict[tuple[str, str], flo
     """Return what an attempt, and later evaluations from its weights, found: (evaluation key, name) → value."""
     later = found.evaluated_later(attempt.uid)
     return {place: value for each in (*later, attempt) for place, value in each.results.items()}
+
+
+def items(
+    found: Snapshot, attempt: AttemptRecord, samples: Callable[[str], Iterable[Sample]]
+) -> dict[tuple[str, str], Sample]:
+    """Return what an attempt, and later evaluations from its weights, kept of each item, under the same places.
+
+    `samples` gives those of an attempt by its uid. Of a place that several evaluated, those of `values` are taken.
+    """
+    later = found.evaluated_later(attempt.uid)
+    return {(sample.evaluation, sample.name): sample for each in (*later, attempt) for sample in samples(each.uid)}
 
 
 def short_values(found: Snapshot, attempt: AttemptRecord) -> dict[str, float]:

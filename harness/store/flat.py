@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,7 +20,7 @@ from harness.base.files import atomic_open
 from harness.base.keys import canonical_json
 from harness.base.spreadsheet import csv_cell
 from harness.store.connection import Store
-from harness.store.find import values
+from harness.store.find import items, values
 from harness.store.queries import curve, samples, snapshot
 from harness.store.records import AttemptRecord, Snapshot, StudyTrialRecord
 
@@ -114,12 +115,12 @@ def _rows_of(
             evaluation = found.evaluations[key]
             yield evaluation.dataset, evaluation.split, _condition(evaluation.condition), metric, value
     elif what == "items":
-        for each in (attempt, *found.evaluated_later(attempt.uid)):
-            for sample in samples(store, each.uid):
-                evaluation = found.evaluations[sample.evaluation]
-                words = evaluation.dataset, evaluation.split, _condition(evaluation.condition), sample.name
-                for number, value in enumerate(unpacked(sample)):
-                    yield *words, number, value
+        kept = items(found, attempt, partial(samples, store))
+        for (key, name), sample in sorted(kept.items(), key=lambda each: each[0]):
+            evaluation = found.evaluations[key]
+            words = evaluation.dataset, evaluation.split, _condition(evaluation.condition), name
+            for number, value in enumerate(unpacked(sample)):
+                yield *words, number, value
     elif what == "curves":
         for point in curve(store, attempt.uid):
             yield point.split, point.name, point.step, unflagged(point.value, point.flag)

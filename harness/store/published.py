@@ -26,10 +26,9 @@ from pydantic import (
 from harness.attempt.messages import ENDED_WELL, Flag, Kind, State
 from harness.attempt.metrics import Better
 from harness.base.errors import name_fault, printable_line, shortened
-from harness.base.keys import KEY_SCHEME, evaluation_key, trial_key
+from harness.base.keys import KEY_SCHEME, evaluation_key, text_sha, trial_key
 from harness.store.acceptance import said_fault
 from harness.store.claims import claim_fault, claim_sha
-from harness.store.rows import text_sha
 from harness.store.trusted import (
     LARGEST,
     LARGEST_SEED,

@@ -27,6 +27,7 @@ from harness.store.records import (
     Snapshot,
     StudyTrialRecord,
     TrialRecord,
+    told_apart,
 )
 from harness.store.trusted import config_fault
 
@@ -290,12 +291,13 @@ def _evaluations(conn: sqlite3.Connection, trial_names: Mapping[str, str]) -> di
         """SELECT e.key, d.name, d.split, d.fingerprint, e.condition_json
         FROM evaluation e JOIN dataset d ON d.id = e.dataset_id ORDER BY e.key"""
     )
-    return {
+    found = {
         key: EvaluationRecord(
             key, dataset, split, fingerprint, _parsed(condition, f"evaluation {key}: its condition"), trial_names
         )
         for key, dataset, split, fingerprint, condition in rows
     }
+    return told_apart(found)
 
 
 def _acceptances(conn: sqlite3.Connection) -> tuple[AcceptanceRecord, ...]:

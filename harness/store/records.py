@@ -87,6 +87,9 @@ class StudyTrialRow:
     evaluations: tuple[str, ...] | None = None  # keys of those that the study asks for; None if nobody knows
 
 
+_DIGITS = 8  # of a digest, for people
+
+
 def _plain(value: Any) -> Any:
     """Return a number as it is written: 25, not 25.0."""
     return f"{value:g}" if isinstance(value, float) else value
@@ -103,6 +106,8 @@ class EvaluationRecord:
     condition: Mapping[str, Any]
     trial_names: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """STUDY: TRIAL by its key, of the trials whose runs a condition may name."""
+    apart: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Whose digest its words need: of the "weights" of a run, of the "data", of the "evaluation" (`told_apart`)."""
 
     @property
     def is_clean(self) -> bool:
@@ -118,14 +123,26 @@ class EvaluationRecord:
     def spoken(self) -> Mapping[str, Any]:
         """The condition for people, without `kind: clean`: a part of it in words, a run by its study and trial."""
         given = sorted(self.condition.items())
-        return {name: self._in_words(value) for name, value in given if (name, value) != ("kind", "clean")}
+        digests = {"data": self.fingerprint, "evaluation": self.key}
+        return {
+            **{name: self._in_words(value) for name, value in given if (name, value) != ("kind", "clean")},
+            **{what: digest[:_DIGITS] for what, digest in digests.items() if what in self.apart},
+        }
 
     def _in_words(self, value: Any) -> Any:
         name = self.trial_names.get(str(value.get("trial"))) if isinstance(value, Mapping) else None
         if name is None:
             return option_in_words(value)
         rest = {k: v for k, v in value.items() if k not in {"kind", "trial", "seed", "weights"}}
-        return f"{name}, seed {value.get('seed')}{f', {option_in_words(rest).strip()}' if rest else ''}"
+        weights = f", weights {str(value.get('weights'))[:_DIGITS]}" if "weights" in self.apart else ""
+        return f"{name}, seed {value.get('seed')}{weights}{f', {option_in_words(rest).strip()}' if rest else ''}"
+
+    @property
+    def runs(self) -> dict[tuple[str, Any], str]:
+        """The digest of the weights of each run that the condition names, by its trial in words and its seed."""
+        parts = [part for part in self.condition.values() if isinstance(part, Mapping)]
+        named = [(self.trial_names.get(str(part.get("trial"))), part) for part in parts]
+        return {(name, part.get("seed")): str(part.get("weights")) for name, part in named if name is not None}
 
     @property
     def words(self) -> str:
@@ -143,6 +160,27 @@ class EvaluationRecord:
         ]
         kind = str(self.condition.get("kind", ""))
         return (self.dataset, self.split, not self.is_clean, kind, numbers, self.key)
+
+
+def told_apart(records: Mapping[str, EvaluationRecord]) -> dict[str, EvaluationRecord]:
+    """Return evaluations by key, no two of them with the same words: those that would have the same get a digest.
+
+    A run that was trained again has the study, trial and seed of before: then its weights are named wherever it is.
+    """
+    weights: defaultdict[tuple[str, Any], set[str]] = defaultdict(set)
+    for record in records.values():
+        for run, digest in record.runs.items():
+            weights[run].add(digest)
+    again = {run for run, digests in weights.items() if len(digests) > 1}
+    told = {k: replace(r, apart=r.apart | {"weights"}) if again & r.runs.keys() else r for k, r in records.items()}
+    for what in ("data", "evaluation"):
+        alike: defaultdict[str, list[EvaluationRecord]] = defaultdict(list)
+        for record in told.values():
+            alike[record.words].append(record)
+        for group in alike.values():
+            if len(group) > 1 and (what == "evaluation" or len({record.fingerprint for record in group}) > 1):
+                told |= {record.key: replace(record, apart=record.apart | {what}) for record in group}
+    return told
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Known rows are found by their natural key, so that the same thing written twice 
 plain Python numbers: NaN, infinities and numpy's scalars are turned here into what SQLite can hold.
 """
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from harness.attempt.data import DatasetSplit
 from harness.attempt.messages import AttemptResult, EvaluationSpec, Flag, flagged
 from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError, shortened
-from harness.base.keys import canonical_json
+from harness.base.keys import canonical_json, text_sha
 from harness.store.acceptance import but_for_code
 from harness.store.records import AcceptanceRecord, StudyTrialRow
 
@@ -286,11 +285,6 @@ def put_costs(conn: sqlite3.Connection, trial: int, costs: Mapping[str, float]) 
         ON CONFLICT (trial_id, name) DO UPDATE SET value = excluded.value""",
         ((trial, name, float(value)) for name, value in costs.items()),
     )
-
-
-def text_sha(text: str) -> str:
-    """Return the SHA-256 of a text's UTF-8 bytes, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _storable(value: float | None, flag: Flag) -> tuple[float | None, Flag]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.attempt.checkpoints import UncheckedError, check_checkpoint, has_checkpoint
 from harness.attempt.messages import LOCK_FILE, read_result
 from harness.base.errors import DamagedError, HarnessError, in_a_line, name_fault, printable_line, shortened
-from harness.base.keys import KEY_SCHEME, evaluation_key, trial_key
+from harness.base.keys import KEY_SCHEME, evaluation_key, text_sha, trial_key
 from harness.base.locks import is_held
 from harness.base.sealed import sha256_of
 from harness.store.acceptance import LONGEST, but_for_code, said_fault
@@ -24,7 +24,6 @@ from harness.store.connection import Store, open_memory, open_reader
 from harness.store.made_twice import MadeTwice, made_twice
 from harness.store.merge import files_of, merge_jsonl, open_results
 from harness.store.queries import all_artifacts
-from harness.store.rows import text_sha
 from harness.store.trusted import (
     LARGEST_SEED,
     config_fault,

@@ -47,17 +47,28 @@ class StudyClaim:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds at which it is tested: those of all its trials, or of these the ones that it names."""
-        shared = set.intersection(*(set(item.seeds) for pair in self.pairs for item in pair))
+        """The seeds at which it is tested: those of all its trials, or of these the ones that it names.
+
+        A trial that draws no random numbers has one value, which is that at each seed of the others.
+        """
+        involved = [item for pair in self.pairs for item in pair]
+        drawing = [item for item in involved if item.trial.seeded] or involved
+        shared = set.intersection(*(set(item.seeds) for item in drawing))
         return tuple(sorted(shared if self.entry.seeds is None else shared.intersection(self.entry.seeds)))
 
     def content(self) -> dict[str, Any]:
-        """Return all that it says, as JSON holds it: what is stored before its runs."""
+        """Return all that it says, as JSON holds it: what is stored before its runs.
+
+        "constant" has the keys of the trials whose one value counts at each seed; it is left out if there are none.
+        """
+        seeded = {item.trial.key: item.trial.seeded for pair in self.pairs for item in pair}
+        constant = sorted(key for key, draws in seeded.items() if not draws) if any(seeded.values()) else []
         return {
             "a": side_in_words(self.entry.a),
             "b": side_in_words(self.entry.b),
             "better": self.metric.better,
             "by": self.entry.by,
+            **({"constant": constant} if constant else {}),
             "evaluation": self.evaluation.key,
             "family": self.entry.family,
             "metric": self.metric.name,

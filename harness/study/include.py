@@ -5,7 +5,6 @@ level, so that the study itself has the last word; the entries follow one anothe
 which it was said.
 """
 
-import hashlib
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from harness.base.checks import FieldError, validate
 from harness.base.errors import SpecError
+from harness.base.keys import text_sha
 from harness.base.source import Source, YamlPath, parse_source, read_source, read_text
 from harness.study.ablate import with_ablation
 from harness.study.from_mapping import given_source
@@ -86,7 +86,7 @@ class WrittenStudy:
     @property
     def sha(self) -> str:
         """The SHA-256 of the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return text_sha(self.text)
 
     @property
     def execution(self) -> ExecutionOptions:

@@ -16,7 +16,6 @@ Expansion is deterministic: what is included first, then the entries in order, a
 and for each the product of its grid, the last path fastest, without what it excludes.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -26,6 +25,7 @@ from typing import Any, NoReturn
 from harness.base.checks import FieldError, MisfitError
 from harness.base.collection import collection_put_off
 from harness.base.errors import HarnessError, SpecError, did_you_mean, name_fault, printable_line
+from harness.base.keys import text_sha
 from harness.base.source import Source
 from harness.study.claims import StudyClaim, resolve_claims
 from harness.study.exclude import View, left
@@ -80,7 +80,7 @@ class Study:
     @property
     def spec_sha(self) -> str:
         """The SHA-256 of the text."""
-        return hashlib.sha256(self.spec_yaml.encode()).hexdigest()
+        return text_sha(self.spec_yaml)
 
 
 def load_study(

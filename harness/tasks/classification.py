@@ -28,7 +28,7 @@ from harness.tasks.base import Evaluated, Seen, Streams, memory_format_of, netwo
 from harness.tasks.parts import ByItem
 from harness.tasks.precision import autocast
 from harness.trial.evaluations import evaluation_of
-from harness.trial.models import own_classes
+from harness.trial.models import input_scales, own_classes
 from harness.trial.tasks import MANY_CLASSES, Clean
 
 EVALUATION_BATCH = {"cpu": 500, "cuda": 2_500}  # as many as help; a GPU needs a few batches for a whole test set
@@ -106,7 +106,7 @@ class Classification:
         self.examples = 0
         self.observed: EvaluationSpec
         self.train: DeviceImages | WholeImages
-        self._normalise(config["model"].get("normalization", {"mean": [0.0], "deviation": [1.0]}))
+        self._normalise(input_scales(config["model"]) or {"mean": [0.0], "deviation": [1.0]})
         self._precision = "fp32"
         if "protocol" in config:
             self._make_training(config["protocol"], datasets[0])

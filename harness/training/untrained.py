@@ -4,7 +4,7 @@
 
 A part is one image of a slow method. Between two parts it looks whether it is to stop; stopped or killed, the next
 attempt takes over all parts that are done. An attempt of kind `timing` measures seconds per image on the first images
-of the first evaluation, after one of warm-up.
+of the first clean evaluation (without one, of the first), after one of warm-up.
 """
 
 import errno
@@ -222,8 +222,12 @@ class _Clock:
 
 
 def _timed(request: AttemptRequest, task: TaskInParts, model: nn.Module, stop: StopFlag) -> Outcome:
-    """Time the model on the first images of the first evaluation, without their noise and their metrics."""
-    spec = request.evaluations[0]
+    """Time the model on the first images of an evaluation, without their noise and their metrics.
+
+    A clean one, if there is one: an attack calls the model too. Raises HarnessError if nothing calls it.
+    """
+    clean = (spec for spec in request.evaluations if spec.condition.get("kind", "clean") == "clean")
+    spec = next(clean, request.evaluations[0])
     next(task.parts(model, spec, 0))
     clock = _Clock(model, task.device)
     seconds: list[float] = []
@@ -235,6 +239,8 @@ def _timed(request: AttemptRequest, task: TaskInParts, model: nn.Module, stop: S
         count = len(next(iter(next(parts).values())))
         seconds.append(clock.taken() / count)
         done += count
+    if not all(seconds):
+        raise HarnessError(f"nothing was timed: {_in_words(spec)} does not call the model")
     name = "test_s_per_image"
     measures = {
         name: statistics.median(seconds),

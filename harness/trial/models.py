@@ -38,6 +38,7 @@ __all__ = [
     "Site",
     "Sites",
     "WidthOptions",
+    "input_scales",
     "is_undeclared",
     "misfit",
     "own_classes",
@@ -123,6 +124,14 @@ MODELS = Kinds(
 )
 
 
+def input_scales(model: Mapping[str, Any]) -> Mapping[str, Sequence[float]] | None:
+    """Return mean and deviation of the inputs of one of torchvision's networks that is not trained.
+
+    None of any other: a protocol scales them, or the network itself does; `input_scales` is an option of its own then.
+    """
+    return model.get("input_scales") if str(model["kind"]).startswith(TORCHVISION) else None
+
+
 def own_classes(model: Mapping[str, Any], names: Sequence[str] | None) -> list[int] | None:
     """Return which of a pretrained network's classes each class of some data is, by the classes' names.
 
@@ -130,5 +139,5 @@ def own_classes(model: Mapping[str, Any], names: Sequence[str] | None) -> list[i
     """
     ours = MODELS.get(model["kind"])
     classes = model.get("classes") if ours is None else ours.classes
-    known = (IMAGENET if "normalization" in model else {}) if ours is None else ours.known
+    known = ({} if input_scales(model) is None else IMAGENET) if ours is None else ours.known
     return None if names is None or not known or len(names) == classes else [known[name] for name in names]

@@ -35,16 +35,18 @@ from harness.plugins.torchvision_models import (
 )
 from harness.trial.denoisers import PublishedOptions
 from harness.trial.imagenet_classes import CLASSES, IMAGENET
-from harness.trial.models import MODELS, ModelDeclaration, Site, is_undeclared, misfit
+from harness.trial.models import MODELS, ModelDeclaration, Site, input_scales, is_undeclared, misfit
 
 _FOREIGN = "harness.models.foreign"
-_PUBLISHED = "harness.models.weights:published_weights"
+_WEIGHTS = "harness.models.weights"
 _OURS = frozenset({"code", "input_shape", "classes"})
 """What stands in the configuration of a plug-in's network beside its options."""
-OF_WEIGHTS = frozenset({"weights", "loses", "normalization"})
-"""What stands there of a file of weights: no option of the network itself."""
+_OF_WEIGHTS = frozenset({"weights", "loses", "input_scales"})
+"""What stands there of torchvision's networks and a file of weights: no option of the network itself."""
 _SCALES = {"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)}
-"""What torchvision's weights for ImageNet take away from a colour, on 0…1, and divide it by."""
+"""What most of torchvision's weights for ImageNet take away from a colour, on 0…1, and divide it by."""
+_TRANSFORMING = {name: {"transform_input": True} for name in ("googlenet", "inception_v3")}
+"""Options that torchvision's builders give networks with published weights."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def resolve_model(
     """Return the network that `NAME` or `{kind: NAME, option: value}` means for some data.
 
     One of torchvision's that is not trained needs weights. It then is told how its inputs are scaled, which a protocol
-    says otherwise, and has ImageNet's 1,000 classes if it knows those of the data by name, else as many as these.
+    says otherwise, and has as many classes as its weights: those of the data, or ImageNet's 1,000 if it knows these
+    by name.
 
     Raises FieldError: an unknown name or option, data that do not fit, a network that cannot be looked at.
     """
@@ -76,12 +79,12 @@ def resolve_model(
             raise FieldError((name,), f"'{name}' follows from the data and the code, it is no option")
     if kind.startswith(TORCHVISION):
         code = torchvision_digest(torchvision_name(kind))
-        kept, files = _weights(torchvision_name(kind), given, folders)
-        if "normalization" in kept and trained:
-            raise FieldError(("normalization",), "what is trained has its 'normalization' in its protocol")
+        if given.get("input_scales") is not None and trained:
+            raise FieldError(("input_scales",), "what is trained has its 'normalization' in its protocol")
+        kept, files, scales = _weights(torchvision_name(kind), given, folders)
         if not trained:
-            kept["normalization"] = _scales(kept.get("normalization"), dataset)
-            classes = CLASSES if _are_imagenets(dataset) else classes
+            kept["input_scales"] = _scales(kept.get("input_scales"), scales, dataset)
+            classes = _classes_of(kept["weights"], files, dataset)
     else:
         target, code = load_plugin(kind, folders)
         declaration = getattr(target, "declaration", None)
@@ -119,7 +122,7 @@ def is_trained_model(written: Any, folders: Sequence[str]) -> tuple[bool, bool]:
         found = getattr(load_plugin(found.reference, folders)[0], "declaration", None)
     if not isinstance(found, ModelDeclaration):
         return True, False
-    return found.trains, given.get("weights") is not None
+    return found.trains, issubclass(found.options, PublishedOptions) and given.get("weights") is not None
 
 
 def _is_network(cls: type) -> bool:
@@ -137,7 +140,7 @@ def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDe
         model = given if isinstance(given, ModelDeclaration) else None
     if model is not None:
         return model.with_options(model.options.model_validate(options))
-    bare = {name: value for name, value in config.items() if name not in OF_WEIGHTS}
+    bare = bare_model(config)
     with in_one_line("it cannot be made"):
         imports = _imports([kind], folders)
         rows = cached("sites", bare, lambda: load_ours(f"{_FOREIGN}:describe")(bare, folders), imports)
@@ -149,30 +152,45 @@ def declared_model(config: Mapping[str, Any], folders: Sequence[str]) -> ModelDe
         config["classes"],
         sites,
         f"{_FOREIGN}:build_foreign",
-        seeded="normalization" not in config,
-        known=IMAGENET if "normalization" in config and config["classes"] == CLASSES else {},
+        seeded=input_scales(config) is None,
+        known=IMAGENET if input_scales(config) is not None and config["classes"] == CLASSES else {},
     )
 
 
-def _are_imagenets(dataset: DatasetDeclaration) -> bool:
-    return dataset.class_names is not None and all(name in IMAGENET for name in dataset.class_names)
+def bare_model(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a network's configuration without what it says of a file of weights."""
+    of_weights = _OF_WEIGHTS if str(config["kind"]).startswith(TORCHVISION) else frozenset()
+    return {name: value for name, value in config.items() if name not in of_weights}
 
 
-def _scales(written: Any, dataset: DatasetDeclaration) -> dict[str, list[float]]:
+def _classes_of(weights: str, files: Mapping[str, str], dataset: DatasetDeclaration) -> int:
+    """Return for how many classes some weights are. Raises FieldError if they fit neither the data nor their names."""
+    try:
+        classes = int(cached("classes", weights, lambda: load_ours(f"{_WEIGHTS}:classes_of")(files[weights])))
+    except HarnessError as error:
+        raise FieldError(("weights",), str(error)) from error
+    knows = dataset.class_names is not None and all(name in IMAGENET for name in dataset.class_names)
+    if classes != dataset.classes and not (classes == CLASSES and knows):
+        words = f"the weights are for {classes:,} classes, the data have {dataset.classes:,}"
+        raise FieldError(("weights",), words)
+    return classes
+
+
+def _scales(written: Any, usual: Mapping[str, Any], dataset: DatasetDeclaration) -> dict[str, list[float]]:
     """Return by what the inputs of a network are scaled. Raises FieldError if that is not what it must be."""
     channels = dataset.input_shape[0]
     form = f"{{mean: [...], deviation: [...]}}, each with {channels} number(s) on 0…1"
-    if written is None and channels != len(_SCALES["mean"]):
-        raise FieldError(("normalization",), f"'normalization' is missing: {form}, as the weights were trained with")
-    found = _SCALES if written is None else written
+    if written is None and channels != len(usual["mean"]):
+        raise FieldError(("input_scales",), f"'input_scales' is missing: {form}, as the weights were trained with")
+    found = usual if written is None else written
     if not isinstance(found, Mapping) or found.keys() != _SCALES.keys():
-        raise FieldError(("normalization",), f"'normalization' must be {form}, not {written!r}")
+        raise FieldError(("input_scales",), f"'input_scales' must be {form}, not {written!r}")
     for name, values in found.items():
         fits = isinstance(values, list | tuple) and len(values) == channels
         if not fits or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
-            raise FieldError(("normalization", name), f"'{name}' must be {channels} number(s), not {values!r}")
+            raise FieldError(("input_scales", name), f"'{name}' must be {channels} number(s), not {values!r}")
     if min(found["deviation"]) <= 0:
-        raise FieldError(("normalization", "deviation"), "a deviation must be above 0")
+        raise FieldError(("input_scales", "deviation"), "a deviation must be above 0")
     return {name: [float(value) for value in values] for name, values in found.items()}
 
 
@@ -186,7 +204,7 @@ def refused_site(config: Mapping[str, Any], path: str, folders: Sequence[str]) -
     """Return why a module of a plug-in's network is no site; None if it has no such module or declares its sites."""
     if not is_undeclared(config):
         return None
-    bare = {name: value for name, value in config.items() if name not in OF_WEIGHTS}
+    bare = bare_model(config)
     why: str | None = load_ours(f"{_FOREIGN}:refused_site")(bare, path, folders)
     return why
 
@@ -196,7 +214,7 @@ def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None
     model, compressors = config["model"], config["compressors"]
     if not compressors or not is_undeclared(model):
         return
-    parts = {"model": {k: v for k, v in model.items() if k != "weights"}, "compressors": compressors}
+    parts = {"model": bare_model(model), "compressors": compressors}
     kinds = [model["kind"], *(options["kind"] for options in compressors.values())]
     imports = _imports(kinds, folders)
     try:
@@ -233,10 +251,13 @@ def _declared(
     return ResolvedModel(config, declaration, files)
 
 
-def _weights(network: str, given: Mapping[str, Any], folders: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the options with the digest of the weights' file in its place, and where that lies.
+def _weights(
+    network: str, given: Mapping[str, Any], folders: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, str], Mapping[str, Any]]:
+    """Return the options with the digest of the weights' file in its place, where that lies, and its usual scales.
 
-    `IMAGENET1K_V1`, and other words of torchvision's for its weights of a network, are files that it fetches.
+    `IMAGENET1K_V1`, and other words of torchvision's for its weights of a network, are files that it fetches. It makes
+    some networks with `transform_input` for them.
     """
     kept = {name: value for name, value in given.items() if value is not None}
     if "num_classes" in kept:
@@ -245,12 +266,15 @@ def _weights(network: str, given: Mapping[str, Any], folders: Sequence[str]) -> 
     if loses not in ("slice", "fold", "fresh") or ("loses" in kept and "weights" not in kept):
         raise FieldError(("loses",), "'loses' (slice, fold or fresh) goes with 'weights': how its layers lose channels")
     if "weights" not in kept:
-        return kept, {}
-    written = str(kept["weights"])
+        return kept, {}, _SCALES
+    written, scales = str(kept["weights"]), _SCALES
     if is_published(written):
-        written = load_ours(_PUBLISHED)(network, written)
+        word = written
+        written = load_ours(f"{_WEIGHTS}:published_weights")(network, word)
+        scales = load_ours(f"{_WEIGHTS}:published_scales")(network, word)
+        kept = {**_TRANSFORMING.get(network, {}), **kept}
     digest, place = weights_file(written, folders)
-    return {**kept, "weights": digest, "loses": loses}, {digest: place}
+    return {**kept, "weights": digest, "loses": loses}, {digest: place}, scales
 
 
 def weights_file(written: str, folders: Sequence[str]) -> tuple[str, str]:

@@ -229,7 +229,7 @@ def _untrained(
         evaluations=tested.specs,
         metrics=(*declared.metrics_of(data), *(declared.of_known_classes if network.declaration.known else ())),
         files={**network.files, **tested.files},
-        seeded=network.declaration.seeded,
+        seeded=network.declaration.seeded or bool(config["compressors"]),  # whose new layers are drawn
     )
 
 

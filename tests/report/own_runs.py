@@ -1,4 +1,4 @@
-"""Runs of a study of a person's own function, put into a store without a worker, in milliseconds."""
+"""Runs of a study, mostly of a person's own function, put into a store without a worker, in milliseconds."""
 
 import uuid
 from itertools import islice
@@ -11,11 +11,12 @@ from harness.store.connection import open_store
 from harness.store.queries import snapshot
 from harness.store.writer import finish_attempt, start_attempt
 from harness.study.study import load_study
-from harness.trial.function import RETURNED
 
 
 def store_runs(file, values, db="results/harness.db", limit=None, overrides=()):
-    """Register a study, and store what is missing of its runs; `values(seed, **arguments)` gives a run's metrics."""
+    """Register a study, and store what is missing of its runs; `values(seed, **arguments)` gives a run's metrics, of a
+    network `values(seed, model=kind)`.
+    """
     study = load_study(file, overrides)
     Path(db).parent.mkdir(exist_ok=True)
     with open_store(db) as store:
@@ -30,7 +31,12 @@ def store_runs(file, values, db="results/harness.db", limit=None, overrides=()):
                 uid, "train", trial.key, trial.config, seed, (), trial.evaluations, Execution(), "/a", "/d"
             )
             start_attempt(store, request, exclusive=False, started=started)
-            metrics = values(seed, **trial.config["arguments"])
-            results = tuple(ResultValue(RETURNED.key, name, *flagged(float(v))) for name, v in metrics.items())
+            arguments = trial.config["arguments"] if trial.is_function else {"model": trial.config["model"]["kind"]}
+            metrics = values(seed, **arguments)
+            results = tuple(
+                ResultValue(spec.key, name, *flagged(float(v)))
+                for spec in trial.evaluations
+                for name, v in metrics.items()
+            )
             execution = {"device": "cpu", "threads": 1}
             finish_attempt(store, AttemptResult(uid, "done", started, now(), execution, {}, "code", results=results))

@@ -149,6 +149,7 @@ def test_two_runs_are_two_networks():
         ((BASELINE, TOPK, "--metric", "psnr_db"), "the two have no psnr_db in common"),
         ((f"{BASELINE}:0", f"{TOPK}:7"), "no accepted run with seed 7"),
         (("mnist:Bsline", BASELINE), "study 'mnist' has no trial 'Bsline'; did you mean 'Baseline'?"),
+        (("Baseline", TOPK), "'Baseline' is a trial: write mnist:Baseline"),
         (("minst:Baseline", BASELINE), "no study 'minst' is stored; did you mean 'mnist'?"),
     ],
 )

@@ -287,7 +287,9 @@ def test_an_interval_over_seeds_and_images_has_the_width_of_both():
     assert low < np.mean(by_seed) + np.mean(by_image) < high
     one = stats.crossed_bootstrap(method[:1], [plain])  # a single run of each: over the images alone
     assert np.allclose(one, stats.paired_bootstrap(method[0], plain), atol=0.02)
-    assert stats.crossed_bootstrap([[1.0]], [[2.0]]) is None
+    few = stats.FEWEST_IMAGES - 1
+    assert stats.crossed_bootstrap([plain[:few]], [plain[:few]]) is None
+    assert stats.crossed_bootstrap([plain[: few + 1]], [plain[: few + 1]]) == (0, 0)
     with pytest.raises(ValueError, match="not of the same images"):
         stats.crossed_bootstrap(method, [plain[:-1]])
 

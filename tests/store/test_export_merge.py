@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError, printable_line
-from harness.base.keys import canonical_json, trial_key
+from harness.base.keys import canonical_json, text_sha, trial_key
 from harness.cli import main
 from harness.store import merge
 from harness.store.connection import open_memory, open_store
@@ -20,7 +20,6 @@ from harness.store.export import published_lines, write_jsonl
 from harness.store.merge import MergeReport, files_of, merge_jsonl, merge_store, open_results
 from harness.store.published import parse_line
 from harness.store.queries import curve, installed, samples, snapshot, source
-from harness.store.rows import text_sha
 from harness.store.verify import verify
 from harness.store.writer import add_study, end_attempt, finish_attempt, set_costs
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import harness
-from harness.attempt.messages import ResultValue
+from harness.attempt.messages import ResultValue, Sample
 from harness.base.errors import HarnessError
 from harness.store.flat import COLUMNS, ROWS, write_csv, write_parquet
 from harness.store.flat import rows as rows_of
@@ -94,6 +94,26 @@ def test_measures_are_those_of_runs_and_timings(full):
     found = list(rows(full.store, "measures", studies=None))
     assert {(row[3], row[4]) for row in found} == {("a1", "train"), ("a2", "train"), ("t1", "timing")}
     assert {row[7] for row in found} == {"train_s_per_epoch", "peak_memory_bytes"}
+
+
+def test_items_are_each_image_once_though_a_later_attempt_evaluated_it_again(full, clean):
+    found = [row for row in rows(full.store, "items", studies=None) if row[3] == "a1"]  # b"\xff\xf0", which e1 has too
+    assert [row[4:] for row in found] == [("mnist", "test", "clean", "correct", n, 1.0) for n in range(12)]
+    again = (Sample(clean.key, "correct", 3, "bits", b"\xa0"),)
+    full.attempt("b1", stride=4, seed=0, finding={"samples": again})
+    full.attempt("e2", kind="evaluate", weights_from="b1", stride=4, finding={"samples": ()})
+    assert [row[9] for row in rows(full.store, "items", studies=None) if row[3] == "b1"] == [1.0, 0.0, 1.0]
+
+
+def test_the_mean_of_the_items_is_the_result():
+    results = harness.load(PUBLISHED.with_name("denoise-25.jsonl"))
+    of_one = ["study", "trial", "seed", "dataset", "split", "condition", "metric"]
+    items = results.items()
+    means = items[items.metric == "psnr_db"].groupby(of_one)["value"].mean()
+    found = results.results()
+    stored = found[found.metric == "psnr_db"].set_index(of_one)["value"]
+    assert len(means) > 0
+    pd.testing.assert_series_equal(means, stored[means.index], rtol=1e-6, check_names=False)
 
 
 def test_runs_hold_configuration_and_costs(full):

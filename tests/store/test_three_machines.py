@@ -5,13 +5,12 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from harness.base.keys import trial_key
+from harness.base.keys import text_sha, trial_key
 from harness.cli import main
 from harness.store.claims import ClaimRow, freeze_claims
 from harness.store.connection import open_store
 from harness.store.queries import snapshot
 from harness.store.records import AcceptanceRecord
-from harness.store.rows import text_sha
 from harness.store.writer import accept_edits, finish_attempt, set_costs
 
 # Each table by what it says, in place of the numbers by which rows of one database know each other.

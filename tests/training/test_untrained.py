@@ -1,6 +1,8 @@
 """An evaluation that is stopped or killed between two images resumes there, and ends with the same bits."""
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,10 +15,12 @@ from sklearn.datasets import load_sample_images
 from harness.attempt.checkpoints import check_checkpoint, has_checkpoint
 from harness.attempt.items import ITEMS_FILE, read_items
 from harness.attempt.messages import PROGRESS_FILE, REQUEST_FILE, WEIGHTS_FILE, AttemptRequest, Execution, read_result
-from harness.base.errors import DamagedError
+from harness.base.errors import DamagedError, HarnessError
 from harness.models.build import build_model
 from harness.models.denoising.classical import KSvd, NlBayes
+from harness.tasks import denoising
 from harness.tasks.denoising import Denoising
+from harness.tasks.quality import psnr_db
 from harness.training import untrained
 from harness.training.attempt import run_attempt
 from harness.trial.resolve import resolve_trial
@@ -205,14 +209,41 @@ def test_a_method_that_makes_no_numbers_ends_as_nan(ask, monkeypatch):
     assert untrained.run(ask(), CPU, StopAt(1000)).state == "nan"
 
 
-def test_a_timing_gives_seconds_per_image_and_nothing_else(ask):
-    outcome = untrained.run(ask(kind="timing"), CPU, StopAt(1000))
+def test_a_timing_gives_seconds_per_image_and_nothing_else(ask, monkeypatch):
+    metric_s = 0.5
+    monkeypatch.setattr(denoising, "psnr_db", lambda *given: (time.sleep(metric_s), psnr_db(*given))[1])
+    outcome = untrained.run(ask({"kind": "blur", "sigma": 1.0}, kind="timing"), CPU, StopAt(1000))
     measures = {measure.name: measure.value for measure in outcome.measures}
     assert outcome.state == "done"
     assert {*measures} == {f"test_s_per_image{suffix}" for suffix in ("", "_min", "_max", "_count")}
     assert measures["test_s_per_image_count"] == IMAGES
     assert 0 < measures["test_s_per_image_min"] <= measures["test_s_per_image"] <= measures["test_s_per_image_max"]
-    assert untrained.run(ask(kind="timing"), CPU, StopAt(0)).state == "interrupted"
+    assert measures["test_s_per_image"] < metric_s  # which is not the model's
+    assert untrained.run(ask({"kind": "blur", "sigma": 1.0}, kind="timing"), CPU, StopAt(0)).state == "interrupted"
+
+
+@pytest.mark.parametrize("calls", [True, False])
+def test_a_clean_evaluation_is_timed_if_there_is_one_and_something_must_call_the_model(ask, monkeypatch, calls):
+    asked = []
+
+    def parts(_self, model, on, _start=0):
+        asked.append(on)
+        while True:
+            if calls:
+                model(torch.zeros(1, 3, 8, 8), torch.tensor([25.0]))
+            yield {"psnr_db": np.ones(1)}
+
+    monkeypatch.setattr(Denoising, "parts", parts)
+    request = ask({"kind": "blur", "sigma": 1.0}, kind="timing", sigma=(25,))
+    (noisy,) = request.evaluations
+    clean = replace(noisy, key="0" * 32, condition={"kind": "clean"})
+    request = replace(request, evaluations=(noisy, clean))
+    if calls:
+        assert untrained.run(request, CPU, StopAt(1000)).state == "done"
+        assert {on.key for on in asked} == {clean.key}
+    else:
+        with pytest.raises(HarnessError, match="nothing was timed"):
+            untrained.run(request, CPU, StopAt(1000))
 
 
 def test_published_weights_are_evaluated_as_they_are_a_few_images_at_a_time(ask, tmp_path):

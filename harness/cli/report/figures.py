@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import sources_option
+from harness.cli.common import named_study, sources_option
 
 
 @click.command()
 @sources_option
-@click.option("--study", help="Of this study alone, in a folder of its own.")
+@click.option("--study", metavar="FILE|NAME", help="Only the figures of this study.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -43,6 +43,7 @@ def figures(sources: tuple[Path, ...], study: str | None, out: Path | None, form
 
     if numbers and study is not None:
         raise click.UsageError("--numbers are of the paper's figures: leave --study out")
+    study = None if study is None else named_study(study)[0]
     with open_results(sources) as store:
         results = Results(store, sources)
         read = read_numbers(results) if study is None else None

@@ -142,6 +142,9 @@ def _trial(found: "Snapshot", text: str) -> str | None:
 
     study, _, name = text.partition(":")
     if not name:
+        studies = sorted({place.study for place in found.study_trials if place.name == text})
+        if studies and not any(attempt.uid.startswith(text) for attempt in found.attempts):
+            raise HarnessError(f"'{text}' is a trial: write {' or '.join(f'{study}:{text}' for study in studies)}")
         return None
     trials = study_trials(found, study)
     if name not in trials and not name.rpartition(":")[2].isdecimal():
@@ -184,19 +187,14 @@ def _methods(
     }
 
 
-def _items(store: "Store", found: "Snapshot", run: "AttemptRecord") -> dict[tuple[str, str], "Sample"]:
-    """Return what a run kept of each image, by evaluation and name."""
-    from harness.store.queries import samples
-
-    later = found.evaluated_later(run.uid)
-    return {(s.evaluation, s.name): s for each in (*later, run) for s in samples(store, each.uid)}
-
-
 def _items_of_all(
     store: "Store", found: "Snapshot", runs: Sequence["AttemptRecord"]
 ) -> dict[tuple[str, str], list["Sample"]]:
     """Return what each of several runs kept of each image, by evaluation and name; of a place if all of them did."""
-    kept = [_items(store, found, run) for run in runs]
+    from harness.store.find import items
+    from harness.store.queries import samples
+
+    kept = [items(found, run, partial(samples, store)) for run in runs]
     return {place: [each[place] for each in kept] for place in kept[0] if all(place in each for each in kept)}
 
 
@@ -217,9 +215,10 @@ def _networks(
     """
     from harness.report.tables.declared import metric_named, metrics_of
     from harness.stats.comparison import networks
-    from harness.store.find import metric_words
+    from harness.store.find import items, metric_words
+    from harness.store.queries import samples
 
-    kept = [_items(store, found, run) for run in (a, b)]
+    kept = [items(found, run, partial(samples, store)) for run in (a, b)]
     wanted = None if metric is None else metric_named(metrics_of(found, a.trial_key), metric).by_item or metric
     shared = [place for place in kept[0] if place in kept[1] and wanted in (None, place[1])]
     if not shared:

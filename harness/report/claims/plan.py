@@ -15,7 +15,7 @@ from typing import Any
 from harness.base.errors import HarnessError
 from harness.stats.power import POWER, Test, seeds_for, smallest_effect
 from harness.stats.tests import ALPHA, deviation, gap, mean, smallest_p
-from harness.store.claims import values_by_seed
+from harness.store.claims import seeds_stored, values_by_seed
 from harness.store.records import Snapshot
 from harness.study.claims import StudyClaim
 from harness.study.study import Study
@@ -43,6 +43,7 @@ class PlannedClaim:
     can_show: float | None  # with 80 % power: an effect, or a margin
     needed: int | None  # seeds for `by`; None if that is not known, or more than 200
     trials: tuple[str, ...]  # keys
+    constant: tuple[str, ...] = ()  # of these, those that draw no random numbers: a single run is all they need
 
     @property
     def in_words(self) -> str:
@@ -73,8 +74,7 @@ def plan_claims(study: Study, found: Snapshot, sd: float | None = None) -> list[
 def _gaps(found: Snapshot, claim: StudyClaim) -> list[float]:
     """Return the gaps at all stored seeds, those that it is not tested at among them."""
     content = claim.content()
-    stored = set.intersection(*(set(found.runs(key)) for _, a, _, b in content["pairs"] for key in (a, b)))
-    values: Mapping[int, Any] = values_by_seed(found, {**content, "seeds": sorted(stored)})
+    values: Mapping[int, Any] = values_by_seed(found, {**content, "seeds": seeds_stored(found, content)})
     gaps = (mean([gap(a, b) for a, b in pairs]) for pairs in values.values())
     return [value for value in gaps if math.isfinite(value)]
 
@@ -103,6 +103,7 @@ def _planned(study: str, claim: StudyClaim, tests: int, gaps: Sequence[float], g
         can_show=shows,
         needed=needed,
         trials=tuple(dict.fromkeys(item.trial.key for pair in claim.pairs for item in pair)),
+        constant=tuple(claim.content().get("constant", ())),
     )
 
 

@@ -6,9 +6,9 @@ when results were known is exploratory: corrected by itself, shown as such, and 
 family is always that over all claims of the study.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from harness.attempt.metrics import Metric
 from harness.report.claims.claim import Verdict
@@ -16,7 +16,7 @@ from harness.report.tables.declared import metric_named, metrics_of
 from harness.stats.comparison import alike
 from harness.stats.tests import ALPHA, gap, interval, mean
 from harness.stats.verdicts import Asked, Decision, Hypothesis, Question, decide
-from harness.store.claims import values_by_seed
+from harness.store.claims import runs_of_claim, values_by_seed
 from harness.store.records import ClaimRecord, Snapshot
 
 HYPOTHESES: Mapping[str, Hypothesis] = {
@@ -131,8 +131,7 @@ def _known(snapshot: Snapshot, record: ClaimRecord, seeds: Iterable[int]) -> tup
 
     So results that were merged later, or count by a person's word, are not taken for a confirmation.
     """
-    keys = {key for _, a, _, b in record.content["pairs"] for key in (a, b)}
-    runs = [snapshot.runs(key) for key in keys]
+    runs = list(runs_of_claim(snapshot, record.content).values())
     earlier = {seed for seed in seeds if all((of[seed].ended or of[seed].started) < record.entered for of in runs)}
     return tuple(sorted(earlier.union(record.known_before)))
 
@@ -185,7 +184,7 @@ def _finding(
         known_then=() if record.stands else record.changed_known,
         replaced=replaced and not record.stands,
         earlier=None if record.stands else verdict,
-        paired_unlike=_unlike(snapshot, content["pairs"]),
+        paired_unlike=_unlike(snapshot, content),
     )
 
 
@@ -205,8 +204,10 @@ def _metric(snapshot: Snapshot, record: ClaimRecord) -> Metric:
     return metric_named(metrics_of(snapshot, key, record.study), record.content["metric"])
 
 
-def _unlike(snapshot: Snapshot, pairs: Sequence[Sequence[str]]) -> bool:
-    known = [(snapshot.trials.get(a), snapshot.trials.get(b)) for _, a, _, b in pairs]
+def _unlike(snapshot: Snapshot, content: Mapping[str, Any]) -> bool:
+    """Return whether protocols or data of a pair differ; the seeds of a constant trial pair nothing."""
+    pairs = [(a, b) for _, a, _, b in content["pairs"] if not {a, b} & {*content.get("constant", ())}]
+    known = [(snapshot.trials.get(a), snapshot.trials.get(b)) for a, b in pairs]
     return any(a is not None and b is not None and not alike(a.config, b.config) for a, b in known)
 
 

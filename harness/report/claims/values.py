@@ -118,7 +118,7 @@ class Stored:
         found = {place for run in self.snapshot.runs(key).values() for place, _ in values_of(self.snapshot, run)}
         stored = sorted({self.snapshot.evaluations[place].dataset for place in found})
         wanted = _evaluated(family, quantity)[1]
-        return "" if not stored or wanted in stored else f" on {wanted} (but on {' and '.join(stored)})"
+        return "" if not stored or wanted in stored else f" on {wanted} (stored only on {' and '.join(stored)})"
 
     def _remarks(self, claim: Claim, keys: Keys) -> tuple[str, ...]:
         """Return by whose word runs of a claim's trials count that are not their own."""

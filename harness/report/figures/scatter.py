@@ -18,6 +18,7 @@ from harness.attempt.samples import unpacked
 from harness.report.figures.groups import Group, foremost, study_groups
 from harness.report.figures.results import Array, Results
 from harness.report.figures.style import COLOURS, GREY, Drawn, NotDrawn, file_name, legend, new_figure
+from harness.store.find import items
 from harness.store.records import AttemptRecord
 
 _ACROSS = 3
@@ -102,9 +103,8 @@ def _by_evaluation(results: Results, group: Group, name: str, asked: Collection[
 
 
 def _values(results: Results, run: AttemptRecord, name: str) -> dict[str, Array]:
-    later = results.snapshot.evaluated_later(run.uid)
-    samples = [sample for each in (*later, run) for sample in results.samples(each.uid)]
-    return {s.evaluation: np.asarray(unpacked(s)) for s in samples if (s.name, s.encoding) == (name, "float32")}
+    kept = items(results.snapshot, run, results.samples)
+    return {key: np.asarray(unpacked(s)) for (key, of), s in kept.items() if (of, s.encoding) == (name, "float32")}
 
 
 def _figure(name: str, title: str, metric: Metric, baseline: str, pairs: Sequence[Pair]) -> Drawn:

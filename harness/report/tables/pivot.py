@@ -99,7 +99,7 @@ def setting(config: Mapping[str, Any], path: str) -> str:
         root, _, option = path.partition(".")
         if root in {"compressor", "compressors", "at", "reduction"}:
             return _NONE
-        model = MODELS.get(str(config["model"]["kind"])) if root == "model" else None
+        model = MODELS.get(str(config["model"]["kind"])) if root == "model" and "model" in config else None
         usual = None if model is None else model.options.model_fields.get(option)
         return _DEFAULT if usual is None or usual.default is None else str(usual.default)
 

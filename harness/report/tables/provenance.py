@@ -1,12 +1,13 @@
 """What a table says of the attempts behind it: threads, and whether they ran the same code, that of today or other."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from harness.store.records import AttemptRecord, TrialRecord
 from harness.trial.attempt_digest import attempt_digest
 from harness.trial.datasets import DATASETS
-from harness.trial.trial import is_of_function
+from harness.trial.trial import is_of_function, is_trained
 
 
 def short(digest: str) -> str:
@@ -18,6 +19,11 @@ def threads_of(attempts: Iterable[AttemptRecord]) -> str:
     """Return "1 thread", or all the numbers where they differ: "1 and 2 threads"."""
     counts = sorted({a.threads for a in attempts})
     return f"{' and '.join(map(str, counts))} thread{'' if counts == [1] else 's'}"
+
+
+def ran_on(configs: Iterable[Mapping[str, Any]]) -> str:
+    """Return "Trained on" if all configurations are of networks that are trained, else "Run on"."""
+    return "Trained on" if all(map(is_trained, configs)) else "Run on"
 
 
 def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[str]:

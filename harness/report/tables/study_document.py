@@ -17,7 +17,7 @@ from harness.report.printing import NOTHING, fitted, number
 from harness.report.tables.compare import RowStatistics, images_of
 from harness.report.tables.declared import baseline_of, measured_notes, metric_named, metrics_of_all, position
 from harness.report.tables.match import device_of
-from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of, with_set
+from harness.report.tables.provenance import accepted_remarks, code_remarks, ran_on, short, threads_of, with_set
 from harness.report.tables.selection import pick
 from harness.report.tables.study_statistics import StudyColumn, study_rows, study_tables
 from harness.report.tables.table import NumberFormat
@@ -310,7 +310,8 @@ def _notes(
     notes += [Note(f"{what}. Seeds: {', '.join(map(str, seeds))}.", lines)]
     if runs:
         devices = ", ".join(sorted({device_of(run) for run in runs}))
-        notes.append(Note(f"{'Trained' if trained else 'Run'} on {devices}, {threads_of(runs)}."))
+        ran = ran_on(entry.trial.config for entry in entries if entry.runs)
+        notes.append(Note(f"{ran} {devices}, {threads_of(runs)}."))
     tested = [metric.evaluation for metric in metrics if metric.evaluation.key != RETURNED.key]
     notes += map(Note, measured_notes(snapshot, [entry.trial.key for entry in entries], tested))
     return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs)), *_left_out(snapshot, study)]

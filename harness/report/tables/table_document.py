@@ -25,7 +25,7 @@ from harness.report.tables.expected import Setting, filled
 from harness.report.tables.family import family_note
 from harness.report.tables.match import device_of
 from harness.report.tables.printed_gains import PrintedGain, gain_lines, printed_gains
-from harness.report.tables.provenance import accepted_remarks, code_remarks, short, threads_of
+from harness.report.tables.provenance import accepted_remarks, code_remarks, ran_on, short, threads_of
 from harness.report.tables.selection import evaluation_keys
 from harness.report.tables.statistics_table import statistics_tables
 from harness.report.tables.table import Select, Table
@@ -36,7 +36,6 @@ from harness.store.queries import samples as samples_of
 from harness.store.records import AttemptRecord, Snapshot, TrialRecord
 from harness.trial.function import RETURNED
 from harness.trial.overrides import in_words
-from harness.trial.trial import is_of_function, is_trained
 
 _SHOWN = {
     "best": "the best of the stated seeds",
@@ -256,13 +255,9 @@ def _recipes(found: Iterable[TracedCell]) -> list[str]:
 
 
 def _machines(table: Table, found: Sequence[TracedCell]) -> Iterable[Note]:
-    """Which devices trained and which one was timed, with how many threads."""
-    trained = any(
-        is_trained(f.candidate.trial.config) or is_of_function(f.candidate.trial.config)
-        for f in found
-        if f.candidate and f.attempts
-    )
-    for source, verb in (("result", "Trained on" if trained else "Run on"), ("timing", "Times measured on")):
+    """Yield on which devices trials ran and which one was timed, with how many threads."""
+    ran = ran_on(f.candidate.trial.config for f in found if f.candidate and f.attempts)
+    for source, verb in (("result", ran), ("timing", "Times measured on")):
         attempts = [a for f in found if f.column.source == source for a in f.attempts]
         if not attempts:
             continue

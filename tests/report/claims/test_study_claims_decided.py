@@ -202,3 +202,60 @@ def test_a_group_of_which_one_pair_has_run_is_known(lab):
     store_runs("own.yml", values)
     good = found()["good", True]
     assert (good.verdict, good.exploratory, len(good.pairs), good.effect) == ("supported", True, 2, -5)
+
+
+DENOISING = """study: own
+task: denoising
+dataset: sample-photos
+seeds: [0, 1, 2, 3, 4, 5, 6, 7]
+evaluate: [{sigma: 25}]
+trials:
+  - {name: BM3D, model: bm3d}
+  - {name: NLM, model: nlm}
+  - name: CNN
+    task: {kind: denoising, sigma: 25}
+    dataset: cifar10
+    model: dncnn
+    protocol: denoise-tuned
+    evaluate: [{dataset: sample-photos, sigma: 25}]
+claims:
+"""
+GAIN = "  - {id: gain, a: CNN, b: BM3D, metric: psnr_db, says: better, by: 0.1}\n"
+LATER = "  - {id: later, a: [CNN, CNN], b: [BM3D, NLM], metric: psnr_db, says: better, by: 1, seeds: [4, 5, 6, 7, 8]}\n"
+
+
+def psnr(seed, model):
+    return {"psnr_db": {"bm3d": 30, "nlm": 29}.get(model, 30.4 + 0.1 * (seed % 3))}
+
+
+def test_the_one_value_of_what_draws_no_random_numbers_counts_at_each_seed_of_the_other(lab):
+    Path("own.yml").write_text(DENOISING + GAIN + LATER)
+    (line,) = [x for x in call("claims", "plan", "own.yml", "--sd", "0.1").stdout.splitlines() if x.startswith("gain:")]
+    assert line.startswith("gain: 8 seeds show a difference of")
+    store_runs("own.yml", psnr, limit=6)
+    assert found()["gain", True].verdict == "undecided"
+    store_runs("own.yml", psnr)
+    gain, later = found()["gain", True], found()["later", True]
+    assert (gain.verdict, gain.seeds, gain.p, gain.exploratory) == ("supported", tuple(range(8)), 2 / 2**8, False)
+    assert not gain.paired_unlike  # nothing of its seeds is paired
+    assert later.seeds == (4, 5, 6, 7)
+    assert later.effect == pytest.approx(1.0, abs=0.02)
+    assert "Run on " in call("report", "tables", "--study", "own").stdout  # BM3D is not trained
+    (planned, _) = json.loads(call("claims", "plan", "own.yml", "--format", "json").stdout)
+    assert (planned["seeds"], planned["stored"]) == (8, 8)
+    assert "claim gain: 8 seeds show" in call("run", "grid", "own.yml", "--dry-run").stdout
+
+
+def test_two_trials_without_random_numbers_have_one_seed(lab):
+    Path("own.yml").write_text(DENOISING + GAIN.replace("CNN", "NLM"))
+    store_runs("own.yml", psnr)
+    assert found()["gain", True].seeds == (0,)
+
+
+def test_what_it_says_survives_the_published_form(lab):
+    Path("own.yml").write_text(DENOISING + GAIN)
+    store_runs("own.yml", psnr)
+    assert call("results", "export", "--out", "out.jsonl").exit_code == 0
+    with open_results((Path("out.jsonl"),)) as store:
+        (claim,) = study_findings(snapshot(store))
+    assert (claim.verdict, len(claim.seeds)) == ("supported", 8)

@@ -155,7 +155,7 @@ def test_maps_are_found_beside_a_database_too(published, tmp_path):
 def test_one_study_has_its_own_figures_in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sources = ("--from", PUBLISHED / "denoise-classical.jsonl", "--from", PUBLISHED / "cifar-small.jsonl")
-    result = call(*sources, "--study", "denoise-classical")
+    result = call(*sources, "--study", PUBLISHED.parents[1] / "ablations" / "denoise-classical.yml")
     assert result.exit_code == 0, result.output
     folder = tmp_path / "reports" / "figures" / "denoise-classical"
     drawn = [file.name for file in folder.iterdir()]

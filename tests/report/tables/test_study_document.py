@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import harness
 from harness.cli import main
+from harness.report.tables.provenance import ran_on
 
 CODE = "def run(context, *, x, scale=1):\n    return {'y': x * scale}\n"
 STUDY = {
@@ -120,3 +121,9 @@ def test_the_error_of_a_run_that_failed_is_listed_and_named(folder):
     assert "no disk" in call("results", "list", "--all")
     shown = CliRunner().invoke(main, ["results", "show", "s:bad:0"])
     assert re.search(r"it has: none; the newest attempt, [0-9a-f]{8}: failed \(OSError: no disk\)", shown.stderr)
+
+
+def test_it_is_trained_on_a_device_only_if_all_of_it_is_trained():
+    network, method = ({"task": {"kind": "denoising"}, **parts} for parts in ({"protocol": {}}, {"model": {}}))
+    assert ran_on([network, network]) == "Trained on"
+    assert ran_on([network, method]) == ran_on([{"task": {"kind": "function"}}]) == "Run on"

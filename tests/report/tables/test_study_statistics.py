@@ -79,6 +79,7 @@ def test_rows_by_columns_and_digits():
     [
         (("--pivot", "arguments.kind"), "--pivot takes 'ROWS × COLUMNS'"),
         (("--pivot", "arguments.kind × arguments.depth"), "no trial of study 'own' sets 'arguments.depth'"),
+        (("--pivot", "model.kind × arguments.width"), "no trial of study 'own' sets 'model.kind'"),
         (("--pivot", "arguments.kind × arguments.kind"), "'a 1' and 'a 2' both have arguments.kind a"),
         (("--pivot", "arguments.kind × arguments.width", "--metric", "scor"), "did you mean 'score'?"),
         (("--metric", "score"), "--metric goes with --pivot"),
