@@ -30,6 +30,8 @@ class LazyGroup(click.Group):
 
     lazy: ClassVar[dict[str, tuple[str, str, str]]] = {
         "denoise": ("harness.cli.denoise", "denoise", "Take the noise out of pictures."),
+        "init": ("harness.cli.study_files", "init", "Write a first study of SCRIPT.py."),
+        "check": ("harness.cli.study_files", "check", "Read STUDY files as `run grid` does."),
         "run": ("harness.cli.run", "run", "Run studies: grids, timings."),
         "search": (
             "harness.cli.search",

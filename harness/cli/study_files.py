@@ -1,0 +1,71 @@
+"""`harness init` and `harness check`: a first study of a script, and whether study files can be run."""
+
+import json
+from pathlib import Path
+
+import click
+
+from harness.base.errors import HarnessError
+from harness.cli.common import load_studies, only_option, plugins_option, set_option, skip_option
+
+
+@click.command()
+@click.argument("script", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="SCRIPT.py")
+@click.option("--function", metavar="NAME", help="Call this function of it  [default: the first of a 'context']")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the study there  [default: beside the script, under its name]",
+)
+def init(script: Path, function: str | None, out: Path | None) -> None:
+    """Write a first study of SCRIPT.py, from its function's signature or its options of argparse.
+
+    Nothing of the script is run. Say in the study what is to be compared; `harness check` tells what is wrong with it.
+
+    \b
+    harness init train.py
+    harness run grid train.yml --dry-run
+    """
+    from harness.base.files import atomic_write
+    from harness.study.first import first_study
+
+    place = script.with_suffix(".yml") if out is None else out
+    text = first_study(script, function)
+    if place.parent.resolve() != script.parent.resolve():
+        raise HarnessError(f"a study finds its code beside it: write it into {script.parent}, not {place.parent}")
+    if place.exists():
+        raise HarnessError(f"{place} is there already: name another file by --out")
+    atomic_write(place, text)
+    click.echo(place)
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="STUDY...")
+@only_option
+@set_option
+@skip_option
+@plugins_option
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of a study file, for an editor; needs no STUDY.")
+def check(
+    files: tuple[str, ...], only: str | None, overrides: tuple[str, ...], skip_invalid: bool, schema: bool
+) -> None:
+    """Read STUDY files as `run grid` does, with all that they name, and say how many trials and runs they have.
+
+    What is wrong is one line with file and line, and exit code 2. Nothing is run or stored; `run grid --dry-run` tells
+    costs and seconds.
+
+    \b
+    harness check ablations/mnist.yml
+    harness check --schema > study.schema.json
+    """
+    if schema:
+        from harness.study.study_file import StudyFile
+
+        click.echo(json.dumps(StudyFile.model_json_schema(), indent=2, ensure_ascii=False))
+        return
+    if not files:
+        raise click.UsageError("name a study file, or ask for --schema")
+    for study in load_studies(files, overrides, only, skip_invalid=skip_invalid):
+        runs = sum(len(item.seeds) for item in study.chosen)
+        trials = len(study.chosen)
+        click.echo(f"{study.name}: {trials} trial{'s' * (trials > 1)}, {runs} run{'s' * (runs > 1)}")
