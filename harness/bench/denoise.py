@@ -25,7 +25,7 @@ from harness.data.own.listing import list_images
 from harness.data.photographs import load_images
 from harness.denoiser.pictures import read_picture
 from harness.models.build import build_model
-from harness.tasks.denoising import noise_of
+from harness.tasks.denoising import Level, as_pixels, with_noise
 from harness.tasks.quality import psnr_db
 from harness.training.process import peak_memory_bytes, reset_peak_memory, synchronise
 from harness.trial.classical import UNTRAINED
@@ -65,8 +65,8 @@ def bench_methods(
 ) -> Iterator[Timed]:
     """Time methods that are installed, all if none are named, on images uint8 (C, H, W) with noise of some levels.
 
-    The noise is that of `noise_seed` 0, 1, … in studies. Each noisy image is given to all methods in turn, so that what
-    else the machine does meanwhile strikes all alike.
+    The noise is that of `noise_seed` 0, 1, … in studies. Each noisy image is given to all methods in turn, so that
+    other load affects all methods alike.
     """
     where, ready = torch.device(device), {}
     for name in methods or METHODS:
@@ -99,7 +99,7 @@ def bench_methods(
 
 
 def first_pictures(folder: Path, take: int) -> list[NDArray[np.uint8]]:
-    """Return the first pictures of a folder by name, uint8 (C, H, W).
+    """Return the first pictures of a folder by name, uint8 (C, H, W); `take` of a named set has another order.
 
     Raises HarnessError if there are fewer, or one cannot be read.
     """
@@ -121,7 +121,7 @@ def middle_of_photograph(size: int) -> NDArray[np.uint8]:
 
 def _first_call(method: Method, clean: NDArray[np.uint8], device: torch.device) -> None:
     """Denoise a corner of an image: imports, and the first call's own costs."""
-    method(torch.from_numpy(clean[:, :32, :32]).float().to(device), 25)
+    method(torch.tensor(clean[:, :32, :32]).float().to(device), 25)
 
 
 class _Estimated(NamedTuple):
@@ -133,7 +133,7 @@ class _Estimated(NamedTuple):
 def _estimated(
     method: Method, clean: NDArray[np.uint8], sigma: float, seed: int, repeats: int, device: torch.device
 ) -> _Estimated:
-    noisy = (torch.from_numpy(clean).float() + sigma * noise_of(clean, seed)).to(device)
+    noisy = with_noise(clean, Level(sigma, noise_seed=seed)).to(device)
     seconds = []
     reset_peak_memory(device)
     for _ in range(repeats):
@@ -143,8 +143,8 @@ def _estimated(
         synchronise(device)
         seconds.append(time.perf_counter() - started)
     peak = peak_memory_bytes(device)
-    pixels = estimate.cpu().clamp(0, 255).round()[None]
-    return _Estimated(float(psnr_db(pixels, torch.from_numpy(clean)[None])), min(seconds), peak)
+    pixels = as_pixels(estimate.cpu())[None]
+    return _Estimated(float(psnr_db(pixels, torch.tensor(clean)[None])), min(seconds), peak)
 
 
 def _method(name: str) -> Method | None:
@@ -168,5 +168,7 @@ def _method(name: str) -> Method | None:
 def _package(noisy: Tensor, sigma: float) -> Tensor:
     import bm3d
 
-    estimate = bm3d.bm3d_rgb(noisy.cpu().permute(1, 2, 0).double().numpy() / 255, sigma / 255)
-    return torch.from_numpy(255 * estimate).permute(2, 0, 1).float()
+    array = noisy.cpu().permute(1, 2, 0).double().numpy() / 255  # (H, W, C)
+    grey = array.shape[2] == 1
+    estimate = bm3d.bm3d(array[..., 0], sigma / 255) if grey else bm3d.bm3d_rgb(array, sigma / 255)
+    return torch.from_numpy(255 * np.atleast_3d(estimate)).permute(2, 0, 1).float()

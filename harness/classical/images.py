@@ -12,14 +12,14 @@ from harness.classical.options import SMALLEST
 
 Options = TypeVar("Options")
 
-_OF_UNIT_SCALE = 2  # what an image on 0…1 does not exceed, its noise included
+_OF_UNIT_SCALE = 4  # what an image on 0…1 does not exceed, its noise included
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step of a method."""
 
 
 def checked_image(image: object, method: str) -> Tensor:
-    """Return an image as float32: (C, H, W) with one or three channels, values on 0…255.
+    """Return an image as float32, in which all is computed: (C, H, W) with one or three channels, values on 0…255.
 
     Raises:
         TypeError: `image` is not a tensor.
@@ -42,12 +42,14 @@ def checked_image(image: object, method: str) -> Tensor:
 def checked_sigma(sigma: object, image: Tensor, method: str) -> float:
     """Return the standard deviation of the noise, on the scale of a checked image.
 
-    Raises ValueError unless it is above 0, or if the image lies on 0…1 and sigma cannot.
+    Raises ValueError unless it is above 0, or if the image lies on 0…1 and sigma cannot. An image of whole numbers is
+    a dark one on 0…255.
     """
     if isinstance(sigma, bool) or not isinstance(sigma, Real) or not math.isfinite(sigma) or sigma <= 0:
         raise ValueError(f"{method}: sigma is {sigma!r}; give a number above 0, on the image's scale of 0…255")
     level, low, high = float(sigma), float(image.min()), float(image.max())
-    if max(-low, high) <= _OF_UNIT_SCALE and 0 < float(image.std()) < level / 4:
+    unit = max(-low, high) <= _OF_UNIT_SCALE and not bool((image == image.round()).all())
+    if unit and 0 < float(image.std()) < level / 4:
         raise ValueError(
             f"{method}: the image lies within {low:.2f}…{high:.2f}, where no noise of sigma {level:g} can be: give "
             "both on the scale 0…255 (image * 255)"

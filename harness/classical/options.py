@@ -13,12 +13,15 @@ BM3D_PATCH = 8
 class Bm3dOptions:
     """The constants of BM3D; four of them as chosen by ablations/denoise-constants.yml, the others as published.
 
+    All are used at every σ; published are other ones for σ > 40.
+
     Attributes:
-        threshold: λ₃D: in the first step coefficients below λσ become 0 (published: 2.7).
-        wiener: factor of σ² in the second step's shrinkage b²/(b² + wiener·σ²) (published: 1).
+        threshold: λ₃D: in the first step coefficients below λσ become 0 (published for σ ≤ 40: 2.7).
+        wiener: factor of σ² in the second step's shrinkage b²/(b² + wiener·σ²) (published for σ ≤ 40: 1).
         stride: pixels between reference patches.
         window: side of the search window, odd.
-        group, wiener_group: N, patches per group in the first and second step; powers of two (published: 16, 32).
+        group, wiener_group: N, patches per group in the first and second step; powers of two (published for σ ≤ 40:
+            16, 32).
         beta: of the Kaiser window.
 
     Raises:
@@ -48,11 +51,12 @@ class Bm3dOptions:
 
 @dataclass(frozen=True)
 class NlBayesOptions:
-    """The constants of NL-Bayes; None is the published choice for the noise.
+    """The constants of NL-Bayes; None is the published choice for the noise, and for grey or colour.
 
     Attributes:
         patch, second_patch: k₁ and k₂, the sides of the patches in the first and second step.
-        similar, second_similar: N₁ and N₂, how many patches are a group; 3k² if None.
+        similar, second_similar: N₁ and N₂, how many patches are a group; 3k² if None, but for a grey image as published
+            for the noise unless k is given. N₁ must be above k₁².
         beta, second_beta: β₁ and β₂, factors of the noise's variance in the two estimates.
         flat: γ, a group with less than γσ² of variance is a flat area.
         near: τ/k₂², the squared difference per pixel up to which the second step takes more than N₂ patches.
@@ -66,7 +70,7 @@ class NlBayesOptions:
     second_patch: int | None = None
     similar: int | None = None
     second_similar: int | None = None
-    beta: float = 1.0
+    beta: float | None = None
     second_beta: float | None = None
     flat: float = 1.05
     near: float = 48.0
@@ -77,11 +81,16 @@ class NlBayesOptions:
             if patch is not None and not 2 <= patch <= 8:
                 raise ValueError(f"nl_bayes: a patch of {patch} pixels; give 2 to 8")
         for count in (self.similar, self.second_similar):
-            if count is not None and count < 2:
-                raise ValueError(f"nl_bayes: a group of {count} patches; give at least 2")
-        if not (self.beta > 0 and (self.second_beta is None or self.second_beta > 0)):
+            if count is not None and count < 4:
+                raise ValueError(f"nl_bayes: a group of {count} patches; give at least 4")
+        if self.patch is not None and self.similar is not None and self.similar <= self.patch**2:
+            raise ValueError(
+                f"nl_bayes: similar is {self.similar} with patch={self.patch}; give more than {self.patch**2}, else a "
+                "group has no usable covariance"
+            )
+        if not all(beta is None or beta > 0 for beta in (self.beta, self.second_beta)):
             raise ValueError("nl_bayes: beta and second_beta must be above 0")
-        if self.flat < 0 or self.near < 0:
+        if not (self.flat >= 0 and self.near >= 0):
             raise ValueError("nl_bayes: flat and near must not be below 0")
         if self.window < 3 or self.window % 2 == 0:
             raise ValueError(f"nl_bayes: window is {self.window}; give an odd number of at least 3")
@@ -105,7 +114,7 @@ class SPleOptions:
     negligible: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.iterations < 0 or self.threshold < 0 or not 0 <= self.negligible < 0.05:
+        if self.iterations < 0 or not self.threshold >= 0 or not 0 <= self.negligible < 0.05:
             raise ValueError("s_ple: iterations and threshold must not be below 0, negligible in 0 … 0.05")
 
 
@@ -148,5 +157,5 @@ class KSvdOptions:
             raise ValueError("k_svd: atoms, iterations, every, training, last and most must be at least 1")
         if not 0 < self.confidence < 1:
             raise ValueError(f"k_svd: confidence is {self.confidence}; give a number between 0 and 1")
-        if self.gamma < 0:
+        if not self.gamma >= 0:
             raise ValueError("k_svd: gamma must not be below 0")

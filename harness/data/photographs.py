@@ -33,7 +33,7 @@ from harness.data.overlap import find_overlaps
 from harness.data.own.cache import keep_facts, kept_facts
 from harness.data.own.declare import left_out
 from harness.data.own.folder import check_corrupt, in_words, read_image
-from harness.data.own.images import Size, prepare
+from harness.data.own.images import Size, fitted, prepare
 from harness.data.own.listing import ImageFile, list_images, state_of
 from harness.data.own.memory import check_fits
 from harness.plugins.digests import code_digest
@@ -72,7 +72,7 @@ def load_images(declaration: DatasetDeclaration, root: Path) -> Mapping[str, Seq
     if declaration.has_labels:
         return {split: tuple(arrays.images) for split, arrays in load_dataset(declaration, root).items()}
     if declaration.part_of is not None:
-        return {"test": load_images(DATASETS[declaration.part_of], root)["test"][: declaration.splits["test"].images]}
+        return {"test": _part(declaration, DATASETS[declaration.part_of], root)}
     splits = _named(declaration, root) if declaration.source is None else _own(declaration.source)
     measured = {split: _measured(declaration.name, split, found) for split, found in splits.items()}
     place = root if declaration.source is None else declaration.source["path"]
@@ -80,6 +80,13 @@ def load_images(declaration: DatasetDeclaration, root: Path) -> Mapping[str, Seq
     kept_out = validation_size(len(splits["train"])) if "train" in splits else 0
     rest = {"rest": splits["train"][kept_out:]} if "train" in splits else {}
     return {split: found.images for split, found in {**splits, **rest}.items()}
+
+
+def _part(declaration: DatasetDeclaration, whole: DatasetDeclaration, root: Path) -> Sequence[NDArray[np.uint8]]:
+    """Return the first images of a named set in its canonical order, resized if that is declared."""
+    images = load_images(whole, root)["test"][: declaration.splits["test"].images]
+    size = declaration.input_shape[1:]
+    return images if size == whole.input_shape[1:] else tuple(fitted(image, size) for image in images)
 
 
 def _measured(name: str, split: str, found: Photographs) -> DatasetSplit:

@@ -22,7 +22,7 @@ from harness.base.errors import HarnessError
 from harness.denoiser.denoisers import Denoiser
 from harness.denoiser.noise_level import SMALLEST, estimate_sigma
 from harness.denoiser.tiling import Progress
-from harness.tasks.denoising import noise_of
+from harness.tasks.denoising import Level, with_noise
 from harness.tasks.quality import psnr_db, ssim
 
 Values = NDArray[np.float32]
@@ -61,8 +61,7 @@ def as_pixels(values: Values) -> NDArray[np.uint8]:
 def add_noise(clean: NDArray[np.uint8], sigma: float, seed: int) -> Values:
     """Return a picture uint8 (H, W, C) with white Gaussian noise, neither clipped nor rounded, as the task adds it."""
     image = np.ascontiguousarray(clean.transpose(2, 0, 1))  # (C, H, W): what the noise follows from
-    noisy = torch.tensor(image).float() + sigma * noise_of(image, seed)
-    return noisy.permute(1, 2, 0).numpy()
+    return with_noise(image, Level(sigma, noise_seed=seed)).permute(1, 2, 0).numpy()
 
 
 def quality(picture: Values, clean: NDArray[np.uint8]) -> Quality:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from harness.attempt.messages import Artifact
 from harness.base.errors import HarnessError, did_you_mean, in_one_line, kind_of
 from harness.classical import bm3d, k_svd, nl_bayes, s_ple
+from harness.classical.options import SMALLEST
 from harness.denoiser.tiling import Progress, in_tiles, reach
 from harness.models.build import build_model
 from harness.models.model_file import ENDING, About, load_model
@@ -33,7 +34,6 @@ CLASSICAL: Mapping[str, Callable[..., Tensor]] = {
     "k_svd": k_svd,
     "s_ple": s_ple,
 }
-_SMALLEST_CLASSICAL = 16
 _TILE = 512  # pixels; what a tile of a network with 64 maps computes takes half a gigabyte
 _UNTILED = 768**2  # an image of at most so many pixels is denoised at once
 _PROBED = 32  # side of the image on which a network is asked whether it reads sigma
@@ -223,7 +223,7 @@ def _classical(name: str, device: torch.device) -> Denoiser:
         channels=frozenset({1, 3}),
         needs_sigma=True,
         estimate=partial(_by_method, CLASSICAL[name]),
-        smallest=_SMALLEST_CLASSICAL,
+        smallest=SMALLEST,
         device=device,
     )
 
@@ -231,5 +231,9 @@ def _classical(name: str, device: torch.device) -> Denoiser:
 def _by_method(
     method: Callable[..., Tensor], noisy: Tensor, sigma: float | None, tile: int | None, progress: Progress | None
 ) -> Tensor:
+    """Return the estimates of a classical method. Raises HarnessError for what it cannot denoise."""
     options = {} if tile is None else {"tile": tile}
-    return torch.stack([method(image, sigma, progress=progress, **options) for image in noisy])
+    try:
+        return torch.stack([method(image, sigma, progress=progress, **options) for image in noisy])
+    except ValueError as error:
+        raise HarnessError(str(error)) from error

@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 @torch.no_grad()
 def reach(network: Estimator, channels: int, device: torch.device) -> int | None:
-    """Return how many pixels away the input still changes the output; None if that is more than 150 or everywhere.
+    """Return how many pixels away the input still changes the output; None if that is everywhere, or more than 175.
 
     Args:
         network: takes (1, `channels`, side, side) on `device`, on 0…255.

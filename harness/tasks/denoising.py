@@ -64,6 +64,11 @@ def noise_of(image: NDArray[np.uint8], noise_seed: int) -> Tensor:
     return torch.from_numpy(content_stream(image, noise_seed).standard_normal(image.shape, dtype=np.float32))
 
 
+def with_noise(image: NDArray[np.uint8], level: Level) -> Tensor:
+    """Return an image uint8 (C, H, W) with its noise, float32 (C, H, W), as an evaluation sees it."""
+    return level.noisy(torch.tensor(image).float(), noise_of(image, level.noise_seed))
+
+
 class Denoising:
     """The task of one trial on one device. `datasets` begins with what is trained on, if the trial has a protocol."""
 
@@ -168,9 +173,9 @@ class Denoising:
 
         A model that is `one_by_one` gets one image at a time.
         """
-        at_once = 1 if getattr(model, "one_by_one", False) else None  # pixels
-        for clean, noisy, sigma in self._noisy(self.images(on)[start:], Level.of(on.condition), at_once):
-            estimate = _as_pixels(model(noisy, sigma))
+        images, level = self.images(on)[start:], Level.of(on.condition)
+        for clean, noisy, sigma in self._noisy(images, level, _pixels_at_once(model)):
+            estimate = as_pixels(model(noisy, sigma))
             found = {"psnr_db": psnr_db(estimate, clean), "ssim": ssim(estimate, clean)}
             yield {name: values.cpu().numpy() for name, values in found.items()}
 
@@ -188,7 +193,7 @@ class Denoising:
         """Look at the PSNR of crops from the middle of the first observed images."""
         images = self._crops(_CROP, _GLIMPSED // _CROP**2 if self._is_large() else _GLIMPSED // 32**2)
         found = [
-            psnr_db(_as_pixels(model(noisy, sigma)), clean)
+            psnr_db(as_pixels(model(noisy, sigma)), clean)
             for clean, noisy, sigma in self._noisy(images, Level.of(self.observed.condition))
         ]
         return ((f"{self.observed.split}[:{len(images)}]", "psnr_db", float(torch.cat(found).mean())),)
@@ -197,15 +202,16 @@ class Denoising:
     def keepsakes(self, model: nn.Module) -> Mapping[str, NDArray[Any]]:
         """Return crops from the middle of the first observed images: clean, noisy, estimate, each uint8 (n, C, h, w).
 
-        The noisy ones are clipped and rounded so that they can be shown.
+        The noisy ones are clipped and rounded so that they can be shown. Each crop is denoised by itself: near
+        its edges the estimate is not that of the whole image.
         """
         images = self._crops(_KEPT_CROP, _KEPT)
         images = [image for image in images if image.shape == images[0].shape]
         kept: dict[str, list[NDArray[Any]]] = {"clean": [], "noisy": [], "estimate": []}
-        at_once = 1 if getattr(model, "one_by_one", False) else None
-        for clean, noisy, sigma in self._noisy(images, Level.of(self.observed.condition), at_once):
+        level = Level.of(self.observed.condition)
+        for clean, noisy, sigma in self._noisy(images, level, _pixels_at_once(model)):
             for name, pixels in (("clean", clean), ("noisy", noisy), ("estimate", model(noisy, sigma))):
-                kept[name].append(_as_pixels(pixels).nan_to_num().byte().cpu().numpy())
+                kept[name].append(as_pixels(pixels).nan_to_num().byte().cpu().numpy())
         return {name: np.concatenate(parts) for name, parts in kept.items()}
 
     def _is_large(self) -> bool:
@@ -253,6 +259,11 @@ def _looked_at(datasets: Sequence[DatasetDeclaration], train_on: str) -> Any:
     return tested.splits["test"]
 
 
+def _pixels_at_once(model: nn.Module) -> int | None:
+    """Return how many pixels a model gets at a time, None for the usual number; of 1 pixel a batch is one image."""
+    return 1 if getattr(model, "one_by_one", False) else None
+
+
 def _batches(images: Images, pixels: int) -> Iterator[Images]:
     """Yield images of equal shape, one after the other, as many as have so many pixels, at least one."""
     start = 0
@@ -266,6 +277,6 @@ def _batches(images: Images, pixels: int) -> Iterator[Images]:
         start = stop
 
 
-def _as_pixels(estimate: Tensor) -> Tensor:
+def as_pixels(estimate: Tensor) -> Tensor:
     """Return estimates as pixels are, fp32, clipped to 0…255 and rounded; NaN stays NaN."""
     return estimate.float().clamp(0, 255).round()

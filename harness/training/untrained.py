@@ -89,10 +89,8 @@ def _evaluated(request: AttemptRequest, task: TaskInParts, model: nn.Module, sto
             if stop:
                 return Outcome(state="interrupted", resumed_from=resumed_from, notes=notes)
             kept.add(spec, _next(parts, spec, kept))
-            values = kept.of(spec)
-            first = next(iter(values))
             done = sum(kept.done(each) for each in request.evaluations)
-            progress_file.write(done, _in_words(spec), (first, float(values[first].mean())))
+            progress_file.write(done, _in_words(spec), kept.mean_so_far(spec))
     results, by_item = _found(task, kept, request.evaluations)
     return Outcome(
         state="nan" if any(value.flag == "nan" for value in results) else "done",
@@ -163,6 +161,7 @@ class Items:
         self._path = folder / ITEMS_FILE
         self._values: dict[str, list[dict[str, NDArray[Any]]]] = {}
         self._done: dict[str, int] = {}
+        self._sums: dict[str, tuple[str, float]] = {}  # of the first metric
         for part in parts:
             self._keep(part.evaluation, part.count, {name: _unpacked(*packed) for name, packed in part.values.items()})
         atomic_write(self._path, head_line(compatible) + "".join(map(part_line, parts)))
@@ -189,9 +188,16 @@ class Items:
         parts = self._values[on.key]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
+    def mean_so_far(self, on: EvaluationSpec) -> tuple[str, float]:
+        """Return the first metric of an evaluation that has begun, and its mean over what is done."""
+        name, total = self._sums[on.key]
+        return name, total / self.done(on)
+
     def _keep(self, key: str, count: int, values: dict[str, NDArray[Any]]) -> None:
         self._values.setdefault(key, []).append(values)
         self._done[key] = self._done.get(key, 0) + count
+        name, first = next(iter(values.items()))
+        self._sums[key] = name, self._sums.get(key, (name, 0.0))[1] + float(first.sum())
 
 
 def _unpacked(kind: str, data: str) -> NDArray[Any]:

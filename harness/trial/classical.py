@@ -1,7 +1,7 @@
-"""Denoisers that are never trained, declared without torch: four classical methods, and four cheap lower marks.
+"""Denoisers that are never trained, declared without torch: four classical methods, and four simple baselines.
 
 Their code is `harness/classical/` and `harness/models/denoising/`. A trial of one has no protocol and no training data.
-All take noisy images of any size, grey or colour, on the scale 0 to 255.
+All take noisy images of any size (the four methods from 16×16 pixels), grey or colour, on the scale 0 to 255.
 """
 
 from dataclasses import fields
@@ -15,7 +15,7 @@ from harness.trial.denoisers import EDGE
 from harness.trial.model_declaration import ModelDeclaration, ModelOptions
 
 _CLASSICAL = "harness.models.denoising.classical"
-_LOWER_MARKS = "harness.models.denoising.lower_marks"
+_BASELINES = "harness.models.denoising.lower_marks"
 
 
 class ConstantsOptions(ModelOptions):
@@ -100,9 +100,9 @@ BM3D = _declared("bm3d", f"{_CLASSICAL}:Bm3d", _form_of(Bm3dOptions))
 NL_BAYES = _declared("nl_bayes", f"{_CLASSICAL}:NlBayes", _form_of(NlBayesOptions))
 K_SVD = _declared("k_svd", f"{_CLASSICAL}:KSvd", _form_of(KSvdOptions), seeded=True)
 S_PLE = _declared("s_ple", f"{_CLASSICAL}:SPle", _form_of(SPleOptions))
-NLM = _declared("nlm", f"{_LOWER_MARKS}:NonLocalMeans", NlmOptions, "skimage")
-WAVELET = _declared("wavelet", f"{_LOWER_MARKS}:Wavelet", ModelOptions, "skimage", "pywt")
-TV = _declared("tv", f"{_LOWER_MARKS}:TotalVariation", TvOptions, "skimage")
-BLUR = _declared("blur", f"{_LOWER_MARKS}:Blur", BlurOptions)
+NLM = _declared("nlm", f"{_BASELINES}:NonLocalMeans", NlmOptions, "skimage")
+WAVELET = _declared("wavelet", f"{_BASELINES}:Wavelet", ModelOptions, "skimage", "pywt")
+TV = _declared("tv", f"{_BASELINES}:TotalVariation", TvOptions, "skimage")
+BLUR = _declared("blur", f"{_BASELINES}:Blur", BlurOptions)
 
 UNTRAINED: tuple[ModelDeclaration, ...] = (BM3D, NL_BAYES, K_SVD, S_PLE, NLM, WAVELET, TV, BLUR)

@@ -85,7 +85,7 @@ class Blur(_Part):
 
 
 class Bm3d(_Part):
-    """BM3D (CBM3D of colour images) with its published constants, told the noise level `sigma` on 0…255."""
+    """BM3D (CBM3D of colour images) with the constants of `Bm3dOptions()`, told the noise level `sigma` on 0…255."""
 
     kind: Literal["bm3d"]
     sigma: Number

@@ -21,6 +21,11 @@ def first_fingerprint(fingerprint: str, count: int) -> str:
     return hashlib.sha256(f"the first {count} of {fingerprint}".encode()).hexdigest()[:32]
 
 
+def resized_fingerprint(fingerprint: str, height: int, width: int) -> str:
+    """Return the fingerprint of a split's images once they are resized."""
+    return hashlib.sha256(f"{fingerprint} resized to {height}×{width}".encode()).hexdigest()[:32]
+
+
 def _splits(name: str, pixels: int, **splits: tuple[int, str]) -> dict[str, DatasetSplit]:
     return {
         split: DatasetSplit(name, split, fingerprint, images, images * pixels)

@@ -4,6 +4,7 @@
     dataset: {kind: arrays, path: cells.npz}
     dataset: {kind: photographs, path: COCO, take: 15000, size: 224}     # without labels, of any sizes
     dataset: {kind: bsd500, take: 20}                    # the first 20 of a named set of photographs, to test on
+    dataset: {kind: bsd500, take: 20, size: 224}         # the same images, resized
     dataset: {kind: "shapes:make", count: 100}           # a function in a file beside the study
     dataset: shapes                                      # an entry point of an installed package
 
@@ -26,7 +27,7 @@ from harness.base.checks import FieldError, validate
 from harness.base.keys import canonical_json
 from harness.plugins.plugin import check_options, load_ours, load_plugin, plugin_options
 from harness.plugins.registry import PluginKind
-from harness.trial.datasets import DATASETS, first_fingerprint
+from harness.trial.datasets import DATASETS, first_fingerprint, resized_fingerprint
 
 _DECLARE = "harness.data.own.declare:declare"  # by name: data are none of this package's business
 _DECLARE_PHOTOGRAPHS = "harness.data.photographs:declare"
@@ -34,6 +35,15 @@ _HAS_TRAINING = "harness.data.own.listing:has_training"
 _DATA_ROOT = "harness.data.locations:data_root"
 
 Pixels = Annotated[int, Field(ge=1, strict=True)]
+
+
+def _height_and_width(value: Any) -> Any:
+    """Return a size as it is written, N or [height, width], as a pair."""
+    if type(value) is int and value >= 1:
+        return (value, value)
+    if isinstance(value, list) and len(value) == 2 and all(type(n) is int and n >= 1 for n in value):
+        return value
+    raise ValueError("a whole number of pixels, or [height, width]")
 
 
 class _Files(BaseModel):
@@ -50,14 +60,7 @@ class _Images(_Files):
     grey: Annotated[bool, Field(strict=True)] = False
     corrupt: Literal["refuse", "skip"] | Annotated[float, Field(gt=0, lt=1, strict=True)] = "refuse"
 
-    @field_validator("size", mode="before")
-    @classmethod
-    def _both(cls, value: Any) -> Any:
-        if type(value) is int and value >= 1:
-            return (value, value)
-        if isinstance(value, list) and len(value) == 2 and all(type(n) is int and n >= 1 for n in value):
-            return value
-        raise ValueError("a whole number of pixels, or [height, width]")
+    _sides = field_validator("size", mode="before")(_height_and_width)
 
 
 class Folder(_Images):
@@ -145,7 +148,7 @@ def resolve_dataset(value: Any, folders: Sequence[str], *, test_only: bool = Fal
     else:
         found = DATASETS.resolve(kind, known=FORMS)
         if not isinstance(found, PluginKind):
-            return _first_of(found, options)
+            return _part_of(found, options)
         name, source = _function(kind, found.reference, options, folders)
     declare = _DECLARE_PHOTOGRAPHS if kind == "photographs" else _DECLARE
     declared: DatasetDeclaration = once(canonical_json([name, source]), lambda: load_ours(declare)(name, source))
@@ -159,15 +162,19 @@ def _is_tested_whole(kind: str, source: Mapping[str, Any]) -> bool:
     return "short_side" in source and not load_ours(_HAS_TRAINING)(Path(source["path"]))
 
 
-class _Take(BaseModel):
+class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-    take: Pixels
+    take: Pixels | None = None
+    size: tuple[Pixels, Pixels] | None = None
+
+    _sides = field_validator("size", mode="before")(_height_and_width)
 
 
-def _first_of(whole: DatasetDeclaration, options: Mapping[str, Any]) -> DatasetDeclaration:
-    """Return a named set, or of a set of photographs to test on the first images in canonical order.
+def _part_of(whole: DatasetDeclaration, options: Mapping[str, Any]) -> DatasetDeclaration:
+    """Return a named set, or of a set of photographs to test on the first images in canonical order, or all resized.
 
-    Their fingerprint follows from that of the whole, which is checked when they are loaded.
+    The images are taken first, then resized. Their fingerprint follows from that of the whole, which is checked when
+    they are loaded.
     """
     if not options:
         return whole
@@ -175,10 +182,33 @@ def _first_of(whole: DatasetDeclaration, options: Mapping[str, Any]) -> DatasetD
     if whole.has_labels or [*whole.splits] != ["test"] or test is None or test.bytes % test.images:
         key = next(iter(options))
         raise FieldError((key,), f"unknown key '{key}': the dataset '{whole.name}' has no options")
-    count = validate(_Take, dict(options)).take
-    if count > test.images:
-        raise FieldError(("take",), f"'{whole.name}' has {test.images} images, not {count}")
-    return first_of(whole, "test", count)
+    part, found = validate(_Part, dict(options)), whole
+    if part.take is not None:
+        if part.take > test.images:
+            raise FieldError(("take",), f"'{whole.name}' has {test.images} images, not {part.take}")
+        found = first_of(found, "test", part.take)
+    return found if part.size is None else _resized(found, *part.size)
+
+
+def _resized(whole: DatasetDeclaration, height: int, width: int) -> DatasetDeclaration:
+    """Return photographs to test on, each brought to a size (`harness.data.own.images`)."""
+    known = whole.splits["test"]
+    name, channels = f"{whole.name} {width}×{height}", whole.input_shape[0]
+    split = DatasetSplit(
+        name,
+        "test",
+        resized_fingerprint(known.fingerprint, height, width),
+        known.images,
+        channels * height * width * known.images,
+    )
+    return replace(
+        whole,
+        name=name,
+        description=f"{whole.description}, resized to {width}×{height}",
+        input_shape=(channels, height, width),
+        splits={"test": split},
+        part_of=whole.files_of,
+    )
 
 
 def first_of(whole: DatasetDeclaration, split: str, count: int) -> DatasetDeclaration:

@@ -68,6 +68,17 @@ def test_the_package_is_left_out_unless_it_is_installed(call, monkeypatch):
     assert seen[-1] == ((40, 40, 3), 0.2)
 
 
+def test_the_package_has_another_function_for_grey(call, monkeypatch, tmp_path):
+    Image.fromarray(denoise.middle_of_photograph(40)[0]).save(tmp_path / "grey.png")
+    seen = []
+    package = SimpleNamespace(bm3d=lambda image, sigma: (seen.append((image.shape, sigma)), image[..., None])[1])
+    monkeypatch.setattr(denoise, "find_spec", lambda _: package)
+    monkeypatch.setitem(sys.modules, "bm3d", package)
+    done = call("--images", tmp_path, "--take", 1, "--method", denoise.PACKAGE, "--sigma", 51)
+    assert denoise.PACKAGE in done.stdout, done.output
+    assert seen[-1] == ((40, 40), 0.2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -81,6 +81,18 @@ def test_derivatives_forward_and_backward_agree(noisy):
     torch.testing.assert_close(tangent.sum(), (image.grad * direction).sum(), rtol=1e-3, atol=1e-2)
 
 
+def test_the_derivative_is_the_slope_along_a_smooth_pattern(noisy):
+    image = noisy[:1, :20, :18].double()
+    rows, columns = torch.meshgrid(torch.linspace(0, 3, 20), torch.linspace(0, 2, 18), indexing="ij")
+    pattern = (rows.sin() * columns.cos())[None].double()
+    options = Bm3dOptions(threshold=0.01, wiener=0.8, stride=4, window=7, group=8, wiener_group=16)  # keeps all
+    step = 0.05
+    ahead, behind = (bm3d(image + sign * step * pattern, 25.0, options) for sign in (1, -1))
+    _, tangent = torch.func.jvp(lambda x: bm3d(x, 25.0, options), (image,), (pattern,))
+    slope = (ahead - behind) / (2 * step)
+    assert (slope - tangent).abs().mean() < 0.005 * slope.abs().mean()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

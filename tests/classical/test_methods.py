@@ -167,7 +167,17 @@ def test_an_image_on_0_to_1_with_sigma_on_0_to_255_is_refused(name, noisy):
     with pytest.raises(ValueError, match=rf"^{name}: the image lies within .*: give both on the scale 0…255"):
         METHODS[name](unit, 25)
     assert METHODS[name](unit, 25 / 255).shape == unit.shape
+    white = 1 + 60 / 255 * torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(2))
+    assert white.max() > 1.5
+    with pytest.raises(ValueError, match=rf"^{name}: the image lies within .*: give both on the scale 0…255"):
+        METHODS[name](white * 1.2, 60)
     assert METHODS[name](torch.ones(3, 16, 16), 25).sub(1).abs().max() <= 1  # dark, and without any noise
+
+
+@every_method
+def test_a_nearly_black_image_of_whole_numbers_is_none_on_0_to_1(name):
+    dark = torch.randint(0, 4, (3, 16, 16), generator=torch.Generator().manual_seed(3)).float()
+    assert METHODS[name](dark, 25).shape == dark.shape
 
 
 @every_method

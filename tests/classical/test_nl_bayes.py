@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.classical import NlBayesOptions
+from harness.classical import NlBayesOptions, nl_bayes
 from harness.classical.methods.nl_bayes import _steps, first_estimate, second_estimate
 
 VARIANCE, FLAT = 400.0, 420.0
@@ -69,18 +69,58 @@ def test_patches_without_a_usable_covariance_stay(groups):
         (80, (7, 147, 1.0, 18, 5), (7, 147, 1.0, 18, 6)),
     ],
 )
-def test_constants_follow_the_noise(sigma, first, second):
-    steps = _steps(sigma, NlBayesOptions())
+def test_constants_of_colour_follow_the_noise(sigma, first, second):
+    steps = _steps(sigma, NlBayesOptions(), 3)
     assert [(s.patch, s.similar, s.beta, s.radius, s.stride) for s in steps] == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("sigma", "first", "second"),
+    [
+        (5, (5, 35, 1.1, 8, 3), (5, 15, 1.1, 3, 4)),
+        (10, (5, 45, 1.1, 11, 3), (5, 15, 1.1, 3, 4)),
+        (15, (5, 45, 1.0, 11, 3), (5, 15, 1.0, 3, 4)),
+        (25, (5, 45, 1.0, 11, 3), (5, 25, 1.0, 6, 4)),
+        (30, (7, 90, 1.0, 18, 5), (5, 25, 1.0, 6, 4)),
+        (40, (7, 90, 1.0, 18, 5), (5, 30, 0.9, 7, 4)),
+        (80, (7, 100, 0.9, 18, 5), (5, 45, 0.9, 11, 4)),
+    ],
+)
+def test_constants_of_grey_are_others(sigma, first, second):
+    steps = _steps(sigma, NlBayesOptions(), 1)
+    assert [(s.patch, s.similar, s.beta, s.radius, s.stride) for s in steps] == [first, second]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_a_person_gives_is_used(channels):
+    given = NlBayesOptions(patch=4, second_patch=6, similar=50, second_similar=40, beta=0.8, second_beta=0.7)
+    first, second = _steps(25, given, channels)
+    assert (first.patch, first.similar, first.beta) == (4, 50, 0.8)
+    assert (second.patch, second.similar, second.beta) == (6, 40, 0.7)
+    first, second = _steps(25, NlBayesOptions(patch=6, second_patch=4), channels)
+    assert (first.similar, second.similar) == (108, 48)
+
+
+@pytest.mark.parametrize("options", [{"similar": 25}, {"window": 9}, {"patch": 3, "similar": 11}])
+def test_groups_too_small_for_their_covariance_are_refused(noisy, options):
+    words = (
+        r"nl_bayes: similar=\d+ and window=\d+ give groups of \d+ patches, of which there must be more than a patch of"
+    )
+    with pytest.raises(ValueError, match=words) as caught:
+        nl_bayes(noisy, 25, NlBayesOptions(**options))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"patch": 1}, "a patch of 1 pixels; give 2 to 8"),
-        ({"second_similar": 1}, "a group of 1 patches; give at least 2"),
+        ({"second_similar": 3}, "a group of 3 patches; give at least 4"),
+        ({"patch": 5, "similar": 25}, "similar is 25 with patch=5; give more than 25"),
         ({"beta": 0}, "beta and second_beta must be above 0"),
+        ({"second_beta": float("nan")}, "beta and second_beta must be above 0"),
         ({"flat": -1}, "flat and near must not be below 0"),
+        ({"near": float("nan")}, "flat and near must not be below 0"),
         ({"window": 12}, "window is 12; give an odd number of at least 3"),
     ],
 )

@@ -50,6 +50,11 @@ def test_it_is_the_network_itself_that_is_applied(saved, photograph):
     np.testing.assert_allclose(found.values, expected.numpy(), rtol=0, atol=1e-3)
 
 
+def test_what_a_classical_method_cannot_denoise_is_an_error_of_ours():
+    with pytest.raises(HarnessError, match="bm3d: the image lies within"):  # a batch goes on after it
+        denoise_values(find_denoiser("bm3d", "cpu", []), _values(32, 32, 3) / 255, 25)
+
+
 @pytest.mark.parametrize("name", ["BM3D", "nl_bayes", "k-svd", "s_ple"])
 def test_a_classical_method_gains_with_the_estimated_level(photograph, name):
     clean = photograph[:64, :64]

@@ -37,6 +37,15 @@ def test_the_reach_of_convolutions_is_the_sum_of_their_radii(depth, kernel, far)
     assert reach(lambda x: network(x.double()), 1, CPU) == far
 
 
+@pytest.mark.parametrize(("far", "found"), [(100, 100), (175, 175), (176, None)])
+def test_a_network_that_looks_too_far_has_no_reach(far, found):
+    def network(x):
+        highest = F.max_pool2d(x, (2 * far + 1, 1), 1, (far, 0))
+        return F.max_pool2d(highest, (1, 2 * far + 1), 1, (0, far))
+
+    assert reach(network, 1, CPU) == found
+
+
 def test_a_network_that_looks_everywhere_has_no_reach():
     assert reach(lambda x: x - x.mean(), 1, CPU) is None
 

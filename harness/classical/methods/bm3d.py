@@ -2,10 +2,11 @@
 
 K. Dabov, A. Foi, V. Katkovnik, K. Egiazarian: "Image Denoising by Sparse 3-D Transform-Domain Collaborative
 Filtering", IEEE Trans. Image Processing 16(8), 2007; its section V is the colour method. Constants are those of its
-Table I, "normal profile", but for the threshold, the Wiener variance and the sizes of groups, which were chosen on
-training images (`Bm3dOptions`). Deviations: patches are matched by pixels for every σ (the paper filters them first
-for σ > 40), groups always have N patches, the nearest (the paper also bounds their distance), and the colours are
-transformed orthonormally.
+Table I, "normal profile", for σ ≤ 40, but for the threshold, the Wiener variance and the sizes of groups, which were
+chosen on training images (`Bm3dOptions`). Deviations: the constants of σ ≤ 40 are used at every σ, and patches are
+matched by pixels (for σ > 40 the paper has other transforms, patches, strides, groups and thresholds, and filters
+patches before matching them); groups always have N patches, the nearest (the paper also bounds their distance); and
+the colours are transformed orthonormally.
 """
 
 from collections.abc import Sequence
@@ -43,8 +44,8 @@ def bm3d(
         image: (3, H, W) RGB or (1, H, W) grey, floating point on 0…255, neither clipped nor rounded; at least 16×16.
         sigma: standard deviation of the noise in each channel, on the same scale.
         options: the method's constants; those of `Bm3dOptions()` if None.
-        tile: side in pixels of the squares that are worked on one after another; memory grows with its square. The
-            result depends on it by rounding only.
+        tile: side in pixels of the squares that are worked on one after another; memory grows with its square,
+            with a gradient with the whole image. The result depends on it by rounding only.
         progress: called with (tiles done, tiles in all).
 
     Returns:

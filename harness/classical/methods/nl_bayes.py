@@ -1,10 +1,10 @@
 """NL-Bayes: similar patches as samples of a Gaussian, whose mean and covariance give the Bayes estimate of each.
 
 M. Lebrun, A. Buades, J.-M. Morel: "A Nonlocal Bayesian Image Denoising Algorithm", SIAM J. Imaging Sciences 6(3), 2013;
-constants and colour as in their "Implementation of the Non-Local Bayes (NL-Bayes) Image Denoising Algorithm", Image
-Processing On Line 3, 2013. Deviations: references lie on a grid, k₁ − 2 and k₂ − 1 pixels apart, instead of every pixel
-that no earlier group has covered, because groups are computed at once; the second step keeps at most 4N₂ patches; the
-window is never wider than 37 pixels.
+constants, which are others for grey images, and colour as in their "Implementation of the Non-Local Bayes (NL-Bayes)
+Image Denoising Algorithm", Image Processing On Line 3, 2013, and in its code. Deviations: references lie on a grid,
+k₁ − 2 and k₂ − 1 pixels apart, instead of every pixel that no earlier group has covered, because groups are computed at
+once; the second step keeps at most 4N₂ patches; the window is never wider than 37 pixels.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,8 @@ def nl_bayes(
 
     Raises:
         TypeError: `image` is not a tensor, or `options` are another method's.
-        ValueError: wrong shape, dtype or size, NaN, sigma not above 0, or an image on 0…1 with a sigma that is not.
+        ValueError: wrong shape, dtype or size, NaN, sigma not above 0, an image on 0…1 with a sigma that is not, or
+            options by which a group of the first step is too small for its covariance.
     """
     noisy = checked_image(image, "nl_bayes")
     sigma, tile, options = (
@@ -63,7 +64,7 @@ def nl_bayes(
         checked_tile(tile, "nl_bayes"),
         checked_options(options, NlBayesOptions, "nl_bayes"),
     )
-    first, second = _steps(sigma, options)
+    first, second = _steps(sigma, options, len(noisy))
     height, width = noisy.shape[1:]
     tiles = [cut(height, width, step.patch, step.stride, step.radius, tile) for step in (first, second)]
     counter = StepCounter(progress, len(tiles[0]) + len(tiles[1]))
@@ -95,15 +96,43 @@ def nl_bayes(
     return aggregate.result().to(image.dtype)
 
 
-def _steps(sigma: float, options: NlBayesOptions) -> tuple[_Step, _Step]:
-    k1 = options.patch or (3 if sigma < 20 else 5 if sigma < 50 else 7)
-    k2 = options.second_patch or (3 if sigma < 50 else 5 if sigma < 70 else 7)
-    n1, n2 = options.similar or 3 * k1**2, options.second_similar or 3 * k2**2
-    second_beta = options.second_beta or (1.2 if sigma < 50 else 1.0)
+def _steps(sigma: float, options: NlBayesOptions, channels: int) -> tuple[_Step, _Step]:
+    """Return the steps' constants: those of the options, the others as published for σ and grey or colour."""
+    (k1, n1, beta1), (k2, n2, beta2) = _published_for_grey(sigma) if channels == 1 else _published_for_colour(sigma)
+    if options.patch is not None:
+        k1, n1 = options.patch, 3 * options.patch**2
+    if options.second_patch is not None:
+        k2, n2 = options.second_patch, 3 * options.second_patch**2
+    n1, n2 = options.similar or n1, options.second_similar or n2
+    radius = _radius(n1, options.window)
+    fewest = min(n1, (radius + 1) ** 2)  # in a corner of the image
+    if fewest <= k1**2:
+        raise ValueError(
+            f"nl_bayes: similar={n1} and window={options.window} give groups of {fewest} patches, of which there must "
+            f"be more than a patch of {k1}×{k1} has pixels: raise them, or lower patch"
+        )
     return (
-        _Step(k1, n1, options.beta, _radius(n1, options.window), max(k1 - 2, 1)),
-        _Step(k2, n2, second_beta, _radius(n2, options.window), k2 - 1),
+        _Step(k1, n1, options.beta or beta1, radius, max(k1 - 2, 1)),
+        _Step(k2, n2, options.second_beta or beta2, _radius(n2, options.window), k2 - 1),
     )
+
+
+_Published = tuple[int, int, float]
+"""k, N and β of a step."""
+
+
+def _published_for_colour(sigma: float) -> tuple[_Published, _Published]:
+    k1 = 3 if sigma < 20 else 5 if sigma < 50 else 7
+    k2 = 3 if sigma < 50 else 5 if sigma < 70 else 7
+    return (k1, 3 * k1**2, 1.0), (k2, 3 * k2**2, 1.2 if sigma < 50 else 1.0)
+
+
+def _published_for_grey(sigma: float) -> tuple[_Published, _Published]:
+    n1 = 35 if sigma < 10 else 45 if sigma < 30 else 90 if sigma < 80 else 100
+    n2 = 15 if sigma < 20 else 25 if sigma < 40 else 30 if sigma < 80 else 45
+    beta1 = 1.1 if sigma < 15 else 1.0 if sigma < 70 else 0.9
+    beta2 = 1.1 if sigma < 15 else 1.0 if sigma < 35 else 0.9
+    return (5 if sigma < 30 else 7, n1, beta1), (5, n2, beta2)
 
 
 def _radius(similar: int, widest: int) -> int:

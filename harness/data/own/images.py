@@ -95,6 +95,13 @@ def decode_whole(data: bytes, short_side: int, *, grey: bool) -> NDArray[np.uint
     return np.asarray(fitted).reshape(fitted.height, fitted.width, -1)
 
 
+def fitted(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """Return an image uint8 (C, H, W), grey or RGB, brought to a size as `decode` does it."""
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    found = _fitted(image, size)
+    return np.ascontiguousarray(np.asarray(found).reshape(*size, -1).transpose(2, 0, 1))
+
+
 def _opened(data: bytes, grey: bool, fit: Callable[[Image.Image], Image.Image]) -> tuple[Image.Image, bool]:
     """Decode an image, turn it as its EXIF says, and fit it; with it, whether its format keeps pixels exactly."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image, _in_turn(image):

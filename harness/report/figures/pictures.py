@@ -69,7 +69,7 @@ def crops_and_residuals(results: Results, study: str) -> list[Drawn | NotDrawn]:
         name_end = f"-part{number}" if number > 1 else ""
         title_end = f", part {number} of {len(parts)}" if len(parts) > 1 else ""
         seeds = ", ".join(map(str, sorted({column.seed for column in part.columns})))
-        below = f"Below each picture: PSNR of the crop. Seed {seeds}."
+        below = f"Each crop was denoised by itself. Below each picture: its PSNR. Seed {seeds}."
         captions = (
             f"{below} Noisy crops are shown, and measured, clipped to 0…255.",
             f"Estimate − clean, amplified ×{_GAIN} around mid-grey: where nothing is wrong it is grey. {below}",
