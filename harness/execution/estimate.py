@@ -12,7 +12,7 @@ from harness.execution.plan import PlannedRun
 from harness.store.records import Snapshot
 from harness.trial.models import MODELS, ModelDeclaration
 from harness.trial.resolve import Trial
-from harness.trial.trial import is_of_function, is_trained
+from harness.trial.trial import is_of_function, is_trained, what_runs
 
 Calibrate = Callable[[Trial], float]
 """Returns the seconds of training on one image for a trial, measured now."""
@@ -114,7 +114,7 @@ def _epochs(config: Mapping[str, Any]) -> float:
 
 def _alike(config: Mapping[str, Any]) -> str:
     if is_of_function(config):
-        return f"{config['task']['target']}"
+        return what_runs(config)
     if not is_trained(config):
         return f"{config['model']} {config['compressors']}"
     return f"{config['model']} {config['data']} {config['protocol']['precision']}"

@@ -43,6 +43,12 @@ def test_the_documents_example_runs_with_its_curves(fit):
     assert "| rate 0.1 " in shown
     assert "Function: python fit.py --rate {arguments.rate} --seed {seed}. Seeds: 0, 1." in shown
     assert "nothing to do" in fit.grid().out
+    assert "4 runs: 4 done, 0 left" in fit.grid("--dry-run").out
+    timed = fit.here("run", "timing", "study.yml", "--only", "rate 0.1")
+    assert "1 timed" in timed.out, timed.err
+    page = fit.here("report", "html", "--study", "fit", "--out", "page.html")
+    assert page.code == 0, page.err
+    assert "equal bits" in fit.here("results", "verify", "--rerun", "1", "--study", "study.yml").out
 
 
 def test_interrupted_it_goes_on_from_its_checkpoint(fit, wait_until):
