@@ -10,6 +10,7 @@ PUBLIC = (
     "keys",
     "locks",
     "machine",
+    "processes",
     "processor",
     "sealed",
     "source",

@@ -98,9 +98,15 @@ def make_request(
         label=label,
         plugin_paths=study.plugin_folders,
         files=trial.files,
-        options={**({"metrics": dict(trial.directions)} if trial.is_function else {}), **(more or {})},
+        options={**(_of_a_function(trial, study) if trial.is_function else {}), **(more or {})},
         **fields,
     )
+
+
+def _of_a_function(trial: Trial, study: Study) -> dict[str, Any]:
+    """Return what a function's attempt is told: its metrics, and a command where it runs."""
+    folder = {"folder": study.plugin_folders[0]} if "command" in trial.config["task"] and study.plugin_folders else {}
+    return {"metrics": dict(trial.directions), **folder}
 
 
 def make_job(run: PlannedRun, studies: Sequence[Study], options: Options, planned_after: int = 0) -> Job:

@@ -7,6 +7,7 @@ argparse becomes `task: command` with the defaults of its options.
 import ast
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class _Call:
     lines: tuple[str, ...]  # of the study, which say how
     arguments: Mapping[str, Any]
     metrics: tuple[str, ...]
+    seeded: bool = True  # whether it is told the seed
 
 
 def first_study(script: Path, function: str | None = None) -> str:
@@ -63,7 +65,7 @@ def _of_function(script: Path, tree: ast.Module, wanted: str | None) -> _Call | 
             raise HarnessError(f"{script.name} has no function '{wanted}'")
         return None
     function = found[0]
-    lines = ("task: function", f"target: {script.name}:{function.name}")
+    lines = ("task: function", f"target: {_word(f'{script.name}:{function.name}')}")
     return _Call(lines, dict(_arguments(function)), tuple(_keys(_returned(function))))
 
 
@@ -75,28 +77,26 @@ def _arguments(function: ast.FunctionDef) -> Iterator[tuple[str, Any]]:
     """Yield the parameters behind the context with their defaults: "…" if there is none or it is no plain value."""
     positional, after = _parameters(function), function.args.defaults
     defaults = [*[None] * (len(positional) - len(after)), *after, *function.args.kw_defaults]
-    for parameter, default in zip([*positional, *function.args.kwonlyargs], defaults, strict=True):
+    for parameter, default in list(zip([*positional, *function.args.kwonlyargs], defaults, strict=True))[1:]:
         known, value = _literal(default)
-        if parameter.arg != "context":
-            yield parameter.arg, value if known else _UNKNOWN
+        yield parameter.arg, value if known else _UNKNOWN
 
 
 def _of_options(script: Path, tree: ast.Module) -> _Call | None:
     """Return how a script with argparse is called; None if it adds no option."""
-    added = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument"
-    ]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    added = [call for call in calls if _called(call) == "add_argument"]
     if not added:
         return None
-    words, arguments = ["python", script.name], dict[str, Any]()
+    if any(_called(call) == "add_subparsers" for call in calls):
+        raise HarnessError(f"{script.name} has subcommands: write 'command: …' by hand (docs/own.md)")
+    words, arguments = ["python", shlex.quote(script.name)], dict[str, Any]()
     for node in added:
         flags = [flag for known, flag in map(_literal, node.args) if known and isinstance(flag, str)]
         given = {keyword.arg: _literal(keyword.value)[1] for keyword in node.keywords}
         option = next((flag for flag in flags if flag.startswith("--")), flags[0] if flags else "")
         name = option.lstrip("-").replace("-", "_")
-        if not name or str(given.get("action", "")).startswith("store_"):  # a switch has no value
+        if not name.isidentifier() or ("action" in given and given["action"] != "store"):  # a switch has no value
             continue
         named = f"{option} " if option.startswith("-") else ""
         if name == _SEED:
@@ -104,10 +104,23 @@ def _of_options(script: Path, tree: ast.Module) -> _Call | None:
             continue
         default = given.get("default")
         words.append(f"{named}{{arguments.{name}}}")
-        arguments[name] = default if isinstance(default, str | int | float) else _UNKNOWN
-    printed = (node for node in ast.walk(tree) if isinstance(node, ast.Dict))
-    lines = ("task: command", f"command: {' '.join(words)}")
-    return _Call(lines, arguments, tuple(_keys(printed, without={"step", "split"})))
+        plain = isinstance(default, str | int | float) and not isinstance(default, bool)
+        arguments[name] = default if plain else _UNKNOWN
+    command = " ".join(words)
+    lines = ("task: command", f"command: {json.dumps(command) if '#' in command or ': ' in command else command}")
+    return _Call(lines, arguments, tuple(_keys(_printed(tree), without={"step", "split"})), seeded="{seed}" in command)
+
+
+def _called(call: ast.Call) -> str:
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else str(getattr(function, "id", ""))
+
+
+def _printed(tree: ast.Module) -> Iterator[ast.Dict]:
+    """Yield the dictionaries that a script prints or writes as JSON."""
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and _called(call) in {"print", "dumps", "dump", "write"}:
+            yield from (argument for argument in call.args if isinstance(argument, ast.Dict))
 
 
 def _returned(function: ast.FunctionDef) -> Iterator[ast.Dict]:
@@ -128,30 +141,33 @@ def _keys(found: Iterable[ast.Dict], without: Iterable[str] = ()) -> Iterator[st
 
 
 def _literal(node: ast.expr | None) -> tuple[bool, Any]:
-    """Return whether an expression is a plain value, and the value."""
+    """Return whether an expression is a plain value, as YAML has them, and the value."""
+    if node is None:
+        return False, None
     try:
-        value = ast.literal_eval(node) if node is not None else ...
+        value = ast.literal_eval(node)
+        plain = bool(json.loads(json.dumps(value, allow_nan=False)) == value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return False, None
-    return value is not ..., value
+    return plain, value if plain else None
 
 
 def _text(script: Path, call: _Call) -> str:
-    study = re.sub(r"[^\w.-]+", "-", script.stem) or "own"
+    study = re.sub(r"[^a-z0-9]+", "-", script.stem.lower()).strip("-") or "own"
     metrics = {name: _direction(name) for name in call.metrics} or _NO_METRIC
     guessed = "which way is better was guessed from the names" if call.metrics else "no name of a metric was found"
     fill = f", and values in place of {_UNKNOWN}" if _UNKNOWN in call.arguments.values() else ""
     lines = [
         _HEAD.format(script=script.name, fill=fill),
-        f"study: {study}",
+        f"study: {_word(study)}",
         *call.lines,
         f"metrics: {_flow(metrics)}  # {guessed}",
-        "seeds: [0, 1, 2]",
+        "seeds: [0, 1, 2]" if call.seeded else "seeds: [0]  # it has no option --seed; HARNESS_SEED tells it the seed",
         "trials:",
     ]
     names = list(call.arguments)
     if not names:
-        return "\n".join([*lines, f"  - {{name: {study}}}", ""])
+        return "\n".join([*lines, f"  - {{name: {_word(study)}}}", ""])
     lines.append(f'  - name: "{names[0]} {{arguments.{names[0]}}}"')
     if names[1:]:
         lines.append(f"    arguments: {_flow({name: call.arguments[name] for name in names[1:]})}")
@@ -169,8 +185,9 @@ def _flow(values: Mapping[str, Any]) -> str:
 
 def _word(value: Any) -> str:
     """Return a value as YAML; plain words without quotes."""
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w-]*", value) and value.lower() not in _YAML_WORDS
+    plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS
     return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 _YAML_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_PLAIN = re.compile(r"[A-Za-z]([\w.:-]*\w)?", flags=re.ASCII)

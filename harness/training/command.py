@@ -6,56 +6,82 @@ the attempt's output. A stop is SIGTERM: the process writes its checkpoint into 
 
 import json
 import os
+import posixpath
 import queue
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from harness.attempt.messages import AttemptRequest
 from harness.base.errors import HarnessError, printable_line, shortened
+from harness.base.processes import descendants
 from harness.training.context import Context
-from harness.trial.command import filled, script_digest, script_of, script_place
+from harness.trial.command import ARGUMENTS, FIELD, script_digest, script_of, script_place, words_of
 from harness.trial.inputs import file_key
 
 METRICS_FILE = "metrics.jsonl"
+FOLDER_OPTION = "folder"
+"""The option of a request that says where a command runs."""
+
 _POLL_S = 0.1
+_QUIET_S = 1.0  # after a process's end, while a descendant of it holds its output
 _NOTED_EVERY_S = 5.0  # how far the curve is, beside the checkpoints
+_STOPPED_S = 2.0  # a cluster signals all processes of a job: the driver's word comes a little later
+_ENDS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU})
 _LONGEST = 200
+_QUEUED = 10_000
+
+_Line = tuple[str, str]  # of which stream, and its text
 
 
 def call(context: Context, request: AttemptRequest) -> dict[str, Any] | None:
-    """Run a trial's command and return its final metrics; None if it was asked to stop and has not finished.
+    """Run a trial's command and return its final metrics; None if it was asked to stop.
 
     Raises HarnessError if its script was edited since it was planned, if it cannot be started, or if it fails.
     """
     process = _started(context, request)
-    lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_read, args=(process, lines), daemon=True).start()
     said = _Said(context, Path(request.folder) / METRICS_FILE)
-    stopped = False
     try:
-        while (line := _next(lines)) is not None:
-            said.take(line)
-            if not stopped and context.should_stop():
-                stopped = True
-                process.send_signal(signal.SIGTERM)
+        stopped = _followed(process, said, context)
         code = process.wait()
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-    said.read_file()
+        _signal_all(process, signal.SIGKILL)
+        process.wait()
+    if stopped:
+        return None
+    said.read_file(whole=False)
     if code != 0:
-        if stopped:
+        if -code in _ENDS and _is_stopped_soon(context):
             return None
-        how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-        raise HarnessError(f"the command ended with {how}: {said.last or 'it printed nothing'}")
-    return said.metrics if said.metrics or not stopped else None
+        raise HarnessError(f"the command ended with {_how(code)}: {said.last or 'it printed nothing'}")
+    return said.metrics
+
+
+def filled(
+    command: str, arguments: Mapping[str, Any], fields: Mapping[str, Any], places: Mapping[str, str]
+) -> list[str]:
+    """Return the words of a command with its fields filled in.
+
+    `places` says where files lie that words name. A word with an argument that is null is left out, and with it the
+    option before it that it is the value of.
+    """
+    values = {**{f"{ARGUMENTS}{name}": value for name, value in arguments.items()}, **fields}
+    made: list[str] = []
+    for word in words_of(command):
+        named = [field for field in FIELD.findall(word) if field in values]
+        if any(values[field] is None for field in named):
+            if word == f"{{{named[0]}}}" and made[-1].startswith("--"):
+                made.pop()
+            continue
+        text = FIELD.sub(lambda found: str(values.get(found[1], found[0])), word)
+        made.append(places.get(posixpath.normpath(word) if word else word, text))
+    return made
 
 
 def _started(context: Context, request: AttemptRequest) -> subprocess.Popen[str]:
@@ -65,54 +91,107 @@ def _started(context: Context, request: AttemptRequest) -> subprocess.Popen[str]
     if "script" in task:
         if script_digest(task["script"], paths) != task["code"]:
             raise HarnessError("the command's script was edited since this was planned; run the study again")
-        places[str(script_of(task["command"]))] = script_place(task["script"], paths)
-    checkpoints = str(context.checkpoints)
+        script = str(script_of(words_of(task["command"])))
+        places[posixpath.normpath(script)] = script_place(task["script"], paths)
+    kind, _, number = context.device.partition(":")
     fields = {
         "seed": context.seed,
-        "device": context.device,
+        "device": "cuda:0" if kind == "cuda" else context.device,  # the only one that it sees
         "threads": context.threads,
-        "checkpoints": checkpoints,
+        "checkpoints": str(context.checkpoints),
     }
     words = filled(task["command"], request.config["arguments"], fields, places)
     if words[0] in {"python", "python3"}:
         words[0] = sys.executable
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}  # it imports from its folder
     environment = {
-        **os.environ,
+        **own,
         **{f"HARNESS_{name.upper()}": str(value) for name, value in fields.items()},
         "HARNESS_METRICS": str(Path(request.folder) / METRICS_FILE),
         "HARNESS_RESUMED": "1" if context.resumed_from else "",
         "OMP_NUM_THREADS": str(context.threads),
         "PYTHONUNBUFFERED": "1",
+        "CUDA_VISIBLE_DEVICES": _gpu(int(number or 0)) if kind == "cuda" else "",
     }
-    kind, _, number = context.device.partition(":")
-    environment["CUDA_VISIBLE_DEVICES"] = (number or "0") if kind == "cuda" else ""
     try:
         return subprocess.Popen(  # noqa: S603 - a person's own command
             words,
-            cwd=paths[0] if paths else None,
+            cwd=request.options.get(FOLDER_OPTION) or next(iter(paths), None),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
         )
-    except OSError as error:
-        raise HarnessError(f"the command cannot be started: {words[0]}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # the latter of a word with a NUL
+        raise HarnessError(f"the command cannot be started: {words[0]}: {getattr(error, 'strerror', error)}") from error
 
 
-def _read(process: subprocess.Popen[str], lines: "queue.Queue[str | None]") -> None:
-    for line in process.stdout or ():
-        lines.put(line)
+def _gpu(number: int) -> str:
+    """Return the name of a GPU that this process calls by a number."""
+    seen = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return seen[number] if number < len(seen) else str(number)
+
+
+def _followed(process: subprocess.Popen[str], said: "_Said", context: Context) -> bool:
+    """Take what a process says until it has ended, and return whether it was asked to stop."""
+    lines: queue.Queue[_Line | None] = queue.Queue(maxsize=_QUEUED)
+    for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
+        threading.Thread(target=_read, args=(name, stream, lines), daemon=True).start()
+    open_streams, stopped, quiet_since = 2, False, None
+    while open_streams:
+        try:
+            line = lines.get(timeout=_POLL_S)
+            quiet_since = None
+            if line is None:
+                open_streams -= 1
+            else:
+                said.take(*line)
+        except queue.Empty:
+            said.read_file()
+            if process.poll() is not None:  # something that it has left behind holds its output
+                quiet_since = quiet_since or time.monotonic()
+                if time.monotonic() - quiet_since > _QUIET_S:
+                    break
+        if not stopped and context.should_stop() and process.poll() is None:
+            stopped = True
+            _signal_all(process, signal.SIGTERM)
+    return stopped
+
+
+def _read(name: str, stream: IO[str] | None, lines: "queue.Queue[_Line | None]") -> None:
+    for line in stream or ():
+        lines.put((name, line))
     lines.put(None)
 
 
-def _next(lines: "queue.Queue[str | None]") -> str | None:
-    """Return the next line, "" if there is none yet, None at the end."""
+def _signal_all(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Signal a process and all below it: a shell, too, that would not hand it on."""
+    below = descendants(process.pid)
+    if process.poll() is None:
+        process.send_signal(number)
+    for pid in below:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _is_stopped_soon(context: Context) -> bool:
+    until = time.monotonic() + _STOPPED_S
+    while time.monotonic() < until:
+        if context.should_stop():
+            return True
+        time.sleep(_POLL_S)
+    return False
+
+
+def _how(code: int) -> str:
+    if code > 0:
+        return f"exit code {code}"
     try:
-        return lines.get(timeout=_POLL_S)
-    except queue.Empty:
-        return ""
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
 
 
 class _Said:
@@ -124,57 +203,56 @@ class _Said:
         self.metrics: dict[str, Any] = {}
         self.last = ""
 
-    def take(self, line: str) -> None:
-        """Take a line of output, "" for none, and what is new in the file of metrics."""
-        if line:
-            found = _numbers(line)
-            if found is None:
-                self.last = shortened(printable_line(line.strip()), _LONGEST) or self.last
-                print(line, end="", flush=True)
-            else:
-                self._take(found)
-        self.read_file()
+    def take(self, stream: str, line: str) -> None:
+        """Take a line of output: numbers, or words for people."""
+        found = _numbers(line) if stream == "stdout" else None
+        if found is not None:
+            self._take(found)
+            return
+        self.last = shortened(printable_line(line.strip()), _LONGEST) or self.last
+        print(line, end="", flush=True)
 
-    def read_file(self) -> None:
-        """Take the whole lines that the file of metrics has had since."""
-        for line in self._new_lines():
+    def read_file(self, *, whole: bool = True) -> None:
+        """Take what the file of metrics has had since, whole lines alone unless it is at its end."""
+        for line in self._new_lines(whole=whole):
             if (found := _numbers(line)) is not None:
                 self._take(found)
 
-    def _new_lines(self) -> Sequence[str]:
+    def _new_lines(self, *, whole: bool) -> Sequence[str]:
         try:
+            if self._file.stat().st_size < self._read:  # written anew
+                self._read = 0
             with self._file.open("rb") as file:
                 file.seek(self._read)
                 content = file.read()
         except FileNotFoundError:
             return ()
-        whole = content[: content.rfind(b"\n") + 1]
-        self._read += len(whole)
-        return whole.decode(errors="replace").splitlines()
+        taken = content[: content.rfind(b"\n") + 1] if whole else content
+        self._read += len(taken)
+        return taken.decode(errors="replace").splitlines()
 
     def _take(self, found: Mapping[str, Any]) -> None:
         if "step" not in found:
             self.metrics.update(found)
             return
-        split = found.get("split", "returned")
-        self._context.report(found["step"], split=split, **dict(_values(found)))
+        values = {name: value for name, value in found.items() if name not in {"step", "split"}}
+        self._context.report(found["step"], split=found.get("split", "returned"), **values)
         if time.monotonic() - self._noted > _NOTED_EVERY_S:
             self._context.checkpoints  # noqa: B018 - which notes how far the curve is
             self._noted = time.monotonic()
 
 
-def _values(found: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    for name, value in found.items():
-        if name not in {"step", "split"} and (value is None or isinstance(value, int | float)):
-            yield name, value
-
-
 def _numbers(line: str) -> dict[str, Any] | None:
-    """Return the object that a line is; None for a line that is none, or has no number."""
+    """Return the object of numbers that a line is, "split" a word; None for any other line, such as a log's."""
     if not line.lstrip().startswith("{"):
         return None
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and any(True for _ in _values(found)) else None
+    if not isinstance(found, dict) or "self" in found:
+        return None
+    step, split = found.get("step", 0), found.get("split", "")
+    values = [value for name, value in found.items() if name not in {"step", "split"}]
+    numbers = values and all(value is None or isinstance(value, int | float) for value in values)
+    return found if numbers and type(step) is int and step >= 0 and isinstance(split, str) else None

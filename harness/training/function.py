@@ -6,10 +6,11 @@ function imports it, or if it is to run on a GPU.
 
 import math
 import re
+import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,10 @@ def run(request: AttemptRequest) -> Outcome:
 
     Raises HarnessError where its code was edited since it was planned, or where it does not return its metrics.
     """
-    with libraries_ready(request.execution, request.seed):
+    is_command = "command" in request.config["task"]
+    with nullcontext() if is_command else libraries_ready(request.execution, request.seed):
         outcome = _call(request, StopFile(Path(request.folder)))
-    peak = _peak_memory_bytes(request.execution.device)
+    peak = _of_children() if is_command else _peak_memory_bytes(request.execution.device)
     if peak is None:
         return outcome
     return replace(outcome, measures=(*outcome.measures, measure("peak_memory_bytes", peak)))
@@ -59,11 +61,11 @@ def _call(request: AttemptRequest, stop: StopFile) -> Outcome:
         if digest != task["code"]:
             raise HarnessError(f"the code of '{task['target']}' was edited since this was planned; run the study again")
     context = Context(request, stop, _compatible(request))
-    seed_loaded(request.seed)
     started = time.perf_counter()
     if "command" in task:
         returned: Any = command.call(context, request)
     else:
+        seed_loaded(request.seed)
         with _found_by_children(find_plugin(task["target"], request.plugin_paths)[0]):
             returned = target(context, **request.config["arguments"])
         _wait_for(request.execution.device)
@@ -135,6 +137,11 @@ def _peak_memory_bytes(device: str) -> int | None:
     with suppress(OSError):
         found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
     return None if found is None else int(found[1]) * 1024
+
+
+def _of_children() -> int:
+    """Return the peak of the processes that this one has started and that have ended: of the largest."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 @contextmanager

@@ -7,14 +7,14 @@
       - {name: "rate {arguments.rate}", grid: {arguments.rate: [0.1, 0.01]}}
 
 Its key is made of the command, its arguments, the digest of the Python script in it (with what that imports from its
-folder), and the contents of the other files that the command names. For all else it is a function (`task: function`).
+folder), and the contents of `inputs`. For all else it is a function (`task: function`).
 """
 
 import math
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness.base.checks import FieldError
@@ -26,9 +26,8 @@ from harness.trial.trial import COMMAND, FUNCTION, Trial
 
 FIELDS = ("seed", "device", "threads", "checkpoints")
 """What a command may name in braces beside its arguments, `{arguments.NAME}`."""
-
-_FIELD = re.compile(r"(?<!\$)\{([A-Za-z_][\w.-]*)\}")  # and not JSON, or a shell's ${NAME}
-_ARGUMENTS = "arguments."
+ARGUMENTS = "arguments."
+FIELD = re.compile(r"(?<!\$)\{([A-Za-z_][\w.-]*)\}")  # and not JSON, or a shell's ${NAME}
 
 
 def resolve_command(
@@ -38,13 +37,14 @@ def resolve_command(
 
     Raises FieldError with the path of what is wrong: a script that is not there, a field that means nothing.
     """
-    words = _words(command)
+    words = words_of(command)
     check_wanted(command)
     given = _arguments(arguments)
     _check_fields(words, given)
     config_task: dict[str, Any] = {"kind": FUNCTION, "command": command, **task_options(task)}
-    script = _script(words)
-    if script is not None:
+    if (script := script_of(words)) is not None:
+        if PurePosixPath(script).is_absolute() or ".." in PurePosixPath(script).parts:
+            raise FieldError(("command",), f"the script '{script}' must be beside the study, or in a folder there")
         config_task["script"] = f"{script}:{COMMAND}"
         config_task["code"] = script_digest(config_task["script"], folders)
     return Trial(
@@ -56,11 +56,24 @@ def resolve_command(
     )
 
 
-def files_of(command: str, folders: Sequence[str]) -> list[str]:
-    """Return the files beside a study that a command names, other than its script, as they are written."""
-    words = _words(command)
-    others = [word for word in words if word != _script(words) and not _FIELD.search(word)]
-    return [word for word in others if any(_is_file(folder, word) for folder in folders)]
+def words_of(command: Any) -> list[str]:
+    """Return the words of a command, as a shell takes it apart. Raises FieldError for what is none."""
+    if not isinstance(command, str) or not command.strip():
+        said = "'command' is missing" if command is None else f"'command' must not be {command!r}"
+        raise FieldError(("command",), f"{said}: write it as in a shell, e.g. python train.py --seed {{seed}}")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise FieldError(("command",), f"'command' cannot be read: {str(error).lower()}") from None
+    if not words or not words[0] or FIELD.search(words[0]):
+        raise FieldError(("command",), "'command' must begin with the name of a program")
+    return words
+
+
+def script_of(words: Sequence[str]) -> str | None:
+    """Return the word that names a command's Python script; None if it has none."""
+    plain = (word for word in words if word[:1] != "-" and not re.search(r"\s", word) and not FIELD.search(word))
+    return next((word for word in plain if word.endswith(".py")), None)
 
 
 def script_digest(reference: str, folders: Sequence[str]) -> str:
@@ -71,54 +84,10 @@ def script_digest(reference: str, folders: Sequence[str]) -> str:
         raise FieldError(("command",), error.message) from error.__cause__
 
 
-def filled(
-    command: str, arguments: Mapping[str, Any], fields: Mapping[str, Any], places: Mapping[str, str]
-) -> list[str]:
-    """Return the words of a command with its fields filled in.
-
-    `places` says where the files lie that words name. A word of which nothing is left is left out: an argument that is
-    null, or "".
-    """
-    values = {**{f"{_ARGUMENTS}{name}": value for name, value in arguments.items()}, **fields}
-    made = []
-    for word in _words(command):
-        text = _FIELD.sub(lambda found: _text(values[found[1]]), word)
-        if text or not _FIELD.search(word):
-            made.append(places.get(word, text))
-    return made
-
-
 def script_place(reference: str, folders: Sequence[str]) -> str:
     """Return where a command's script lies."""
     root, _, _ = find_plugin(reference, folders)
     return str(root / Path(reference.rpartition(":")[0]).name)
-
-
-def script_of(command: str) -> str | None:
-    """Return the word of a command that names its Python script; None if it has none."""
-    return _script(_words(command))
-
-
-def _words(command: Any) -> list[str]:
-    if not isinstance(command, str) or not command.strip():
-        said = "'command' is missing" if command is None else f"'command' must not be {command!r}"
-        raise FieldError(("command",), f"{said}: write it as in a shell, e.g. python train.py --seed {{seed}}")
-    try:
-        return shlex.split(command)
-    except ValueError as error:
-        raise FieldError(("command",), f"'command' cannot be read: {str(error).lower()}") from None
-
-
-def _script(words: Sequence[str]) -> str | None:
-    scripts = (word for word in words if word.endswith(".py") and not _FIELD.search(word))
-    return next(scripts, None)
-
-
-def _is_file(folder: str, word: str) -> bool:
-    try:
-        return Path(folder, word).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _arguments(written: Any) -> dict[str, Any]:
@@ -126,28 +95,22 @@ def _arguments(written: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise FieldError(("arguments",), f"'arguments' must be a mapping from name to value, not {written!r}")
     for name, value in given.items():
+        if isinstance(value, bool):
+            raise FieldError(("arguments", name), f"'{name}' is {value}: write a switch as '--{name}', or null")
         if not isinstance(value, str | int | float | None) or (isinstance(value, float) and not math.isfinite(value)):
             raise FieldError(("arguments", name), f"'{name}' must be a number, a word or null, not {value!r}")
     return dict(given)
 
 
 def _check_fields(words: Sequence[str], arguments: Mapping[str, Any]) -> None:
-    known = [*(f"{_ARGUMENTS}{name}" for name in arguments), *FIELDS]
-    named = list(_named(words))
+    """Refuse a field that means nothing, and an argument that the command does not take; other braces stay."""
+    known = [*(f"{ARGUMENTS}{name}" for name in arguments), *FIELDS]
+    named = [field for word in words for field in FIELD.findall(word)]
     for field in named:
-        if field not in known:
+        near = f"; did you mean '{ARGUMENTS}{field}'?" if field in arguments else did_you_mean(field, known)
+        if field not in known and (near or field.startswith(ARGUMENTS)):
             listed = ", ".join(f"{{{name}}}" for name in known)
-            raise FieldError(
-                ("command",), f"'{{{field}}}' means nothing{did_you_mean(field, known)}; there is {listed}"
-            )
+            raise FieldError(("command",), f"'{{{field}}}' means nothing{near}; there is {listed}")
     for name in arguments:
-        if f"{_ARGUMENTS}{name}" not in named:
-            raise FieldError(("arguments", name), f"'{name}' is not in 'command': write {{{_ARGUMENTS}{name}}} there")
-
-
-def _named(words: Sequence[str]) -> Iterator[str]:
-    return (field for word in words for field in _FIELD.findall(word))
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+        if f"{ARGUMENTS}{name}" not in named:
+            raise FieldError(("arguments", name), f"'{name}' is not in 'command': write {{{ARGUMENTS}{name}}} there")

@@ -11,7 +11,7 @@ from harness.base.checks import FieldError, MisfitError, validate
 from harness.base.errors import did_you_mean
 from harness.plugins.plugin import load_ours
 from harness.plugins.registry import PluginKind, named
-from harness.trial.command import files_of, resolve_command
+from harness.trial.command import resolve_command
 from harness.trial.compressor_options import resolve_compressor
 from harness.trial.evaluations import Evaluations, resolve_evaluations
 from harness.trial.function import resolve_function
@@ -67,14 +67,13 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
     kind, options = _under("task", lambda: TASKS.split(task))
     of_data = {"dataset": dataset, "model": model, "compressors": compressors or None, "protocol": protocol}
     found = _under("task", lambda: find_task(kind, plugin_folders))
-    if found is None:
+    if found is None and kind == COMMAND:
         _only("classification", {**of_data, "evaluate": evaluate})
-        if kind == COMMAND:
-            _only(FUNCTION, {"target": target})
-            of_it = {"command": command, "arguments": arguments, "metrics": metrics}
-            trial = resolve_command(task={"kind": kind, **options}, **of_it, folders=plugin_folders)
-            inputs = [*(inputs or []), *files_of(command, plugin_folders)] or None
-            return trial if inputs is None else _with_inputs(trial, inputs, plugin_folders)
+        _only(FUNCTION, {"target": target})
+        task, of_it = {"kind": kind, **options}, {"arguments": arguments, "metrics": metrics}
+        trial = resolve_command(task=task, command=command, **of_it, folders=plugin_folders)
+    elif found is None:
+        _only("classification", {**of_data, "evaluate": evaluate})
         _only(COMMAND, {"command": command})
         if kind != FUNCTION:
             if target is not None:

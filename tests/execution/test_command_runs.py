@@ -11,7 +11,7 @@ import pytest
 
 from harness.base.checks import FieldError
 from harness.study.study import load_study
-from harness.trial.command import filled
+from harness.training.command import _gpu, filled
 from harness.trial.resolve import resolve_trial
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "own.md").read_text(encoding="utf-8")
@@ -89,6 +89,9 @@ def test_it_ends_with_a_killed_driver_and_goes_on(fit, wait_until):
         ("no-such-program", "failed", "the command cannot be started: no-such-program: No such file or directory"),
         ("echo done", "failed", "the function did not return the metric 'accuracy'"),
         ("""echo '{"accuracy": null}'""", "nan", ""),
+        ("""sh -c 'printf "  0%%|  | 0/10" >&2; echo {\\"accuracy\\": 2}; sleep 60 & exit 0'""", "done", ""),
+        ("""sh -c 'printf {\\"accuracy\\":2} > $HARNESS_METRICS'""", "done", ""),
+        ("""sh -c 'echo {\\"level\\": \\"info\\", \\"accuracy\\": 2}'""", "failed", "did not return the metric"),
         ("""sh -c 'echo {\\"accuracy\\": 2} > $HARNESS_METRICS'""", "done", ""),
     ],
 )
@@ -106,6 +109,30 @@ def test_how_it_ends(lab, command, state, words):
     assert words in ended.err
 
 
+def test_a_shell_that_is_stopped_ends_with_its_script_and_counts_for_nothing(fit, wait_until):
+    """Though the script ends well when it is told to: its metrics are those of a part of the run."""
+    stops = (
+        "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: (print('{\"accuracy\": 0.1}'), sys.exit(0)))\n"
+    )
+    slowly(fit, 0.1)
+    script = fit.folder / "fit.py"
+    script.write_text(stops + script.read_text())
+    study = fit.folder / "study.yml"
+    study.write_text(study.read_text().replace("python fit.py", "sh -c 'true; python3 fit.py \"$@\"' fit.py"))
+    process = fit.start("run", "grid", "study.yml", "--limit", 1)
+    wait_until(lambda: list(fit.artifacts.glob("*/checkpoint/weights.json")))
+    process.send_signal(signal.SIGTERM)
+    assert fit.finish(process).code == 130
+    assert fit.states() == ["interrupted"]
+
+
+def test_a_gpu_is_the_one_that_this_process_calls_so(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5")
+    assert [_gpu(0), _gpu(1)] == ["3", "GPU-5"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert _gpu(1) == "1"
+
+
 def test_the_key_holds_script_files_and_arguments(tmp_path):
     (tmp_path / "fit.py").write_text("import part\n")
     (tmp_path / "part.py").write_text("A = 1\n")
@@ -117,6 +144,7 @@ def test_the_key_holds_script_files_and_arguments(tmp_path):
             command=command,
             arguments={"a": a},
             metrics={"m": "maximize"},
+            inputs=["data.csv"],
             plugin_folders=[str(tmp_path)],
         ).key
 
@@ -142,6 +170,13 @@ def test_the_key_holds_script_files_and_arguments(tmp_path):
         ),
         ({"command": "python none.py"}, ("command",), "there is no file none.py"),
         ({"command": "a", "target": "b.py:c"}, ("target",), "'target' goes with 'task: function' only"),
+        (
+            {"command": "a {arguments.x}", "arguments": {"x": True}},
+            ("arguments", "x"),
+            "write a switch as '--x', or null",
+        ),
+        ({"command": "python ../a.py"}, ("command",), "the script '../a.py' must be beside the study"),
+        ({"command": "{seed} a"}, ("command",), "'command' must begin with the name of a program"),
         ({"command": "a", "model": "mnist_cnn"}, ("model",), "'model' goes with 'task: classification' only"),
         ({"command": "a", "metrics": None}, ("metrics",), "'metrics' is missing"),
     ],
@@ -159,9 +194,11 @@ def test_a_command_of_another_task_is_refused():
 
 def test_words_are_filled_one_by_one():
     arguments, fields = {"name": "two words", "flag": None}, {"seed": 3}
-    command = "run {arguments.name} {arguments.flag} 'a b' --seed={seed} x.csv ''"
+    command = (
+        "run {arguments.name} --flag {arguments.flag} 'a b' --seed={seed} --x={arguments.flag} ./x.csv '' '{print}'"
+    )
     made = filled(command, arguments, fields, {"x.csv": "/data/x.csv"})
-    assert made == ["run", "two words", "a b", "--seed=3", "/data/x.csv", ""]
+    assert made == ["run", "two words", "a b", "--seed=3", "/data/x.csv", "", "{print}"]
 
 
 def test_no_plugins_refuses_it(fit):

@@ -68,11 +68,26 @@ def test_another_function_of_the_script_by_name(call):
     assert "grid: {arguments.x: [null]}" in text
 
 
+@pytest.mark.parametrize("name", ["Train.py", "train.v2.py", "_x.py", "true.py", "1.py", "my train.py", "ü.py"])
+def test_whatever_a_script_is_called_its_study_can_be_read(call, name):
+    text = made(call, "import argparse\nargparse.ArgumentParser().add_argument('--a', default='x: #y')\n", name)
+    (item,) = load_study(str(Path(name).with_suffix(".yml"))).trials
+    assert item.trial.config["arguments"] == {"a": "x: #y"}
+    assert "seeds: [0]  # it has no option --seed" in text
+
+
+def test_defaults_that_yaml_does_not_have_are_left_to_the_person(call):
+    made(call, "def run(context, *, a=b'x', b={1: 2}, c=(1,), d=1e999, e=1e-3):\n    return {'m': 1}\n")
+    text = Path("mine.yml").read_text()
+    assert 'arguments: {b: "…", c: "…", d: "…", e: 0.001}' in text
+
+
 @pytest.mark.parametrize(
     ("code", "more", "words"),
     [
         ("def f(:\n", (), "mine.py is no Python"),
         ("print(1)\n", (), "mine.py has neither a function 'def run(context, *, …)' nor options of argparse"),
+        ("p.add_argument('--a')\np.add_subparsers()\n", (), "mine.py has subcommands"),
         ("print(1)\n", ("--function", "run"), "mine.py has no function 'run'"),
         ("def run(context): return {'a': 1}\n", ("--out", "sub/mine.yml"), "a study finds its code beside it"),
         ("def run(context): return {'a': 1}\n", ("--out", "there.yml"), "there.yml is there already"),

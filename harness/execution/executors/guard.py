@@ -21,7 +21,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from harness.attempt.messages import CRASHED, OUTPUT_FILE, State
 from harness.base.errors import DiedError, environment_failure, in_a_line, kind_of
+from harness.base.processes import descendants
 from harness.execution.interruptions import INTERRUPTIONS, PREEMPTIONS, listened_to
 
 if TYPE_CHECKING:
@@ -302,21 +302,6 @@ def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends, so that none of them is lost from sight."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def descendants(ancestor: int) -> list[int]:
-    """Return the pids of the processes below one, whatever their group or session; none where it cannot be known."""
-    children: defaultdict[int, list[int]] = defaultdict(list)
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = stat.read_bytes().rpartition(b")")[2].split()  # a program's name may hold anything
-        except OSError:  # it has just ended
-            continue
-        children[int(words[1])].append(int(stat.parent.name))
-    found = list(children[ancestor])
-    for pid in found:  # which grows
-        found += children[pid]
-    return found
 
 
 def memory_kills(cgroups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -1,0 +1,19 @@
+"""Processes of this machine, as /proc tells of them."""
+
+from collections import defaultdict
+from pathlib import Path
+
+
+def descendants(ancestor: int) -> list[int]:
+    """Return the pids of the processes below one, whatever their group or session; none where it cannot be known."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = stat.read_bytes().rpartition(b")")[2].split()  # a program's name may hold anything
+        except OSError:  # it has just ended
+            continue
+        children[int(words[1])].append(int(stat.parent.name))
+    found = list(children[ancestor])
+    for pid in found:  # which grows
+        found += children[pid]
+    return found
