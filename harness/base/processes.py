@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def descendants(ancestor: int) -> list[int]:
-    """Return the pids of the processes below one, whatever their group or session; none where it cannot be known."""
+    """Return the pids of all descendants of a process, in any group or session; an empty list if /proc is not there."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -15,6 +15,7 @@ from harness.execution.plan import PlannedRun
 from harness.store.connection import Store
 from harness.store.queries import artifacts
 from harness.study.study import Study
+from harness.trial.command import FOLDER_OPTION
 from harness.trial.resolve import Trial
 
 _log = logging.getLogger(__name__)
@@ -104,8 +105,10 @@ def make_request(
 
 
 def _of_a_function(trial: Trial, study: Study) -> dict[str, Any]:
-    """Return what a function's attempt is told: its metrics, and a command where it runs."""
-    folder = {"folder": study.plugin_folders[0]} if "command" in trial.config["task"] and study.plugin_folders else {}
+    """Return the options of a function's attempt: its metrics, and the folder in which a command runs."""
+    folder = (
+        {FOLDER_OPTION: study.plugin_folders[0]} if "command" in trial.config["task"] and study.plugin_folders else {}
+    )
     return {"metrics": dict(trial.directions), **folder}
 
 

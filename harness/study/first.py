@@ -20,6 +20,8 @@ _SEED = "seed"
 _NO_METRIC = {"accuracy": "maximize"}
 _HEAD = "# Written by harness init from {script}: say what is to be compared in 'grid'{fill}."
 _UNKNOWN = "…"
+_YAML_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_PLAIN = re.compile(r"[A-Za-z]([\w.:-]*\w)?", flags=re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class _Call:
     lines: tuple[str, ...]  # of the study, which say how
     arguments: Mapping[str, Any]
     metrics: tuple[str, ...]
-    seeded: bool = True  # whether it is told the seed
+    seeded: bool = True  # whether it takes the seed
 
 
 def first_study(script: Path, function: str | None = None) -> str:
@@ -187,7 +189,3 @@ def _word(value: Any) -> str:
     """Return a value as YAML; plain words without quotes."""
     plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS
     return value if plain else json.dumps(value, ensure_ascii=False)
-
-
-_YAML_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-_PLAIN = re.compile(r"[A-Za-z]([\w.:-]*\w)?", flags=re.ASCII)

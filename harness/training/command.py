@@ -22,12 +22,10 @@ from harness.attempt.messages import AttemptRequest
 from harness.base.errors import HarnessError, printable_line, shortened
 from harness.base.processes import descendants
 from harness.training.context import Context
-from harness.trial.command import ARGUMENTS, FIELD, script_digest, script_of, script_place, words_of
+from harness.trial.command import ARGUMENTS, FIELD, FOLDER_OPTION, script_digest, script_of, script_place, words_of
 from harness.trial.inputs import file_key
 
 METRICS_FILE = "metrics.jsonl"
-FOLDER_OPTION = "folder"
-"""The option of a request that says where a command runs."""
 
 _POLL_S = 0.1
 _QUIET_S = 1.0  # after a process's end, while a descendant of it holds its output
@@ -220,7 +218,7 @@ class _Said:
 
     def _new_lines(self, *, whole: bool) -> Sequence[str]:
         try:
-            if self._file.stat().st_size < self._read:  # written anew
+            if self._file.stat().st_size < self._read:  # the script has rewritten it
                 self._read = 0
             with self._file.open("rb") as file:
                 file.seek(self._read)
@@ -238,7 +236,7 @@ class _Said:
         values = {name: value for name, value in found.items() if name not in {"step", "split"}}
         self._context.report(found["step"], split=found.get("split", "returned"), **values)
         if time.monotonic() - self._noted > _NOTED_EVERY_S:
-            self._context.checkpoints  # noqa: B018 - which notes how far the curve is
+            self._context.note_curve()
             self._noted = time.monotonic()
 
 

@@ -112,8 +112,12 @@ class Context:
         """The folder for checkpoints, whatever their form. A run that was stopped or killed finds it as it left it."""
         folder = self._folder / CHECKPOINT_FOLDER
         folder.mkdir(exist_ok=True)
-        self._note(lambda mark: mark)
+        self.note_curve()
         return folder
+
+    def note_curve(self) -> None:
+        """Make the curve durable, and note how far it is: an attempt that resumes takes it over up to there."""
+        self._note(lambda mark: mark)
 
     @contextmanager
     def checkpoint(self, name: str) -> Iterator[IO[bytes]]:

@@ -26,6 +26,8 @@ from harness.trial.trial import COMMAND, FUNCTION, Trial
 
 FIELDS = ("seed", "device", "threads", "checkpoints")
 """What a command may name in braces beside its arguments, `{arguments.NAME}`."""
+FOLDER_OPTION = "folder"
+"""The option of an attempt's request that says in which folder the command runs."""
 ARGUMENTS = "arguments."
 FIELD = re.compile(r"(?<!\$)\{([A-Za-z_][\w.-]*)\}")  # and not JSON, or a shell's ${NAME}
 

@@ -254,7 +254,7 @@ def _declared(
 def _weights(
     network: str, given: Mapping[str, Any], folders: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, str], Mapping[str, Any]]:
-    """Return the options with the digest of the weights' file in its place, where that lies, and its usual scales.
+    """Return the options with the weights' digest, where their file lies, and the usual scales of their inputs.
 
     `IMAGENET1K_V1`, and other words of torchvision's for its weights of a network, are files that it fetches. It makes
     some networks with `transform_input` for them.

@@ -72,7 +72,7 @@ def crops_and_residuals(results: Results, study: str) -> list[Drawn | NotDrawn]:
         below = f"Each crop was denoised by itself. Below each picture: its PSNR. Seed {seeds}."
         captions = (
             f"{below} Noisy crops are shown, and measured, clipped to 0…255.",
-            f"Estimate − clean, amplified ×{_GAIN} around mid-grey: where nothing is wrong it is grey. {below}",
+            f"Estimate − clean, amplified ×{_GAIN} around mid-grey, so that an exact estimate is plain grey. {below}",
         )
         for (name, title), caption, figure in zip(heads, captions, (_crops(part), _residuals(part)), strict=True):
             made.append(Drawn(f"{name}-{study}{name_end}", f"{title}{title_end}", caption, figure))
