@@ -85,12 +85,14 @@ _PUTS = "`harness run grid FILE` puts the trials into their study"
 def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> None:
     """Print everything about ATTEMPT, named by the first digits of its uid or as STUDY:TRIAL:SEED.
 
+    That includes where its weights, its output and the trace of its error lie.
+
     \b
     harness results show 3f2a
     harness results show quickstart:Baseline:0
     harness results show quickstart:Baseline:0 --source > changes.patch
     """
-    from harness.store.artifacts import for_people
+    from harness.store.artifacts import for_people, where
     from harness.store.find import find_attempt, metric_words, values
     from harness.store.merge import open_results
     from harness.store.queries import artifacts, installed, snapshot
@@ -128,9 +130,14 @@ def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> No
         "execution": dict(attempt.execution),
         "environment": {**attempt.environment, **({"installed": everything} if everything else {})},
         "code_digest": attempt.code_digest,
+        "weights": next((where(sources, attempt.uid, f) or "not here" for f in files if f.kind == "weights"), None),
         "trace": kept["trace"],
         "output": kept["output"],
-        "artifacts": [{"kind": f.kind, "path": f.path, "bytes": f.bytes, "sha256": f.sha256} for f in files],
+        "artifacts": [
+            {"kind": f.kind, "path": f.path, "bytes": f.bytes, "sha256": f.sha256}
+            | {"file": where(sources, attempt.uid, f) or "not here"}
+            for f in files
+        ],
     }
     if fmt == "json":
         print_json(details)
