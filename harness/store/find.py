@@ -49,6 +49,17 @@ def items(
     return {(sample.evaluation, sample.name): sample for each in (*later, attempt) for sample in samples(each.uid)}
 
 
+def gave(found: Snapshot, attempt: AttemptRecord, places: Iterable[tuple[str, str]]) -> tuple[AttemptRecord, ...]:
+    """Return the attempts that stand behind values of `values`: of a trained network, that which trained it.
+
+    What is not trained may have been evaluated by several attempts, on several machines: those that gave the values.
+    """
+    if found.trials[attempt.trial_key].is_trained:
+        return (attempt,)
+    by_place = {place: each for each in (*found.evaluated_later(attempt.uid), attempt) for place in each.results}
+    return tuple({a.uid: a for place in places if (a := by_place.get(place))}.values())
+
+
 def short_values(found: Snapshot, attempt: AttemptRecord) -> dict[str, float]:
     """Return the same by the metrics' names alone; in full words where the attempt has several of one name."""
     by_place = values(found, attempt)

@@ -104,6 +104,13 @@ def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
     return frozenset(uid for _, uid in newest.values())
 
 
+def named_runs(store: Store) -> list[tuple[str, str, int]]:
+    """Return study, trial and seed of each run that was tried and that a study names, in the order of the studies."""
+    query = """SELECT study.name, study_trial.name, run.seed FROM study JOIN study_trial ON study_id = study.id
+        JOIN run USING (trial_id) ORDER BY study.name, position, seed"""
+    return list(store.db.execute(query))
+
+
 def in_state(store: Store, *states: State) -> tuple[AttemptRecord, ...]:
     """Return the attempts that are in one of some states, in order of their start."""
     marks = ", ".join("?" * len(states))

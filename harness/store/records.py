@@ -362,8 +362,9 @@ class Snapshot:
         """Return the `evaluate` attempts from the weights of an attempt that ended well, oldest first.
 
         What is not trained has no weights: there it is each other attempt at the same run that has other evaluations,
-        such as the one that another study, read from a file of its own, made on other images; those by the code of
-        this attempt come last, so that they are taken where another version evaluated the same.
+        such as the one that another study, read from a file of its own, made on other images, with what was evaluated
+        later of it; those by the code of this attempt come last, so that they are taken where another version
+        evaluated the same.
         """
         return [*self._untrained_beside.get(uid, ()), *self._by_weights.get(uid, ())]
 
@@ -384,7 +385,10 @@ class Snapshot:
             if a.kind == "train" and a.state in ENDED_WELL and a.uid not in repeated:
                 runs[a.trial_key, a.seed].append(a)
         several = [of for (key, _), of in runs.items() if len(of) > 1 and not self.trials[key].is_trained]
-        return {a.uid: _with_more(a, beside) for beside in several for a in beside}
+        return {a.uid: _with_more(a, self._with_later(b for b in of if b is not a)) for of in several for a in of}
+
+    def _with_later(self, attempts: Iterable[AttemptRecord]) -> list[AttemptRecord]:
+        return [each for a in attempts for each in (a, *self._by_weights.get(a.uid, ()))]
 
     def timings(self, trial_key: str) -> list[AttemptRecord]:
         """Return the finished timings of a trial, oldest first, those that count by a person's word before its own."""

@@ -9,6 +9,7 @@ import click
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.cli.common import named_study, plugins_option, sources_option
+from harness.cli.completion import studies_and_files
 from harness.cli.report.figures import figures
 from harness.cli.report.findings import findings
 from harness.cli.report.html import html
@@ -50,7 +51,7 @@ report.add_command(include)
     metavar="N|NAME|all",
     help="A table of the paper, one of ours, or all of which something is stored.",
 )
-@click.option("--study", metavar="FILE|NAME", help="Any study's own table.")
+@click.option("--study", metavar="FILE|NAME", help="Any study's own table.", shell_complete=studies_and_files)
 @click.option("--file", "table_file", type=click.Path(path_type=Path), help="A table file of your own.")
 @click.option(
     "--format", "formats", type=click.Choice(list(_ENDINGS)), multiple=True, help="md (default), latex, csv, json."

@@ -23,6 +23,7 @@ from harness.report.tables.study_statistics import StudyColumn, study_rows, stud
 from harness.report.tables.table import NumberFormat
 from harness.report.tables.uncertainty import accuracy_note
 from harness.stats.tests import deviation, mean
+from harness.store.find import gave
 from harness.store.find import values as found_values
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
 from harness.trial.function import RETURNED
@@ -54,12 +55,13 @@ class _Metric:
 
 @dataclass(frozen=True)
 class _Stored:
-    """A trial of the study with its runs at the study's seeds, and what these found by evaluation and name."""
+    """A trial of the study with its runs at the study's seeds, what these found by evaluation and name, by whom."""
 
     place: StudyTrialRecord
     trial: TrialRecord
     runs: Mapping[int, AttemptRecord]
     found: Mapping[int, Mapping[tuple[str, str], float]]
+    behind: Sequence[AttemptRecord]
 
     @property
     def name(self) -> str:
@@ -102,7 +104,7 @@ def study_document(
     forms = [_form(metric, entries, digits) for metric in metrics]
     marks = Marks()
     rows = []
-    behind = [(entry.trial, run) for entry in entries for run in entry.runs.values()]
+    behind = [(entry.trial, attempt) for entry in entries for attempt in entry.behind]
     for index, entry in enumerate(entries):
         words, overrides = accepted_remarks(entry.runs.values()), entry.place.overrides
         changed = [] if overrides is None else [with_set(overrides)]
@@ -187,7 +189,8 @@ def _stored(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_St
         accepted = snapshot.runs(place.trial_key)
         runs = {seed: accepted[seed] for seed in place.seeds if seed in accepted}
         found = {seed: found_values(snapshot, run) for seed, run in runs.items()}
-        entries.append(_Stored(place, snapshot.trials[place.trial_key], runs, found))
+        behind = [a for seed, run in runs.items() for a in gave(snapshot, run, found[seed]) or (run,)]
+        entries.append(_Stored(place, snapshot.trials[place.trial_key], runs, found, behind))
     return entries
 
 
@@ -251,7 +254,7 @@ def _result(entry: _Stored, metric: _Metric, form: NumberFormat, marks: Marks, *
         values=tuple(known.values()),
         protocol=entry.recipe.words,
         dataset=None if metric.evaluation.key == RETURNED.key else metric.evaluation.dataset,
-        device=", ".join(sorted({device_of(run) for run in entry.runs.values()})) or None,
+        device=", ".join(sorted({device_of(attempt) for attempt in entry.behind})) or None,
         note="; ".join(notes) or None,
         text=_spread_text(known, metric, form) if stored else NOTHING,
         overrides=entry.recipe.overrides,
@@ -312,7 +315,7 @@ def _notes(
         notes.append(Note(f"{ran} {devices}, {threads_of(runs)}."))
     tested = [metric.evaluation for metric in metrics if metric.evaluation.key != RETURNED.key]
     notes += map(Note, measured_notes(snapshot, [entry.trial.key for entry in entries], tested))
-    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs)), *_left_out(snapshot, study)]
+    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, entries)), *_left_out(snapshot, study)]
 
 
 def _protocols(entries: Sequence[_Stored]) -> tuple[str, tuple[str, ...]]:
@@ -339,13 +342,13 @@ def _left_out(snapshot: Snapshot, study: str) -> Iterable[Note]:
         yield Note(f"{trials} of this study, or of earlier code, {are} stored and left out.")
 
 
-def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]) -> Iterable[str]:
+def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], entries: Sequence[_Stored]) -> Iterable[str]:
     """Yield what the standard error of one fraction of the images is on each test set."""
     by: dict[tuple[str, str, str, int], list[float]] = {}
     for metric in metrics:
         on = metric.evaluation
         images = images_of(snapshot, on.key)
-        known = [found_values(snapshot, run).get((on.key, metric.name)) for run in runs]
+        known = [found.get((on.key, metric.name)) for entry in entries for found in entry.found.values()]
         numbers = [value for value in known if value is not None and 0 <= value <= 1]
         if metric.what.counts_items and images and numbers:
             by.setdefault((metric.name, on.dataset, on.split, images), []).extend(numbers)
