@@ -357,12 +357,19 @@ class Snapshot:
             claims=tuple(claim for claim in self.claims if claim.study == study),
         )
 
-    def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
+    def runs(self, trial_key: str) -> Mapping[int, AttemptRecord]:
         """Return the accepted attempt of each of a trial's runs, by seed.
 
         At a seed without one, that of a trial whose results count for this one by a person's word (`by_word`).
         """
-        return {a.seed: a for a in self._counting_for(trial_key) if a.accepted}
+        if (found := self._runs.get(trial_key)) is None:
+            found = self._runs[trial_key] = {a.seed: a for a in self._counting_for(trial_key) if a.accepted}
+        return found
+
+    @cached_property
+    def _runs(self) -> dict[str, Mapping[int, AttemptRecord]]:
+        """What `runs` has found so far: it is asked for every run, and again for every cell of a table."""
+        return {}
 
     def evaluated_later(self, uid: str) -> Sequence[AttemptRecord]:
         """Return the `evaluate` attempts from the weights of an attempt that ended well, oldest first.

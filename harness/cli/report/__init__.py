@@ -92,6 +92,7 @@ def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     """
     if sum(asked is not None for asked in (wanted, study, table_file)) != 1:
         raise HarnessError("name one of --table N, --table all, --study FILE, --file TABLE.yml")
+    from harness.base.collection import collection_put_off
     from harness.base.files import atomic_write
     from harness.report import render
     from harness.store.merge import open_results
@@ -102,7 +103,7 @@ def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     if metric is not None and pivot is None:
         raise HarnessError("--metric goes with --pivot: a study's table shows all metrics")
     asked = _asked(wanted, study, table_file, _Shown(digits, pivot, metric))
-    with open_results(sources) as store:
+    with open_results(sources) as store, collection_put_off():
         found = snapshot(store)
         documents = [(name, make(store, found, select)) for name, make in asked]
     if wanted == "all":
