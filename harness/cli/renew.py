@@ -44,15 +44,14 @@ def renew(files: tuple[str, ...], dry_run: bool, device: str, db: Path) -> None:
     harness run renew ablations/*.yml
     """
     from harness.data.locations import data_root
-    from harness.execution.device import choose_device
+    from harness.execution.device import choose_device, device_model
     from harness.execution.options import Options
     from harness.execution.register import stored
     from harness.execution.renew import names_of, stale_runs, witnesses
-    from harness.training.environment import device_name
 
     studies = load_studies(files, (), None, skip_invalid=True)
     options = Options(db=db, data_root=data_root(), device=choose_device(device), retry=frozenset({"stale"}))
-    here = device_name(options.device)
+    here = device_model(options.device)
     found = stale_runs(studies, stored(db), options.artifacts)
     if not found:
         click.echo("nothing is stale")
