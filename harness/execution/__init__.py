@@ -18,5 +18,6 @@ PUBLIC = (
     "register",
     "rerun",
     "timing",
+    "trained",
 )
 """The modules that other folders may import (`tests/test_imports.py`)."""

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from harness.cli.common import named_study, sources_option
+from harness.cli.completion import studies_and_files
 
 
 @click.command()
-@click.argument("study", metavar="FILE|NAME")
+@click.argument("study", metavar="FILE|NAME", shell_complete=studies_and_files)
 @click.option("--metric", help="The metric, with its condition if there are several.  [default: the foremost]")
 @click.option("--by", metavar="PATH", help="The setting that is the data set.  [default: dataset, arguments.dataset]")
 @click.option(
