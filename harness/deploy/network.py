@@ -4,7 +4,6 @@ A classifier's takes pixels on 0…255 and scales them itself as its training di
 cannot get that wrong.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.base.errors import HarnessError, did_you_mean, in_one_line, kind_of
-from harness.base.files import read_regular
+from harness.base.errors import HarnessError, did_you_mean, in_one_line
 from harness.denoiser.denoisers import reads_sigma
+from harness.execution.trained import load_network
 from harness.models.build import build_model
 from harness.models.foreign import make_network
 from harness.models.weights import load_weights, published_weights
 from harness.plugins.plugin import entry_point, entry_points, is_plugin, load_plugin
 from harness.plugins.torchvision_models import TORCHVISION, is_published, torchvision_name
-from harness.store.artifacts import run_weights
 from harness.store.find import find_attempt
 from harness.store.merge import open_results
-from harness.store.queries import artifacts, snapshot
+from harness.store.queries import snapshot
 from harness.trial.models import MODELS, ModelDeclaration
-from harness.trial.plugin_models import bare_model, weights_file
+from harness.trial.plugin_models import weights_file
 
 FOLDERS = ["."]
 """Where plug-ins are looked for: the store does not keep where they lay."""
@@ -157,51 +155,31 @@ def of_run(name: str, sources: Sequence[Path]) -> Deployable:
 
     Raises HarnessError if there is no such run, it has no network, or its weights are not here.
     """
+    network = load_network(name, sources).float()
     with open_results(sources) as store:
         found = snapshot(store)
         attempt = find_attempt(found, name)
-        trial = found.trials[attempt.trial_key]
-        if "model" not in trial.config:
-            raise HarnessError(f"'{name}' is a run of a function: the harness knows no network of it")
-        if "protocol" not in trial.config:
-            raise HarnessError(f"'{name}' was not trained, so there are no weights of it: name its model")
-        try:
-            _, file = run_weights(sources, attempt.uid, artifacts(store, attempt.uid))
-        except HarnessError as error:
-            raise HarnessError(f"'{name}': {error}; run it again, or name another run") from error
-        place = next((p for p in found.study_trials if p.trial_key == attempt.trial_key), None)
-        data = found.datasets.get(str(trial.config.get("data", {}).get("train")))
-        results = {
-            f"{found.evaluations[key].words}: {metric}": value for (key, metric), value in attempt.results.items()
-        }
+    config = found.trials[attempt.trial_key].config
+    place = next((p for p in found.study_trials if p.trial_key == attempt.trial_key), None)
+    data = found.datasets.get(str(config.get("data", {}).get("train")))
     about = {
         "run": attempt.uid,
         "origin": f"{place.study}: {place.name}, seed {attempt.seed}" if place else attempt.uid,
         "trained_on": "" if data is None else data.name,
-        "results": results,
+        "results": {
+            f"{found.evaluations[key].words}: {metric}": value for (key, metric), value in attempt.results.items()
+        },
+        "model": config["model"],
+        "compressors": config["compressors"],
     }
-    return _deployable(name, trial.config, _state(Path(file), name), about)
+    return _of_task(name, network, config, about)
 
 
-def _state(file: Path, name: str) -> dict[str, Tensor]:
-    try:
-        state: dict[str, Tensor] = torch.load(io.BytesIO(read_regular(file)), map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise HarnessError(f"'{name}': its weights cannot be read ({kind_of(error)})") from error
-    return state
-
-
-def _deployable(
-    name: str, config: Mapping[str, Any], state: Mapping[str, Tensor], about: Mapping[str, Any]
-) -> Deployable:
-    """Return the network of a trained trial. Raises HarnessError if the weights do not belong to it."""
-    model, compressors, task = bare_model(config["model"]), config["compressors"], config["task"]["kind"]
-    with in_one_line(f"the network of '{name}' cannot be made"), torch.random.fork_rng(devices=[]):
-        network = build_model({"model": model, "compressors": compressors}, FOLDERS)
-        network.load_state_dict(dict(state))
+def _of_task(name: str, network: nn.Module, config: Mapping[str, Any], about: Mapping[str, Any]) -> Deployable:
+    """Return a trained network with what its task has around it."""
+    task = config["task"]["kind"]
     declared: Any = network.declaration
-    network, shape = network.float().eval(), declared.input_shape
-    about = {**about, "model": model, "compressors": compressors}
+    shape = declared.input_shape
     if task == "denoising":
         return _denoiser(name, network, shape, {**about, "input": "pixels on 0…255; sigma on the same scale"})
     if task != "classification":

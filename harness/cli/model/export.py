@@ -8,6 +8,7 @@ import click
 
 from harness.base.extras import needs
 from harness.cli.common import format_option, print_json, sources_option
+from harness.cli.completion import runs
 from harness.cli.shapes import parse_shape
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", metavar="RUN|MODEL")
+@click.argument("name", metavar="RUN|MODEL", shell_complete=runs)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--weights", metavar="FILE", help="Of a MODEL: a state dict, or torchvision's word, as IMAGENET1K_V1.")
 @click.option("--input-shape", default="3,224,224", show_default=True, help="C,H,W of a plug-in's images.")
