@@ -3,6 +3,7 @@
 harness.denoise(image)                # as `harness denoise IMAGE`, on an array
 harness.run("study.yml")              # as `harness run grid study.yml`
 harness.load("results/harness.db")    # stored results as pandas frames (docs/python.md)
+harness.load_network("study:trial:0") # the trained network of a run
 """
 
 from importlib import import_module
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.api import denoise as denoise
     from harness.api import load as load
+    from harness.api import load_network as load_network
     from harness.api import run as run
 
 __version__ = "0.1.0"
 
-_MODULE_OF = {"denoise": "harness.api", "load": "harness.api", "run": "harness.api"}
+_MODULE_OF = dict.fromkeys(("denoise", "load", "load_network", "run"), "harness.api")
 
 
 def __getattr__(name: str) -> Any:

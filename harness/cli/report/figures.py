@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 
 from harness.cli.common import named_study, sources_option
+from harness.cli.completion import studies_and_files
 
 
 @click.command()
 @sources_option
-@click.option("--study", metavar="FILE|NAME", help="Only the figures of this study.")
+@click.option("--study", metavar="FILE|NAME", help="Only the figures of this study.", shell_complete=studies_and_files)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
