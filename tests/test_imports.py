@@ -162,7 +162,6 @@ def test_a_file_holds_one_concept():
 
 
 SMALL = {
-    "cli/completion.py": "a command, imported when it is called",
     "cli/streams.py": "what the terminal needs before any command is known",
     "data/mnist.py": "one dataset per file",
     "layers/maxout.py": "one compressor per file",

@@ -306,7 +306,7 @@ def _is_progress(said: Any) -> bool:
         return has_steps and isinstance(said.get("metric_name", ""), str) and _is_number(said.get("metric"))
     if "metrics" in said:
         metrics = said["metrics"]
-        return isinstance(metrics, dict) and all(map(_is_number, metrics.values()))
+        return _is_count(said.get("steps", 0)) and isinstance(metrics, dict) and all(map(_is_number, metrics.values()))
     counts, numbers = ("epoch", "epochs", "steps"), ("loss", "metric", "images_per_s")
     if not isinstance(said.get("metric_name", ""), str):
         return False

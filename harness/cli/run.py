@@ -15,6 +15,7 @@ from harness.cli.common import (
     amount,
     db_option,
     duration,
+    files_argument,
     format_option,
     load_studies,
     only_option,
@@ -79,7 +80,7 @@ for _command in COMMANDS:
 
 
 @run.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@files_argument
 @click.option("--dry-run", is_flag=True, help="Print what there is to do and what it takes; store nothing.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs side by side  [default: 1]")
 @click.option("--per-device", type=click.IntRange(min=1), metavar="N", help="Runs side by side on each GPU.")
@@ -130,7 +131,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     \b
     harness run grid ablations/mnist.yml --dry-run
     harness run grid ablations/mnist.yml --jobs 2
-    harness run grid ablations/mnist.yml --only '*top-k*' --set protocol.epochs=1
+    harness run grid ablations/mnist.yml --only '*top-k*' protocol.epochs=1
     """
     from harness.data.locations import data_root
     from harness.execution.driver import run_grid
@@ -168,7 +169,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
 
 
 @run.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@files_argument
 @threads_option
 @device_option
 @only_option

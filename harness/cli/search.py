@@ -20,6 +20,7 @@ from harness.cli.common import (
     print_json,
     set_option,
 )
+from harness.cli.completion import study_files
 from harness.cli.run import device_option, from_start_option, say_interrupted, threads_option
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def search() -> None:
 
 
 _OPTIONS = (
-    click.argument("file", metavar="FILE"),
+    click.argument("file", metavar="FILE", shell_complete=study_files),
     click.option(
         "--trials",
         type=click.IntRange(min=1),

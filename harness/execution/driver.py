@@ -162,6 +162,8 @@ class _Session:
     cut_short: bool = False  # whether an attempt ended before its end
     obstacle: OSError | None = None  # why no further attempt can be started on this machine
     again: list[Job] = field(default_factory=list)  # attempts to follow those whose machine died or was taken away
+    lost_again: int = 0  # lost attempts that others follow, which count among those that have ended
+    said_total: int | None = None  # how many attempts there will be, as a person was told last
 
     def run(self) -> None:
         """Hand out all jobs.
@@ -170,8 +172,7 @@ class _Session:
         After a failure of the disk those that run go on, and no other begins.
         Raises OSError if an attempt cannot be started (a full disk, no more processes), when those that run have ended.
         """
-        with _UNSHOWN:
-            self.display.total(self.feed.expected)
+        self._say_total()
         with interruptions() as interrupted:
 
             def while_locked() -> None:
@@ -261,7 +262,17 @@ class _Session:
                 self.skipped.add(folder)
                 _ask_to_stop(folder)
 
+    def _say_total(self) -> None:
+        """Say how many attempts there will be, if that is not what was said last."""
+        total = self.feed.expected + self.lost_again
+        if total != self.said_total:
+            self.said_total = total
+            with _UNSHOWN:
+                self.display.total(total)
+
     def _note(self) -> None:
+        if isinstance(self.feed, Shared):  # whose runs other drivers make, or a person asks for again
+            self._say_total()
         if self.seat is not None:
             running = [(job.request.uid, job.request.label) for job in self.running.values()]
             self.seat.note(self.feed.expected + self.summary.made_again, self.summary.ended, running)
@@ -400,9 +411,10 @@ class _Session:
     def _make_again(self, job: Job, state: State, result: AttemptResult | None, error: str | None) -> None:
         """Let another attempt follow one whose machine died or was taken away."""
         self.summary.made_again += 1
+        self.lost_again += state == "lost"
         self.again.append(replace(job.again(), planned_after=last_attempt(self.store)))
+        self._say_total()
         with _UNSHOWN:
-            self.display.total(self.feed.expected + self.summary.made_again)
             self.display.ended(job.request.label, state, result, error or "its machine was taken away")
 
     def _stop(self) -> None:

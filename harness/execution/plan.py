@@ -78,10 +78,6 @@ class PlannedRun:
         """The run for people: study, trial and seed."""
         return f"{self.study}: {self.name}, seed {self.seed}"
 
-    def as_done(self) -> "PlannedRun":
-        """Return the run as one of which there is nothing to make; a tenth of the time of `replace`."""
-        return PlannedRun(self.study, self.name, self.trial, self.seed, "done")
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -121,7 +117,7 @@ def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: C
 
 
 def _wanted(studies: Iterable[Study]) -> dict[tuple[str, int], PlannedRun]:
-    """Return the runs that studies ask for, each once, as if nothing were stored of any."""
+    """Return the runs that studies ask for, each once, as if all of them were done: what is not is said otherwise."""
     wanted: dict[tuple[str, int], PlannedRun] = {}
     for study in studies:
         chosen = study.chosen
@@ -131,7 +127,7 @@ def _wanted(studies: Iterable[Study]) -> dict[tuple[str, int], PlannedRun]:
                     run = (item.trial.key, item.seeds[number])
                     base = wanted.get(run)
                     if base is None:
-                        new = PlannedRun(study.name, item.name, item.trial, run[1], "left", executor=item.executor)
+                        new = PlannedRun(study.name, item.name, item.trial, run[1], "done", executor=item.executor)
                         wanted[run] = new
                     elif base.trial.evaluations != item.trial.evaluations:
                         wanted[run] = replace(base, trial=_united(base.trial, item.trial))
@@ -162,7 +158,7 @@ def _planned(base: PlannedRun, there: _There, attempts: Sequence[AttemptRecord])
     if not there.is_of_todays_code(run, base.trial):
         return _held(base, "stale", there.retry)
     if not _not_evaluated(base, run, there.snapshot):
-        return base.as_done()
+        return base
     return _decide(base, there, attempts)
 
 
@@ -207,7 +203,7 @@ def _accepted(
     if not there.is_of_todays_code(accepted, base.trial):
         return _resumed_superseding(base, accepted, attempts, artifacts, "stale", retry)
     if not missing:
-        return base.as_done()
+        return base
     if base.trial.is_untrained or is_there(artifacts / accepted.uid / WEIGHTS_FILE):
         todo = replace(base, status="left", kind="evaluate", evaluations=missing, weights_from=accepted.uid)
         tried = [a for a in attempts if a.kind == "evaluate" and a.weights_from == accepted.uid]

@@ -1,6 +1,7 @@
 """Which code an attempt runs: known from the configuration alone, without importing it."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,13 @@ def attempt_digest(
     for options in config["compressors"].values():
         if options["kind"] in COMPRESSORS:
             modules.add(_module(COMPRESSORS[options["kind"]].code))
-    text = f"{_digest(tuple(sorted(modules)), without)} {canonical_json(_declared(config['model']))}"
+    return _digest_of_model(tuple(sorted(modules)), without, canonical_json(config["model"]))
+
+
+@cache
+def _digest_of_model(modules: tuple[str, ...], without: frozenset[str], model: str) -> str:
+    """Return the digest for a model's configuration as JSON, once for the thousands of trials that share it."""
+    text = f"{_digest(modules, without)} {canonical_json(_declared(json.loads(model)))}"
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 

@@ -180,6 +180,8 @@ def test_a_dry_run_counts_for_each_study_its_own_seeds(call, tmp_path):
         (["run", "grid", "STUDY", "--only", "topk"], "--only 'topk' matches no trial"),
         (["run", "grid", "STUDY", "--set", "protocol.epochs"], "--set takes PATH=VALUE"),
         (["run", "grid", "STUDY", "--set", "protocol.epoch=2"], "unknown key 'epoch'; did you mean 'epochs'?"),
+        (["run", "grid", "STUDY", "protocol.epoch=2"], "--set protocol.epoch: unknown key 'epoch'; did you mean"),
+        (["run", "grid", "protocol.epochs=2"], "name a study file before protocol.epochs=2"),
         (
             ["run", "grid", "STUDY", "--device", "cpu", "--set", "protocol.precision=tf32"],
             "precision 'tf32' needs a GPU",

@@ -223,7 +223,7 @@ def test_what_is_damaged_is_found_by_verify_said_and_begun_afresh(broken, undist
     assert again.code == 0
     said = "is damaged ('state' is not what was written: its checksum differs): it starts afresh"
     assert said in again.err
-    assert "goes on" not in again.err
+    assert "resumes" not in again.err
     assert results(lab) == {"acc,none": undisturbed[0], "made": 6}
 
 

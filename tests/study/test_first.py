@@ -111,6 +111,16 @@ def test_a_mistake_is_found_without_running(call):
     assert "name a study file, or ask for --schema" in call("check").stderr
 
 
+def test_all_files_are_checked_and_what_is_wrong_with_each_is_said(call):
+    made(call, code_of("fit.py"))
+    Path("bad.yml").write_text("study: bad\n")
+    done = call("check", "bad.yml", "mine.yml", "missing.yml", "seeds=[0]")
+    assert (done.exit_code, done.stdout) == (2, "mine: 1 trial, 1 run\n")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("Error: bad.yml:1: ")
+    assert second == "Error: missing.yml: there is no such file"
+
+
 def test_the_schema_is_that_of_a_study_file(call):
     schema = json.loads(call("check", "--schema").stdout)
     assert {"study", "trials", "command", "claims", "evaluate"} <= set(schema["properties"])

@@ -8,6 +8,7 @@ import click
 from harness.base.errors import HarnessError, did_you_mean, in_one_line
 from harness.base.extras import needs
 from harness.cli.common import format_option, print_json, print_table, sources_option
+from harness.cli.completion import runs
 from harness.cli.model.sweep import sweep
 from harness.cli.shapes import parse_shape
 
@@ -30,7 +31,7 @@ model.add_command(sweep)
 
 
 @model.command()
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @sources_option
 def save(run: str, file: Path, sources: tuple[Path, ...]) -> None:

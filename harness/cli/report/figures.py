@@ -7,6 +7,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import named_study, sources_option
+from harness.cli.completion import studies_and_files
 
 if TYPE_CHECKING:
     from harness.report.figures.style import Format
@@ -16,7 +17,7 @@ _KINDS = ["curves", "heatmap", "intervals", "pareto", "parallel", "importance"]
 
 @click.command()
 @sources_option
-@click.option("--study", metavar="FILE|NAME", help="Only the figures of this study.")
+@click.option("--study", metavar="FILE|NAME", help="Only the figures of this study.", shell_complete=studies_and_files)
 @click.option("--kind", "kinds", type=click.Choice(_KINDS), multiple=True, help="Only these plots of the study.")
 @click.option("--metric", metavar="NAME", help="Of --kind  [default: the study's foremost]")
 @click.option("--by", metavar="FIELD", help="Of curves and intervals: one line for each value of it  [default: trial]")

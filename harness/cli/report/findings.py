@@ -9,6 +9,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import format_option, named_study, plugins_option, sources_option
+from harness.cli.completion import studies_and_files
 
 if TYPE_CHECKING:
     from harness.report.claims.findings import Finding
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--study", metavar="FILE|NAME", help="Only the claims of this study.")
+@click.option("--study", metavar="FILE|NAME", help="Only the claims of this study.", shell_complete=studies_and_files)
 @click.option("--long", is_flag=True, help="All that each verdict rests on, withdrawn readings, the paper's misprints.")
 @click.option("--check", is_flag=True, help="Exit with 1 if a claim is contradicted, with 3 if one is undecided.")
 @plugins_option

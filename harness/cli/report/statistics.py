@@ -10,6 +10,7 @@ import click
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.cli.common import format_option, named_study, print_json, print_table, sources_option
+from harness.cli.completion import studies_and_files, trials_and_runs
 
 if TYPE_CHECKING:
     from harness.attempt.messages import Sample
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("table", metavar="N|NAME|FILE|STUDY")
+@click.argument("table", metavar="N|NAME|FILE|STUDY", shell_complete=studies_and_files)
 @sources_option
 @format_option("text", "json")
 def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
@@ -96,8 +97,8 @@ def _print_remarks(remarks: Iterable[str]) -> None:
 
 
 @click.command()
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=trials_and_runs)
+@click.argument("b", metavar="B", shell_complete=trials_and_runs)
 @click.option("--metric", help="Only this metric, e.g. accuracy.")
 @sources_option
 @format_option("text", "json")

@@ -10,6 +10,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import format_option, json_number, print_csv, print_json, print_table, sources_option
+from harness.cli.completion import runs as stored_runs
 
 if TYPE_CHECKING:
     from harness.attempt.messages import Point
@@ -20,7 +21,7 @@ _COLUMNS = ("run", "attempt", "split", "metric", "step", "value")
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=stored_runs)
 @click.option("--split", metavar="NAME", help="Only this split: train, test, validation, …")
 @click.option("--metric", metavar="NAME", help="Only this metric: loss, accuracy, …")
 @click.option("--width", type=click.IntRange(min=1), default=40, show_default=True, help="Bars of a curve.")

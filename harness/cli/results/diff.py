@@ -8,6 +8,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import format_option, print_json, print_table, sources_option
+from harness.cli.completion import runs
 
 if TYPE_CHECKING:
     from harness.store.connection import Store
@@ -17,8 +18,8 @@ _LISTED = 10  # distributions that differ and were not imported
 
 
 @click.command()
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=runs)
+@click.argument("b", metavar="B", shell_complete=runs)
 @format_option("text", "json")
 @sources_option
 def diff(a: str, b: str, fmt: str, sources: tuple[Path, ...]) -> None:

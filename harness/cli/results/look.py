@@ -9,6 +9,7 @@ import click
 
 from harness.base.errors import HarnessError, printable_line
 from harness.cli.common import format_option, print_json, print_table, sources_option
+from harness.cli.completion import runs, studies
 from harness.cli.terminal import echo_as_it_is
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _LINES = 1000
 
 
 @click.command("list")
-@click.option("--study", metavar="NAME", help="Only runs of this study.")
+@click.option("--study", metavar="NAME", help="Only runs of this study.", shell_complete=studies)
 @click.option("--all", "every", is_flag=True, help="Every attempt, also those that do not count.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N",
               help=f"Only the N runs that were tried last  [default: all; of a table {_LINES}]")  # fmt: skip
@@ -77,7 +78,7 @@ _PUTS = "`harness run grid FILE` puts the trials into their study"
 
 
 @click.command()
-@click.argument("uid", metavar="ATTEMPT")
+@click.argument("uid", metavar="ATTEMPT", shell_complete=runs)
 @click.option("--source", "only_source", is_flag=True,
               help="Print only what the study's repository had not committed, as git apply takes it.")  # fmt: skip
 @format_option("text", "json")

@@ -7,6 +7,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import db_option, sources_option
+from harness.cli.completion import studies as stored_studies
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,8 @@ _NAMED = 5  # runs that two machines have made, with other bits
 
 
 @click.command()
-@click.option("--study", "studies", metavar="NAME", multiple=True, help="Only these studies  [default: all]")
+@click.option("--study", "studies", metavar="NAME", multiple=True, help="Only these studies  [default: all]",
+              shell_complete=stored_studies)  # fmt: skip
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

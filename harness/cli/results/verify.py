@@ -11,6 +11,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import duration, format_option, load_studies, plugins_option, print_json, sources_option
+from harness.cli.completion import study_files
 from harness.cli.results.move import print_made_twice
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ _NAMED = 5  # facts that changed
 @click.option("--rerun", type=click.IntRange(min=1), metavar="K", help="Repeat K runs, drawn by --seed, here.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
 @click.option("--device", help="Where to repeat runs: cpu, cuda or cuda:N  [default: where each was made]")
-@click.option("--study", "files", metavar="FILE", multiple=True, help="Where plug-ins and own data of runs are named.")
+@click.option("--study", "files", metavar="FILE", multiple=True, help="Where plug-ins and own data of runs are named.",
+              shell_complete=study_files)  # fmt: skip
 @plugins_option
 @format_option("text", "json")
 @sources_option

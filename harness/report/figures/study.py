@@ -34,7 +34,7 @@ from harness.report.figures.style import (
     new_figure,
 )
 from harness.report.tables.provenance import threads_of
-from harness.report.tables.timings import machine_of, newest, shown_timings
+from harness.report.tables.timings import changed_settings, comparable_timings, machine_of
 from harness.stats.tests import mean
 from harness.store.find import values as known_results
 from harness.store.records import AttemptRecord, EvaluationRecord
@@ -70,8 +70,7 @@ def against_seconds(results: Results, study: str) -> Drawn | None:
     seconds = {label: attempt.measures[_PER_IMAGE] for label, attempt in shown.items()}
     drawn = _against(study, head, "Seconds per image (median)", metric, groups, scores, seconds)
     timings = list(shown.values())
-    where = f"On {machine_of(timings[0])[0]}, {threads_of(timings[:1])}, alone on the device."
-    return None if drawn is None else replace(drawn, caption=f"{drawn.caption} {where}")
+    return None if drawn is None else replace(drawn, caption=f"{drawn.caption} {_how_timed(timings[0])}")
 
 
 def _against(
@@ -87,8 +86,10 @@ def _against(
     if len(set(costs.values())) < 2:
         return None
     known = [group for group in groups if group.label in costs]
+    compressed = any(group.compressors for group in known)
     points = [
-        Candidate(g.label, costs[g.label], list(scores[g.label].values.values()), not g.compressors) for g in known
+        Candidate(g.label, costs[g.label], list(scores[g.label].values.values()), compressed and not g.compressors)
+        for g in known
     ]
     figure = new_figure(6.4, 3.6 + 0.14 * len(known))
     axes = figure.add_subplot()
@@ -108,17 +109,9 @@ _METRIC, _PER_IMAGE = "train_s_per_epoch", "test_s_per_image"
 
 
 def _timed(groups: Sequence[Group], results: Results, measure: str) -> dict[str, AttemptRecord]:
-    """Return the newest timing with a measure per trial, by label, of the machine that has the newest of all."""
-    found = [
-        (group.label, attempt)
-        for group in groups
-        for attempt in shown_timings(results.snapshot, group.trial.key)
-        if measure in attempt.measures
-    ]
-    last = newest([attempt for _, attempt in found])
-    if last is None:
-        return {}
-    return {label: a for label, a in found if machine_of(a) == machine_of(last)}  # oldest first: the newest stays
+    """Return a timing with a measure per trial, by label, all of one machine and made in one way."""
+    timings = comparable_timings(results.snapshot, [group.trial.key for group in groups], measure)
+    return {group.label: timings[group.trial.key] for group in groups if group.trial.key in timings}
 
 
 def training_time(results: Results, study: str) -> Drawn | NotDrawn:
@@ -128,6 +121,8 @@ def training_time(results: Results, study: str) -> Drawn | NotDrawn:
     shown = _timed(groups, results, _METRIC)
     if not shown:
         return NotDrawn(*head, f"no timing is stored; harness run timing {study}.yml makes them")
+    if len(shown) < 2:
+        return NotDrawn(*head, f"{next(iter(shown))} alone is timed in training: there is nothing to compare")
     bars = [(group, shown[group.label]) for group in groups if group.label in shown]
     last = bars[-1][1]
     figure = new_figure(6.4, 0.9 + 0.3 * len(bars))
@@ -145,8 +140,12 @@ def training_time(results: Results, study: str) -> Drawn | NotDrawn:
     axes.grid(visible=False, axis="y")
     axes.set_xlim(right=1.12 * max(a.measures.get(f"{_METRIC}_max", a.measures[_METRIC]) for _, a in bars))
     axes.set_xlabel("Seconds an epoch (median; least to most)")
-    caption = f"On {machine_of(last)[0]}, {threads_of([last])}, alone on the device."
-    return Drawn(*head, caption, figure)
+    return Drawn(*head, _how_timed(last), figure)
+
+
+def _how_timed(attempt: AttemptRecord) -> str:
+    changed = "".join(f", {name}: {value}" for name, value in changed_settings(attempt).items())
+    return f"On {machine_of(attempt)[0]}, {threads_of([attempt])}, alone on the device{changed}."
 
 
 def _spread(attempt: AttemptRecord, seconds: float) -> tuple[float, float]:

@@ -40,7 +40,7 @@ def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[
         )
     remarks = []
     for kind, groups in sorted(digests.items()):
-        mixed = sorted(digest for group in groups.values() if len(group) > 1 for digest in group)
+        mixed = sorted({digest for group in groups.values() if len(group) > 1 for digest in group})
         if mixed:
             remarks.append(f"The {kind} attempts behind this table ran different code: {', '.join(mixed)}.")
     return remarks

@@ -15,7 +15,7 @@ from harness.report.tables.conditions import named_conditions
 from harness.report.tables.table import Evaluated, Select
 from harness.stats.tests import mean
 from harness.store import find
-from harness.store.records import Snapshot
+from harness.store.records import AttemptRecord, Snapshot
 from harness.trial.datasets import DATASETS
 from harness.trial.function import RETURNED
 
@@ -36,6 +36,14 @@ def values(
         diverged = run is not None and run.state == "nan" and not hits
         found[seed] = math.nan if diverged else next(iter(hits)) if len(hits) == 1 else None
     return found
+
+
+def behind(
+    snapshot: Snapshot, run: AttemptRecord, metric: str, on: Evaluated, dataset: str
+) -> tuple[AttemptRecord, ...]:
+    """Return the attempts that stand behind the value of `values` at a run: that which trained or evaluated it."""
+    keys = sorted(evaluation_keys(snapshot, on, dataset))
+    return find.gave(snapshot, run, [(key, metric) for key in keys]) or (run,)
 
 
 def evaluation_keys(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]:

@@ -45,15 +45,21 @@ class Candidate:
         return mean(list(self.values))
 
 
-def draw_front(axes: Axes, candidates: Sequence[Candidate], better: Better, cheaper: Better = "lower") -> list[int]:
-    """Draw points, each seed a dot, and the Pareto front. Return the indices of those on it, the cheapest first."""
+def draw_front(
+    axes: Axes, candidates: Sequence[Candidate], better: Better, cheaper: Better = "lower", most: int | None = None
+) -> list[int]:
+    """Draw points, each seed a dot, and the Pareto front. Return the indices of those on it, the cheapest first.
+
+    Of more points than `most` those on the front alone have a colour and a name.
+    """
     points = [(each.cost, each.mean) for each in candidates]
     sign, cost_sign = 1 if better == "higher" else -1, 1 if cheaper == "lower" else -1
     front = front_of([(cost_sign * cost, sign * value) for cost, value in points])
     axes.plot(*zip(*(points[i] for i in front), strict=True), color=GREY, linewidth=1, zorder=1, label="Pareto front")
-    named = range(len(candidates)) if len(candidates) <= _MOST else front
+    named = range(len(candidates)) if most is None or len(candidates) <= most else front
+    plain = any(each.is_plain for each in candidates)
     for i, each in enumerate(candidates):
-        colour = GREY if each.is_plain or i not in named else COLOURS[(i - 1) % len(COLOURS)]
+        colour = GREY if each.is_plain or i not in named else COLOURS[(i - plain) % len(COLOURS)]
         axes.plot([each.cost] * len(each.values), each.values, ".", color=colour, markersize=3, alpha=0.5, zorder=2)
         marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
         label = each.label if i in named else None
@@ -96,7 +102,7 @@ def pareto(name: str, runs: Tidy, *, cost: str | None = None, metric: str | None
     against = runs.metrics.get(column, Metric(column, better="lower"))
     figure = new_figure(6.4, 3.6 + 0.14 * min(len(candidates), _MOST))
     axes = figure.add_subplot()
-    front = draw_front(axes, candidates, chosen.better, against.better)
+    front = draw_front(axes, candidates, chosen.better, against.better, _MOST)
     if axes.get_xscale() == "log":
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_locator(NullLocator())
