@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.base.errors import HarnessError
 from harness.report.figures.claims import claims_figures
+from harness.report.figures.datasets import dataset_figures
 from harness.report.figures.groups import has_networks, study_groups, study_names, table_groups
 from harness.report.figures.kinds import KINDS, check_options, draw_kind
 from harness.report.figures.maps import fig_5, fig_5_each
@@ -104,7 +105,8 @@ def _of_studies(results: Results, stored: Sequence[str]) -> Iterator[Drawn | Not
         for made in (*(against_cost(results, study, cost) for cost in COSTS), by_placement(results, study)):
             if made is not None:
                 yield _noted(made, runs, _made_by_set(results, study))
-        yield from (_noted(made, runs, _made_by_set(results, study)) for made in claims_figures(results, study))
+        for drawn in (*claims_figures(results, study), *dataset_figures(results, study)):
+            yield _noted(drawn, runs, _made_by_set(results, study))
         for figure in (training_time(results, study), against_seconds(results, study)):
             if figure is not None:
                 yield _noted(figure, timings, _made_by_set(results, study))
