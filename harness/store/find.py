@@ -30,9 +30,11 @@ def study_trials(found: Snapshot, study: str) -> Mapping[str, str]:
     return {place.name: place.trial_key for place in found.places([study])}
 
 
-def values(found: Snapshot, attempt: AttemptRecord) -> dict[tuple[str, str], float]:
+def values(found: Snapshot, attempt: AttemptRecord) -> Mapping[tuple[str, str], float]:
     """Return what an attempt, and later evaluations from its weights, found: (evaluation key, name) → value."""
     later = found.evaluated_later(attempt.uid)
+    if not later:
+        return attempt.results
     return {place: value for each in (*later, attempt) for place, value in each.results.items()}
 
 

@@ -113,7 +113,7 @@ _seen: ContextVar[dict[str, Any] | None] = ContextVar("seen", default=None)
 
 @contextmanager
 def looking_once() -> Iterator[None]:
-    """Within this, files that occur several times are looked at once: a study has many trials on the same."""
+    """Within this, what occurs several times is looked at once: a study has many trials on the same data."""
     token = _seen.set({})
     try:
         yield

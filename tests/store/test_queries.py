@@ -228,6 +228,16 @@ def test_a_snapshot_of_many_runs_asks_no_more_than_one_of_a_single_run(lab):
     assert asked() == (statements, 500)
 
 
+def test_attempts_share_what_they_have_in_common(lab):
+    """A hundred thousand attempts have the same few evaluations, metrics and measures: each is in memory once."""
+    for seed in (0, 1):
+        lab.attempt(f"u{seed}", seed=seed)
+    first, second = snapshot(lab.store).attempts
+    for one, other in ((first.results, second.results), (first.measures, second.measures)):
+        assert len(one) == 2
+        assert all(place is same for place, same in zip(one, other, strict=True))
+
+
 def test_the_newest_runs_alone_are_read_with_all_of_their_attempts(lab):
     lab.study(lab.row(2, position=0), lab.row(4, position=1))
     for number, (stride, seed) in enumerate([(2, 0), (4, 0), (2, 1), (2, 0)]):

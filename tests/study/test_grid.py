@@ -48,7 +48,7 @@ def test_a_site_with_dots_in_its_name_is_one_step(path, site, key):
     changed = apply(normalise(DOTTED), {path: 7})["compressors"]
     assert changed == {**DOTTED["compressors"], site: {**DOTTED["compressors"][site], key: 7}}
     assert render_name(f"{{{path}}}", {"compressors": changed}) == "7"
-    view = View.of(DOTTED, {path: 7})
+    view = View(DOTTED, {path: 7})
     assert (view.found(path), view.fulfils({path: [7]}), view.fulfils({path: [8]})) == ([7], True, False)
 
 

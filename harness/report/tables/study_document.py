@@ -5,7 +5,7 @@ multiply-accumulates.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from harness.attempt.metrics import Metric
@@ -99,22 +99,21 @@ def study_document(
     entries = _stored(snapshot, planned)
     metrics = _metrics(snapshot, entries)
     counts = [name for name in _COUNTS if any(name in entry.trial.costs for entry in entries)]
-    best = [_best(metric, entries) for metric in metrics]
+    means = [[_mean(entry.known(metric)) for entry in entries] for metric in metrics]
+    best = [_best(metric, of_trials) for metric, of_trials in zip(metrics, means, strict=True)]
     forms = [_form(metric, entries, digits) for metric in metrics]
     marks = Marks()
     rows = []
     behind = [(entry.trial, attempt) for entry in entries for attempt in entry.behind]
-    for entry in entries:
+    for index, entry in enumerate(entries):
         words, overrides = accepted_remarks(entry.runs.values()), entry.place.overrides
         changed = [] if overrides is None else [with_set(overrides)]
         count = f"{len(entry.runs)} of {len(entry.place.seeds)}"
         line = [
             Cell(study, entry.name, "runs", ours=len(entry.runs), text=count, marks=marks((*changed, *words))),
         ]
-        for metric, top, form in zip(metrics, best, forms, strict=True):
-            known = entry.known(metric)
-            shown = _result(entry, metric, known, form, marks)
-            line.append(replace(shown, bold=metric.bold and _mean(known) == top))
+        for metric, top, form, of_trials in zip(metrics, best, forms, means, strict=True):
+            line.append(_result(entry, metric, form, marks, bold=metric.bold and of_trials[index] == top))
         line += [_count(entry, name) for name in counts]
         rows.append(DocRow(entry.name, tuple(line), entry.recipe.words, tuple(words), overrides or ""))
     labels = [*(metric.label for metric in metrics), *(_COUNTS[name] for name in counts)]
@@ -170,7 +169,7 @@ def _columns(
         for entry in entries:
             known = entry.known(metric)
             values[entry.name] = {seed: value for seed, value in known.items() if value is not None}
-        columns.append(StudyColumn(metric.label, metric.what, form, values))
+        columns.append(StudyColumn(metric.label, metric.what, metric.evaluation, form, values))
     return columns
 
 
@@ -220,9 +219,8 @@ def _mean(known: Mapping[int, float | None]) -> float:
     return mean(stored) if stored else math.nan
 
 
-def _best(metric: _Metric, entries: Sequence[_Stored]) -> float | None:
+def _best(metric: _Metric, means: Sequence[float]) -> float | None:
     """Return the best mean of a column; None where there are not two to choose from."""
-    means = [_mean(entry.known(metric)) for entry in entries]
     numbers = [value for value in means if math.isfinite(value)]
     choose = max if metric.what.better == "higher" else min
     return choose(numbers) if len(numbers) > 1 else None
@@ -236,10 +234,9 @@ def _form(metric: _Metric, entries: Sequence[_Stored], digits: int | None = None
     return fitted(NumberFormat(digits=metric.what.digits), [value for value in known if value is not None])
 
 
-def _result(
-    entry: _Stored, metric: _Metric, known: Mapping[int, float | None], form: NumberFormat, marks: Marks
-) -> Cell:
+def _result(entry: _Stored, metric: _Metric, form: NumberFormat, marks: Marks, *, bold: bool) -> Cell:
     """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
+    known = entry.known(metric)
     stored = [value for value in known.values() if value is not None]
     broken = Counter(str(value) for value in stored if not math.isfinite(value))
     missing = [] if len(stored) == len(known) else [f"{len(stored)} of {len(known)} runs"]
@@ -263,6 +260,7 @@ def _result(
         overrides=entry.recipe.overrides,
         assumed=entry.recipe.unstated,
         marks=marks((*missing, *gave)),
+        bold=bold,
     )
 
 
