@@ -388,7 +388,7 @@ def _device(asked: str) -> str:
 
 
 def _needs_kernels(device: str) -> None:
-    """Refuse to time the operators of the harness where these would be plain torch's."""
+    """Refuse to time the operators of the harness if these would be plain torch's."""
     needs("torch", *(["numba"] if device == "cpu" else []), extra="kernels")
 
 
