@@ -61,7 +61,8 @@ OF_API = {
     "data",
     "denoiser",
     "api",
-}  # harness/api.py, and harness/__init__ that gives its names
+    "plot",
+}  # harness/api.py and harness/plot.py, and harness/__init__ that gives their names
 FOR_EVERYBODY = {"torchvision_compat"}
 WITHOUT_TORCH = ("base", "attempt", "plugins", "trial", "study", "store", "stats", "report", "search", "cli", "")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
