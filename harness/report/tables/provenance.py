@@ -70,7 +70,8 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
         now = digests[place]
         if now is not None and not attempt.is_of(now):
             stale[attempt.kind].add(short(attempt.code_digest or "unknown"))
-    cures = {"train": "run grid FILE --retry stale", "timing": "run timing FILE"}
+    again = "run grid FILE --retry stale"
+    cures = {"train": again, "evaluate": again, "timing": "run timing FILE"}
     return [
         f"the {kind} attempts behind {name} were made by code that has changed since "
         f"(digest {', '.join(sorted(found))}); `harness {cures[kind]}` makes them anew"
