@@ -37,7 +37,21 @@ MAY_IMPORT = {
     "search": {*STUDY, "execution", "store", "stats"},
     "testing": {*STUDY, "execution"},
     "bench": {*STUDY, *OF_TRAINING, "execution", "report", "store", "denoiser"},
-    "cli": {*STUDY, "execution", "search", "report", "stats", "bench", "store", "data", "cost", "models", "denoiser"},
+    "deploy": {*STUDY, *OF_TRAINING, "execution", "store", "stats", "report", "bench", "denoiser"},
+    "cli": {
+        *STUDY,
+        "execution",
+        "search",
+        "report",
+        "stats",
+        "bench",
+        "store",
+        "data",
+        "cost",
+        "models",
+        "denoiser",
+        "deploy",
+    },
 }
 OF_API = {
     *STUDY,

@@ -161,7 +161,7 @@ def _network(about: About, state: Mapping[str, Tensor], device: torch.device) ->
     network = network.to(device).eval()
     channels = _channels(network, config["model"])
     with in_one_line(f"{name} cannot be used on images"):
-        needs_sigma = _reads_sigma(network, channels, device)
+        needs_sigma = reads_sigma(network, channels, device)
     sigma = config["task"]["sigma"]
     levels = (float(sigma["from"]), float(sigma["to"])) if isinstance(sigma, Mapping) else (float(sigma),) * 2
     return Denoiser(
@@ -181,7 +181,7 @@ def _channels(network: nn.Module, model: Mapping[str, Any]) -> int:
 
 
 @torch.no_grad()
-def _reads_sigma(network: nn.Module, channels: int, device: torch.device) -> bool:
+def reads_sigma(network: nn.Module, channels: int, device: torch.device) -> bool:
     """Return whether a network's estimate depends on the noise level given to it."""
     noisy = torch.linspace(0, 255, channels * _PROBED**2, device=device).view(1, channels, _PROBED, _PROBED)
     low, high = (network(noisy, torch.full((1,), level, device=device)) for level in (5.0, 50.0))

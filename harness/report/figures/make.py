@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from harness.report.figures.claims import claims_figures
+from harness.report.figures.datasets import dataset_figures
 from harness.report.figures.groups import has_networks, study_groups, study_names, table_groups
 from harness.report.figures.maps import fig_5, fig_5_each
 from harness.report.figures.pictures import crops_and_residuals
@@ -60,7 +61,8 @@ def _of_studies(results: Results, stored: Sequence[str]) -> Iterator[Drawn | Not
         for made in (*(against_cost(results, study, cost) for cost in COSTS), by_placement(results, study)):
             if made is not None:
                 yield _noted(made, runs, _made_by_set(results, study))
-        yield from (_noted(made, runs, _made_by_set(results, study)) for made in claims_figures(results, study))
+        for drawn in (*claims_figures(results, study), *dataset_figures(results, study)):
+            yield _noted(drawn, runs, _made_by_set(results, study))
         for figure in (training_time(results, study), against_seconds(results, study)):
             if figure is not None:
                 yield _noted(figure, timings, _made_by_set(results, study))
