@@ -111,13 +111,28 @@ class Plan:
 
 
 def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: Collection[str] = ()) -> Plan:
-    """Plan the runs of studies. `artifacts` holds the attempts' folders; `retry`: reasons that no longer hold."""
+    """Plan the runs of studies, of those whose seeds run until their claims are decided up to the next look.
+
+    `artifacts` holds the attempts' folders; `retry`: reasons that no longer hold.
+    """
     with collection_put_off():
+        studies = [at_next_look(study, snapshot) for study in studies]
         attempts: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
         for attempt in snapshot.attempts:
             attempts[attempt.trial_key, attempt.seed].append(attempt)
         there = _There(snapshot, artifacts, retry)
         return Plan(tuple(_planned(base, there, attempts[run]) for run, base in _wanted(studies).items()))
+
+
+def at_next_look(study: Study, snapshot: Snapshot) -> Study:
+    """Return a study with the seeds that its claims need for now, if its seeds run until they are decided."""
+    if study.until is None:
+        return study
+    from harness.report.claims.until_decided import seeds_needed
+
+    needed = seeds_needed(study, snapshot)
+    trials = (replace(item, seeds=item.seeds[: needed[item.trial.key]]) for item in study.trials)
+    return replace(study, trials=tuple(trials))
 
 
 def _wanted(studies: Iterable[Study]) -> dict[tuple[str, int], PlannedRun]:

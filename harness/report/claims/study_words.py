@@ -6,6 +6,7 @@ from harness.report.claims.claim import VERDICTS
 from harness.report.claims.study_claims import StudyFinding
 from harness.report.render.markdown import escape
 from harness.report.tables.statistics_table import p_text, seeds_text
+from harness.stats.tests import ALPHA
 
 
 def study_markdown(found: Sequence[StudyFinding]) -> str:
@@ -39,16 +40,19 @@ def evidence(f: StudyFinding) -> str:
     """Return on what a verdict rests, in a sentence, as plain text."""
     parts = [_withdrawn(f) + f.why]
     if f.effect is not None:
-        ends = "" if f.interval is None else f" [{f.interval[0]:+.3g}, {f.interval[1]:+.3g}] (95%)"
+        level = "95%, repeated" if f.looks else "95%"
+        ends = "" if f.interval is None else f" [{f.interval[0]:+.3g}, {f.interval[1]:+.3g}] ({level})"
         pairs = f", the mean of {len(f.pairs)} pairs of trials" if len(f.pairs) > 1 else ""
         unit = "" if f.unit in {"", "fraction"} else f" {f.unit}"
         parts.append(f"difference {f.effect:+.4g}{unit}{ends}, {_seeds(f.seeds)}{pairs}")
-    if f.p is not None and f.p_against is not None:
+    if f.looks:
+        parts += _looks(f)
+    elif f.p is not None and f.p_against is not None:
         parts.append(
             f"p for the claim {p_text(f.p)}, against it {p_text(f.p_against)} (one-sided, after Holm over"
             f" {_claims(f.tests)})"
         )
-    if f.p_all is not None and f.p_against_all is not None and f.tests_all != f.tests:
+    if not f.looks and f.p_all is not None and f.p_against_all is not None and f.tests_all != f.tests:
         parts.append(f"over all {_claims(f.tests_all)} of the study {p_text(f.p_all)} and {p_text(f.p_against_all)}")
     if f.draws is not None and f.error is not None:
         parts.append(f"from {f.draws:,} random sign flips: the standard error of each p before Holm is {f.error:.1g}")
@@ -58,6 +62,27 @@ def evidence(f: StudyFinding) -> str:
         parts.append("the trials differ in protocol or data, so that runs of one seed share no more than that")
     parts.append(_entered(f))
     return "; ".join(parts) + "."
+
+
+def _looks(f: StudyFinding) -> list[str]:
+    """Return at which look a claim was decided, or how many there have been, and the sequential p."""
+    at = ", ".join(map(str, f.looks))
+    if not f.looked:
+        return [f"looks at {at} seeds"]
+    when = "decided at" if f.is_decided else "after"
+    p, p_against = (f"above {ALPHA:g}" if p is None else p_text(p) for p in (f.p, f.p_against))
+    return [
+        f"{when} look {f.looks.index(f.looked) + 1} of {len(f.looks)} (at {at} seeds)",
+        f"sequential p for the claim {p}, against it {p_against} (one-sided, over {_claims(f.tests)})",
+    ]
+
+
+def looks_line(f: StudyFinding) -> str:
+    """Return how far the looks at a claim are: "good: supported at look 1 of 4 (10 seeds)"."""
+    if not f.looked:
+        return f"{f.id}: its first look is at {f.looks[0]} seeds"
+    look = f"look {f.looks.index(f.looked) + 1} of {len(f.looks)} ({f.looked} seeds)"
+    return f"{f.id}: {f.verdict} {'at' if f.is_decided else 'after'} {look}"
 
 
 def _claims(number: int) -> str:
