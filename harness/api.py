@@ -4,7 +4,9 @@
     results = harness.load("results/harness.db")
     results.runs()      # one row per run
     results.results()   # one row per metric of a run
+    results.tidy()      # one row per run; settings, metrics, costs and seconds are columns
     results.curves()    # one row per point of a curve
+    network = harness.load_network("study:trial:0")   # a trained network
     estimate = harness.denoise(image)              # as `harness denoise IMAGE`, but on an array
 
 Every method of `Results` reads anew, so that a study under way can be watched. Frames have the columns of
@@ -33,9 +35,11 @@ from harness.execution.options import JOBS_ELSEWHERE, Options, Summary, chosen_e
 from harness.execution.plan import held_reasons
 from harness.execution.register import find_run
 from harness.plugins.origin import without_plugins
+from harness.report.tidy import TIDY, Tidy, tidy
 from harness.store import default_db
 from harness.store.flat import COLUMNS, Rows, rows
 from harness.store.merge import open_results
+from harness.store.queries import snapshot
 from harness.study.grid import Override
 from harness.study.study import Study, load_study
 from harness.trial.named_runs import runs_found_by
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from harness.execution.trained import Network
 
 _reading: ContextVar[bool] = ContextVar("reading", default=False)  # is a study being read, whose plug-ins are imported?
 _GUARD = (
@@ -263,6 +269,26 @@ def denoise(
     )
 
 
+def load_network(run: str, path: str | Path | Sequence[str | Path] | None = None) -> "Network":
+    """Return the network of a stored run with its trained weights, on the CPU and in evaluation mode.
+
+    It takes what the trial's task gives it: images that are normalised as the protocol says (`normalization` of
+    `config["protocol"]` in `runs()`), photographs on 0…255 for denoisers. Code of your own is imported from the current
+    folder, and must be what it was when the run was planned.
+
+    Args:
+        run: STUDY:TRIAL:SEED, or the first digits of an attempt's uid, as the column `attempt` of a frame has it.
+        path: where the run is stored, as `load` takes it; the weights lie beside it, or are exported with --weights.
+
+    Raises:
+        HarnessError: in one line, if there is no such run or network, or its weights are not here.
+    """
+    needs("torch")
+    from harness.execution.trained import load_network as loaded
+
+    return loaded(run, load(path).paths)
+
+
 _TYPES = {str: "str", int: "int64", float: "float64", bool: "bool"}
 _DIFFERENT = {"started": "datetime64[us, UTC]", "ended": "datetime64[us, UTC]", "config": "object", "costs": None}
 
@@ -296,6 +322,20 @@ class Results:
         """
         return _typed([_run(row) for row in self._rows("runs", study)], RUNS)
 
+    def tidy(self, study: str | None = None) -> "pd.DataFrame":
+        """Return a row per run with its settings, metrics, costs and seconds as columns (docs/python.md).
+
+        Settings are those in which runs differ, and all arguments of functions. A metric that a run has on several
+        evaluations has a column for each of them. `frame.attrs` says which columns are settings and metrics; plots read
+        it. Raises HarnessError for a study that is not stored.
+        """
+        return _framed(self.rows_of_runs(study))
+
+    def rows_of_runs(self, study: str | None = None) -> Tidy:
+        """Return what `tidy` does as plain rows, for plots."""
+        with open_results(self.paths) as store:
+            return tidy(snapshot(store), None if study is None else [study])
+
     def results(self, study: str | None = None) -> "pd.DataFrame":
         """Return a row a final metric of a run on an evaluation; `nan` and infinities are values."""
         return _typed(self._rows("results", study), RESULTS)
@@ -307,6 +347,10 @@ class Results:
     def curves(self, study: str | None = None) -> "pd.DataFrame":
         """Return a row a point of a run's curves."""
         return _typed(self._rows("curves", study), CURVES)
+
+    def rows_of_curves(self, study: str | None = None) -> list[dict[str, Any]]:
+        """Return what `curves` does as plain rows, for plots."""
+        return self._rows("curves", study)
 
     def _rows(self, what: Rows, study: str | None) -> list[dict[str, Any]]:
         with open_results(self.paths) as store:
@@ -347,6 +391,19 @@ def _typed(table: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> "p
     return frame.astype(dict(columns))
 
 
+def _framed(found: Tidy) -> "pd.DataFrame":
+    """Return tidy rows as a frame, whose `attrs` say what its columns are."""
+    known = {name: _DIFFERENT.get(name, _TYPES[kind]) for name, kind in found.columns.items() if name in TIDY}
+    rows = [{**row, "started": datetime.fromisoformat(row["started"])} for row in found.rows]
+    frame = _typed(rows, {name: str(kind) for name, kind in known.items()})
+    frame.attrs = {
+        "settings": list(found.settings),
+        "metrics": {name: metric.to_dict() for name, metric in found.metrics.items()},
+        "baselines": list(found.baselines),
+    }
+    return frame
+
+
 def _study_markdown(db: Path, study: str, spec_sha: str) -> str:
     """Return the table of a study, as its text of this SHA-256 says, as Markdown.
 
@@ -354,7 +411,6 @@ def _study_markdown(db: Path, study: str, spec_sha: str) -> str:
     """
     from harness.report import render, study_document
     from harness.store.connection import open_reader
-    from harness.store.queries import snapshot
     from harness.trial.datasets import DATASETS
 
     with open_reader(db) as store:

@@ -53,6 +53,7 @@ def test_it_writes_tables_figures_findings_and_the_page(made):
     } <= set(made)
     assert {"reports/table1.md", "reports/table1.tex", "reports/table1.csv", "reports/figures/fig4.svg"} <= set(made)
     assert len(made["reports/index.html"]) < 6_000_000
+    assert len(made["reports/findings.md"]) < 25_000
 
 
 def test_what_is_committed_is_what_it_writes(made):

@@ -42,9 +42,10 @@ def table_1():
 
 def test_the_studies_are_there():
     cifar, mnist = "cifar cifar-fast-rate cifar-small", "claims-mnist mnist mnist-optimiser sensitivity-mnist same-code"
-    denoise = "denoise-25 denoise-any denoise-classical denoise-constants denoise-preparations denoise-quickstart"
+    denoise = "denoise-25 denoise-any denoise-quickstart denoise-speed"
+    classical = "denoise-classical denoise-constants denoise-preparations"
     attacked = "adversarial-denoisers adversarial-lite0 adversarial-tuning"
-    named = f"{cifar} {mnist} {denoise} {attacked} imagenette"
+    named = f"{cifar} {mnist} {denoise} {classical} {attacked} imagenette imagenette-64"
     assert {file.stem for file in FILES} == set(named.split())
 
 

@@ -20,7 +20,10 @@ _KEY_DIGITS = 32  # 128 bits of SHA-256
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of a value. Raises ValueError for NaN and infinities, which JSON does not have."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def trial_key(config: Mapping[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """The root command: groups are imported when they are used, so that help comes at once, and errors are one line."""
 
+import atexit
 import errno
+import gc
 import importlib
 import sys
 from typing import Any, ClassVar, NoReturn
@@ -78,6 +80,7 @@ class LazyGroup(click.Group):
         Terminals are guarded against what names and errors may hold.
         """
         open_missing_streams()
+        atexit.register(_forgo_last_collection)
         with guarded(), interruptions_remembered():
             try:
                 return super().main(*args, **kwargs)
@@ -105,6 +108,15 @@ class LazyGroup(click.Group):
             if closed_pipe or ctx.params.get("verbose") or not isinstance(error, _to_mend()):
                 raise
             raise OneLineError(_cut(_in_a_line(error))) from error
+
+
+def _forgo_last_collection() -> None:
+    """Let Python end without going through all that a command has read, which takes as long as to read a part of it.
+
+    Libraries of torch count what is left of them at the end, and complain of what was not collected.
+    """
+    if "torch" not in sys.modules:
+        gc.freeze()
 
 
 def _end_interrupted(ctx: click.Context) -> NoReturn:

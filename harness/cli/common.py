@@ -13,6 +13,7 @@ import click
 
 from harness.base.errors import HarnessError, did_you_mean, printable_json, printable_line
 from harness.base.spreadsheet import csv_cell
+from harness.cli.completion import study_files, trials
 from harness.store import DEFAULT_DB
 
 INTERRUPTED = 130
@@ -62,11 +63,16 @@ set_option = click.option(
     "overrides",
     metavar="PATH=VALUE",
     multiple=True,
-    help="Set a value in every trial, e.g. protocol.epochs=2. May be given several times.",
+    help="Set a value in every trial, e.g. protocol.epochs=2. May be given several times, and without --set.",
 )
 
-only_option = click.option("--only", metavar="GLOB", help="Only trials whose name matches, e.g. '*top-k*'.")
+only_option = click.option(
+    "--only", metavar="GLOB", help="Only trials whose name matches, e.g. '*top-k*'.", shell_complete=trials
+)
 
+files_argument = click.argument(
+    "files", nargs=-1, required=True, metavar="FILE... [PATH=VALUE]...", shell_complete=study_files
+)
 
 skip_option = click.option(
     "--skip-invalid", is_flag=True, help="Skip trials whose compressors cannot be at their sites, and say which."
@@ -115,22 +121,45 @@ def parse_options(given: Sequence[str], said: str) -> dict[str, Any]:
     return options
 
 
+_OVERRIDE = re.compile(r"[A-Za-z_][\w.-]*=")
+
+
 def load_studies(
-    files: Sequence[str], overrides: Sequence[str], only: str | None, *, skip_invalid: bool = False
+    files: Sequence[str],
+    overrides: Sequence[str],
+    only: str | None,
+    *,
+    skip_invalid: bool = False,
+    refused: Callable[[HarnessError], None] | None = None,
 ) -> list[Any]:
-    """Load study files with --set, --only and --skip-invalid. Raises HarnessError where nothing is left of them."""
+    """Load study files with --set, --only and --skip-invalid; PATH=VALUE among the files is one more --set.
+
+    Errors of single files are given to `refused`, and the others are loaded, if it is there. Raises HarnessError for
+    the first of them if it is not, and if nothing is left of the files.
+    """
     from dataclasses import replace
 
     from harness.study.grid import Override
     from harness.study.study import load_study
 
-    parsed = [Override.parse(text) for text in overrides]
-    studies = [load_study(file, parsed, skip_invalid=skip_invalid) for file in files]
+    bare = [text for text in files if _OVERRIDE.match(text) and not Path(text).exists()]
+    parsed = [Override.parse(text) for text in (*overrides, *bare)]
+    files = [text for text in files if text not in bare]
+    if not files:
+        raise HarnessError(f"name a study file{f' before {bare[0]}' if bare else ''}")
+    studies = []
+    for file in files:
+        try:
+            studies.append(load_study(file, parsed, skip_invalid=skip_invalid))
+        except HarnessError as error:
+            if refused is None:
+                raise
+            refused(error)
     names = [study.name for study in studies]
     for name in names:
         if names.count(name) > 1:
             raise HarnessError(f"two of the files are both the study '{name}'")
-    if only is None:
+    if only is None or not studies:
         return studies
     chosen = [study for study in (replace(study, only=only) for study in studies) if study.chosen]
     if not chosen:

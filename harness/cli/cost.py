@@ -7,6 +7,7 @@ import click
 from harness.base.errors import HarnessError
 from harness.cli.common import (
     amount,
+    files_argument,
     format_option,
     load_studies,
     only_option,
@@ -24,7 +25,7 @@ _COUNTS = ("parameters", "variables", "weights", "macs", "paper_flops")
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="STUDY...")
+@files_argument
 @only_option
 @set_option
 @skip_option

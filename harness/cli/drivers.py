@@ -17,6 +17,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import db_option, format_option, print_json, print_table
+from harness.cli.completion import runs as stored_runs
 
 if TYPE_CHECKING:
     from harness.execution.drivers import DriverInfo
@@ -25,7 +26,7 @@ _SHOWN = 8  # digits of a driver's name
 _POLL_S = 0.1
 
 driver_argument = click.argument("driver", required=False, metavar="[DRIVER]")
-runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=stored_runs)
 
 
 @click.command()

@@ -1,6 +1,5 @@
 """`harness run`: grids and timings."""
 
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,10 @@ import click
 from harness.attempt.messages import Execution
 from harness.base.errors import HarnessError
 from harness.cli.common import (
-    INTERRUPTED,
     amount,
     db_option,
     duration,
+    files_argument,
     format_option,
     load_studies,
     only_option,
@@ -29,6 +28,8 @@ from harness.cli.common import (
 )
 from harness.cli.drivers import COMMANDS
 from harness.cli.drivers import detach as start_detached
+from harness.cli.ended import exit_as, say_interrupted
+from harness.cli.renew import renew
 
 if TYPE_CHECKING:
     from harness.cli.display import ShownDisplay
@@ -74,12 +75,12 @@ def run() -> None:
     """
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, renew):
     run.add_command(_command)
 
 
 @run.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@files_argument
 @click.option("--dry-run", is_flag=True, help="Print what there is to do and what it takes; store nothing.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs side by side  [default: 1]")
 @click.option("--per-device", type=click.IntRange(min=1), metavar="N", help="Runs side by side on each GPU.")
@@ -130,7 +131,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     \b
     harness run grid ablations/mnist.yml --dry-run
     harness run grid ablations/mnist.yml --jobs 2
-    harness run grid ablations/mnist.yml --only '*top-k*' --set protocol.epochs=1
+    harness run grid ablations/mnist.yml --only '*top-k*' protocol.epochs=1
     """
     from harness.data.locations import data_root
     from harness.execution.driver import run_grid
@@ -170,7 +171,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
 
 
 @run.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@files_argument
 @threads_option
 @device_option
 @only_option
@@ -238,7 +239,7 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
             err=True,
         )
     say_interrupted(timed.summary, "the same command times what is missing")
-    _exit(timed.summary)
+    exit_as(timed.summary)
 
 
 def _shown_by(executor: str, fmt: str) -> "ShownDisplay":
@@ -382,7 +383,7 @@ def _tell_looks(studies: "Sequence[Study]", summary: "Summary", db: Path) -> Non
     """Say what the looks at claims gave by now, of studies whose seeds run until these are decided."""
     from harness.execution.register import stored
     from harness.report.claims.study_claims import study_findings
-    from harness.report.claims.study_words import looks_line
+    from harness.report.claims.study_words import look_words
 
     until = [study for study in studies if study.until is not None]
     if not until:
@@ -391,7 +392,7 @@ def _tell_looks(studies: "Sequence[Study]", summary: "Summary", db: Path) -> Non
     for study in until:
         for finding in study_findings(found, study.name):
             if finding.withdrawn is None:
-                click.echo(f"claim {looks_line(finding)}")
+                click.echo(f"claim {finding.id}: {finding.verdict} {look_words(finding)}")
     if len(until) == len(studies) and not summary.plan.of("left"):
         spared = sum(len(item.seeds) for study in studies for item in study.chosen) - len(summary.plan.runs)
         click.echo(f"{spared} runs fewer than all seeds would take" if spared else "all seeds were needed")
@@ -432,7 +433,7 @@ def _conclude(summary: "Summary", fmt: str) -> None:
         again = {"made_again": summary.made_again} if summary.made_again else {}
         counts = {**states, "held_by_reason": planned.held_by_reason(), "ended": summary.ended, **again}
         print_json_line({"event": "end", **counts, "interrupted": summary.interrupted})
-        _exit(summary)
+        exit_as(summary)
         return
     if summary.made_again:
         attempts = "1 attempt" if summary.made_again == 1 else f"{summary.made_again} attempts"
@@ -447,7 +448,7 @@ def _conclude(summary: "Summary", fmt: str) -> None:
     say_interrupted(summary)
     if not summary.interrupted:
         _say_why_not_all_ran(summary)
-    _exit(summary)
+    exit_as(summary)
 
 
 def _say_why_not_all_ran(summary: "Summary") -> None:
@@ -456,20 +457,3 @@ def _say_why_not_all_ran(summary: "Summary") -> None:
         click.echo("stopped because the code changed during the run; repeat the command to use the new code", err=True)
     elif held:
         click.echo(f"runs on hold were skipped; add --retry {','.join(held)} to run them", err=True)
-
-
-def say_interrupted(summary: "Summary", so: str = "the same command goes on from the checkpoints") -> None:
-    """Say what came of a Ctrl-C, if there was one."""
-    if summary.interrupted:
-        click.echo(f"interrupted: what was done is kept, {so}", err=True)
-    elif summary.stopped_late:
-        click.echo("everything that was asked for finished before the stop took effect", err=True)
-
-
-def _exit(summary: "Summary") -> None:
-    if summary.hindrance is not None:
-        click.echo(summary.hindrance, err=True)
-    if summary.interrupted:
-        sys.exit(INTERRUPTED)
-    if summary.failed:
-        sys.exit(1)

@@ -20,7 +20,9 @@ from harness.cli.common import (
     print_json,
     set_option,
 )
-from harness.cli.run import device_option, from_start_option, say_interrupted, threads_option
+from harness.cli.completion import study_files
+from harness.cli.ended import say_interrupted
+from harness.cli.run import device_option, from_start_option, threads_option
 
 if TYPE_CHECKING:
     from harness.search.file import Search
@@ -46,7 +48,7 @@ def search() -> None:
 
 
 _OPTIONS = (
-    click.argument("file", metavar="FILE"),
+    click.argument("file", metavar="FILE", shell_complete=study_files),
     click.option(
         "--trials",
         type=click.IntRange(min=1),

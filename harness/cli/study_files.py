@@ -1,12 +1,14 @@
 """`harness init` and `harness check`: a first study of a script, and whether study files can be run."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import load_studies, only_option, plugins_option, set_option, skip_option
+from harness.cli.completion import study_files as files_of_studies
 
 
 @click.command()
@@ -40,7 +42,7 @@ def init(script: Path, function: str | None, out: Path | None) -> None:
 
 
 @click.command()
-@click.argument("files", nargs=-1, metavar="STUDY...")
+@click.argument("files", nargs=-1, metavar="STUDY... [PATH=VALUE]...", shell_complete=files_of_studies)
 @only_option
 @set_option
 @skip_option
@@ -51,8 +53,8 @@ def check(
 ) -> None:
     """Read STUDY files as `run grid` does, with all that they name, and say how many trials and runs they have.
 
-    What is wrong is one line with file and line, and exit code 2. Nothing is run or stored; `run grid --dry-run` tells
-    costs and seconds.
+    Of each file that cannot be run a line says what is wrong and where, and the exit code is 2. Nothing is run or
+    stored; `run grid --dry-run` tells costs and seconds.
 
     \b
     harness check ablations/mnist.yml
@@ -65,7 +67,12 @@ def check(
         return
     if not files:
         raise click.UsageError("name a study file, or ask for --schema")
-    for study in load_studies(files, overrides, only, skip_invalid=skip_invalid):
+    wrong: list[HarnessError] = []
+    for study in load_studies(files, overrides, only, skip_invalid=skip_invalid, refused=wrong.append):
         runs = sum(len(item.seeds) for item in study.chosen)
         trials = len(study.chosen)
         click.echo(f"{study.name}: {trials} trial{'s' * (trials > 1)}, {runs} run{'s' * (runs > 1)}")
+    for error in wrong:
+        click.echo(f"Error: {error}", err=True)
+    if wrong:
+        sys.exit(2)

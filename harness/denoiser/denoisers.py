@@ -13,14 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.attempt.messages import Artifact
 from harness.base.errors import HarnessError, did_you_mean, in_one_line, kind_of
 from harness.classical import bm3d, k_svd, nl_bayes, s_ple
 from harness.classical.options import SMALLEST
 from harness.denoiser.tiling import Progress, in_tiles, reach
 from harness.models.build import build_model
 from harness.models.model_file import ENDING, About, load_model
-from harness.store.artifacts import read_artifact
+from harness.store.artifacts import read_weights
 from harness.store.find import find_attempt
 from harness.store.merge import open_results
 from harness.store.queries import artifacts, snapshot
@@ -105,19 +104,21 @@ def load_run(name: str, sources: Sequence[Path]) -> tuple[About, dict[str, Tenso
     try:
         store = open_results(sources)
     except HarnessError as error:
-        raise HarnessError(f"'{name}' is no method{names}; nor can it be a run: {error}") from error
+        raise HarnessError(f"'{name}' is not a method{names}; nor can it be a run: {error}") from error
     with store:
         found = snapshot(store)
         try:
             attempt = find_attempt(found, name)
         except HarnessError as error:
-            raise HarnessError(f"'{name}' is no method{names}; nor a run: {error}") from error
+            raise HarnessError(f"'{name}' is not a method{names}; nor a run: {error}") from error
         trial = found.trials[attempt.trial_key]
         if trial.config.get("task", {}).get("kind") != "denoising":
-            raise HarnessError(f"'{name}' is no denoiser: its task is another")
+            raise HarnessError(f"'{name}' is not a denoiser: its task is another")
         if "protocol" not in trial.config:
             raise HarnessError(f"'{name}' was not trained, so there are no weights of it: name a method, as bm3d")
-        content = _weights(name, artifacts(store, attempt.uid), sources, attempt.uid)
+        content = read_weights(sources, attempt.uid, artifacts(store, attempt.uid))
+        if content is None:
+            raise HarnessError(f"'{name}': the weights of this attempt are not here; run it again, or name another run")
         place = next((p for p in found.study_trials if p.trial_key == attempt.trial_key), None)
         origin = f"{place.study}: {place.name}, seed {attempt.seed}" if place else attempt.uid[:8]
         results = {
@@ -129,13 +130,6 @@ def load_run(name: str, sources: Sequence[Path]) -> tuple[About, dict[str, Tenso
         trained_on = "" if data is None else data.name
     config = {part: trial.config[part] for part in ("model", "compressors", "task")}
     return About(config, trained_on, origin, attempt.uid, results), _state(content, name)
-
-
-def _weights(name: str, kept: Sequence[Artifact], sources: Sequence[Path], uid: str) -> bytes:
-    for artifact in kept:
-        if artifact.kind == "weights" and (content := read_artifact(sources, uid, artifact)) is not None:
-            return content
-    raise HarnessError(f"'{name}': the weights of this attempt are not here; run it again, or name another run")
 
 
 def _state(content: bytes, name: str) -> dict[str, Tensor]:
@@ -167,7 +161,7 @@ def _network(about: About, state: Mapping[str, Tensor], device: torch.device) ->
     network = network.to(device).eval()
     channels = _channels(network, config["model"])
     with in_one_line(f"{name} cannot be used on images"):
-        needs_sigma = _reads_sigma(network, channels, device)
+        needs_sigma = reads_sigma(network, channels, device)
     sigma = config["task"]["sigma"]
     levels = (float(sigma["from"]), float(sigma["to"])) if isinstance(sigma, Mapping) else (float(sigma),) * 2
     return Denoiser(
@@ -187,7 +181,7 @@ def _channels(network: nn.Module, model: Mapping[str, Any]) -> int:
 
 
 @torch.no_grad()
-def _reads_sigma(network: nn.Module, channels: int, device: torch.device) -> bool:
+def reads_sigma(network: nn.Module, channels: int, device: torch.device) -> bool:
     """Return whether a network's estimate depends on the noise level given to it."""
     noisy = torch.linspace(0, 255, channels * _PROBED**2, device=device).view(1, channels, _PROBED, _PROBED)
     low, high = (network(noisy, torch.full((1,), level, device=device)) for level in (5.0, 50.0))

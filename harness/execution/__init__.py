@@ -16,7 +16,9 @@ PUBLIC = (
     "options",
     "plan",
     "register",
+    "renew",
     "rerun",
     "timing",
+    "trained",
 )
 """The modules that other folders may import (`tests/test_imports.py`)."""

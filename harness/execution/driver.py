@@ -42,6 +42,7 @@ from harness.store.access import GaveUpWaitingError
 from harness.store.connection import Store, driver_lock, open_store
 from harness.store.errors import DatabaseError
 from harness.store.queries import attempts_since, last_attempt, snapshot
+from harness.store.records import Snapshot
 from harness.store.writer import start_attempt
 from harness.study.study import Study
 
@@ -65,7 +66,7 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
     """
     options.executors_of(studies)  # which refuses what there is not
     if not options.db.exists():  # nothing is made for what cannot run
-        before = plan(studies, stored(options.db), options.artifacts, options.retry)
+        before = _plan(studies, stored(options.db), options)
         check_runnable([run.trial for run in before.of("left")], options.data_root, options.device)
     names = [study.name for study in studies]
     with driver_lock(options.db, shared=True), open_store(options.db) as store, seat(options.results, names) as own:
@@ -86,13 +87,13 @@ def _run_what_is_left(
 ) -> None:
     """Run what is left of studies by now, and count it in the summary."""
     last, found = last_attempt(store), snapshot(store)
-    planned = plan(studies, found, options.artifacts, options.retry)
+    planned = _plan(studies, found, options)
     offer_recovery(planned, found, options)
     check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
     jobs = [make_job(run, studies, options, last) for run in planned.of("left")]
     if not jobs:
         add_studies(store, studies, found)
-        summary.plan = planned if _has_fixed_seeds(studies) else plan(studies, snapshot(store), options.artifacts)
+        summary.plan = planned if _has_fixed_seeds(studies) else _plan(studies, snapshot(store), options, retry=())
         return
     if (slow := slow_precision([run.trial for run in planned.of("left")], options.device)) is not None:
         _log.warning("%s", slow)
@@ -102,7 +103,7 @@ def _run_what_is_left(
         again = partial(_asked_again, store, studies, options)
         feed = Shared(jobs, left, again, options.limit, before=sum(summary.ended.values()))
         _Session(feed, store, executor, options, display, summary, own).run()
-    summary.plan = plan(studies, snapshot(store), options.artifacts)
+    summary.plan = _plan(studies, snapshot(store), options, retry=())
 
 
 def _has_fixed_seeds(studies: Sequence[Study]) -> bool:
@@ -121,6 +122,11 @@ def _for_the_next_look(studies: Sequence[Study], options: Options, summary: Summ
     if rest is not None and rest <= 0:
         return None
     return replace(options, limit=rest, retry=options.retry - HELD_FOR_FAILING)
+
+
+def _plan(studies: Sequence[Study], found: Snapshot, options: Options, retry: Collection[str] | None = None) -> Plan:
+    """Return the plan of a call; `retry` instead of its own."""
+    return plan(studies, found, options.artifacts, options.retry if retry is None else retry, options.only)
 
 
 def _executor(studies: Sequence[Study], jobs: Sequence[Job], options: Options) -> Executor | Several:
@@ -154,7 +160,7 @@ def _left_by_others(
     end_orphans(options.results)
     recover(store, options.artifacts, own.others_live)
     last, found = last_attempt(store), snapshot(store)
-    left = {(run.trial.key, run.seed): run for run in plan(studies, found, options.artifacts, options.retry).of("left")}
+    left = {(run.trial.key, run.seed): run for run in _plan(studies, found, options).of("left")}
     return {run: make_job(left[run], studies, options, last) if run in left else None for run in ended}
 
 
@@ -163,7 +169,7 @@ def _asked_again(
 ) -> list[Job]:
     """Return attempts at the runs that are meant and not done, for whatever reason they are held."""
     last, found = last_attempt(store), snapshot(store)
-    left = plan(studies, found, options.artifacts, HELD).of("left")
+    left = _plan(studies, found, options, HELD).of("left")
     runs = [run for run in left if meant(run.label) and (run.trial.key, run.seed) not in without]
     return [make_job(run, studies, options, last) for run in runs]
 
@@ -194,6 +200,8 @@ class _Session:
     cut_short: bool = False  # whether an attempt ended before its end
     obstacle: OSError | None = None  # why no further attempt can be started on this machine
     again: list[Job] = field(default_factory=list)  # attempts to follow those whose machine died or was taken away
+    lost_again: int = 0  # lost attempts that others follow, which count among those that have ended
+    said_total: int | None = None  # how many attempts there will be, as a person was told last
 
     def run(self) -> None:
         """Hand out all jobs.
@@ -202,8 +210,7 @@ class _Session:
         After a failure of the disk those that run go on, and no other begins.
         Raises OSError if an attempt cannot be started (a full disk, no more processes), when those that run have ended.
         """
-        with _UNSHOWN:
-            self.display.total(self.feed.expected)
+        self._say_total()
         with interruptions() as interrupted:
 
             def while_locked() -> None:
@@ -293,7 +300,17 @@ class _Session:
                 self.skipped.add(folder)
                 _ask_to_stop(folder)
 
+    def _say_total(self) -> None:
+        """Say how many attempts there will be, if that is not what was said last."""
+        total = self.feed.expected + self.lost_again
+        if total != self.said_total:
+            self.said_total = total
+            with _UNSHOWN:
+                self.display.total(total)
+
     def _note(self) -> None:
+        if isinstance(self.feed, Shared):  # whose runs other drivers make, or a person asks for again
+            self._say_total()
         if self.seat is not None:
             running = [(job.request.uid, job.request.label) for job in self.running.values()]
             self.seat.note(self.feed.expected + self.summary.made_again, self.summary.ended, running)
@@ -432,9 +449,10 @@ class _Session:
     def _make_again(self, job: Job, state: State, result: AttemptResult | None, error: str | None) -> None:
         """Let another attempt follow one whose machine died or was taken away."""
         self.summary.made_again += 1
+        self.lost_again += state == "lost"
         self.again.append(replace(job.again(), planned_after=last_attempt(self.store)))
+        self._say_total()
         with _UNSHOWN:
-            self.display.total(self.feed.expected + self.summary.made_again)
             self.display.ended(job.request.label, state, result, error or "its machine was taken away")
 
     def _stop(self) -> None:

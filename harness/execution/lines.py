@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,27 +27,51 @@ def summary_line(label: str, state: str, result: AttemptResult | None, error: st
     return f"{label}: {state}" + (f", {', '.join(parts)}" if parts else "")
 
 
-def progress_words(state: dict[str, Any]) -> str:
-    """Return epoch, loss, metric, speed and time left as words; of a person's own function, its last step.
+@dataclass(frozen=True)
+class Said:
+    """How far an attempt says that it is."""
 
-    Of an evaluation by itself: items done, and the mean so far of the current evaluation's metric.
+    count: str
+    """Of epochs, steps or images: "epoch 3/20"."""
+    values: tuple[str, ...]
+    """What it measures, the primary metric first."""
+    done: float | None
+    """Which share of it is done, 0 to 1; None if it does not say how much there is."""
+
+
+def said(state: Mapping[str, Any]) -> Said:
+    """Return epoch, metric, loss and speed in words; of a person's own function, its steps and metrics.
+
+    Of an evaluation by itself: images done, and the mean so far of the current evaluation's metric.
     """
+    steps = state.get("steps")
     if "metrics" in state:
-        metrics = (f"{name} {value:.4g}" for name, value in state["metrics"].items() if value is not None)
-        return ", ".join([f"step {state['step']}", *metrics])
+        values = tuple(f"{name} {value:.4g}" for name, value in state["metrics"].items() if value is not None)
+        if not steps:
+            return Said(f"step {state['step']}", values, None)
+        step = min(state["step"] + 1, steps)  # steps are counted from 0
+        return Said(f"{step}/{steps} steps", values, step / steps)
+    done = min(1.0, state["step"] / steps) if steps else None
+    metric, name = state.get("metric"), state.get("metric_name", "metric")
     if "items" in state:
-        words = [f"image {state['step']}/{state['steps']} ({state['items']})"]
-        metric = state.get("metric")
-        name = f"mean {state.get('metric_name', 'metric')} so far"
-        return ", ".join(words if metric is None else [*words, f"{name} {metric:.4f}"])
-    words = [f"epoch {min(state['epoch'] + 1, state['epochs'])}/{state['epochs']}"]
+        mean = () if metric is None else (f"mean {name} so far {metric:.4f}",)
+        return Said(f"image {state['step']}/{steps}", (*mean, state["items"]), done)
+    values = () if metric is None else (f"{name} {metric:.4f}",)
     if state.get("loss") is not None:
-        words.append(f"loss {state['loss']:.4f}")
-    if state.get("metric") is not None:
-        words.append(f"{state.get('metric_name', 'metric')} {state['metric']:.4f}")
+        values = (*values, f"loss {state['loss']:.4f}")
     if state.get("images_per_s"):
-        words.append(f"{state['images_per_s']:,.0f} images/s")
-    return ", ".join(words)
+        values = (*values, f"{state['images_per_s']:,.0f} images/s")
+    return Said(f"epoch {min(state['epoch'] + 1, state['epochs'])}/{state['epochs']}", values, done)
+
+
+def progress_words(state: Mapping[str, Any]) -> str:
+    """Return how far an attempt is, and what it measures, in words."""
+    found = said(state)
+    return ", ".join([found.count, *found.values])
+
+
+UNFINISHED = frozenset({"interrupted", "skipped"})
+"""Ends of attempts after which their runs are still to be made; every other counts as one of those asked for."""
 
 
 def to_stderr(line: str) -> None:
@@ -119,7 +144,7 @@ class Lines(_Unopened):
 
     def started(self, label: str, *, resumed: bool) -> None:
         """Say that an attempt begins."""
-        self._say(f"{label}: {'goes on' if resumed else 'begins'}")
+        self._say(f"{label}: {'resumes' if resumed else 'begins'}")
 
     def progress(self, label: str, state: dict[str, Any]) -> None:
         """Say it when another epoch is done, or a function has reported another step."""
@@ -134,5 +159,5 @@ class Lines(_Unopened):
 
     def ended(self, label: str, state: str, result: AttemptResult | None, error: str | None) -> None:
         """Say how an attempt ended."""
-        self._done += 1
+        self._done += state not in UNFINISHED
         self._say(f"[{self._done}/{self._total}] {summary_line(label, state, result, error)}")

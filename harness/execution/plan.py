@@ -78,10 +78,6 @@ class PlannedRun:
         """The run for people: study, trial and seed."""
         return f"{self.study}: {self.name}, seed {self.seed}"
 
-    def as_done(self) -> "PlannedRun":
-        """Return the run as one of which there is nothing to make; a tenth of the time of `replace`."""
-        return PlannedRun(self.study, self.name, self.trial, self.seed, "done")
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -110,8 +106,16 @@ class Plan:
         return f"{len(self.of('done'))} done, {len(self.of('left'))} left, {sum(held.values())} held{why}"
 
 
-def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: Collection[str] = ()) -> Plan:
-    """Plan the runs of studies, of those whose seeds run until their claims are decided up to the next look.
+def plan(
+    studies: Iterable[Study],
+    snapshot: Snapshot,
+    artifacts: Path,
+    retry: Collection[str] = (),
+    only: Collection[tuple[str, int]] | None = None,
+) -> Plan:
+    """Plan the runs of studies, or `only` some of them (trial key, seed).
+
+    Of a study whose seeds run until its claims are decided: those up to the next look.
 
     `artifacts` holds the attempts' folders; `retry`: reasons that no longer hold.
     """
@@ -121,7 +125,8 @@ def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: C
         for attempt in snapshot.attempts:
             attempts[attempt.trial_key, attempt.seed].append(attempt)
         there = _There(snapshot, artifacts, retry)
-        return Plan(tuple(_planned(base, there, attempts[run]) for run, base in _wanted(studies).items()))
+        wanted = _wanted(studies).items()
+        return Plan(tuple(_planned(base, there, attempts[r]) for r, base in wanted if only is None or r in only))
 
 
 def at_next_look(study: Study, snapshot: Snapshot) -> Study:
@@ -136,7 +141,7 @@ def at_next_look(study: Study, snapshot: Snapshot) -> Study:
 
 
 def _wanted(studies: Iterable[Study]) -> dict[tuple[str, int], PlannedRun]:
-    """Return the runs that studies ask for, each once, as if nothing were stored of any."""
+    """Return the runs that studies ask for, each once, as if all of them were done: what is not is said otherwise."""
     wanted: dict[tuple[str, int], PlannedRun] = {}
     for study in studies:
         chosen = study.chosen
@@ -146,7 +151,7 @@ def _wanted(studies: Iterable[Study]) -> dict[tuple[str, int], PlannedRun]:
                     run = (item.trial.key, item.seeds[number])
                     base = wanted.get(run)
                     if base is None:
-                        new = PlannedRun(study.name, item.name, item.trial, run[1], "left", executor=item.executor)
+                        new = PlannedRun(study.name, item.name, item.trial, run[1], "done", executor=item.executor)
                         wanted[run] = new
                     elif base.trial.evaluations != item.trial.evaluations:
                         wanted[run] = replace(base, trial=_united(base.trial, item.trial))
@@ -177,7 +182,7 @@ def _planned(base: PlannedRun, there: _There, attempts: Sequence[AttemptRecord])
     if not there.is_of_todays_code(run, base.trial):
         return _held(base, "stale", there.retry)
     if not _not_evaluated(base, run, there.snapshot):
-        return base.as_done()
+        return base
     return _decide(base, there, attempts)
 
 
@@ -222,7 +227,7 @@ def _accepted(
     if not there.is_of_todays_code(accepted, base.trial):
         return _resumed_superseding(base, accepted, attempts, artifacts, "stale", retry)
     if not missing:
-        return base.as_done()
+        return base
     if base.trial.is_untrained or is_there(artifacts / accepted.uid / WEIGHTS_FILE):
         todo = replace(base, status="left", kind="evaluate", evaluations=missing, weights_from=accepted.uid)
         tried = [a for a in attempts if a.kind == "evaluate" and a.weights_from == accepted.uid]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness.base.clock import now
+from harness.base.collection import collection_put_off
 from harness.base.errors import HarnessError
 from harness.base.extras import needs
 from harness.base.keys import KEY_SCHEME, canonical_json
@@ -85,6 +86,11 @@ def add_studies(store: Store, studies: Sequence[Study], found: Snapshot | None =
     `found` is what is stored, if that has just been read.
     """
     found = snapshot(store) if found is None else found
+    with collection_put_off():
+        _add_studies(store, studies, found)
+
+
+def _add_studies(store: Store, studies: Sequence[Study], found: Snapshot) -> None:
     counted: dict[str, Mapping[str, float]] = {}  # networks that differ in their training alone are counted once
     for study in studies:
         rows = rows_of(study)

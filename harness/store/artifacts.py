@@ -18,10 +18,13 @@ from harness.store.queries import all_artifacts
 
 @dataclass
 class Artifacts:
-    """What became of the artifacts of published lines: how many lie beside, and by kind those that were left out."""
+    """What became of the artifacts of published lines: how many lie beside; by kind those that were left out, and those
+    that were wanted but lie beside no source.
+    """
 
     beside: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
 
 
 def publish_artifacts(
@@ -42,7 +45,8 @@ def publish_artifacts(
             _, copy = places(target, line["uid"], artifact)
             if not copy.exists() and (content := read_artifact(sources, line["uid"], artifact)) is not None:
                 atomic_write(copy, content)
-            found.beside += copy.exists()
+            found.beside += (here := copy.exists())
+            found.missing[artifact.kind] += not here
     return found
 
 
@@ -69,6 +73,12 @@ def places(folder: Path, uid: str, artifact: Artifact) -> tuple[Path, Path]:
     return folder / uid / artifact.path, folder / f"{artifact.sha256}{PurePath(artifact.path).suffix}"
 
 
+def where(sources: Iterable[Path], uid: str, artifact: Artifact) -> str | None:
+    """Return the path of an attempt's artifact, unread; None if it lies beside none of the sources."""
+    paths = (path for source in sources for path in places(_beside(source), uid, artifact))
+    return next((str(path) for path in paths if is_there(path)), None)
+
+
 def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> bytes | None:
     """Return the contents of an attempt's artifact, or None where none of the sources has it.
 
@@ -86,6 +96,12 @@ def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> byte
     return None
 
 
+def read_weights(sources: Sequence[Path], uid: str, kept: Iterable[Artifact]) -> bytes | None:
+    """Return the weights that an attempt left, as `read_artifact`; None if there are none, or they are not here."""
+    weights = (artifact for artifact in kept if artifact.kind == "weights")
+    return next((found for each in weights if (found := read_artifact(sources, uid, each)) is not None), None)
+
+
 def run_weights(sources: Sequence[Path], attempt: str, kept: Iterable[Artifact]) -> tuple[str, str]:
     """Return the SHA-256 of the weights that an attempt left, and where they lie. Raises HarnessError without any."""
     for artifact in kept:
@@ -99,7 +115,7 @@ def run_weights(sources: Sequence[Path], attempt: str, kept: Iterable[Artifact])
 
 def is_here(sources: Iterable[Path], uid: str, artifact: Artifact) -> bool:
     """Return whether an attempt's artifact lies beside one of the sources, unread."""
-    return any(is_there(path) for source in sources for path in places(_beside(source), uid, artifact))
+    return where(sources, uid, artifact) is not None
 
 
 def for_people(sources: Iterable[Path], uid: str) -> dict[str, str | None]:

@@ -30,9 +30,11 @@ def study_trials(found: Snapshot, study: str) -> Mapping[str, str]:
     return {place.name: place.trial_key for place in found.places([study])}
 
 
-def values(found: Snapshot, attempt: AttemptRecord) -> dict[tuple[str, str], float]:
+def values(found: Snapshot, attempt: AttemptRecord) -> Mapping[tuple[str, str], float]:
     """Return what an attempt, and later evaluations from its weights, found: (evaluation key, name) → value."""
     later = found.evaluated_later(attempt.uid)
+    if not later:
+        return attempt.results
     return {place: value for each in (*later, attempt) for place, value in each.results.items()}
 
 
@@ -45,6 +47,17 @@ def items(
     """
     later = found.evaluated_later(attempt.uid)
     return {(sample.evaluation, sample.name): sample for each in (*later, attempt) for sample in samples(each.uid)}
+
+
+def gave(found: Snapshot, attempt: AttemptRecord, places: Iterable[tuple[str, str]]) -> tuple[AttemptRecord, ...]:
+    """Return the attempts that stand behind values of `values`: of a trained network, that which trained it.
+
+    What is not trained may have been evaluated by several attempts, on several machines: those that gave the values.
+    """
+    if found.trials[attempt.trial_key].is_trained:
+        return (attempt,)
+    by_place = {place: each for each in (*found.evaluated_later(attempt.uid), attempt) for place in each.results}
+    return tuple({a.uid: a for place in places if (a := by_place.get(place))}.values())
 
 
 def short_values(found: Snapshot, attempt: AttemptRecord) -> dict[str, float]:

@@ -63,7 +63,7 @@ def rows(
                 yield (place.study, place.name, attempt.seed, attempt.uid, *row)
 
 
-def write_csv(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> int:
+def write_csv(path: Path, columns: Mapping[str, type], table: Iterator[tuple[Any, ...]]) -> int:
     """Write rows as CSV with a header, all or nothing; nan and inf are written so, and no text as a formula.
 
     Return how many there were.
@@ -72,7 +72,7 @@ def write_csv(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> int:
     with atomic_open(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS[what])
+        writer.writerow(map(csv_cell, columns))
         for row in table:
             writer.writerow(map(csv_cell, row))
             count += 1
@@ -80,13 +80,12 @@ def write_csv(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> int:
     return count
 
 
-def write_parquet(path: Path, what: Rows, table: Iterator[tuple[Any, ...]]) -> int:
+def write_parquet(path: Path, columns: Mapping[str, type], table: Iterator[tuple[Any, ...]]) -> int:
     """Write rows as Parquet, all or nothing. Return how many there were. Raises HarnessError without pyarrow."""
     with parts_named():
         import pyarrow as pa
         from pyarrow import parquet
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-    columns = COLUMNS[what]
     read = list(table)
     data = list(zip(*read, strict=True)) or [()] * len(columns)
     fields = [pa.field(name, types[kind]) for name, kind in columns.items()]

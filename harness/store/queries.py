@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import combinations
 from typing import Any
@@ -95,13 +95,20 @@ def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
     replaced, in whatever order it is made.
     """
     ended = [a for a in attempts if a.kind == "train" and a.state in ENDED_WELL]
-    superseded = {(a.trial_key, a.seed, a.supersedes) for a in ended}
+    superseded = {(a.trial_key, a.seed, a.supersedes) for a in ended if a.supersedes is not None}
     newest: dict[tuple[str, int], tuple[str, str]] = {}
     for a in ended:
         run, at = (a.trial_key, a.seed), a.order
         if (*run, a.uid) not in superseded:
             newest[run] = max(newest.get(run, at), at)
     return frozenset(uid for _, uid in newest.values())
+
+
+def named_runs(store: Store) -> list[tuple[str, str, int]]:
+    """Return study, trial and seed of each run that was tried and that a study names, in the order of the studies."""
+    query = """SELECT study.name, study_trial.name, run.seed FROM study JOIN study_trial ON study_id = study.id
+        JOIN run USING (trial_id) ORDER BY study.name, position, seed"""
+    return list(store.db.execute(query))
 
 
 def in_state(store: Store, *states: State) -> tuple[AttemptRecord, ...]:
@@ -277,13 +284,14 @@ def _study_trials(conn: sqlite3.Connection, runs: str | None) -> tuple[StudyTria
         FROM study_trial st JOIN study s ON s.id = st.study_id JOIN trial t ON t.id = st.trial_id WHERE true
         ORDER BY s.created, s.name, st.overrides IS NULL, st.added, st.position, t.key"""
     rows = conn.execute(*_only(query, _OF_TRIALS, runs))
-    return tuple(
-        replace(
-            StudyTrialRecord(study, name, position, key, _seeds(seeds, study, name), *more),
-            evaluations=_asked(asked, study, name),
+    places = [
+        StudyTrialRecord(
+            study, name, position, key, _seeds(seeds, study, name), protocol, text, sha, created, added, overrides,
+            _asked(asked, study, name),
         )
-        for study, name, position, key, seeds, asked, *more in rows
-    )
+        for study, name, position, key, seeds, asked, protocol, text, sha, created, added, overrides in rows
+    ]  # fmt: skip
+    return tuple(places)
 
 
 def _evaluations(conn: sqlite3.Connection, trial_names: Mapping[str, str]) -> dict[str, EvaluationRecord]:
@@ -316,12 +324,15 @@ def _attempts(conn: sqlite3.Connection, runs: str | None) -> tuple[AttemptRecord
     query = """SELECT x.attempt_id, e.key, x.name, x.value, x.flag
         FROM result x JOIN evaluation e ON e.id = x.evaluation_id WHERE true ORDER BY x.attempt_id, e.key, x.name"""
     of_attempts = f"attempt_id IN (SELECT a.id FROM attempt a WHERE {_OF_RUNS})"  # noqa: S608 - words of ours
+    places: dict[tuple[str, str], tuple[str, str]] = {}  # each once, as most attempts have the same
     for attempt, key, name, value, flag in conn.execute(*_only(query, of_attempts, runs)):
-        results[attempt][key, name] = unflagged(value, flag)
+        place = key, name
+        results[attempt][places.setdefault(place, place)] = unflagged(value, flag)
     measures: defaultdict[int, dict[str, float]] = defaultdict(dict)
     query = "SELECT attempt_id, name, value, flag FROM measure WHERE true ORDER BY attempt_id, name"
+    names: dict[str, str] = {}
     for attempt, name, value, flag in conn.execute(*_only(query, of_attempts, runs)):
-        measures[attempt][name] = unflagged(value, flag)
+        measures[attempt][names.setdefault(name, name)] = unflagged(value, flag)
     nothing: frozenset[str] = frozenset()
     records = [
         AttemptRecord(  # type: ignore[call-arg]  # by position, as its fields stand: names take twice the time

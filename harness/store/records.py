@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -259,6 +260,18 @@ class AttemptRecord:
         """By what attempts at a run are ordered: the newest has the greatest."""
         return self.ordered or self.started, self.uid
 
+    @property
+    def device_model(self) -> str:
+        """The model of the device on which it ran, or what the harness calls that ("cpu")."""
+        return str(self.environment.get("device") or self.device)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None of one that has not ended."""
+        if self.ended is None:
+            return None
+        return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)).total_seconds()
+
     def is_of(self, digest: str) -> bool:
         """Return whether it ran the code of a digest, or code that is shown to give the same bits."""
         return digest == self.code_digest or digest in self.same_code
@@ -344,19 +357,27 @@ class Snapshot:
             claims=tuple(claim for claim in self.claims if claim.study == study),
         )
 
-    def runs(self, trial_key: str) -> dict[int, AttemptRecord]:
+    def runs(self, trial_key: str) -> Mapping[int, AttemptRecord]:
         """Return the accepted attempt of each of a trial's runs, by seed.
 
         At a seed without one, that of a trial whose results count for this one by a person's word (`by_word`).
         """
-        return {a.seed: a for a in self._counting_for(trial_key) if a.accepted}
+        if (found := self._runs.get(trial_key)) is None:
+            found = self._runs[trial_key] = {a.seed: a for a in self._counting_for(trial_key) if a.accepted}
+        return found
+
+    @cached_property
+    def _runs(self) -> dict[str, Mapping[int, AttemptRecord]]:
+        """What `runs` has found so far: it is asked for every run, and again for every cell of a table."""
+        return {}
 
     def evaluated_later(self, uid: str) -> Sequence[AttemptRecord]:
         """Return the `evaluate` attempts from the weights of an attempt that ended well, oldest first.
 
         What is not trained has no weights: there it is each other attempt at the same run that has other evaluations,
-        such as the one that another study, read from a file of its own, made on other images; those by the code of
-        this attempt come last, so that they are taken where another version evaluated the same.
+        such as the one that another study, read from a file of its own, made on other images, with what was evaluated
+        later of it; those by the code of this attempt come last, so that they are taken where another version
+        evaluated the same.
         """
         return [*self._untrained_beside.get(uid, ()), *self._by_weights.get(uid, ())]
 
@@ -377,7 +398,10 @@ class Snapshot:
             if a.kind == "train" and a.state in ENDED_WELL and a.uid not in repeated:
                 runs[a.trial_key, a.seed].append(a)
         several = [of for (key, _), of in runs.items() if len(of) > 1 and not self.trials[key].is_trained]
-        return {a.uid: _with_more(a, beside) for beside in several for a in beside}
+        return {a.uid: _with_more(a, self._with_later(b for b in of if b is not a)) for of in several for a in of}
+
+    def _with_later(self, attempts: Iterable[AttemptRecord]) -> list[AttemptRecord]:
+        return [each for a in attempts for each in (a, *self._by_weights.get(a.uid, ()))]
 
     def timings(self, trial_key: str) -> list[AttemptRecord]:
         """Return the finished timings of a trial, oldest first, those that count by a person's word before its own."""

@@ -7,6 +7,7 @@ set.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from harness.base.checks import FieldError
@@ -19,16 +20,16 @@ _NOTHING = object()
 
 @dataclass(frozen=True)
 class View:
-    """A point and the entry with it put in, `at` among its parts."""
+    """A normalised entry and a point to put into it."""
 
+    entry: Mapping[str, Any]
     point: Point
-    parts: Mapping[str, Any]
 
-    @classmethod
-    def of(cls, entry: Mapping[str, Any], point: Point) -> "View":
-        """Put a point into a normalised entry. Raises FieldError for a path that leads nowhere."""
-        at = point.get("at", entry.get("at"))
-        return cls(point, {**apply(entry, point), **({} if at is None else {"at": at})})
+    @cached_property
+    def parts(self) -> Mapping[str, Any]:
+        """The entry with the point put in, and `at` beside it. Raises FieldError for a path that leads nowhere."""
+        at = self.point.get("at", self.entry.get("at"))
+        return {**apply(self.entry, self.point), **({} if at is None else {"at": at})}
 
     def found(self, path: str) -> list[Any]:
         """Return the values that a path leads to: one for each site where it begins with `compressor`."""

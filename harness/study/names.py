@@ -1,6 +1,7 @@
 """Names of trials: templates over dotted paths, `{at}` and `{reduction}`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from string import Formatter
 from typing import Any
 
@@ -15,18 +16,24 @@ def render_name(template: str, parts: Mapping[str, Any]) -> str:
 
     Raises FieldError for a word that the trial does not have.
     """
+    name = ""
+    for text, word in _pieces(template):
+        name += text + (_value(word, parts) if word is not None else "")
+        if len(name) > _LONGEST:
+            raise FieldError(("name",), f"the name '{name[:20]}…' has more than {_LONGEST} characters")
+    return name
+
+
+@cache
+def _pieces(template: str) -> Sequence[tuple[str, str | None]]:
+    """Return a template's texts, each with the word in braces that follows it."""
     try:
         pieces = list(Formatter().parse(template))
     except ValueError as error:
         raise FieldError(("name",), f"the name '{template}' is no template: {error}") from None
     if any(form or conversion for _, _, form, conversion in pieces):
         raise FieldError(("name",), f"the name '{template}' holds a format: write words in braces, as {{reduction}}")
-    name = ""
-    for text, word, _, _ in pieces:
-        name += text + (_value(word, parts) if word is not None else "")
-        if len(name) > _LONGEST:
-            raise FieldError(("name",), f"the name '{name[:20]}…' has more than {_LONGEST} characters")
-    return name
+    return [(text, word) for text, word, _, _ in pieces]
 
 
 def _value(word: str, parts: Mapping[str, Any]) -> str:
@@ -54,5 +61,5 @@ def _one(option: str, word: str, parts: Mapping[str, Any]) -> Any:
     if not found or any(value != found[0] for value in found) or found[0] is None:
         raise FieldError(("name",), f"'{{{word}}}' in the name needs compressors that share one {option}")
     if option == "stride" and (type(found[0]) is not int or found[0] < 1):
-        raise FieldError(("compressors", next(iter(by_site)), "stride"), f"stride {found[0]!r} is no stride")
+        raise FieldError(("compressors", next(iter(by_site)), "stride"), f"stride {found[0]!r} is not a stride")
     return found[0]

@@ -184,7 +184,7 @@ def _expand(
     """
     _check_size(written)
     used: set[str] = set()
-    runs = 0
+    runs = number = 0
     for entry in written.entries:
         parts = entry.parts(written.defaults)
         base = normalise({key: said.value for key, said in parts.items()})
@@ -193,12 +193,12 @@ def _expand(
             with locate_errors(entry, parts, point, overrides):
                 own = taken(overrides, base, point)
                 used |= {override.path for override in own}
-                trial = _trial(entry.data["name"], base, point, own, written.folders, skipped)
-                if trial is not None:
-                    made_by = _made_by(trial, entry, base, point, own, written.folders)
-                    trial = replace(trial, overrides=made_by, executor=executor, view=View.of(base, point))
+                trial = _trial(entry.data["name"], base, point, own, written.folders, skipped, number, executor)
+                if trial is not None and own:
+                    trial = replace(trial, overrides=_made_by(trial, entry, base, point, own, written.folders))
             if trial is None:
                 continue
+            number += 1
             runs += len(trial.seeds)
             if runs > _MOST_RUNS:
                 raise entry.error((), f"the study has more than {_MOST_RUNS:,} runs: {_SMALLER}")
@@ -263,7 +263,8 @@ def _points(entry: WrittenEntry, parts: Mapping[str, Said], base: Mapping[str, A
     views = []
     for point in found:
         with locate_errors(entry, parts, point):
-            views.append(View.of(base, point))
+            views.append(view := View(base, point))
+            view.parts  # noqa: B018 - an error in them is of this point
     with locate_errors(entry, parts):
         return left(views, conditions)
 
@@ -275,6 +276,8 @@ def _trial(
     overrides: Sequence[Override],
     folders: Sequence[str],
     skipped: dict[str, str] | None,
+    position: int = 0,
+    executor: ExecutorChoice | None = None,
 ) -> StudyTrial | None:
     """Return the trial of a point, None for one that is put into `skipped`.
 
@@ -291,7 +294,7 @@ def _trial(
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**32 for s in seeds):
         raise FieldError(("seeds",), f"'seeds' must be a list of whole numbers from 0, not {seeds!r}")
     if len(set(seeds)) != len(seeds):
-        raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
+        raise FieldError(("seeds",), f"a seed occurs twice in {seeds}")
     rendered = render_name(name, parts)
     if (fault := name_fault(rendered)) is not None:
         raise FieldError(("name",), f"'{printable_line(rendered)}' cannot be a trial's name: {fault}")
@@ -308,7 +311,8 @@ def _trial(
             raise
         cure = f"trial '{rendered}', which --skip-invalid skips"
         raise MisfitError(error.path, f"{error.message} ({cure})") from error.__cause__
-    return StudyTrial(name=rendered, position=0, trial=trial, seeds=tuple(seeds if trial.seeded else seeds[:1]))
+    given = tuple(seeds if trial.seeded else seeds[:1])
+    return StudyTrial(rendered, position, trial, given, executor=executor, view=View(base, point))
 
 
 def _unique(expanded: Iterator[tuple[WrittenEntry, StudyTrial]]) -> Iterator[StudyTrial]:
@@ -323,7 +327,10 @@ def _unique(expanded: Iterator[tuple[WrittenEntry, StudyTrial]]) -> Iterator[Stu
                 f"two trials would both be named '{item.name}': put what differs into the name, "
                 "e.g. {compressor.stride}",
             )
-        by_key[key] = _both(by_key[key], item) if key in by_key else replace(item, position=len(by_key))
+        if key in by_key:
+            by_key[key] = _both(by_key[key], item)
+        else:  # some before it may have been there twice
+            by_key[key] = item if item.position == len(by_key) else replace(item, position=len(by_key))
         by_name.setdefault(item.name, item)
     return iter(by_key.values())
 

@@ -1,7 +1,8 @@
 """An attempt at a run of `task: command`: a process of its own, whose lines of JSON are its curves and metrics.
 
-A line `{"step": 3, "loss": 0.2}` is a point of the curves, one without "step" has final metrics; all other lines are
-the attempt's output. A stop is SIGTERM: the process writes its checkpoint into `$HARNESS_CHECKPOINTS` and ends.
+A line `{"step": 3, "loss": 0.2}` is a point of the curves, one without "step" has final metrics; "steps" beside a step
+is how many there will be. All other lines are the attempt's output. A stop is SIGTERM: the process writes its
+checkpoint into `$HARNESS_CHECKPOINTS` and ends.
 """
 
 import json
@@ -234,6 +235,8 @@ class _Said:
             self.metrics.update(found)
             return
         values = {name: value for name, value in found.items() if name not in {"step", "split"}}
+        if type(values.get("steps")) is int and values["steps"] > 0:
+            self._context.total(values.pop("steps"))
         self._context.report(found["step"], split=found.get("split", "returned"), **values)
         if time.monotonic() - self._noted > _NOTED_EVERY_S:
             self._context.note_curve()

@@ -70,7 +70,7 @@ class Context:
         self._folder = Path(request.folder)
         self._stop, self._compatible = stop, compatible
         self.notes: list[str] = []
-        self._progress_file = FunctionProgressFile(self._folder)
+        self._progress_file = FunctionProgressFile(self._folder, request.options.get("metrics", {}))
         self._curve = self._take_over(request)
 
     def seed_for(self, *purpose: str | int) -> int:
@@ -102,6 +102,16 @@ class Context:
         for name, value in values.items():
             self._curve.add(split, name, number, value)
         self._progress_file.write(number, values)
+
+    def total(self, steps: SupportsIndex) -> None:
+        """Say how many steps `report` will count, from 0: progress shows "4/20 steps" and the time left.
+
+        Raises HarnessError for what is not a whole number above 0.
+        """
+        number = _whole_number(steps)
+        if not 0 < number <= _LAST_STEP:
+            raise HarnessError(f"total takes how many steps there will be, a whole number from 1, not {steps!r}")
+        self._progress_file.steps = number
 
     def should_stop(self) -> bool:
         """Return whether to write a checkpoint and return at once, with None: the next call goes on from there."""
@@ -139,7 +149,7 @@ class Context:
             yield file
 
     def resume(self) -> Path | None:
-        """Return the folder for checkpoints where an earlier attempt at this run left some, else None.
+        """Return the folder for checkpoints if an earlier attempt at this run left some, else None.
 
         What was left by other code, on another device or with other threads counts as nothing, and so does what is not
         as it was written.
@@ -150,7 +160,7 @@ class Context:
         """Keep a copy of a file with the run, e.g. `context.save("weights", "model.pt")`.
 
         It is copied at once. Saved again from the same place, it replaces what was saved before; another file of the
-        same kind and name stands beside it. Raises HarnessError where there is no such file.
+        same kind and name is beside it. Raises HarnessError if there is no such file.
         """
         source = Path(path)
         if not isinstance(kind, str) or not kind:
@@ -251,11 +261,16 @@ class Context:
 
 def _step(step: SupportsIndex) -> int:
     """Return a step as Python's whole number. Raises HarnessError for what is none, and for what no store holds."""
-    kind = str(getattr(step, "dtype", type(step).__name__))
-    try:
-        number = -1 if kind.endswith("bool") else operator.index(step)
-    except (TypeError, ValueError):
-        number = -1
+    number = _whole_number(step)
     if not 0 <= number <= _LAST_STEP:
         raise HarnessError(f"report takes a step, a whole number from 0 to 2**63 - 1, not {step!r}")
     return number
+
+
+def _whole_number(value: SupportsIndex) -> int:
+    """Return Python's whole number of a value, NumPy's and torch's among them; -1 for what is none."""
+    kind = str(getattr(value, "dtype", type(value).__name__))
+    try:
+        return -1 if kind.endswith("bool") else operator.index(value)
+    except (TypeError, ValueError):
+        return -1

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ class ProgressFile:
         self._written = 0.0
         self._start: tuple[float, int] | None = None
         self.loss: float | None = None
-        self.metric: tuple[str, float] | None = None  # the foremost one, by its name
+        self.metric: tuple[str, float] | None = None  # the primary one, by its name
 
     def write(self, progress: "Progress", *, at_once: bool = False) -> None:
         """Write the progress, at most every half second unless `at_once`."""
@@ -67,19 +67,24 @@ class ItemProgressFile:
 
 
 class FunctionProgressFile:
-    """The same for a person's own function: what it reported last."""
+    """The same for a person's own function: what it reported last, the `declared` metrics first."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, declared: Iterable[str]) -> None:
         self._path = folder / PROGRESS_FILE
+        self._declared: dict[str, float | None] = dict.fromkeys(declared)
         self._written = 0.0
+        self.steps: int | None = None  # that it will report, if it has said so
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Write a step and its metrics, at most every half second."""
+        """Write a step with its metrics, and the declared ones as reported before; at most every half second."""
+        known = {name: _finite(float(value)) for name, value in metrics.items()}
+        self._declared.update((name, value) for name, value in known.items() if name in self._declared)
         now = time.monotonic()
         if now - self._written < _WRITE_EVERY_S:
             return
-        known = {name: _finite(float(value)) for name, value in metrics.items()}
-        _write(self._path, {"step": step, "metrics": known})
+        shown = {name: value for name, value in self._declared.items() if value is not None}
+        steps = {} if self.steps is None else {"steps": self.steps}
+        _write(self._path, {"step": step, **steps, "metrics": {**shown, **known}})
         self._written = now
 
 

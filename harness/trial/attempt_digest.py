@@ -1,6 +1,7 @@
 """Which code an attempt runs: known from the configuration alone, without importing it."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,31 @@ def attempt_digest(
     for options in config["compressors"].values():
         if options["kind"] in COMPRESSORS:
             modules.add(_module(COMPRESSORS[options["kind"]].code))
-    text = f"{_digest(tuple(sorted(modules)), without)} {canonical_json(_declared(config['model']))}"
+    return _digest_of_model(tuple(sorted(modules)), without, canonical_json(config["model"]))
+
+
+@cache
+def _digest_of_model(modules: tuple[str, ...], without: frozenset[str], model: str) -> str:
+    """Return the digest for a model's configuration as JSON, once for the thousands of trials that share it."""
+    text = f"{_digest(modules, without)} {canonical_json(_declared(json.loads(model)))}"
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def digest_now(config: Mapping[str, Any], kind: str = "train", device: str = "cpu") -> str | None:
+    """Return the same for a stored configuration alone; None if that does not say which code reads its data.
+
+    It does for our own data: of a folder and other data of a person's, a configuration has the fingerprint alone.
+    """
+    from harness.trial.datasets import DATASETS
+
+    trained = config.get("data", {}).get("train")
+    data = [d for d in DATASETS.values() if "train" in d.splits and d.splits["train"].fingerprint == trained]
+    if not data and is_trained(config):
+        return None
+    try:
+        return attempt_digest(config, data, kind, device)
+    except KeyError:
+        return None
 
 
 def _task_modules(kind: str) -> set[str]:

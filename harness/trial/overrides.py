@@ -46,8 +46,12 @@ class Recipe:
 
 def recipe(name: str, config: Mapping[str, Any]) -> Recipe:
     """Return what `protocol_in_words`, `overrides` and `unstated` give of a trial's configuration, found once."""
-    found = overrides(name, config)
-    return Recipe(_in_words(name, found), found, _left_open(name, config, found))
+    named = _named(name, config)
+    if named is None:
+        return Recipe(name, (), ())
+    ours = _settings(config["protocol"])
+    found = _differences(name, config["protocol"], ours)
+    return Recipe(_in_words(name, found), found, _left_open(named, ours, found))
 
 
 def overrides(name: str, config: Mapping[str, Any]) -> tuple[Override, ...]:
@@ -55,11 +59,12 @@ def overrides(name: str, config: Mapping[str, Any]) -> tuple[Override, ...]:
 
     None for a function, which has no protocol, and for a protocol that this version does not have.
     """
-    named = _named(name, config)
-    if named is None:
-        return ()
-    written, ours = config["protocol"], _settings(config["protocol"])
-    in_file, theirs = named.canonical(), named.settings.model_dump(mode="json")
+    return recipe(name, config).overrides
+
+
+def _differences(name: str, written: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[Override, ...]:
+    """Return in what a trial's settings, as they are `written` and with all defaults, differ from a protocol's."""
+    in_file, theirs = _values(name)
     found: list[Override] = []
     for field in dict.fromkeys((*theirs, *ours)):
         one, other = cast("tuple[Any, Any]", (ours.get(field), theirs.get(field)))
@@ -84,14 +89,11 @@ def _in_words(name: str, found: Sequence[Override]) -> str:
 
 def unstated(name: str, config: Mapping[str, Any]) -> tuple[Unstated, ...]:
     """Return the settings of a trial's protocol that its file calls inferred or assumed, but for overridden ones."""
-    return _left_open(name, config, overrides(name, config))
+    return recipe(name, config).unstated
 
 
-def _left_open(name: str, config: Mapping[str, Any], found: Sequence[Override]) -> tuple[Unstated, ...]:
-    named = _named(name, config)
-    if named is None:
-        return ()
-    ours, given = _settings(config["protocol"]), {override.setting for override in found}
+def _left_open(named: ResolvedProtocol, ours: Mapping[str, Any], found: Sequence[Override]) -> tuple[Unstated, ...]:
+    given = {override.setting for override in found}
     return tuple(
         Unstated(field, ours.get(field), entry.source)
         for field, entry in named.fields.items()
@@ -116,6 +118,13 @@ def _named(name: str, config: Mapping[str, Any]) -> ResolvedProtocol | None:
 @cache
 def _protocol(name: str) -> ResolvedProtocol:
     return resolve_protocol({"kind": name})
+
+
+@cache
+def _values(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings of a protocol of ours: as they are part of a key, and all of them."""
+    named = _protocol(name)
+    return named.canonical(), named.settings.model_dump(mode="json")
 
 
 def _settings(canonical: Mapping[str, Any]) -> dict[str, Any]:

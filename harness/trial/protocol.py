@@ -257,9 +257,8 @@ def resolve_protocol(options: Any) -> ResolvedProtocol:
     for field, change in changes.items():
         values[field] = _merged(values.get(field), change)
     settings = validate(Protocol, values)
-    fields = {name: FieldSource(entry.value, entry.source, entry.where) for name, entry in file.fields.items()}
-    fields |= {name: FieldSource(values[name], "set", "by the study") for name in changes}
-    return ResolvedProtocol(file.protocol, file.description, settings, fields)
+    changed = {name: FieldSource(values[name], "set", "by the study") for name in changes}
+    return ResolvedProtocol(file.protocol, file.description, settings, {**_sources(kind), **changed})
 
 
 def _merged(old: Any, change: Any) -> Any:
@@ -267,6 +266,12 @@ def _merged(old: Any, change: Any) -> Any:
     if not isinstance(old, dict) or not isinstance(change, dict) or "kind" in change:
         return change
     return {**old, **{key: _merged(old.get(key), value) for key, value in change.items()}}
+
+
+@cache
+def _sources(name: str) -> Mapping[str, FieldSource]:
+    """Return the fields of a protocol's file, which all trials share that leave them as they are."""
+    return {field: FieldSource(entry.value, entry.source, entry.where) for field, entry in _read(name).fields.items()}
 
 
 @cache

@@ -1,9 +1,9 @@
 """From what a person wrote to a trial: every name resolved, every option checked, one canonical configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.attempt.data import DatasetDeclaration
 from harness.attempt.messages import EvaluationSpec
@@ -34,6 +34,7 @@ __all__ = ["OF_A_FUNCTION", "Trial", "named", "resolve_trial"]
 _SHARED = "harness.data.photographs:shared"  # by name: data are none of this package's business
 _COPIES = "harness.data.own.copies:copies"
 _DATA_ROOT = "harness.data.locations:data_root"
+_Found = TypeVar("_Found")
 
 OF_A_FUNCTION = ("target", "command", "arguments", "metrics")
 """What a person's own function has in place of dataset, model, compressors and protocol."""
@@ -83,7 +84,7 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
         trial = resolve_function(task=task, target=target, arguments=arguments, metrics=metrics, folders=plugin_folders)
     else:
         _only(FUNCTION, dict(zip(OF_A_FUNCTION, (target, command, arguments, metrics), strict=True)))
-        resolved = _under("task", lambda: resolve_task(kind, options, found))
+        resolved = _under("task", lambda: _once("task", [kind, options], lambda: resolve_task(kind, options, found)))
         if _is_to_be_trained(model, protocol, plugin_folders):
             _check_options(resolved)
             trial = _of_a_network(resolved, dataset, model, compressors, protocol, evaluate, plugin_folders)
@@ -132,8 +133,9 @@ def _of_a_network(
     evaluate: Sequence[Any] | None,
     folders: Sequence[str],
 ) -> Trial:
-    data = _under("dataset", lambda: _data(task, dataset, folders))
-    network = _network(model, data, folders)
+    brought = task.config, dataset
+    data = _under("dataset", lambda: _once("data", brought, lambda: _data(task, dataset, folders)))
+    network = _once("network", (*brought, model), lambda: _network(model, data, folders))
     config: dict[str, Any] = {
         "task": dict(task.config),
         "data": {},
@@ -151,10 +153,8 @@ def _of_a_network(
     _check_task(task, data, network, recipe)
     config["data"] = {split: data.splits[split].fingerprint for split in ("train", *kept_out)}
     config["protocol"] = recipe.canonical()
-    tested = _under(
-        "evaluate",
-        lambda: _evaluations(evaluate, task, data, network, folders, chooses=chooses),
-    )
+    find = partial(_evaluations, evaluate, task, data, network, folders, chooses=chooses)
+    tested = _under("evaluate", lambda: _once("tested", (*brought, model, evaluate, chooses), find))
     if task.declaration.data == "pictures":
         _refuse_copies(_SHARED, data, tested.specs, tested.others)
     elif data.source is not None:
@@ -366,9 +366,14 @@ def _recipe(protocol: Any, data: DatasetDeclaration) -> ResolvedProtocol:
             of_protocol = recipe.fields["normalization"].source != "set"  # the protocol's, not the study's
             todo = f": write 'normalization: data' for that of '{data.name}'" if of_protocol else ""
             raise FieldError(
-                ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one a channel{todo}"
+                ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one per channel{todo}"
             )
     return recipe
+
+
+def _once(part: str, written: Any, find: Callable[[], _Found]) -> _Found:
+    """Return what a part of a trial is resolved to: found once per study, and shared by all of its trials."""
+    return once(f"{part} {written!r}", find)
 
 
 def _under(path: str | tuple[str, ...], function: Any) -> Any:

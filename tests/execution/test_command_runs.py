@@ -63,7 +63,7 @@ def test_interrupted_it_goes_on_from_its_checkpoint(fit, wait_until):
     assert fit.finish(process).code == 130
     assert fit.states() == ["interrupted"]
     again = fit.grid()
-    assert (again.code, "goes on" in again.err) == (0, True), again.err
+    assert (again.code, "resumes" in again.err) == (0, True), again.err
     found = [(run["results"], run["curve"]) for run in fit.found().values()]
     assert found == [(run["results"], run["curve"]) for run in undisturbed.values()]
 
@@ -78,7 +78,7 @@ def test_it_ends_with_a_killed_driver_and_goes_on(fit, wait_until):
     scripts = subprocess.run(["pgrep", "-f", "fit.py --rate"], capture_output=True, text=True, check=False).stdout
     assert not [pid for pid in scripts.split() if Path(f"/proc/{pid}/cwd").resolve() == fit.folder.resolve()]
     again = fit.grid("--limit", 1)
-    assert (again.code, "goes on" in again.err) == (0, True), again.err
+    assert (again.code, "resumes" in again.err) == (0, True), again.err
 
 
 @pytest.mark.parametrize(

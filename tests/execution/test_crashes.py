@@ -45,11 +45,11 @@ def test_it_is_said_how_a_worker_died_and_where_its_output_is(crashing):
 
 def test_a_run_that_crashes_twice_at_the_same_place_is_held_until_it_is_named(crashing):
     lab, (_, second, third, retried, last) = crashing
-    assert second.err.count("goes on") == 3
+    assert second.err.count("resumes") == 3
     assert "in all 0 done, 0 left, 3 held (3 crashed)" in second.out
     assert "add --retry crashed to run them" in second.err
     assert (third.code, third.out) == (1, "nothing to do: 0 done, 0 left, 3 held (3 crashed)\n")
-    assert "exits, seed 0: goes on" in retried.err
+    assert "exits, seed 0: resumes" in retried.err
     assert (last.code, last.out) == (1, third.out)
     assert lab.query("SELECT state, error_kind, count(*) FROM attempt GROUP BY 1, 2") == [("lost", "crashed", 7)]
 

@@ -115,7 +115,7 @@ def test_ctrl_c_ends_at_a_checkpoint_and_the_curve_has_every_step_once(slow, wai
     ended = slow.finish(process)
     assert (ended.code, slow.states()) == (130, ["interrupted"])
     ended = slow.grid("--limit", 1, "--set", "arguments.steps=200")  # the default: the same trial
-    assert "goes on" in ended.err
+    assert "resumes" in ended.err
     assert slow.states() == ["interrupted", "done"]
     ((made,),) = slow.query("SELECT value FROM result WHERE name = 'made'")
     assert 0 < made < 200

@@ -50,7 +50,7 @@ def begun(lab, wait_until):
 def check_completes(lab, undisturbed):
     ended = lab.grid()
     assert ended.code == 0, ended.err
-    assert "goes on" in ended.err
+    assert "resumes" in ended.err
     assert lab.found() == undisturbed.found()
     assert lab.weights() == undisturbed.weights()
     assert "nothing to do: 1 done, 0 left, 0 held" in lab.grid().out

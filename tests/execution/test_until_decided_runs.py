@@ -71,17 +71,17 @@ def test_rows_stop_when_they_are_decided_and_the_baseline_last(lab):
     done = run()
     assert done.exit_code == 0
     assert runs() == ({"base": 7, "good": 6, "same": 7}, 20)
-    assert (
-        "claim good: supported at look 1 of 3 (6 seeds)\nclaim same: supported at look 2 of 3 (7 seeds)" in done.stdout
-    )
+    assert "claim good: supported at look 1 of 3 (6 seeds), sequential p 0.05\nclaim same: supported at" in done.stdout
     assert "4 runs fewer than all seeds would take" in done.stdout
     assert "[20/20]" in done.stderr
     good, same = findings()["good", True], findings()["same", True]
     assert (good.seeds, good.looks, good.looked) == (tuple(range(6)), (6, 7, 8), 6)
     assert (same.looked, same.p, same.p_against, same.exploratory) == (7, 0.025, None, False)
     assert (same.p_all, good.p_all) == (0.05, 0.1)
-    printed = call("report", "findings", "--study", "own", "--check")
-    assert printed.exit_code == 0
+    short = call("report", "findings", "--study", "own", "--check")
+    assert short.exit_code == 0
+    assert "]; at look 2 of 3 (7 seeds), sequential p 0.025\n" in short.stdout
+    printed = call("report", "findings", "--study", "own", "--long")
     decided = "decided at look 2 of 3 (at 6, 7, 8 seeds); sequential p for the claim 0.025, against it above 0.05"
     assert decided in printed.stdout
     assert "(95%, repeated), seeds 0–6" in printed.stdout
@@ -128,7 +128,7 @@ def test_a_run_that_fails_keeps_its_claims_from_the_look_and_no_others(lab):
     assert failed.exit_code == 1
     assert runs()[0] == {"base": 7, "good": 5, "same": 7}
     assert (findings()["good", True].looked, findings()["same", True].looked) == (0, 7)
-    assert "claim good: its first look is at 6 seeds" in failed.stdout
+    assert "claim good: undecided before its first look (6 seeds)" in failed.stdout
 
 
 def test_the_most_seeds_end_it(lab):

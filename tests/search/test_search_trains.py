@@ -106,7 +106,7 @@ def test_a_search_whose_driver_is_killed_is_completed_by_the_same_command(desk, 
     assert desk.states() == ["running"]
     code, out, err = finish(start(*command))
     assert code == 0, err
-    assert "goes on" in err.splitlines()[0]
+    assert "resumes" in err.splitlines()[0]
     result = json.loads(out)
     assert (result["placements"], result["outcomes"], result["ended"]) == (2, {"value": 2}, {"done": 2})
     found = desk.found()

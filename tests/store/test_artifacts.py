@@ -72,14 +72,27 @@ def test_published_maps_come_along_too(made, target, tmp_path):
 
 def test_an_export_says_what_is_not_beside_it(made, target, tmp_path):
     done = call("export", "--db", made, "--out", tmp_path / "all.jsonl")
-    said = "not exported, as only maps are: 1 weights; they stay where they are"
-    assert done.stderr == f"{said}, and `harness results merge` copies them from store to store\n"
+    said = "not exported: 1 weights; they stay where they are; --weights exports weights"
+    assert done.stderr == f"{said}; `harness results merge` copies all from store to store\n"
     done = call("export", "--db", made, "--out", tmp_path / "no" / "all.jsonl", "--no-maps")
     assert "1 attempts; 0 artifacts beside it (--no-maps)" in done.stdout
     assert ("1 weights" in done.stderr, "1 maps" in done.stderr) == (True, False)
     call("merge", made, "--db", target, "--no-artifacts")
     done = call("export", "--db", target, "--out", tmp_path / "third" / "all.jsonl")
     assert ("0 artifacts beside it\n" in done.stdout, done.stderr) == (True, ""), "there are none to be left out"
+
+
+def test_weights_are_exported_on_request(made, target, tmp_path):
+    file = tmp_path / "published" / "mnist.jsonl"
+    done = call("export", "--db", made, "--out", file, "--weights")
+    assert ("2 artifacts beside it\n" in done.stdout, done.stderr) == (True, "")
+    assert "2 files of theirs copied" in call("merge", file, "--db", target).stdout
+    assert files(target.parent / "artifacts") == {f"a1/{name}": content for name, content in CONTENT.items()}
+    (target.parent / "artifacts" / "a1" / "files" / "weights.pt").unlink()
+    done = call("export", "--db", target, "--out", tmp_path / "again" / "mnist.jsonl", "--weights", "--no-maps")
+    assert "not exported, as they are not here: the weights of 1 attempts" in done.stderr
+    refused = call("export", "--db", made, "--out", tmp_path / "rows.csv", "--weights")
+    assert "--weights goes with a file *.jsonl" in refused.stderr
 
 
 def test_published_files_are_exported_anew_with_their_maps(made, tmp_path):

@@ -37,7 +37,7 @@ def full(lab):
 
 def test_csv_holds_all_that_counts(full, tmp_path):
     path = tmp_path / "results.csv"
-    assert write_csv(path, "results", rows(full.store, "results", studies=None)) == 4
+    assert write_csv(path, COLUMNS["results"], rows(full.store, "results", studies=None)) == 4
     with path.open(newline="") as file:
         read = list(csv.DictReader(file))
     (accuracy,) = (row for row in read if row["attempt"] == "a1" and row["metric"] == "accuracy")
@@ -54,7 +54,7 @@ def test_parquet_holds_what_load_gives(what, tmp_path):
     pytest.importorskip("pyarrow")
     file = tmp_path / "rows.parquet"
     with open_results(PUBLISHED) as store:
-        count = write_parquet(file, what, rows(store, what, studies=None))
+        count = write_parquet(file, COLUMNS[what], rows(store, what, studies=None))
     written = pd.read_parquet(file)
     loaded = getattr(harness.load(PUBLISHED), what)()
     assert len(written) == count > 0
@@ -84,8 +84,8 @@ def test_frames_are_these_rows(full, path, clean):
 def test_every_table_has_its_columns_also_when_it_is_empty(lab, what, tmp_path):
     pytest.importorskip("pyarrow")
     lab.study()
-    assert write_csv(tmp_path / "x.csv", what, rows(lab.store, what, studies=None)) == 0
-    assert write_parquet(tmp_path / "x.parquet", what, rows(lab.store, what, studies=["mnist"])) == 0
+    assert write_csv(tmp_path / "x.csv", COLUMNS[what], rows(lab.store, what, studies=None)) == 0
+    assert write_parquet(tmp_path / "x.parquet", COLUMNS[what], rows(lab.store, what, studies=["mnist"])) == 0
     assert (tmp_path / "x.csv").read_text() == ",".join(COLUMNS[what]) + "\n"
     assert list(pd.read_parquet(tmp_path / "x.parquet")) == list(COLUMNS[what])
 
@@ -138,5 +138,5 @@ def test_a_study_that_is_not_stored_is_named(full):
 def test_without_pyarrow_one_line_says_what_to_install(full, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(HarnessError, match=r"pip install 'ablation-harness\[parquet\]'"):
-        write_parquet(tmp_path / "x.parquet", "runs", rows(full.store, "runs", studies=None))
+        write_parquet(tmp_path / "x.parquet", COLUMNS["runs"], rows(full.store, "runs", studies=None))
     assert not (tmp_path / "x.parquet").exists()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.attempt.messages import Measure, ResultValue
 from harness.base.keys import trial_key
 from harness.store.connection import open_memory
-from harness.store.find import values
+from harness.store.find import gave, values
 from harness.store.made_twice import made_twice
 from harness.store.queries import accepted, snapshot
 from harness.store.records import AcceptanceRecord, AttemptRecord
@@ -177,6 +177,22 @@ def test_of_two_versions_that_evaluated_the_same_the_one_that_counts_is_taken(la
     assert values(classical, run)[clean.key, "psnr_db"] == 1.0
 
 
+def test_what_another_attempt_evaluated_later_counts_too(lab, clean, noisy):
+    """As where a study evaluated a method on more images later, and another study has run the method since."""
+    made = [("a", "code1", clean, 1.0), ("b", "code1", noisy, 2.0), ("c", "code2", clean, 3.0)]
+    _, classical, _ = untrained(lab, *made)
+    later = [replace(a, kind="evaluate", weights_from="a") if a.uid == "b" else a for a in classical.attempts]
+    classical = replace(classical, attempts=tuple(later))
+    (run,) = [a for a in classical.attempts if a.uid == "c"]
+    assert [a.uid for a in classical.evaluated_later("c")] == ["b"]
+    assert values(classical, run) == {(clean.key, "psnr_db"): 3.0, (noisy.key, "psnr_db"): 2.0}
+    assert [a.uid for a in classical.evaluated_later("a")] == ["b"], "once"
+    places = [(clean.key, "psnr_db"), (noisy.key, "psnr_db")]
+    assert [a.uid for a in gave(classical, run, places)] == ["c", "b"]
+    assert [a.uid for a in gave(classical, run, places[1:])] == ["b"]
+    assert not gave(classical, run, [("other", "psnr_db")])
+
+
 def test_of_a_study_there_are_the_results_that_it_asks_for(lab, clean, noisy):
     """As of a method that one study tests on ten images and another one on twenty."""
     lab.study(replace(lab.row(), evaluations=(clean.key,)), name="one")
@@ -210,6 +226,16 @@ def test_a_snapshot_of_many_runs_asks_no_more_than_one_of_a_single_run(lab):
         for seed in range(1, 500):
             lab.attempt(f"u{seed}", seed=seed)
     assert asked() == (statements, 500)
+
+
+def test_attempts_share_what_they_have_in_common(lab):
+    """A hundred thousand attempts have the same few evaluations, metrics and measures: each is in memory once."""
+    for seed in (0, 1):
+        lab.attempt(f"u{seed}", seed=seed)
+    first, second = snapshot(lab.store).attempts
+    for one, other in ((first.results, second.results), (first.measures, second.measures)):
+        assert len(one) == 2
+        assert all(place is same for place, same in zip(one, other, strict=True))
 
 
 def test_the_newest_runs_alone_are_read_with_all_of_their_attempts(lab):

@@ -85,7 +85,7 @@ def test_defaults_that_yaml_does_not_have_are_left_to_the_person(call):
 @pytest.mark.parametrize(
     ("code", "more", "words"),
     [
-        ("def f(:\n", (), "mine.py is no Python"),
+        ("def f(:\n", (), "mine.py is not Python"),
         ("print(1)\n", (), "mine.py has neither a function 'def run(context, *, …)' nor options of argparse"),
         ("p.add_argument('--a')\np.add_subparsers()\n", (), "mine.py has subcommands"),
         ("print(1)\n", ("--function", "run"), "mine.py has no function 'run'"),
@@ -109,6 +109,16 @@ def test_a_mistake_is_found_without_running(call):
     assert "mine.yml:4: '{sed}' means nothing" in done.stderr
     assert not Path("results").exists()
     assert "name a study file, or ask for --schema" in call("check").stderr
+
+
+def test_all_files_are_checked_and_what_is_wrong_with_each_is_said(call):
+    made(call, code_of("fit.py"))
+    Path("bad.yml").write_text("study: bad\n")
+    done = call("check", "bad.yml", "mine.yml", "missing.yml", "seeds=[0]")
+    assert (done.exit_code, done.stdout) == (2, "mine: 1 trial, 1 run\n")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("Error: bad.yml:1: ")
+    assert second == "Error: missing.yml: there is no such file"
 
 
 def test_the_schema_is_that_of_a_study_file(call):

@@ -48,7 +48,7 @@ def test_a_site_with_dots_in_its_name_is_one_step(path, site, key):
     changed = apply(normalise(DOTTED), {path: 7})["compressors"]
     assert changed == {**DOTTED["compressors"], site: {**DOTTED["compressors"][site], key: 7}}
     assert render_name(f"{{{path}}}", {"compressors": changed}) == "7"
-    view = View.of(DOTTED, {path: 7})
+    view = View(DOTTED, {path: 7})
     assert (view.found(path), view.fulfils({path: [7]}), view.fulfils({path: [8]})) == ([7], True, False)
 
 
@@ -200,7 +200,7 @@ def test_set_seeds_and_part_names(load, head, one):
         ("compressor=topk", "--set compressor: 'stride' is missing"),
         ("compressors=3", "--set compressors: 'compressors' must be a mapping from site to compressor"),
         ("task.sigma=3", "--set task.sigma: unknown key 'sigma': the task 'classification' has no options"),
-        ("seeds=[1, 1]", "--set seeds: a seed stands twice in [1, 1]"),
+        ("seeds=[1, 1]", "--set seeds: a seed occurs twice in [1, 1]"),
     ],
 )
 def test_set_of_what_is_not_there(refusal, head, one, set_, message):

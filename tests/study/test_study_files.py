@@ -65,6 +65,25 @@ def test_the_example_gives_seven_trials_in_order(load):
     assert study.spec_yaml == EXAMPLE
 
 
+def test_what_trials_have_in_common_is_resolved_once(load):
+    """A grid of 10,000 points has one dataset, one network and one evaluation."""
+    first, *others = (item.trial for item in load(EXAMPLE).trials)
+    assert len(others) == 6
+    for other in others:
+        assert other.data[0] is first.data[0]
+        assert other.config["model"] is first.config["model"]
+        assert other.evaluations is first.evaluations
+
+
+def test_trials_that_evaluate_or_choose_otherwise_share_nothing_of_it(load, head):
+    other, chooses = ({"kind": "mnist-paper", **how} for how in ({"epochs": 1}, {"train_on": "without_validation"}))
+    entries = (
+        f"{{name: A}}, {{name: B, protocol: {other}, evaluate: [{{split: train}}]}}, {{name: C, protocol: {chooses}}}"
+    )
+    study = load(f"{head}trials: [{entries}]\n")
+    assert [item.trial.evaluations[0].split for item in study.trials] == ["test", "train", "validation"]
+
+
 @pytest.mark.parametrize("name", ["mnist", "mnist-optimiser", "quickstart"])
 def test_the_studies_of_the_repository_load(name, study_file):
     from harness.study.study import load_study
@@ -230,7 +249,7 @@ def test_names_must_be_unique(refusal, head, one, more):
         ("[0.0]", "an item of 'seeds' must be a whole number, not 0.0"),
         ("[true]", "an item of 'seeds' must be a whole number, not True"),
         ("[4294967296]", "an item of 'seeds' must be less than 4294967296, not 4294967296"),
-        ("[1, 1]", "a seed stands twice in [1, 1]"),
+        ("[1, 1]", "a seed occurs twice in [1, 1]"),
     ],
 )
 def test_seeds_are_checked(refusal, head, one, seeds, message):

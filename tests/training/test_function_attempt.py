@@ -206,6 +206,12 @@ def test_a_step_may_be_of_any_library(ask, step):
     assert [(p.name, p.step, p.value) for p in result.curve] == [("loss", 3, 0.5), ("val/acc", 3, 1.0)]
 
 
+@pytest.mark.parametrize("steps", [*NO_STEPS, "0"])
+def test_a_total_is_a_whole_number(ask, steps):
+    result = ask(REPORTS.format(f"context.total({steps})"))
+    assert result.error.startswith("total takes how many steps there will be, a whole number from 1, not ")
+
+
 @pytest.mark.parametrize("value", ["'high'", "b'1'", "[1, 2]", "torch.ones(2)", "1j"])
 def test_what_is_no_number_is_refused_when_it_is_reported(ask, value):
     result = ask(REPORTS.format(f"context.report(0, first=1, loss={value})"))
@@ -252,6 +258,9 @@ def test_a_metric_needs_a_name_that_can_be_printed_in_one_line(ask, name, shown)
 def test_progress_is_told(ask, tmp_path):
     result = ask(COUNTS)
     assert json.loads((tmp_path / result.uid / "progress.json").read_text()) == {"step": 0, "metrics": {"loss": 1.0}}
+    result = ask(REPORTS.format("context.total(np.int64(4))\n    context.report(0, loss=1)"))
+    said = {"step": 0, "steps": 4, "metrics": {"loss": 1.0}}
+    assert json.loads((tmp_path / result.uid / "progress.json").read_text()) == said
 
 
 WITHOUT_TORCH = """

@@ -8,6 +8,8 @@ import click
 from harness.base.errors import HarnessError, did_you_mean, in_one_line
 from harness.base.extras import needs
 from harness.cli.common import format_option, print_json, print_table, sources_option
+from harness.cli.completion import runs
+from harness.cli.model.export import export
 from harness.cli.model.sweep import sweep
 from harness.cli.shapes import parse_shape
 
@@ -26,11 +28,12 @@ def model() -> None:
     """
 
 
+model.add_command(export)
 model.add_command(sweep)
 
 
 @model.command()
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @sources_option
 def save(run: str, file: Path, sources: tuple[Path, ...]) -> None:

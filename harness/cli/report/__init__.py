@@ -9,6 +9,8 @@ import click
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.cli.common import named_study, plugins_option, sources_option
+from harness.cli.completion import studies_and_files
+from harness.cli.report.datasets import datasets
 from harness.cli.report.figures import figures
 from harness.cli.report.findings import findings
 from harness.cli.report.html import html
@@ -35,6 +37,7 @@ def report() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+report.add_command(datasets)
 report.add_command(figures)
 report.add_command(findings)
 report.add_command(html)
@@ -50,7 +53,7 @@ report.add_command(include)
     metavar="N|NAME|all",
     help="A table of the paper, one of ours, or all of which something is stored.",
 )
-@click.option("--study", metavar="FILE|NAME", help="Any study's own table.")
+@click.option("--study", metavar="FILE|NAME", help="Any study's own table.", shell_complete=studies_and_files)
 @click.option("--file", "table_file", type=click.Path(path_type=Path), help="A table file of your own.")
 @click.option(
     "--format", "formats", type=click.Choice(list(_ENDINGS)), multiple=True, help="md (default), latex, csv, json."
@@ -91,6 +94,7 @@ def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     """
     if sum(asked is not None for asked in (wanted, study, table_file)) != 1:
         raise HarnessError("name one of --table N, --table all, --study FILE, --file TABLE.yml")
+    from harness.base.collection import collection_put_off
     from harness.base.files import atomic_write
     from harness.report import render
     from harness.store.merge import open_results
@@ -101,7 +105,7 @@ def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     if metric is not None and pivot is None:
         raise HarnessError("--metric goes with --pivot: a study's table shows all metrics")
     asked = _asked(wanted, study, table_file, _Shown(digits, pivot, metric))
-    with open_results(sources) as store:
+    with open_results(sources) as store, collection_put_off():
         found = snapshot(store)
         documents = [(name, make(store, found, select)) for name, make in asked]
     if wanted == "all":

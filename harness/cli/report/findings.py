@@ -9,6 +9,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import format_option, named_study, plugins_option, sources_option
+from harness.cli.completion import studies_and_files
 
 if TYPE_CHECKING:
     from harness.report.claims.findings import Finding
@@ -18,20 +19,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--study", metavar="FILE|NAME", help="Only the claims of this study.")
+@click.option("--study", metavar="FILE|NAME", help="Only the claims of this study.", shell_complete=studies_and_files)
+@click.option("--long", is_flag=True, help="All that each verdict rests on, withdrawn readings, the paper's misprints.")
 @click.option("--check", is_flag=True, help="Exit with 1 if a claim is contradicted, with 3 if one is undecided.")
 @plugins_option
 @sources_option
 @format_option("md", "json")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write this file instead of printing.")
-def findings(study: str | None, check: bool, sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:
-    """Print what came of the claims of studies and of the paper, and where the paper disagrees with itself.
+def findings(study: str | None, long: bool, check: bool, sources: tuple[Path, ...], fmt: str, out: Path | None) -> None:
+    """Print what came of the claims of studies and of the paper: verdict, effect and interval, a line per claim.
 
-    The paper's part is left out with --study, and if claims of studies are stored and no trial of the paper is.
+    --format json has everything. The paper's part is left out with --study, and if claims of studies are stored and no
+    trial of the paper is.
 
     \b
     harness report findings --study own.yml --check
-    harness report findings --from results/published
+    harness report findings --from results/published --long
     harness report findings --from results/published --out reports/findings.md
     """
     from harness.base.files import atomic_write
@@ -49,7 +52,7 @@ def findings(study: str | None, check: bool, sources: tuple[Path, ...], fmt: str
         papers = [] if name is not None else findings_of(results)
         shows_paper = name is None and (not own or any(f.test != "arithmetic" and f.effect is not None for f in papers))
         printed = gains(results.snapshot) if shows_paper else []
-    text = _text(own, papers if shows_paper else None, printed, fmt)
+    text = _text(own, papers if shows_paper else None, printed, "long" if long and fmt == "md" else fmt)
     if out is None:
         click.echo(text.rstrip("\n"))
     else:
@@ -70,8 +73,9 @@ def _check_stored(snapshot: "Snapshot", study: str, spec_sha: str | None) -> Non
 
 
 def _text(
-    own: Sequence["StudyFinding"], papers: Sequence["Finding"] | None, printed: Sequence["PrintedGain"], fmt: str
+    own: Sequence["StudyFinding"], papers: Sequence["Finding"] | None, printed: Sequence["PrintedGain"], form: str
 ) -> str:
+    """Return the findings as JSON, as Markdown of a line per claim, or as long Markdown."""
     from harness.report.claims.document import findings_json, findings_markdown
     from harness.report.claims.load import load_claims
     from harness.report.claims.misprints import load_misprints
@@ -79,10 +83,11 @@ def _text(
 
     misprints = () if papers is None else load_misprints()
     untested = () if papers is None else load_claims().untested
-    if fmt == "json":
+    if form == "json":
         return findings_json(papers or (), misprints, untested, printed, own)
-    whole = "" if papers is None else findings_markdown(papers, misprints, untested, printed)
-    return f"{study_markdown(own)}\n{whole}" if own else whole
+    long = form == "long"
+    whole = "" if papers is None else findings_markdown(papers, misprints, untested, printed, long=long)
+    return f"{study_markdown(own, long=long)}\n{whole}" if own else whole
 
 
 def _exit_code(own: Sequence["StudyFinding"], papers: Sequence["Finding"]) -> int:

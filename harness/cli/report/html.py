@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from harness.cli.common import named_study, sources_option
+from harness.cli.completion import studies_and_files
 
 
 @click.command()
-@click.option("--study", metavar="FILE|NAME", help="A page about this study alone.")
+@click.option("--study", metavar="FILE|NAME", help="A page about this study alone.", shell_complete=studies_and_files)
 @sources_option
 @click.option(
     "--out",

@@ -7,6 +7,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import db_option, load_studies, only_option, plugins_option, set_option, skip_option
+from harness.cli.completion import study_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", metavar="STUDY")
+@click.argument("file", metavar="STUDY", shell_complete=study_files)
 @click.option("--author", required=True, envvar="HARNESS_AUTHOR", show_envvar=True, help="Who says so.")
 @click.option("--reason", required=True, help="Why the edit changes no number.")
 @click.option("--dry-run", is_flag=True, help="Print what would be accepted; store nothing.")
@@ -80,7 +81,7 @@ def _words(study: "Study", found: "Snapshot", author: str, reason: str) -> "Sequ
 
 
 def _checked(name: str, text: str) -> str:
-    """Return what a person says, without spaces around it. Raises HarnessError if it is no line that can be read."""
+    """Return what a person says, without spaces around it. Raises HarnessError if it is not a line that can be read."""
     from harness.store.acceptance import LONGEST, said_fault
 
     if (fault := said_fault(name, text)) is not None:

@@ -10,6 +10,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import format_option, json_number, print_csv, print_json, print_table, sources_option
+from harness.cli.completion import runs as stored_runs
 
 if TYPE_CHECKING:
     from harness.attempt.messages import Point
@@ -20,7 +21,7 @@ _COLUMNS = ("run", "attempt", "split", "metric", "step", "value")
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=stored_runs)
 @click.option("--split", metavar="NAME", help="Only this split: train, test, validation, …")
 @click.option("--metric", metavar="NAME", help="Only this metric: loss, accuracy, …")
 @click.option("--width", type=click.IntRange(min=1), default=40, show_default=True, help="Bars of a curve.")
@@ -31,7 +32,7 @@ def curve(
 ) -> None:
     """Print the curves of RUNs, each named by the first digits of its attempt's uid or as STUDY:TRIAL:SEED.
 
-    A bar is the mean of the points in its part of the steps, between the curve's least and greatest value; a dot stands
+    A bar is the mean of the points in its part of the steps, between the curve's least and greatest value; a dot is
     for no number. csv and json print every point.
 
     \b
@@ -88,7 +89,7 @@ def _print_bars(curves: "dict[tuple[str, str, str, str], list[Point]]", width: i
 
 
 def bars(values: Sequence[float], width: int) -> str:
-    """Return values as at most `width` bars, each the mean of its share of them; a dot where there is no number."""
+    """Return values as at most `width` bars, each the mean of its share of them; a dot if there is no number."""
     count = min(width, len(values))
     edges = [number * len(values) // count for number in range(count + 1)]
     means = [_mean(values[begin:end]) for begin, end in pairwise(edges)]

@@ -8,6 +8,7 @@ import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import format_option, print_json, print_table, sources_option
+from harness.cli.completion import runs
 
 if TYPE_CHECKING:
     from harness.store.connection import Store
@@ -17,8 +18,8 @@ _LISTED = 10  # distributions that differ and were not imported
 
 
 @click.command()
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=runs)
+@click.argument("b", metavar="B", shell_complete=runs)
 @format_option("text", "json")
 @sources_option
 def diff(a: str, b: str, fmt: str, sources: tuple[Path, ...]) -> None:
@@ -56,7 +57,7 @@ def _may_be_a_study(text: str) -> bool:
 
 
 def _studies(sources: Sequence[Path]) -> frozenset[str]:
-    """Return the names of the stored studies; none where nothing is stored, as for two files that are named."""
+    """Return the names of the stored studies; none if nothing is stored, as for two files that are named."""
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
 

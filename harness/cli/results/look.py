@@ -9,6 +9,7 @@ import click
 
 from harness.base.errors import HarnessError, printable_line
 from harness.cli.common import format_option, print_json, print_table, sources_option
+from harness.cli.completion import runs, studies
 from harness.cli.terminal import echo_as_it_is
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _LINES = 1000
 
 
 @click.command("list")
-@click.option("--study", metavar="NAME", help="Only runs of this study.")
+@click.option("--study", metavar="NAME", help="Only runs of this study.", shell_complete=studies)
 @click.option("--all", "every", is_flag=True, help="Every attempt, also those that do not count.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N",
               help=f"Only the N runs that were tried last  [default: all; of a table {_LINES}]")  # fmt: skip
@@ -77,7 +78,7 @@ _PUTS = "`harness run grid FILE` puts the trials into their study"
 
 
 @click.command()
-@click.argument("uid", metavar="ATTEMPT")
+@click.argument("uid", metavar="ATTEMPT", shell_complete=runs)
 @click.option("--source", "only_source", is_flag=True,
               help="Print only what the study's repository had not committed, as git apply takes it.")  # fmt: skip
 @format_option("text", "json")
@@ -85,12 +86,14 @@ _PUTS = "`harness run grid FILE` puts the trials into their study"
 def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> None:
     """Print everything about ATTEMPT, named by the first digits of its uid or as STUDY:TRIAL:SEED.
 
+    That includes where its weights, its output and the trace of its error lie.
+
     \b
     harness results show 3f2a
     harness results show quickstart:Baseline:0
     harness results show quickstart:Baseline:0 --source > changes.patch
     """
-    from harness.store.artifacts import for_people
+    from harness.store.artifacts import for_people, where
     from harness.store.find import find_attempt, metric_words, values
     from harness.store.merge import open_results
     from harness.store.queries import artifacts, installed, snapshot
@@ -128,9 +131,14 @@ def show(uid: str, only_source: bool, fmt: str, sources: tuple[Path, ...]) -> No
         "execution": dict(attempt.execution),
         "environment": {**attempt.environment, **({"installed": everything} if everything else {})},
         "code_digest": attempt.code_digest,
+        "weights": next((where(sources, attempt.uid, f) or "not here" for f in files if f.kind == "weights"), None),
         "trace": kept["trace"],
         "output": kept["output"],
-        "artifacts": [{"kind": f.kind, "path": f.path, "bytes": f.bytes, "sha256": f.sha256} for f in files],
+        "artifacts": [
+            {"kind": f.kind, "path": f.path, "bytes": f.bytes, "sha256": f.sha256}
+            | {"file": where(sources, attempt.uid, f) or "not here"}
+            for f in files
+        ],
     }
     if fmt == "json":
         print_json(details)

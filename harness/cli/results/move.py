@@ -1,16 +1,18 @@
 """`harness results export` and `merge`: how results leave a store and enter it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from harness.base.errors import HarnessError
 from harness.cli.common import db_option, sources_option
+from harness.cli.completion import studies as stored_studies
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from harness.store.connection import Store
     from harness.store.flat import Rows
     from harness.store.made_twice import MadeTwice
 
@@ -19,7 +21,8 @@ _NAMED = 5  # runs that two machines have made, with other bits
 
 
 @click.command()
-@click.option("--study", "studies", metavar="NAME", multiple=True, help="Only these studies  [default: all]")
+@click.option("--study", "studies", metavar="NAME", multiple=True, help="Only these studies  [default: all]",
+              shell_complete=stored_studies)  # fmt: skip
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -28,27 +31,36 @@ _NAMED = 5  # runs that two machines have made, with other bits
 )
 @click.option(
     "--rows",
-    type=click.Choice(["results", "runs", "items", "curves", "measures"]),
+    type=click.Choice(["results", "tidy", "runs", "items", "curves", "measures"]),
     help="What a row of CSV or Parquet is  [default: results]",
 )
 @click.option("--maps/--no-maps", default=True, show_default=True,
               help="Write kept maps and pictures too, which hold a few images of the test set.")  # fmt: skip
+@click.option("--weights", is_flag=True, help="Write the trained weights too.")
 @click.option("--with-source", is_flag=True,
               help="Publish uncommitted changes of the study's repository, and all that was installed.")  # fmt: skip
 @sources_option
 def export(
-    studies: tuple[str, ...], out: Path, rows: "Rows | None", maps: bool, with_source: bool, sources: tuple[Path, ...]
+    studies: tuple[str, ...],
+    out: Path,
+    rows: "Rows | Literal['tidy'] | None",
+    maps: bool,
+    weights: bool,
+    with_source: bool,
+    sources: tuple[Path, ...],
 ) -> None:
     """Write the attempts that count: as JSON lines to be published, or as rows of CSV or Parquet for other programs.
 
-    JSON lines hold all of an attempt, and can be merged again; its maps are written beside, named by SHA-256. Weights
-    and files that a function saved are not exported: `harness results merge` copies them from store to store. CSV and
-    Parquet hold one table: results (a row per metric of a run), runs, items (a row per image), curves (a row per
-    point) or measures (seconds).
+    JSON lines hold all of an attempt, and can be merged again; its maps, and with --weights its weights, are written
+    beside, named by SHA-256. Files that a function saved are not: `harness results merge` copies them. CSV and
+    Parquet hold one table: results (a row per metric of a run), tidy (a row per run; settings, metrics, costs and
+    seconds are columns), runs, items (a row per image), curves (a row per point) or measures (seconds).
 
     \b
     harness results export --study mnist --out results/published/mnist.jsonl
+    harness results export --study mnist --out mnist/mnist.jsonl --weights
     harness results export --study mnist --out mnist.csv
+    harness results export --study mnist --rows tidy --out runs.csv
     harness results export --rows curves --out curves.parquet
     harness results export --study denoise --rows items --out images.csv
     harness results export --from results/published --out all.csv
@@ -60,23 +72,39 @@ def export(
         raise HarnessError(f"--out takes a file *.jsonl, *.csv or *.parquet, not '{out}'")
     if with_source and out.suffix != ".jsonl":
         raise HarnessError("--with-source goes with a file *.jsonl: a row of CSV or Parquet holds no source")
+    if weights and out.suffix != ".jsonl":
+        raise HarnessError("--weights goes with a file *.jsonl, beside which they are written")
     if out.exists() and any(out.samefile(file) for file in files_of(sources)):
         raise HarnessError(f"--out {out} is what is to be read")
     with open_results(sources) as store:
         if out.suffix in {".csv", ".parquet"}:
-            from harness.store.flat import rows as rows_of
-            from harness.store.flat import write_csv, write_parquet
-            from harness.trial.overrides import protocol_in_words
-
-            what = rows or "results"
-            write = write_csv if out.suffix == ".csv" else write_parquet
-            table = rows_of(store, what, studies=studies or None, protocol_in_words=protocol_in_words)
-            click.echo(f"{out}: {write(out, what, table)} rows of {what}")
+            count = _write_rows(store, out, rows or "results", studies)
+            click.echo(f"{out}: {count} rows of {rows or 'results'}")
             return
         if rows is not None:
             raise HarnessError("--rows goes with a file *.csv or *.parquet: JSON lines hold all of an attempt")
         lines = published_lines(store, studies=studies or None, with_source=with_source)
-        _publish(lines, out, sources, {"maps"} if maps else set())
+        _publish(lines, out, sources, {kind for kind, wanted in (("maps", maps), ("weights", weights)) if wanted})
+
+
+def _write_rows(store: "Store", out: Path, what: "Rows | Literal['tidy']", studies: tuple[str, ...]) -> int:
+    """Write a table as CSV or Parquet. Return how many rows it has."""
+    from harness.store.flat import COLUMNS, write_csv, write_parquet
+    from harness.store.flat import rows as rows_of
+    from harness.trial.overrides import protocol_in_words
+
+    columns: Mapping[str, type]
+    table: Iterator[tuple[Any, ...]]
+    if what == "tidy":
+        from harness.report.tidy import tidy
+        from harness.store.queries import snapshot
+
+        found = tidy(snapshot(store), studies or None)
+        columns, table = found.columns, found.table()
+    else:
+        columns = COLUMNS[what]
+        table = rows_of(store, what, studies=studies or None, protocol_in_words=protocol_in_words)
+    return (write_csv if out.suffix == ".csv" else write_parquet)(out, columns, table)
 
 
 def _publish(lines: "Iterable[str]", out: Path, sources: "Sequence[Path]", kinds: "Collection[str]") -> None:
@@ -87,10 +115,14 @@ def _publish(lines: "Iterable[str]", out: Path, sources: "Sequence[Path]", kinds
     count = write_jsonl(lines, out)
     with out.open("rb") as written:
         files = publish_artifacts(written, sources, out.parent / "artifacts", kinds=kinds)
-    click.echo(f"{out}: {count} attempts; {files.beside} artifacts beside it{'' if kinds else ' (--no-maps)'}")
+    without = "" if "maps" in kinds else " (--no-maps)"
+    click.echo(f"{out}: {count} attempts; {files.beside} artifacts beside it{without}")
+    if missing := files.missing["weights"]:
+        click.echo(f"not exported, as they are not here: the weights of {missing} attempts", err=True)
     if others := [f"{count} {kind}" for kind, count in sorted(files.left_out.items()) if count and kind != "maps"]:
-        words = f"not exported, as only maps are: {', '.join(others)}; they stay where they are"
-        click.echo(f"{words}, and `harness results merge` copies them from store to store", err=True)
+        how = "--weights exports weights; " if files.left_out["weights"] else ""
+        words = f"not exported: {', '.join(others)}; they stay where they are"
+        click.echo(f"{words}; {how}`harness results merge` copies all from store to store", err=True)
 
 
 @click.command()

@@ -7,6 +7,7 @@ from harness.report.claims.claim import VERDICTS, Untested
 from harness.report.claims.findings import Finding
 from harness.report.claims.misprints import Misprint
 from harness.report.claims.study_claims import StudyFinding
+from harness.report.claims.study_words import effect_text
 from harness.report.render.machines import json_text
 from harness.report.render.markdown import escape
 from harness.report.tables.printed_gains import PrintedGain, gain_lines
@@ -47,10 +48,17 @@ def findings_markdown(
     misprints: Sequence[Misprint],
     untested: Sequence[Untested] = (),
     gains: Sequence[PrintedGain] = (),
+    *,
+    long: bool = False,
 ) -> str:
-    """Return the claims by section, what is exploratory behind them, the sentences without a test, the disagreements,
-    and the inferences under their own heading.
+    """Return the claims by section, what is exploratory behind them: each on a line with its verdict, effect and
+    interval, and what the other form adds.
+
+    `long` says of each claim its reading and all that its verdict rests on, and adds withdrawn readings, printed gains,
+    the sentences without a test, the disagreements, and the inferences under their own heading.
     """
+    if not long:
+        return _short(found, misprints, untested, gains)
     confirming, exploring = [f for f in found if not f.exploratory], [f for f in found if f.exploratory]
     lines = ["# Findings", "", summary(found), "", _ENTERED, "", *_overview(confirming), "", *_by_heading(confirming)]
     if exploring or gains:
@@ -69,6 +77,54 @@ def findings_markdown(
     return "\n".join(lines) + "\n"
 
 
+def _short(
+    found: Sequence[Finding], misprints: Sequence[Misprint], untested: Sequence[Untested], gains: Sequence[PrintedGain]
+) -> str:
+    lines = ["# Findings", "", summary(found), "", f"{READ_AS} {_behind_long(found, misprints, untested)}", ""]
+    shown = [f for f in found if f.verdict != "withdrawn"]
+    for heading in dict.fromkeys(heading_of(f) for f in sorted(shown, key=lambda f: f.exploratory)):
+        lines += [f"## {escape(heading)}", ""]
+        for f in (f for f in shown if heading_of(f) == heading):
+            effect = effect_words(f)
+            lines.append(f"- **{verdict_of(f)}**: {escape(f.title)}{f': {effect}' if effect else ''}")
+        lines.append("")
+    for table, of in _by_table(gains).items():
+        conclusions = gain_lines(of, _tests_of(table, found))[1 + len(of) :]
+        lines += [f"## {EXPLORATORY}: gains printed in Table {table}", "", escape(" ".join(conclusions)), ""]
+    return "\n".join(lines)
+
+
+READ_AS = (
+    "+ and - are differences, × ratios, means over seeds with 95% intervals by Student's t; of times the median of"
+    " several sessions, with the least and the most. The tests are exact and have the last word."
+)
+
+
+def _behind_long(found: Sequence[Finding], misprints: Sequence[Misprint], untested: Sequence[Untested]) -> str:
+    """Return what `--long` adds, counted."""
+    things = {
+        "withdrawn reading": sum(f.verdict == "withdrawn" for f in found),
+        "statement without a test": len(untested),
+        "place where the paper disagrees with itself or its sources": sum(e.kind != "inference" for e in misprints),
+        "inference": sum(e.kind == "inference" for e in misprints),
+    }
+    counted = ", ".join(_plural(count, thing) for thing, count in things.items() if count)
+    more = f", and {counted}" if counted else ""
+    return f"`harness report findings --long` has each claim's reading, test and p{more}."
+
+
+def _plural(count: int, thing: str) -> str:
+    first, _, rest = thing.partition(" ")
+    if first in {"statement", "place"} and count != 1:  # the noun comes first
+        return f"{count} {first}s {rest}"
+    return _number(count, thing)
+
+
+def effect_words(f: Finding) -> str:
+    """Return a claim's effect with its interval; "" where nothing is known."""
+    return effect_text(f.effect, f.interval, f.unit, ratio=f.scale == "ratio")
+
+
 def _by_heading(found: Sequence[Finding], level: int = 2) -> list[str]:
     lines = []
     for heading in dict.fromkeys(map(heading_of, found)):
@@ -85,13 +141,20 @@ def _by_heading(found: Sequence[Finding], level: int = 2) -> list[str]:
 def _printed_gains(gains: Sequence[PrintedGain], found: Sequence[Finding]) -> list[str]:
     """Return the printed gains of each table beside the gains of our runs."""
     lines = []
-    for table in dict.fromkeys(gain.table for gain in gains):
-        of = [gain for gain in gains if gain.table == table]
+    for table, of in _by_table(gains).items():
         lines += [f"### Table {table}, the printed gains beside those of our runs", ""]
-        tests = sum(f.table == table and f.test == "sign_flip" for f in found)
-        lines += [f"- {escape(line)}" for line in gain_lines(of, tests or None)]
+        lines += [f"- {escape(line)}" for line in gain_lines(of, _tests_of(table, found))]
         lines.append("")
     return lines
+
+
+def _by_table(gains: Sequence[PrintedGain]) -> dict[int | str, list[PrintedGain]]:
+    return {table: [g for g in gains if g.table == table] for table in dict.fromkeys(g.table for g in gains)}
+
+
+def _tests_of(table: int | str, found: Sequence[Finding]) -> int | None:
+    """Return the number of the tests over seeds of a table's claims, apart from what is exploratory; None of none."""
+    return sum(f.table == table and f.test == "sign_flip" and not f.exploratory for f in found) or None
 
 
 def _tested_by(entry: Untested) -> str:
@@ -171,7 +234,7 @@ def _apart(found: Sequence[Finding]) -> list[str]:
     parts = []
     if withdrawn:
         were = "reading was" if withdrawn == 1 else "readings were"
-        parts.append(f"{withdrawn} earlier {were} withdrawn; each is listed with the reason and its result.")
+        parts.append(f"{withdrawn} earlier {were} withdrawn; the reason and the result of each are kept.")
     if exploring:
         each = ", ".join(f"{n} {word}" for word in VERDICTS if (n := sum(f.verdict == word for f in exploring)))
         parts.append(f"Exploratory, written after the results and counted separately ({len(exploring)}): {each}.")

@@ -60,6 +60,7 @@ class Finding:
     quote: str
     reading: str
     quantity: str  # what is measured
+    unit: str  # of the quantity
     test: Literal["sign_flip", "arithmetic", "timing"]
     rule: str  # of the decision
     entered: date  # when the test was written down
@@ -210,6 +211,7 @@ def _finding(family: Family, m: Measured, outcome: _Outcome, depends: Sensitivit
         quote=claim.quote,
         reading=claim.reading,
         quantity=f"{claim.quantity} [{quantity.unit}]: {quantity.of}",
+        unit=quantity.unit,
         test=claim.test,
         rule=rule(claim, family.alpha, outcome.draws),
         entered=claim.entered,

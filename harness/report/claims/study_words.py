@@ -8,19 +8,41 @@ from harness.report.render.markdown import escape
 from harness.report.tables.statistics_table import p_text, seeds_text
 from harness.stats.tests import ALPHA
 
+_UNSAID = {"", "fraction", "none"}  # units that go without saying
 
-def study_markdown(found: Sequence[StudyFinding]) -> str:
-    """Return the claims of studies, study by study, those that stand in order and the withdrawn behind them."""
+
+def study_markdown(found: Sequence[StudyFinding], *, long: bool = False) -> str:
+    """Return the claims of studies, study by study, those that stand in order and the withdrawn behind them: a line
+    each; `long` with all that the verdict rests on.
+    """
     lines = []
     for study in dict.fromkeys(f.study for f in found):
         of = [f for f in found if f.study == study]
         lines += [f"# Claims of study {study}", "", summary(of), ""]
         for f in of:
+            claim = f"- **{verdict_of(f)}**: {escape(f.title)} ({f.id})"
+            if not long:
+                look = f"; {look_words(f)}" if f.looks else ""
+                lines.append(f"{claim}: {escape(effect_words(f) or f.why)}{look}")
+                continue
             reason = [f"Why this much: {f.reason}."] if f.reason else []
-            lines.append(f"- **{verdict_of(f)}**: {escape(f.title)} ({f.id})")
-            lines += [f"  {escape(part)}" for part in (*reason, evidence(f))]
+            lines += [claim, *(f"  {escape(part)}" for part in (*reason, evidence(f)))]
         lines.append("")
     return "\n".join(lines)
+
+
+def effect_words(f: StudyFinding) -> str:
+    """Return a claim's effect with its interval; "" where nothing is known."""
+    return effect_text(f.effect, f.interval, f.unit)
+
+
+def effect_text(effect: float | None, ends: tuple[float, float] | None, unit: str, *, ratio: bool = False) -> str:
+    """Return "+0.0131 [+0.00779, +0.0183]", of a ratio "×1.11 [1.01, 1.22]"; "" of no effect."""
+    if effect is None:
+        return ""
+    form, before = (".3g", "×") if ratio else ("+.3g", "")
+    interval = "" if ends is None else f" [{', '.join(f'{end:{form}}' for end in ends)}]"
+    return f"{before}{effect:{form}}{interval}{'' if ratio or unit in _UNSAID else f' {unit}'}"
 
 
 def summary(found: Sequence[StudyFinding]) -> str:
@@ -43,7 +65,7 @@ def evidence(f: StudyFinding) -> str:
         level = "95%, repeated" if f.looks else "95%"
         ends = "" if f.interval is None else f" [{f.interval[0]:+.3g}, {f.interval[1]:+.3g}] ({level})"
         pairs = f", the mean of {len(f.pairs)} pairs of trials" if len(f.pairs) > 1 else ""
-        unit = "" if f.unit in {"", "fraction"} else f" {f.unit}"
+        unit = "" if f.unit in _UNSAID else f" {f.unit}"
         parts.append(f"difference {f.effect:+.4g}{unit}{ends}, {_seeds(f.seeds)}{pairs}")
     if f.looks:
         parts += _looks(f)
@@ -77,12 +99,13 @@ def _looks(f: StudyFinding) -> list[str]:
     ]
 
 
-def looks_line(f: StudyFinding) -> str:
-    """Return how far the looks at a claim are: "good: supported at look 1 of 4 (10 seeds)"."""
+def look_words(f: StudyFinding) -> str:
+    """Return "at look 1 of 4 (10 seeds), sequential p 0.05" of a claim that is decided, else how far the looks are."""
     if not f.looked:
-        return f"{f.id}: its first look is at {f.looks[0]} seeds"
+        return f"before its first look ({f.looks[0]} seeds)"
     look = f"look {f.looks.index(f.looked) + 1} of {len(f.looks)} ({f.looked} seeds)"
-    return f"{f.id}: {f.verdict} {'at' if f.is_decided else 'after'} {look}"
+    p = f.p if f.verdict == "supported" else f.p_against
+    return f"at {look}, sequential p {p_text(p)}" if f.is_decided and p is not None else f"after {look}"
 
 
 def _claims(number: int) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter
 
 from harness.attempt.metrics import Metric
 from harness.report.figures.groups import (
@@ -21,6 +20,7 @@ from harness.report.figures.groups import (
     study_names,
     title_of,
 )
+from harness.report.figures.kinds.pareto import Candidate, draw_front
 from harness.report.figures.results import Results
 from harness.report.figures.style import (
     COLOURS,
@@ -34,8 +34,7 @@ from harness.report.figures.style import (
     new_figure,
 )
 from harness.report.tables.provenance import threads_of
-from harness.report.tables.timings import machine_of, newest, shown_timings
-from harness.stats.front import pareto
+from harness.report.tables.timings import changed_settings, comparable_timings, machine_of
 from harness.stats.tests import mean
 from harness.store.find import values as known_results
 from harness.store.records import AttemptRecord, EvaluationRecord
@@ -71,8 +70,7 @@ def against_seconds(results: Results, study: str) -> Drawn | None:
     seconds = {label: attempt.measures[_PER_IMAGE] for label, attempt in shown.items()}
     drawn = _against(study, head, "Seconds per image (median)", metric, groups, scores, seconds)
     timings = list(shown.values())
-    where = f"On {machine_of(timings[0])[0]}, {threads_of(timings[:1])}, alone on the device."
-    return None if drawn is None else replace(drawn, caption=f"{drawn.caption} {where}")
+    return None if drawn is None else replace(drawn, caption=f"{drawn.caption} {_how_timed(timings[0])}")
 
 
 def _against(
@@ -88,21 +86,15 @@ def _against(
     if len(set(costs.values())) < 2:
         return None
     known = [group for group in groups if group.label in costs]
-    points = [(costs[g.label], scores[g.label].mean) for g in known]
-    sign = 1 if metric.better == "higher" else -1
-    front = pareto([(number, sign * value) for number, value in points])
+    compressed = any(group.compressors for group in known)
+    points = [
+        Candidate(g.label, costs[g.label], list(scores[g.label].values.values()), compressed and not g.compressors)
+        for g in known
+    ]
     figure = new_figure(6.4, 3.6 + 0.14 * len(known))
     axes = figure.add_subplot()
-    axes.plot(*zip(*(points[i] for i in front), strict=True), color=GREY, linewidth=1, zorder=1, label="Pareto front")
-    for i, group in enumerate(known):
-        values = list(scores[group.label].values.values())
-        colour = COLOURS[(i - 1) % len(COLOURS)] if group.compressors else GREY
-        axes.plot([points[i][0]] * len(values), values, ".", color=colour, markersize=3, alpha=0.5, zorder=2)
-        marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
-        axes.plot(*points[i], marker, color=colour, markersize=6, zorder=3, linestyle="none", label=group.label)
-    scale = "log" if _is_wide(points) else "linear"
-    axes.set(xscale=scale, xlabel=axis, ylabel=f"{metric.title} ({_words(scores)})")
-    axes.xaxis.set_major_formatter(FuncFormatter(_count))
+    front = draw_front(axes, points, metric.better)
+    axes.set(xlabel=axis, ylabel=f"{metric.title} ({_words(scores)})")
     axes.set_title(f"{study}: mean over the seeds, each seed a dot")
     legend(axes, columns=2)
     named = "; ".join(known[i].label for i in front)
@@ -113,34 +105,13 @@ def _words(scores: Mapping[str, Score]) -> str:
     return next(iter(scores.values())).words
 
 
-def _is_wide(points: Sequence[tuple[float, float]]) -> bool:
-    costs = [cost for cost, _ in points]
-    return max(costs) > 10 * min(costs)
-
-
-def _count(value: float, _: object = None) -> str:
-    """Return 812000 -> "812k", 19_911_680 -> "19.9M"."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
-
-
 _METRIC, _PER_IMAGE = "train_s_per_epoch", "test_s_per_image"
 
 
 def _timed(groups: Sequence[Group], results: Results, measure: str) -> dict[str, AttemptRecord]:
-    """Return the newest timing with a measure per trial, by label, of the machine that has the newest of all."""
-    found = [
-        (group.label, attempt)
-        for group in groups
-        for attempt in shown_timings(results.snapshot, group.trial.key)
-        if measure in attempt.measures
-    ]
-    last = newest([attempt for _, attempt in found])
-    if last is None:
-        return {}
-    return {label: a for label, a in found if machine_of(a) == machine_of(last)}  # oldest first: the newest stays
+    """Return a timing with a measure per trial, by label, all of one machine and made in one way."""
+    timings = comparable_timings(results.snapshot, [group.trial.key for group in groups], measure)
+    return {group.label: timings[group.trial.key] for group in groups if group.trial.key in timings}
 
 
 def training_time(results: Results, study: str) -> Drawn | NotDrawn:
@@ -150,6 +121,8 @@ def training_time(results: Results, study: str) -> Drawn | NotDrawn:
     shown = _timed(groups, results, _METRIC)
     if not shown:
         return NotDrawn(*head, f"no timing is stored; harness run timing {study}.yml makes them")
+    if len(shown) < 2:
+        return NotDrawn(*head, f"{next(iter(shown))} alone is timed in training: there is nothing to compare")
     bars = [(group, shown[group.label]) for group in groups if group.label in shown]
     last = bars[-1][1]
     figure = new_figure(6.4, 0.9 + 0.3 * len(bars))
@@ -167,8 +140,12 @@ def training_time(results: Results, study: str) -> Drawn | NotDrawn:
     axes.grid(visible=False, axis="y")
     axes.set_xlim(right=1.12 * max(a.measures.get(f"{_METRIC}_max", a.measures[_METRIC]) for _, a in bars))
     axes.set_xlabel("Seconds an epoch (median; least to most)")
-    caption = f"On {machine_of(last)[0]}, {threads_of([last])}, alone on the device."
-    return Drawn(*head, caption, figure)
+    return Drawn(*head, _how_timed(last), figure)
+
+
+def _how_timed(attempt: AttemptRecord) -> str:
+    changed = "".join(f", {name}: {value}" for name, value in changed_settings(attempt).items())
+    return f"On {machine_of(attempt)[0]}, {threads_of([attempt])}, alone on the device{changed}."
 
 
 def _spread(attempt: AttemptRecord, seconds: float) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from harness.report.document import Cell, Document, StatisticsTable
 
 _SPECIAL = re.compile(r"[\\|*`<]|\[(?=[^\]]*\][(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ARROW = "\N{RIGHTWARDS ARROW}"
+_FIRST_WIDE = "\N{HANGUL CHOSEONG KIYEOK}"
 
 
 def escape(text: str) -> str:
@@ -79,4 +80,6 @@ def _line(fields: list[str], widths: list[int]) -> str:
 
 def _width(text: str) -> int:
     """Return how many places a terminal gives to a text."""
-    return len(text) if text.isascii() else sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
+    if max(text, default="") < _FIRST_WIDE:
+        return len(text)
+    return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)

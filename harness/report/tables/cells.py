@@ -22,7 +22,7 @@ from harness.report.tables.match import (
     worst,
 )
 from harness.report.tables.provenance import accepted_remarks, with_set
-from harness.report.tables.selection import Values, aggregate, pick, values
+from harness.report.tables.selection import Values, aggregate, behind, pick, values
 from harness.report.tables.table import Column, Evaluated, Row, Select, Table
 from harness.report.tables.timings import clean_timings, composition, machine_of, newest, shown_timings
 from harness.store.records import AttemptRecord, Snapshot
@@ -156,10 +156,12 @@ def _result(
         if ours is None:
             break
         runs = snapshot.runs(candidate.trial.key)
-        attempts = tuple(runs[seed] for seed in seeds if known[seed] is not None)
+        on, dataset = evaluated(row, column), _dataset(row, column, candidate)
+        made = {s: behind(snapshot, runs[s], column.metric, on, dataset) for s in seeds if known[s] is not None}
+        attempts = tuple(attempt for each in made.values() for attempt in each)
         chosen = chosen if how == "best" else None
-        shown = attempts if chosen is None else (runs[chosen],)
-        remarks = [*_remarks(candidate, table), *_gaps(known), *accepted_remarks(attempts)]
+        shown = attempts if chosen is None else made[chosen]
+        remarks = [*_remarks(candidate, table), *_gaps(known), *accepted_remarks(runs[seed] for seed in made)]
         cell = _cell(
             table,
             row,
@@ -167,7 +169,7 @@ def _result(
             candidate,
             ours=in_unit(ours, column),
             match=candidate.match,
-            runs=len(attempts),
+            runs=len(made),
             select=how,
             values=tuple(None if v is None else in_unit(v, column) for v in known.values()),
             device=", ".join(sorted({device_of(attempt) for attempt in shown})),

@@ -5,7 +5,7 @@ multiply-accumulates.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from harness.attempt.metrics import Metric
@@ -23,6 +23,7 @@ from harness.report.tables.study_statistics import StudyColumn, study_rows, stud
 from harness.report.tables.table import NumberFormat
 from harness.report.tables.uncertainty import accuracy_note
 from harness.stats.tests import deviation, mean
+from harness.store.find import gave
 from harness.store.find import values as found_values
 from harness.store.records import AttemptRecord, EvaluationRecord, Snapshot, StudyTrialRecord, TrialRecord
 from harness.trial.function import RETURNED
@@ -54,12 +55,13 @@ class _Metric:
 
 @dataclass(frozen=True)
 class _Stored:
-    """A trial of the study with its runs at the study's seeds, and what these found by evaluation and name."""
+    """A trial of the study with its runs at the study's seeds, what these found by evaluation and name, by whom."""
 
     place: StudyTrialRecord
     trial: TrialRecord
     runs: Mapping[int, AttemptRecord]
     found: Mapping[int, Mapping[tuple[str, str], float]]
+    behind: Sequence[AttemptRecord]
 
     @property
     def name(self) -> str:
@@ -97,22 +99,21 @@ def study_document(
     entries = _stored(snapshot, planned)
     metrics = _metrics(snapshot, entries)
     counts = [name for name in _COUNTS if any(name in entry.trial.costs for entry in entries)]
-    best = [_best(metric, entries) for metric in metrics]
+    means = [[_mean(entry.known(metric)) for entry in entries] for metric in metrics]
+    best = [_best(metric, of_trials) for metric, of_trials in zip(metrics, means, strict=True)]
     forms = [_form(metric, entries, digits) for metric in metrics]
     marks = Marks()
     rows = []
-    behind = [(entry.trial, run) for entry in entries for run in entry.runs.values()]
-    for entry in entries:
+    behind = [(entry.trial, attempt) for entry in entries for attempt in entry.behind]
+    for index, entry in enumerate(entries):
         words, overrides = accepted_remarks(entry.runs.values()), entry.place.overrides
         changed = [] if overrides is None else [with_set(overrides)]
         count = f"{len(entry.runs)} of {len(entry.place.seeds)}"
         line = [
             Cell(study, entry.name, "runs", ours=len(entry.runs), text=count, marks=marks((*changed, *words))),
         ]
-        for metric, top, form in zip(metrics, best, forms, strict=True):
-            known = entry.known(metric)
-            shown = _result(entry, metric, known, form, marks)
-            line.append(replace(shown, bold=metric.bold and _mean(known) == top))
+        for metric, top, form, of_trials in zip(metrics, best, forms, means, strict=True):
+            line.append(_result(entry, metric, form, marks, bold=metric.bold and of_trials[index] == top))
         line += [_count(entry, name) for name in counts]
         rows.append(DocRow(entry.name, tuple(line), entry.recipe.words, tuple(words), overrides or ""))
     labels = [*(metric.label for metric in metrics), *(_COUNTS[name] for name in counts)]
@@ -168,7 +169,7 @@ def _columns(
         for entry in entries:
             known = entry.known(metric)
             values[entry.name] = {seed: value for seed, value in known.items() if value is not None}
-        columns.append(StudyColumn(metric.label, metric.what, form, values))
+        columns.append(StudyColumn(metric.label, metric.what, metric.evaluation, form, values))
     return columns
 
 
@@ -188,7 +189,8 @@ def _stored(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_St
         accepted = snapshot.runs(place.trial_key)
         runs = {seed: accepted[seed] for seed in place.seeds if seed in accepted}
         found = {seed: found_values(snapshot, run) for seed, run in runs.items()}
-        entries.append(_Stored(place, snapshot.trials[place.trial_key], runs, found))
+        behind = [a for seed, run in runs.items() for a in gave(snapshot, run, found[seed]) or (run,)]
+        entries.append(_Stored(place, snapshot.trials[place.trial_key], runs, found, behind))
     return entries
 
 
@@ -217,9 +219,8 @@ def _mean(known: Mapping[int, float | None]) -> float:
     return mean(stored) if stored else math.nan
 
 
-def _best(metric: _Metric, entries: Sequence[_Stored]) -> float | None:
+def _best(metric: _Metric, means: Sequence[float]) -> float | None:
     """Return the best mean of a column; None where there are not two to choose from."""
-    means = [_mean(entry.known(metric)) for entry in entries]
     numbers = [value for value in means if math.isfinite(value)]
     choose = max if metric.what.better == "higher" else min
     return choose(numbers) if len(numbers) > 1 else None
@@ -233,10 +234,9 @@ def _form(metric: _Metric, entries: Sequence[_Stored], digits: int | None = None
     return fitted(NumberFormat(digits=metric.what.digits), [value for value in known if value is not None])
 
 
-def _result(
-    entry: _Stored, metric: _Metric, known: Mapping[int, float | None], form: NumberFormat, marks: Marks
-) -> Cell:
+def _result(entry: _Stored, metric: _Metric, form: NumberFormat, marks: Marks, *, bold: bool) -> Cell:
     """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
+    known = entry.known(metric)
     stored = [value for value in known.values() if value is not None]
     broken = Counter(str(value) for value in stored if not math.isfinite(value))
     missing = [] if len(stored) == len(known) else [f"{len(stored)} of {len(known)} runs"]
@@ -254,12 +254,13 @@ def _result(
         values=tuple(known.values()),
         protocol=entry.recipe.words,
         dataset=None if metric.evaluation.key == RETURNED.key else metric.evaluation.dataset,
-        device=", ".join(sorted({device_of(run) for run in entry.runs.values()})) or None,
+        device=", ".join(sorted({device_of(attempt) for attempt in entry.behind})) or None,
         note="; ".join(notes) or None,
         text=_spread_text(known, metric, form) if stored else NOTHING,
         overrides=entry.recipe.overrides,
         assumed=entry.recipe.unstated,
         marks=marks((*missing, *gave)),
+        bold=bold,
     )
 
 
@@ -314,7 +315,7 @@ def _notes(
         notes.append(Note(f"{ran} {devices}, {threads_of(runs)}."))
     tested = [metric.evaluation for metric in metrics if metric.evaluation.key != RETURNED.key]
     notes += map(Note, measured_notes(snapshot, [entry.trial.key for entry in entries], tested))
-    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, runs)), *_left_out(snapshot, study)]
+    return [*notes, *map(Note, _accuracy_notes(snapshot, metrics, entries)), *_left_out(snapshot, study)]
 
 
 def _protocols(entries: Sequence[_Stored]) -> tuple[str, tuple[str, ...]]:
@@ -341,13 +342,13 @@ def _left_out(snapshot: Snapshot, study: str) -> Iterable[Note]:
         yield Note(f"{trials} of this study, or of earlier code, {are} stored and left out.")
 
 
-def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], runs: Sequence[AttemptRecord]) -> Iterable[str]:
+def _accuracy_notes(snapshot: Snapshot, metrics: Sequence[_Metric], entries: Sequence[_Stored]) -> Iterable[str]:
     """Yield what the standard error of one fraction of the images is on each test set."""
     by: dict[tuple[str, str, str, int], list[float]] = {}
     for metric in metrics:
         on = metric.evaluation
         images = images_of(snapshot, on.key)
-        known = [found_values(snapshot, run).get((on.key, metric.name)) for run in runs]
+        known = [found.get((on.key, metric.name)) for entry in entries for found in entry.found.values()]
         numbers = [value for value in known if value is not None and 0 <= value <= 1]
         if metric.what.counts_items and images and numbers:
             by.setdefault((metric.name, on.dataset, on.split, images), []).extend(numbers)

@@ -11,16 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from harness.attempt.messages import Execution
 from harness.report.tables.match import device_of
 from harness.store.records import AttemptRecord, Snapshot
 
 Composition = Literal["ours", "paper"]
-"""ours: our kernels, channels first where that commutes; paper: plain torch's operators in the paper's order."""
+"""ours: our kernels, channels first if that commutes; paper: plain torch's operators in the paper's order."""
 
 Machine = tuple[str, int]  # the model of a device, and threads
+
+_OURS = ("auto", "auto")  # kernels and order
+_SETTINGS = ("memory_format", "compile", "capture", "deterministic", "processes")
 
 SAME_CALL_S = 300.0
 """Timings from before sessions were recorded are of one session if each begins within so many seconds of the last."""
@@ -46,19 +49,31 @@ def newest(timings: list[AttemptRecord]) -> AttemptRecord | None:
 
 
 def composition(attempt: AttemptRecord) -> Composition | None:
-    """Return how an attempt composed its network, None where neither as we do by default nor as the paper does.
+    """Return how an attempt composed its network, None if neither as we do by default nor as the paper does.
 
     Device and threads aside, everything else of its execution must be the default. Before there was an order to
     choose, networks were computed as written.
     """
-    default = Execution()
-    fields = ("memory_format", "compile", "capture", "deterministic", "processes")
-    if any(attempt.execution.get(name, getattr(default, name)) != getattr(default, name) for name in fields):
+    if changed_settings(attempt):
         return None
-    parts = attempt.execution.get("kernels", "torch"), attempt.execution.get("order", "as_written")
-    if parts == ("auto", "auto"):
+    parts = _parts(attempt)
+    if parts == _OURS:
         return "ours"
     return "paper" if parts == ("torch", "as_written") else None
+
+
+def changed_settings(attempt: AttemptRecord) -> dict[str, Any]:
+    """Return what of an attempt's execution a study or a call has set to something else than the default.
+
+    Device, threads, kernels and order aside.
+    """
+    default = Execution()
+    found = {name: attempt.execution.get(name, getattr(default, name)) for name in _SETTINGS}
+    return {name: value for name, value in found.items() if value != getattr(default, name)}
+
+
+def _parts(attempt: AttemptRecord) -> tuple[Any, Any]:
+    return attempt.execution.get("kernels", "torch"), attempt.execution.get("order", "as_written")
 
 
 def clean_timings(snapshot: Snapshot, trial_key: str, composed: Composition) -> list[AttemptRecord]:
@@ -67,8 +82,31 @@ def clean_timings(snapshot: Snapshot, trial_key: str, composed: Composition) -> 
 
 
 def shown_timings(snapshot: Snapshot, trial_key: str) -> list[AttemptRecord]:
-    """Return a trial's timings that a table shows, oldest first: as we compose it; where it has none, as the paper."""
+    """Return a trial's timings that a table shows, oldest first: as we compose it; if it has none, as the paper."""
     return clean_timings(snapshot, trial_key, "ours") or clean_timings(snapshot, trial_key, "paper")
+
+
+def comparable_timings(snapshot: Snapshot, trial_keys: Iterable[str], measure: str) -> dict[str, AttemptRecord]:
+    """Return the newest timing with a measure per trial, by key: all made alone, on one device and in one way.
+
+    Both are those of the newest timing: as we compose networks if there is such a timing. Of a study that states
+    how it is run, such as `memory_format: channels_last`, these are its timings.
+    """
+    found = [
+        (key, attempt)
+        for key in trial_keys
+        for attempt in _pooled(a for a in snapshot.timings(key) if a.exclusive)
+        if measure in attempt.measures
+    ]
+    timings = [attempt for _, attempt in found]
+    last = newest([attempt for attempt in timings if _parts(attempt) == _OURS] or timings)
+    if last is None:
+        return {}
+    return {key: attempt for key, attempt in found if _manner(attempt) == _manner(last)}  # oldest first per key
+
+
+def _manner(attempt: AttemptRecord) -> tuple[Any, ...]:
+    return machine_of(attempt), _parts(attempt), changed_settings(attempt)
 
 
 def sessions(snapshot: Snapshot, composed: Composition) -> tuple[Session, ...]:

@@ -71,7 +71,7 @@ def test_a_claim_that_another_optimiser_turns_beyond_the_noise_of_seeds_depends_
         " these from the first by 0.0088)"
     )
     assert [tried.reach for tried in found.sensitivity.others] == pytest.approx([reach(OWN, 3)] * 3)
-    text = findings_markdown([found], [])
+    text = findings_markdown([found], [], long=True)
     said = "1 test was repeated with other values of a setting that the paper leaves open: 1 depends on it"
     assert f"{said} (seed noise alone would make up to 0.1 seem to)." in text
     assert "- **undecided (depends on optimiser)**: Spatial pooling at 50% is more accurate" in text

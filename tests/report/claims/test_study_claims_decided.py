@@ -69,9 +69,12 @@ def test_verdicts_p_of_the_family_and_over_all_and_the_exit_code(lab):
     assert not good.exploratory
     printed = call("report", "findings", "--study", "own.yml", "--check")
     assert printed.exit_code == 1
-    assert "- **supported**: good is better than base in loss, by at least 2 (good)" in printed.stdout
-    assert "entered 20" in printed.stdout
-    assert "before any result" in printed.stdout
+    claim = "- **supported**: good is better than base in loss, by at least 2 (good)"
+    assert f"{claim}: -5 [" in printed.stdout
+    assert "before any result" not in printed.stdout
+    whole = call("report", "findings", "--study", "own.yml", "--long").stdout
+    assert f"{claim}\n  " in whole
+    assert "before any result" in whole
     assert json.loads(call("report", "findings", "--format", "json").stdout)["study_claims"][0]["p"] == 2 / 2**8
     assert "Claims. 3 claims: 2 supported, 1 contradicted." in call("report", "tables", "--study", "own").stdout
 

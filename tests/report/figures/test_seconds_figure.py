@@ -8,7 +8,7 @@ from harness.report.figures.style import styled
 RUNS = [run("a", 0, {25.0: 30}), run("b", 0, {25.0: 31}), run("c", 0, {25.0: 28})]
 
 
-def timing(trial, seconds, number=0, machine="Test CPU"):
+def timing(trial, seconds, number=0, machine="Test CPU", **execution):
     measures = {"test_s_per_image": seconds}
     return run(
         trial,
@@ -19,6 +19,7 @@ def timing(trial, seconds, number=0, machine="Test CPU"):
         measures=measures,
         environment={"device": machine},
         started=f"2020-01-02T00:00:0{number}Z",
+        execution={"kernels": "auto", "order": "auto", **execution},
     )
 
 
@@ -50,3 +51,19 @@ def test_timings_of_one_machine_stand_together_the_newest():
 def test_one_timing_is_no_figure():
     assert draw([]) is None
     assert draw([timing("a", 0.5)]) is None
+
+
+def test_timings_stand_together_as_their_study_says_they_are_run():
+    channels_last = {"memory_format": "channels_last"}
+    old = timing("b", 1.0, 0)
+    drawn = draw([old, timing("a", 0.5, 1, **channels_last), timing("c", 2.0, 2, **channels_last)])
+    assert {"a", "c"} <= {line.get_label() for line in drawn.figure.axes[0].lines}
+    assert "b" not in {line.get_label() for line in drawn.figure.axes[0].lines}
+    assert drawn.caption.endswith("alone on the device, memory_format: channels_last.")
+    assert draw([timing("a", 0.5, 1, kernels="torch"), timing("a", 0.6), timing("c", 2.0)]).caption.endswith("device.")
+
+
+def test_trials_without_compressors_have_colours_of_their_own():
+    drawn = draw([timing("a", 0.5), timing("b", 20.0, 1), timing("c", 2.0, 2)])
+    colours = {line.get_label(): line.get_color() for line in drawn.figure.axes[0].lines}
+    assert len({colours[name] for name in "abc"}) == 3
