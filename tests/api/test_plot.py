@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import harness
 from harness.base.errors import HarnessError
 from harness.cli import main
+from harness.cli.report.figures import figures as command
 from harness.report.figures.kinds import KINDS
 from harness.report.figures.style import FORMATS
 
@@ -149,7 +150,7 @@ def test_the_document_has_every_kind_with_its_options():
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)\(.*?\)` \|.*\| (.*) \|$", text, flags=re.MULTILINE)
     assert [kind for kind, _, _ in rows] == [kind for _, kind, _ in rows] == list(KINDS)
     assert sorted(harness.plot.__all__) == sorted(KINDS)
-    (option,) = [each for each in main.commands["report"].commands["figures"].params if each.name == "kinds"]
+    (option,) = [each for each in command.params if each.name == "kinds"]
     assert list(option.type.choices) == list(KINDS)
     shown = {"x": "-x", "y": "-y", "fields": "--field"}
     for kind, _, options in rows:
