@@ -1,4 +1,4 @@
 """Tests over seeds and over images; it knows no store and no paper."""
 
-PUBLIC = ("comparison", "front", "power", "tests", "verdicts")
+PUBLIC = ("aggregate", "bayesian", "comparison", "front", "importance", "power", "ranks", "tests", "verdicts")
 """The modules that other folders may import (`tests/test_imports.py`)."""

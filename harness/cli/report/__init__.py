@@ -10,10 +10,12 @@ import click
 from harness.base.errors import HarnessError, did_you_mean
 from harness.cli.common import named_study, plugins_option, sources_option
 from harness.cli.completion import studies_and_files
+from harness.cli.report.datasets import datasets
 from harness.cli.report.figures import figures
 from harness.cli.report.findings import findings
 from harness.cli.report.html import html
 from harness.cli.report.include import include
+from harness.cli.report.log import log
 from harness.cli.report.statistics import compare, statistics
 
 if TYPE_CHECKING:
@@ -36,12 +38,14 @@ def report() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+report.add_command(datasets)
 report.add_command(figures)
 report.add_command(findings)
 report.add_command(html)
 report.add_command(statistics)
 report.add_command(compare)
 report.add_command(include)
+report.add_command(log)
 
 
 @report.command()

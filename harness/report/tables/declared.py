@@ -3,7 +3,7 @@
 Trials of earlier versions have none stored. A function's metrics stand in the text of its study.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -126,6 +126,33 @@ def baseline_of(spec_yaml: str) -> str | None:
     ablate = own.get("ablate")
     named = own.get("baseline") or (base_name(ablate) if isinstance(ablate, Mapping) else None)
     return named if isinstance(named, str) else None
+
+
+@lru_cache(maxsize=64)
+def written_arguments(spec_yaml: str) -> Mapping[str, tuple[Any, ...]]:
+    """Return all values that a study's text gives each argument of its function, in single trials and in grids."""
+    try:
+        documents = list(YAML(typ="safe", pure=True).load_all(spec_yaml))
+    except YAMLError:
+        return {}
+    found: dict[str, list[Any]] = {}
+    for name, value in (pair for document in documents for pair in _arguments(document)):
+        found.setdefault(name, []).extend(value if isinstance(value, list) else [value])
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def _arguments(part: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what is written under `arguments: {NAME: …}` or `arguments.NAME: …`, wherever in a text."""
+    for key, value in part.items() if isinstance(part, Mapping) else ():
+        root, dot, name = str(key).partition(".")
+        if root == "arguments" and dot:
+            yield name, value
+        elif root == "arguments" and isinstance(value, Mapping):
+            yield from ((str(name), inner) for name, inner in value.items())
+        else:
+            yield from _arguments(value)
+    for inner in part if isinstance(part, list) else ():
+        yield from _arguments(inner)
 
 
 def _written(part: Any) -> Mapping[Any, Any]:

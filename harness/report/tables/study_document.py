@@ -169,7 +169,7 @@ def _columns(
         for entry in entries:
             known = entry.known(metric)
             values[entry.name] = {seed: value for seed, value in known.items() if value is not None}
-        columns.append(StudyColumn(metric.label, metric.what, form, values))
+        columns.append(StudyColumn(metric.label, metric.what, metric.evaluation, form, values))
     return columns
 
 

@@ -15,7 +15,7 @@ from harness.report.tables.statistics_table import small_table
 from harness.report.tables.table import NumberFormat
 from harness.stats.comparison import alike, difference, methods, paired_means, spread
 from harness.stats.tests import deviation, mean
-from harness.store.records import Snapshot, StudyTrialRecord
+from harness.store.records import EvaluationRecord, Snapshot, StudyTrialRecord
 
 Values = Mapping[int, float]  # by seed
 
@@ -26,6 +26,7 @@ class StudyColumn:
 
     label: str
     metric: Metric
+    evaluation: EvaluationRecord
     form: NumberFormat
     values: Mapping[str, Values]
 
