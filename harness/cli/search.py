@@ -12,6 +12,7 @@ import click
 from harness.base.errors import HarnessError
 from harness.cli.common import (
     INTERRUPTED,
+    FiniteRange,
     amount,
     db_option,
     format_option,
@@ -71,7 +72,7 @@ _OPTIONS = (
         "--retry", metavar="REASONS", default="", help="Run what is held: failed,oom,timeout,crashed,stale,weights."
     ),
     from_start_option,
-    click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs."),
+    click.option("--timeout", type=FiniteRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs."),
     click.option(
         "--out",
         type=click.Path(path_type=Path, file_okay=False),
