@@ -167,6 +167,8 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     _tell_skipped(studies)
     with _shown_by(chosen.name, fmt) as shown:
         summary = run_grid(studies, options, shown)
+    if fmt == "text":
+        _tell_looks(studies, summary, db)
     _conclude(summary, fmt)
 
 
@@ -377,6 +379,25 @@ def _tell_claims(studies: "Sequence[Study]", found: "Snapshot") -> None:
     for study in studies:
         for claim in plan_claims(study, found) if study.claims else ():
             click.echo(f"claim {claim.id}: {claim.in_words}")
+
+
+def _tell_looks(studies: "Sequence[Study]", summary: "Summary", db: Path) -> None:
+    """Say what the looks at claims gave by now, of studies whose seeds run until these are decided."""
+    from harness.execution.register import stored
+    from harness.report.claims.study_claims import study_findings
+    from harness.report.claims.study_words import look_words
+
+    until = [study for study in studies if study.until is not None]
+    if not until:
+        return
+    found = stored(db)
+    for study in until:
+        for finding in study_findings(found, study.name):
+            if finding.withdrawn is None:
+                click.echo(f"claim {finding.id}: {finding.verdict} {look_words(finding)}")
+    if len(until) == len(studies) and not summary.plan.of("left"):
+        spared = sum(len(item.seeds) for study in studies for item in study.chosen) - len(summary.plan.runs)
+        click.echo(f"{spared} runs fewer than all seeds would take" if spared else "all seeds were needed")
 
 
 def _processes_in_words(study: "Study", options: "Options") -> str:
