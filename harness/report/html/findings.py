@@ -57,7 +57,7 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Aside:
-    """What is no claim and is to be known: a misprint, an inference, printed gains. `text` is in sight."""
+    """What is not a claim and is to be known: a misprint, an inference, printed gains. `text` is in sight."""
 
     group: str
     title: str
@@ -118,7 +118,7 @@ def verdicts(claims: Sequence[Claimed]) -> dict[str, int]:
 
 
 def asides(found: Found) -> dict[str, list[Aside]]:
-    """Return what is no claim by its heading: printed gains, where the paper disagrees, inferences."""
+    """Return what is not a claim, by its heading: printed gains, where the paper disagrees, inferences."""
     made = [
         Aside("Printed gains beside ours (exploratory)", f"Table {table}", lines[-2], tuple(lines))
         for table in dict.fromkeys(gain.table for gain in found.gains)

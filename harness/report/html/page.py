@@ -53,7 +53,7 @@ _EXPLAINED = {
 
 @dataclass(frozen=True)
 class FigureNumbers:
-    """A figure of the paper in numbers: a row a network, and what the paper reads from it."""
+    """A figure of the paper in numbers: a row per network, and what the paper reads from it."""
 
     figure: str
     columns: tuple[str, ...]
@@ -200,7 +200,7 @@ class Strip:
 
 
 def map_strips(results: Results) -> list[Strip]:
-    """Return the originals and each network's mean maps; nothing where no maps are stored."""
+    """Return the originals and each network's mean maps; nothing if no maps are stored."""
     found = stored_maps(results)
     if not found:
         return []
