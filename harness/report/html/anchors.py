@@ -21,6 +21,6 @@ def study_id(study: str) -> str:
 
 
 def claim_id(finding: Finding | StudyFinding) -> str:
-    """Return the place of a claim that stands, or of one that was withdrawn from the paper's."""
+    """Return the place of a claim; only those of the paper keep theirs when they are withdrawn."""
     of = f"of-{finding.study}-" if isinstance(finding, StudyFinding) else ""
     return f"claim-{of}{finding.id}"
