@@ -95,6 +95,18 @@ tables: $(STAMP)
 	$(BIN)/harness report html --from results/published --out reports/index.html
 	$(BIN)/harness bench report --from results/benchmarks --out reports/benchmarks.md
 	$(BIN)/harness report include docs/paper.md --from results/published
+	$(BIN)/harness report log --from results/published --out docs/results-log.md
+
+# Shows of all that is published, or makes anew, what code has made that has changed since; hours. Interrupted, it
+# resumes. What it would take: make republish DRY=--dry-run
+DB := results/republish.db
+PUBLISHED = $(basename $(notdir $(wildcard results/published/*.jsonl)))
+.PHONY: republish
+republish: $(STAMP)
+	$(BIN)/harness results merge results/published/*.jsonl --db $(DB)
+	$(BIN)/harness run renew $(PUBLISHED:%=ablations/%.yml) --db $(DB) $(DRY)
+	$(if $(DRY),,for study in $(PUBLISHED); do \
+		$(BIN)/harness results export --study $$study --db $(DB) --out results/published/$$study.jsonl || exit; done)
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -329,9 +329,10 @@ class Results:
         evaluations has a column for each of them. `frame.attrs` says which columns are settings and metrics; plots read
         it. Raises HarnessError for a study that is not stored.
         """
-        return _framed(self._tidy(study))
+        return _framed(self.rows_of_runs(study))
 
-    def _tidy(self, study: str | None) -> Tidy:
+    def rows_of_runs(self, study: str | None = None) -> Tidy:
+        """Return what `tidy` does as plain rows, for plots."""
         with open_results(self.paths) as store:
             return tidy(snapshot(store), None if study is None else [study])
 
@@ -346,6 +347,10 @@ class Results:
     def curves(self, study: str | None = None) -> "pd.DataFrame":
         """Return a row a point of a run's curves."""
         return _typed(self._rows("curves", study), CURVES)
+
+    def rows_of_curves(self, study: str | None = None) -> list[dict[str, Any]]:
+        """Return what `curves` does as plain rows, for plots."""
+        return self._rows("curves", study)
 
     def _rows(self, what: Rows, study: str | None) -> list[dict[str, Any]]:
         with open_results(self.paths) as store:

@@ -37,7 +37,21 @@ MAY_IMPORT = {
     "search": {*STUDY, "execution", "store", "stats"},
     "testing": {*STUDY, "execution"},
     "bench": {*STUDY, *OF_TRAINING, "execution", "report", "store", "denoiser"},
-    "cli": {*STUDY, "execution", "search", "report", "stats", "bench", "store", "data", "cost", "models", "denoiser"},
+    "deploy": {*STUDY, *OF_TRAINING, "execution", "store", "stats", "report", "bench", "denoiser"},
+    "cli": {
+        *STUDY,
+        "execution",
+        "search",
+        "report",
+        "stats",
+        "bench",
+        "store",
+        "data",
+        "cost",
+        "models",
+        "denoiser",
+        "deploy",
+    },
 }
 OF_API = {
     *STUDY,
@@ -47,7 +61,8 @@ OF_API = {
     "data",
     "denoiser",
     "api",
-}  # harness/api.py, and harness/__init__ that gives its names
+    "plot",
+}  # harness/api.py and harness/plot.py, and harness/__init__ that gives their names
 FOR_EVERYBODY = {"torchvision_compat"}
 WITHOUT_TORCH = ("base", "attempt", "plugins", "trial", "study", "store", "stats", "report", "search", "cli", "")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))

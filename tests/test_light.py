@@ -141,6 +141,7 @@ QUICKSTART = ROOT / "ablations" / "quickstart.yml"
         ("model sites torchvision:resnet18", "torch", "torch"),
         ("model sweep", "torch", "torch"),
         ("model save own:A:0 a.npz", "torch", "torch"),
+        ("model export own:A:0 a.onnx", "torch", "torch"),
         ("denoise picture.png", "torch", "torch"),
         ("data verify digits", "scikit-learn", "torch"),
         ("data get mnist", "torch", "torch"),

@@ -32,7 +32,7 @@ class Section:
 def benchmarks_document(folder: Path, plots: Mapping[str, str] | None = None) -> str:
     """Return the document of what is stored in a folder; `plots` names the pictures of benchmarks.
 
-    Raises HarnessError where nothing is stored.
+    Raises HarnessError if nothing is stored.
     """
     stored = _stored(folder)
     sections = [_section(name, found, (plots or {}).get(name)) for name, found in stored.items()]
@@ -52,7 +52,7 @@ def _stored(folder: Path) -> Mapping[str, Mapping[str, Any]]:
 
 
 def stored_benchmark(folder: Path, name: str) -> Mapping[str, Any] | None:
-    """Return what a benchmark has stored: machine, command and rows; None where it has not."""
+    """Return what a benchmark has stored: machine, command and rows; None if it has not."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
@@ -119,7 +119,7 @@ def _uncached(row: Row) -> bool:
 
 
 def _forward_alone(rows: Rows, op: str) -> str:
-    """Return how our operator compares where no gradient is wanted: below 1 it is slower than torch."""
+    """Return how our operator compares if no gradient is wanted: below 1 it is slower than torch."""
     alone = [row for row in _cases(rows) if row["op"] == op and "backward" not in row["pass"] and row["faster"]]
     return f" (forward alone: {_range(alone, 'faster')} times)" if alone else ""
 
@@ -237,7 +237,7 @@ _SECTIONS: dict[str, Section] = {
     ),
     "epoch": Section(
         "An epoch",
-        ("One epoch by the harness and by the usual loop (`harness/bench/usual.py`), in turn. Ratio: images a second "
+        ("One epoch by the harness and by the usual loop (`harness/bench/usual.py`), in turn. Ratio: images per second "
          "over the usual loop's. Accuracy: on the test set after the epoch."),
         {
             "case": _text("case"), "loop": _text("loop"), "precision": _text("precision"), "device": _text("device"),

@@ -286,6 +286,24 @@ def store(trials: int, seeds: int, metrics: int, keep: Path | None, out: Path | 
 
 
 @bench.command()
+@click.option("--runs", type=click.IntRange(min=1), default=300, show_default=True, help="Runs beyond the first.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Runs side by side.")
+@out_option
+@format_option("text", "json")
+def dispatch(runs: int, jobs: int, out: Path | None, fmt: str) -> None:
+    """Measure what the harness spends on a run of a function that takes a millisecond.
+
+    \b
+    harness bench dispatch --runs 300 --jobs 2
+    """
+    from harness.bench.dispatch import bench_dispatch
+
+    rows = [asdict(bench_dispatch(runs, jobs))]
+    _store("dispatch", rows, out, None)
+    _show(rows, fmt)
+
+
+@bench.command()
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="With train/CLASS and val/CLASS  [default: imagenette below the data root]")  # fmt: skip
 @click.option("--size", type=click.IntRange(min=8), default=160, show_default=True, help="Side of the crops in pixels.")
@@ -388,7 +406,7 @@ def _device(asked: str) -> str:
 
 
 def _needs_kernels(device: str) -> None:
-    """Refuse to time the operators of the harness where these would be plain torch's."""
+    """Refuse to time the operators of the harness if these would be plain torch's."""
     needs("torch", *(["numba"] if device == "cpu" else []), extra="kernels")
 
 

@@ -1,9 +1,8 @@
 """`harness claims`: before the runs, what a study's seeds can show of its claims."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -88,9 +87,7 @@ def _seconds(claim: "PlannedClaim", found: "Snapshot") -> float | None:
 
 def _run_seconds(found: "Snapshot", key: str) -> float | None:
     """Return the median seconds of a trial's runs."""
-    from datetime import datetime
     from statistics import median
 
-    ended: Sequence[Any] = [run for run in found.runs(key).values() if run.ended and not run.resumed_from]
-    spans = [datetime.fromisoformat(run.ended) - datetime.fromisoformat(run.started) for run in ended]
-    return median(span.total_seconds() for span in spans) if spans else None
+    spans = [run.seconds for run in found.runs(key).values() if run.seconds is not None and not run.resumed_from]
+    return median(spans) if spans else None

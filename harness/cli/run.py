@@ -1,6 +1,5 @@
 """`harness run`: grids and timings."""
 
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ import click
 from harness.attempt.messages import Execution
 from harness.base.errors import HarnessError
 from harness.cli.common import (
-    INTERRUPTED,
     amount,
     db_option,
     duration,
@@ -30,6 +28,8 @@ from harness.cli.common import (
 )
 from harness.cli.drivers import COMMANDS
 from harness.cli.drivers import detach as start_detached
+from harness.cli.ended import exit_as, say_interrupted
+from harness.cli.renew import renew
 
 if TYPE_CHECKING:
     from harness.cli.display import ShownDisplay
@@ -75,7 +75,7 @@ def run() -> None:
     """
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, renew):
     run.add_command(_command)
 
 
@@ -237,7 +237,7 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
             err=True,
         )
     say_interrupted(timed.summary, "the same command times what is missing")
-    _exit(timed.summary)
+    exit_as(timed.summary)
 
 
 def _shown_by(executor: str, fmt: str) -> "ShownDisplay":
@@ -412,7 +412,7 @@ def _conclude(summary: "Summary", fmt: str) -> None:
         again = {"made_again": summary.made_again} if summary.made_again else {}
         counts = {**states, "held_by_reason": planned.held_by_reason(), "ended": summary.ended, **again}
         print_json_line({"event": "end", **counts, "interrupted": summary.interrupted})
-        _exit(summary)
+        exit_as(summary)
         return
     if summary.made_again:
         attempts = "1 attempt" if summary.made_again == 1 else f"{summary.made_again} attempts"
@@ -427,7 +427,7 @@ def _conclude(summary: "Summary", fmt: str) -> None:
     say_interrupted(summary)
     if not summary.interrupted:
         _say_why_not_all_ran(summary)
-    _exit(summary)
+    exit_as(summary)
 
 
 def _say_why_not_all_ran(summary: "Summary") -> None:
@@ -436,20 +436,3 @@ def _say_why_not_all_ran(summary: "Summary") -> None:
         click.echo("stopped because the code changed during the run; repeat the command to use the new code", err=True)
     elif held:
         click.echo(f"runs on hold were skipped; add --retry {','.join(held)} to run them", err=True)
-
-
-def say_interrupted(summary: "Summary", so: str = "the same command goes on from the checkpoints") -> None:
-    """Say what came of a Ctrl-C, if there was one."""
-    if summary.interrupted:
-        click.echo(f"interrupted: what was done is kept, {so}", err=True)
-    elif summary.stopped_late:
-        click.echo("everything that was asked for finished before the stop took effect", err=True)
-
-
-def _exit(summary: "Summary") -> None:
-    if summary.hindrance is not None:
-        click.echo(summary.hindrance, err=True)
-    if summary.interrupted:
-        sys.exit(INTERRUPTED)
-    if summary.failed:
-        sys.exit(1)

@@ -21,7 +21,8 @@ from harness.cli.common import (
     set_option,
 )
 from harness.cli.completion import study_files
-from harness.cli.run import device_option, from_start_option, say_interrupted, threads_option
+from harness.cli.ended import say_interrupted
+from harness.cli.run import device_option, from_start_option, threads_option
 
 if TYPE_CHECKING:
     from harness.search.file import Search

@@ -104,16 +104,16 @@ def load_run(name: str, sources: Sequence[Path]) -> tuple[About, dict[str, Tenso
     try:
         store = open_results(sources)
     except HarnessError as error:
-        raise HarnessError(f"'{name}' is no method{names}; nor can it be a run: {error}") from error
+        raise HarnessError(f"'{name}' is not a method{names}; nor can it be a run: {error}") from error
     with store:
         found = snapshot(store)
         try:
             attempt = find_attempt(found, name)
         except HarnessError as error:
-            raise HarnessError(f"'{name}' is no method{names}; nor a run: {error}") from error
+            raise HarnessError(f"'{name}' is not a method{names}; nor a run: {error}") from error
         trial = found.trials[attempt.trial_key]
         if trial.config.get("task", {}).get("kind") != "denoising":
-            raise HarnessError(f"'{name}' is no denoiser: its task is another")
+            raise HarnessError(f"'{name}' is not a denoiser: its task is another")
         if "protocol" not in trial.config:
             raise HarnessError(f"'{name}' was not trained, so there are no weights of it: name a method, as bm3d")
         content = read_weights(sources, attempt.uid, artifacts(store, attempt.uid))
@@ -161,7 +161,7 @@ def _network(about: About, state: Mapping[str, Tensor], device: torch.device) ->
     network = network.to(device).eval()
     channels = _channels(network, config["model"])
     with in_one_line(f"{name} cannot be used on images"):
-        needs_sigma = _reads_sigma(network, channels, device)
+        needs_sigma = reads_sigma(network, channels, device)
     sigma = config["task"]["sigma"]
     levels = (float(sigma["from"]), float(sigma["to"])) if isinstance(sigma, Mapping) else (float(sigma),) * 2
     return Denoiser(
@@ -181,7 +181,7 @@ def _channels(network: nn.Module, model: Mapping[str, Any]) -> int:
 
 
 @torch.no_grad()
-def _reads_sigma(network: nn.Module, channels: int, device: torch.device) -> bool:
+def reads_sigma(network: nn.Module, channels: int, device: torch.device) -> bool:
     """Return whether a network's estimate depends on the noise level given to it."""
     noisy = torch.linspace(0, 255, channels * _PROBED**2, device=device).view(1, channels, _PROBED, _PROBED)
     low, high = (network(noisy, torch.full((1,), level, device=device)) for level in (5.0, 50.0))

@@ -16,6 +16,7 @@ PUBLIC = (
     "options",
     "plan",
     "register",
+    "renew",
     "rerun",
     "timing",
     "trained",

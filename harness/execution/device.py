@@ -32,6 +32,13 @@ def choose_device(asked: str) -> str:
     raise HarnessError(f"there is no {asked} here: torch {torch.__version__} sees {found} GPU(s)")
 
 
+def device_model(device: str) -> str:
+    """Return the model of a device, as attempts on it record it, e.g. "AMD EPYC" or "NVIDIA H200"."""
+    from harness.training.environment import device_name
+
+    return device_name(device)
+
+
 def all_gpus(asked: str) -> tuple[str, ...]:
     """Return every GPU for auto and cuda, the one that cuda:N names; none for cpu, and where there is no GPU."""
     chosen = choose_device(asked)

@@ -42,6 +42,7 @@ from harness.store.access import GaveUpWaitingError
 from harness.store.connection import Store, driver_lock, open_store
 from harness.store.errors import DatabaseError
 from harness.store.queries import attempts_since, last_attempt, snapshot
+from harness.store.records import Snapshot
 from harness.store.writer import start_attempt
 from harness.study.study import Study
 
@@ -65,14 +66,14 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
     """
     options.executors_of(studies)  # which refuses what there is not
     if not options.db.exists():  # nothing is made for what cannot run
-        before = plan(studies, stored(options.db), options.artifacts, options.retry)
+        before = _plan(studies, stored(options.db), options)
         check_runnable([run.trial for run in before.of("left")], options.data_root, options.device)
     names = [study.name for study in studies]
     with driver_lock(options.db, shared=True), open_store(options.db) as store, seat(options.results, names) as own:
         end_orphans(options.results)
         recover(store, options.artifacts, own.others_live)
         last, found = last_attempt(store), snapshot(store)
-        planned = plan(studies, found, options.artifacts, options.retry)
+        planned = _plan(studies, found, options)
         offer_recovery(planned, found, options)
         check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
         jobs = [make_job(run, studies, options, last) for run in planned.of("left")]
@@ -87,8 +88,13 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
                 left = partial(_left_by_others, store, studies, options, own)
                 feed = Shared(jobs, left, partial(_asked_again, store, studies, options), options.limit)
                 _Session(feed, store, executor, options, display, summary, own).run()
-            summary.plan = plan(studies, snapshot(store), options.artifacts)
+            summary.plan = _plan(studies, snapshot(store), options, retry=())
     return summary
+
+
+def _plan(studies: Sequence[Study], found: Snapshot, options: Options, retry: Collection[str] | None = None) -> Plan:
+    """Return the plan of a call; `retry` instead of its own."""
+    return plan(studies, found, options.artifacts, options.retry if retry is None else retry, options.only)
 
 
 def _executor(studies: Sequence[Study], jobs: Sequence[Job], options: Options) -> Executor | Several:
@@ -122,7 +128,7 @@ def _left_by_others(
     end_orphans(options.results)
     recover(store, options.artifacts, own.others_live)
     last, found = last_attempt(store), snapshot(store)
-    left = {(run.trial.key, run.seed): run for run in plan(studies, found, options.artifacts, options.retry).of("left")}
+    left = {(run.trial.key, run.seed): run for run in _plan(studies, found, options).of("left")}
     return {run: make_job(left[run], studies, options, last) if run in left else None for run in ended}
 
 
@@ -131,7 +137,7 @@ def _asked_again(
 ) -> list[Job]:
     """Return attempts at the runs that are meant and not done, for whatever reason they are held."""
     last, found = last_attempt(store), snapshot(store)
-    left = plan(studies, found, options.artifacts, HELD).of("left")
+    left = _plan(studies, found, options, HELD).of("left")
     runs = [run for run in left if meant(run.label) and (run.trial.key, run.seed) not in without]
     return [make_job(run, studies, options, last) for run in runs]
 

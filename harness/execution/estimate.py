@@ -4,7 +4,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from statistics import median
 from typing import Any, cast
 
@@ -45,12 +44,11 @@ class Estimator:
         self._by_trial: defaultdict[str, list[float]] = defaultdict(list)
         self._by_model: defaultdict[str, list[float]] = defaultdict(list)
         for attempt in found.attempts:
-            if attempt.kind != "train" or attempt.state != "done" or attempt.resumed_from or not attempt.ended:
+            seconds = attempt.seconds
+            if attempt.kind != "train" or attempt.state != "done" or attempt.resumed_from or seconds is None:
                 continue
             if attempt.device.partition(":")[0] != kind:
                 continue  # says nothing of this device
-            begun, ended = (datetime.fromisoformat(t) for t in (attempt.started, attempt.ended))
-            seconds = (ended - begun).total_seconds()
             config = found.trials[attempt.trial_key].config
             if not (is_trained(config) or is_of_function(config)):
                 keys = {key for key, _ in attempt.results}

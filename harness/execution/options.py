@@ -83,6 +83,7 @@ class Options:
     threads: int | None = None
     limit: int | None = None
     retry: frozenset[str] = frozenset()
+    only: frozenset[tuple[str, int]] | None = None  # of the studies' runs these alone: trial key and seed
     from_start: bool = False  # leave checkpoints alone: every run begins at its beginning
     fail_fast: bool = False
     timeout_s: float | None = None

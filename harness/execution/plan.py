@@ -106,14 +106,24 @@ class Plan:
         return f"{len(self.of('done'))} done, {len(self.of('left'))} left, {sum(held.values())} held{why}"
 
 
-def plan(studies: Iterable[Study], snapshot: Snapshot, artifacts: Path, retry: Collection[str] = ()) -> Plan:
-    """Plan the runs of studies. `artifacts` holds the attempts' folders; `retry`: reasons that no longer hold."""
+def plan(
+    studies: Iterable[Study],
+    snapshot: Snapshot,
+    artifacts: Path,
+    retry: Collection[str] = (),
+    only: Collection[tuple[str, int]] | None = None,
+) -> Plan:
+    """Plan the runs of studies, or `only` some of them (trial key, seed).
+
+    `artifacts` holds the attempts' folders; `retry`: reasons that no longer hold.
+    """
     with collection_put_off():
         attempts: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
         for attempt in snapshot.attempts:
             attempts[attempt.trial_key, attempt.seed].append(attempt)
         there = _There(snapshot, artifacts, retry)
-        return Plan(tuple(_planned(base, there, attempts[run]) for run, base in _wanted(studies).items()))
+        wanted = _wanted(studies).items()
+        return Plan(tuple(_planned(base, there, attempts[r]) for r, base in wanted if only is None or r in only))
 
 
 def _wanted(studies: Iterable[Study]) -> dict[tuple[str, int], PlannedRun]:

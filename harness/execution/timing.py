@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -205,14 +204,8 @@ def _is_whole(timings: Sequence[AttemptRecord], rounds: int, at_most_s: float) -
     """Return whether a session repeated a trial so often, or as often as the time allowed."""
     if sum(int(timing.measures.get(_COUNT, 1)) for timing in timings) >= rounds:
         return True
-    seconds = [_seconds(timing) for timing in timings]
+    seconds = [timing.seconds or 0.0 for timing in timings]
     return sum(seconds) + seconds[-1] > at_most_s
-
-
-def _seconds(timing: AttemptRecord) -> float:
-    if timing.ended is None:
-        return 0.0
-    return (datetime.fromisoformat(timing.ended) - datetime.fromisoformat(timing.started)).total_seconds()
 
 
 def load_per_core() -> float | None:

@@ -9,9 +9,9 @@ The paper's two feature poolings, with what a study calls them:
 - `channel_topk`, `ChannelTopK2d`, `ChannelTopK` (kind: topk): the k largest or smallest values across all channels.
 
 Each name is a function on maps, a module, and a compressor, in this order; a control, `channel_average`, has the same
-three. A file is called what its kind is called in a study. The names of earlier releases (`feature_pool`,
-`FeaturePool2d`, `Spatial`, `topk_pool`, `TopKPool2d`, `TopK`, `average_pool`, `AveragePoolChannels2d`, `Average`) are
-the same objects.
+three. `to_plain` makes a network ready for files that are read without the harness. A file is called what its kind is
+called in a study. The names of earlier releases (`feature_pool`, `FeaturePool2d`, `Spatial`, `topk_pool`, `TopKPool2d`,
+`TopK`, `average_pool`, `AveragePoolChannels2d`, `Average`) are the same objects.
 
 Names are imported when they are first used: importing this package changes nothing and does not import torch.
 """
@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     from harness.layers.insert.place import insert_after
     from harness.layers.insert.sites import SiteInfo, list_sites, refused_sites
     from harness.layers.maxout import Maxout
+    from harness.layers.plain import to_plain
     from harness.layers.random_channel import RandomChannel, RandomChannel2d
     from harness.layers.spatial import ChannelPool, ChannelPool2d, FeaturePool2d, Spatial, channel_pool, feature_pool
     from harness.layers.topk import ChannelTopK, ChannelTopK2d, TopK, TopKPool2d, channel_topk, topk_pool
     from harness.layers.width import Width
 
-PUBLIC = ("build", "compressor", "insert", "kernels", "spatial")
+PUBLIC = ("build", "compressor", "insert", "kernels", "plain", "spatial")
 """The modules that other folders may import (`tests/test_imports.py`)."""
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "insert_after",
     "list_sites",
     "refused_sites",
+    "to_plain",
     "topk_pool",
 ]
 
@@ -110,6 +112,7 @@ _MODULE_OF = {
     "insert_after": "insert.place",
     "list_sites": "insert.sites",
     "refused_sites": "insert.sites",
+    "to_plain": "plain",
     "topk_pool": "topk",
 }
 

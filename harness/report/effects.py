@@ -160,8 +160,8 @@ def _notes(found: Effects) -> Iterator[str]:
             " count as noise."
         )
     yield (
-        "Claims are decided by exact sign flips of one contrast per seed, when all of their seeds have run (harness report"
-        " findings)."
+        "Claims are decided by exact sign flips of one contrast per seed, when all of their seeds have run"
+        " (harness report findings)."
     )
 
 

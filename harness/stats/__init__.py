@@ -1,4 +1,6 @@
 """Tests over seeds and over images; it knows no store and no paper."""
 
-PUBLIC = ("aggregate", "bayesian", "comparison", "front", "mixed", "power", "ranks", "tests", "verdicts")
+PUBLIC = (
+    "aggregate", "bayesian", "comparison", "front", "importance", "mixed", "power", "ranks", "tests", "verdicts",
+)  # fmt: skip
 """The modules that other folders may import (`tests/test_imports.py`)."""

@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -258,6 +259,18 @@ class AttemptRecord:
     def order(self) -> tuple[str, str]:
         """By what attempts at a run are ordered: the newest has the greatest."""
         return self.ordered or self.started, self.uid
+
+    @property
+    def device_model(self) -> str:
+        """The model of the device on which it ran, or what the harness calls that ("cpu")."""
+        return str(self.environment.get("device") or self.device)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None of one that has not ended."""
+        if self.ended is None:
+            return None
+        return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)).total_seconds()
 
     def is_of(self, digest: str) -> bool:
         """Return whether it ran the code of a digest, or code that is shown to give the same bits."""

@@ -270,7 +270,7 @@ def _trial(
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**32 for s in seeds):
         raise FieldError(("seeds",), f"'seeds' must be a list of whole numbers from 0, not {seeds!r}")
     if len(set(seeds)) != len(seeds):
-        raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
+        raise FieldError(("seeds",), f"a seed occurs twice in {seeds}")
     rendered = render_name(name, parts)
     if (fault := name_fault(rendered)) is not None:
         raise FieldError(("name",), f"'{printable_line(rendered)}' cannot be a trial's name: {fault}")

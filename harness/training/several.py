@@ -55,7 +55,7 @@ class _Member:
 def in_processes(request: AttemptRequest, attempt: Attempt) -> AttemptResult:
     """Let as many processes as the request asks for make its attempt; return the first one's result.
 
-    If something goes wrong, it is the result of the one where it did. Raises DiedError, with a line that says how, if
+    If something goes wrong, it is the result of the one if it did. Raises DiedError, with a line that says how, if
     one of them dies.
     """
     folder, count = Path(request.folder), request.execution.processes

@@ -366,7 +366,7 @@ def _recipe(protocol: Any, data: DatasetDeclaration) -> ResolvedProtocol:
             of_protocol = recipe.fields["normalization"].source != "set"  # the protocol's, not the study's
             todo = f": write 'normalization: data' for that of '{data.name}'" if of_protocol else ""
             raise FieldError(
-                ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one a channel{todo}"
+                ("protocol", "normalization", name), f"'{name}' must have {channels} value(s), one per channel{todo}"
             )
     return recipe
 

@@ -98,7 +98,7 @@ def test_options_that_cannot_be(folder, options, message):
     [
         ({"target": "duble.py:run"}, "study: target: there is no file duble.py for 'duble.py:run'"),
         ({"metrics": {"y": "smaller"}}, "study: metrics.y: 'y' is to maximize or to minimize, not 'smaller'"),
-        ({"seeds": [float("nan")]}, "study: seeds[0]: nan is no plain value"),
+        ({"seeds": [float("nan")]}, "study: seeds[0]: nan is not a plain value"),
         ({"target": lambda _context: {}}, "study: target: a worker process cannot import '<lambda>' from here"),
     ],
 )

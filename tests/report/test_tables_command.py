@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from harness.base.keys import trial_key
 from harness.cli import main
-from harness.report.tables import provenance
 from harness.store.connection import open_store
+from harness.trial import attempt_digest
 
 OURS = [
     "adversarial", "adversarial-cifar", "cifar-small", "denoise-any", "denoise-small", "imagenet", "imagenette",
@@ -103,10 +103,10 @@ def test_code_that_has_changed_is_said_on_stderr_alone(call, monkeypatch):
         assert ([declared.name for declared in data], device) == (["mnist"], "cpu")
         return digests[kind, trial_key(config)]
 
-    monkeypatch.setattr(provenance, "attempt_digest", unchanged)
+    monkeypatch.setattr(attempt_digest, "attempt_digest", unchanged)
     before = call("--table", 1, "--from", PUBLISHED)
     assert before.stderr == ""
-    monkeypatch.setattr(provenance, "attempt_digest", lambda *_: "today")
+    monkeypatch.setattr(attempt_digest, "attempt_digest", lambda *_: "today")
     after = call("--table", 1, "--from", PUBLISHED)
     assert after.stdout == before.stdout
     timing, train = after.stderr.splitlines()

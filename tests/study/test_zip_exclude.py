@@ -70,7 +70,7 @@ def test_a_path_reaches_into_a_part_of_the_same_point(load, head, one):
         (
             ["grid: {compressor.stride: [2]}", "zip: {compressor.stride: [4]}"],
             12,
-            "'compressor.stride' stands in 'grid' and in 'zip': leave it out of one",
+            "'compressor.stride' is in 'grid' and in 'zip': leave it out of one",
         ),
         (["zip: {}"], 11, "'zip' must not be empty"),
         (["zip: {compressor.stride: []}"], 11, "'zip.compressor.stride' must not be empty"),

@@ -9,6 +9,7 @@ from harness.base.errors import HarnessError, did_you_mean, in_one_line
 from harness.base.extras import needs
 from harness.cli.common import format_option, print_json, print_table, sources_option
 from harness.cli.completion import runs
+from harness.cli.model.export import export
 from harness.cli.model.sweep import sweep
 from harness.cli.shapes import parse_shape
 
@@ -27,6 +28,7 @@ def model() -> None:
     """
 
 
+model.add_command(export)
 model.add_command(sweep)
 
 

@@ -15,6 +15,7 @@ from harness.cli.report.figures import figures
 from harness.cli.report.findings import findings
 from harness.cli.report.html import html
 from harness.cli.report.include import include
+from harness.cli.report.log import log
 from harness.cli.report.statistics import compare, effects, statistics
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ report.add_command(html)
 report.add_command(statistics)
 report.add_command(compare)
 report.add_command(include)
+report.add_command(log)
 
 
 @report.command()

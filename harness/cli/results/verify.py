@@ -1,9 +1,8 @@
 """`harness results verify`: whether what is stored is whole, and whether it comes out again."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +59,10 @@ def verify(
         choose_device(device)  # once, and not as the reason why each run that is drawn cannot be made
     found = look(sources)
     hints = _look_for_unknown_results(sources, found)
+    ages = _ages(sources) if not found.faults else {}
     if fmt == "text":
         _print(found)
+        _print_ages(ages)
     for hint in hints:
         click.echo(hint, err=True)
     repeated: list[Repeated] = []
@@ -73,6 +74,7 @@ def verify(
             {
                 "faults": found.faults,
                 **{name: getattr(found, name) for name in ("trials", "attempts", "files", "elsewhere")},
+                "code": {device: dict(counts) for device, counts in ages.items()},
                 "made_twice": [_twice_json(each) for each in found.twice],
                 "repeated": [_json(each) for each in repeated],
                 "passed_over": passed_over,
@@ -121,6 +123,32 @@ def _print(found: "Verified") -> None:
     print_made_twice([each for each in found.twice if not each.unexplained], len(found.twice))
 
 
+def _ages(sources: Sequence[Path]) -> "Mapping[str, Mapping[str, int]]":
+    """Return how many runs are of today's code, by the model of device that made them."""
+    from harness.execution.renew import runs_by_age
+    from harness.store.merge import open_results
+    from harness.store.queries import snapshot
+
+    with open_results(sources) as store:
+        return runs_by_age(snapshot(store))
+
+
+def _print_ages(ages: "Mapping[str, Mapping[str, int]]") -> None:
+    """Say how many runs are of code that has changed since, of each model of device."""
+    words = {
+        "today": "of today's code",
+        "stale": "of code that has changed since",
+        "unknown": "of code that cannot be told without their study",
+    }
+    if not any(counts.get("stale") for counts in ages.values()):
+        return
+    for device, counts in ages.items():
+        click.echo(f"     {device}: {', '.join(f'{counts[age]} {words[age]}' for age in words if counts.get(age))}")
+    click.echo(
+        "     harness run renew FILE... shows of studies what is stale, and whether today's code gives the same bits"
+    )
+
+
 def _twice_json(each: "MadeTwice") -> dict[str, Any]:
     return {
         "run": each.label,
@@ -156,8 +184,7 @@ def _rerun(
 
 
 def _took(run: "Drawn") -> str:
-    begun, ended = run.attempt.started, run.attempt.ended
-    return duration((datetime.fromisoformat(str(ended)) - datetime.fromisoformat(begun)).total_seconds())
+    return duration(run.attempt.seconds)
 
 
 def _print_repeated(run: "Repeated") -> None:

@@ -66,7 +66,7 @@ def _check(found: Misprints) -> None:
     seen: set[int] = set()
     for i, entry in enumerate(found.misprints):
         if entry.number in seen:
-            raise FieldError(("misprints", i, "number"), f"entry {entry.number} stands twice")
+            raise FieldError(("misprints", i, "number"), f"entry {entry.number} occurs twice")
         seen.add(entry.number)
         if entry.kind != "inference" and not entry.checks and len(entry.places) < 2:
             raise FieldError(("misprints", i), "an entry needs arithmetic or two places that disagree")

@@ -196,7 +196,7 @@ def _dataset_name(snapshot: Snapshot, trial: TrialRecord) -> str:
 
 def device_of(attempt: AttemptRecord) -> str:
     """Return the model of the device on which an attempt ran, or what the harness calls it ("cpu")."""
-    return str(attempt.environment.get("device") or attempt.device)
+    return attempt.device_model
 
 
 def same_device(name: str, paper: str | None) -> bool:

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.store.records import AttemptRecord, TrialRecord
-from harness.trial.attempt_digest import attempt_digest
-from harness.trial.datasets import DATASETS
-from harness.trial.trial import is_of_function, is_trained
+from harness.trial.attempt_digest import digest_now
+from harness.trial.trial import is_trained
 
 
 def short(digest: str) -> str:
@@ -35,7 +34,7 @@ def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[
     """
     digests: dict[str, dict[tuple[str, ...], set[str]]] = defaultdict(lambda: defaultdict(set))
     for trial, attempt in attempts:
-        digests[attempt.kind][_code_of(trial)].add(
+        digests[_kind(attempt)][_code_of(trial)].add(
             short(min(attempt.same_code, default=attempt.code_digest or "unknown"))
         )
     remarks = []
@@ -44,6 +43,11 @@ def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[
         if mixed:
             remarks.append(f"The {kind} attempts behind this table ran different code: {', '.join(mixed)}.")
     return remarks
+
+
+def _kind(attempt: AttemptRecord) -> str:
+    """Return the kind of an attempt; what is not trained is evaluated by the code that ran it first."""
+    return "train" if attempt.kind == "evaluate" else attempt.kind
 
 
 def with_set(overrides: str) -> str:
@@ -67,28 +71,16 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
     for trial, attempt in attempts:
         place = trial.key, attempt.kind, attempt.device
         if place not in digests:
-            digests[place] = _digest_now(trial, attempt.kind, attempt.device)
+            digests[place] = digest_now(trial.config, attempt.kind, attempt.device)
         now = digests[place]
         if now is not None and not attempt.is_of(now):
-            stale[attempt.kind].add(short(attempt.code_digest or "unknown"))
+            stale[_kind(attempt)].add(short(attempt.code_digest or "unknown"))
     cures = {"train": "run grid FILE --retry stale", "timing": "run timing FILE"}
     return [
         f"the {kind} attempts behind {name} were made by code that has changed since "
         f"(digest {', '.join(sorted(found))}); `harness {cures[kind]}` makes them anew"
         for kind, found in sorted(stale.items())
     ]
-
-
-def _digest_now(trial: TrialRecord, kind: str, device: str) -> str | None:
-    """Return the digest of the code that an attempt of a kind would run today, None where that cannot be known."""
-    trained = trial.config.get("data", {}).get("train")
-    datasets = [d for d in DATASETS.values() if "train" in d.splits and d.splits["train"].fingerprint == trained]
-    if not datasets and not is_of_function(trial.config):
-        return None
-    try:
-        return attempt_digest(trial.config, datasets, kind, device)
-    except KeyError:
-        return None
 
 
 def _code_of(trial: TrialRecord) -> tuple[str, ...]:
