@@ -1,6 +1,16 @@
 """Tests over seeds and over images; it knows no store and no paper."""
 
 PUBLIC = (
-    "aggregate", "bayesian", "comparison", "front", "importance", "mixed", "power", "ranks", "tests", "verdicts",
-)  # fmt: skip
+    "aggregate",
+    "bayesian",
+    "comparison",
+    "front",
+    "importance",
+    "mixed",
+    "power",
+    "ranks",
+    "sequential",
+    "tests",
+    "verdicts",
+)
 """The modules that other folders may import (`tests/test_imports.py`)."""

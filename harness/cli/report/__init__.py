@@ -68,7 +68,7 @@ report.add_command(log)
     metavar="'ROWS × COLUMNS'",
     help="One metric of a study by two settings, e.g. 'compressor.kind × compressor.stride'.",
 )
-@click.option("--metric", help="The metric of --pivot  [default: the foremost]")
+@click.option("--metric", help="The metric of --pivot  [default: the primary one]")
 @click.option("--bare", is_flag=True, help="The tables alone, without footnotes and notes.")
 @plugins_option
 @sources_option
@@ -127,7 +127,7 @@ def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
 
 
 def _is_filled(document: "Document") -> bool:
-    """Return whether any run or timing stands in it: counts alone are no result."""
+    """Return whether any run or timing is in it: counts alone are not a result."""
     return any(cell.ours is not None and cell.runs for cell in document.cells)
 
 
