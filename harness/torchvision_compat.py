@@ -26,7 +26,7 @@ _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"  # never
 
 
 def import_torchvision() -> ModuleType:
-    """Import and return torchvision, also where its compiled library cannot be loaded. Takes 1.5–2 s the
+    """Import and return torchvision, also if its compiled library cannot be loaded. Takes 1.5–2 s the
     first time.
 
     Raises:
@@ -67,7 +67,7 @@ def _hidden(library: str) -> Iterator[None]:
 
 @cache
 def _name_missing_operators() -> None:
-    """Define the operators that torchvision describes to torch, where its library cannot define them."""
+    """Define the operators that torchvision describes to torch, if its library cannot define them."""
     import torch
 
     if torch.version.cuda is not None or torch.version.hip is not None:
