@@ -82,6 +82,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tests/readability.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -95,6 +96,7 @@ tables: $(STAMP)
 	$(BIN)/harness report html --from results/published --out reports/index.html
 	$(BIN)/harness bench report --from results/benchmarks --out reports/benchmarks.md
 	$(BIN)/harness report include docs/paper.md --from results/published
+	$(BIN)/harness report log --from results/published --out docs/results-log.md
 
 # Shows of all that is published, or makes anew, what code has made that has changed since; hours. Interrupted, it
 # resumes. What it would take: make republish DRY=--dry-run

@@ -4,12 +4,14 @@ harness.denoise(image)                # as `harness denoise IMAGE`, on an array
 harness.run("study.yml")              # as `harness run grid study.yml`
 harness.load("results/harness.db")    # stored results as pandas frames (docs/python.md)
 harness.load_network("study:trial:0") # the trained network of a run
+harness.plot.curves(harness.load())   # plots of any study
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness import plot as plot
     from harness.api import denoise as denoise
     from harness.api import load as load
     from harness.api import load_network as load_network
@@ -21,6 +23,8 @@ _MODULE_OF = dict.fromkeys(("denoise", "load", "load_network", "run"), "harness.
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return import_module("harness.plot")  # which sets the attribute
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_MODULE_OF[name]), name)
@@ -29,4 +33,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULE_OF})
+    return sorted({*globals(), *_MODULE_OF, "plot"})

@@ -14,11 +14,12 @@ import ctypes
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +30,7 @@ _NO_IMAGES = "Failed to load image Python extension"
 
 
 def import_torchvision() -> ModuleType:
-    """Import and return torchvision, also where its compiled library cannot be loaded. Takes 1.5–2 s the
+    """Import and return torchvision, also if its compiled library cannot be loaded. Takes 1.5–2 s the
     first time.
 
     Raises:
@@ -49,13 +50,21 @@ def prepare_torchvision() -> None:
 
 
 class _Preparing(MetaPathFinder):
-    """Finds nothing: it only hears that torchvision is about to be imported."""
+    """Finds torchvision as Python does; when it is run, and not before, its operators are named first."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002 - Python's
-        if name == "torchvision":
-            sys.meta_path.remove(self)
+    def find_spec(self, name: str, path: Sequence[str] | None = None, _: object = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path) if name == "torchvision" else None
+        if spec is None or spec.loader is None:
+            return None
+        run = spec.loader.exec_module
+
+        def prepared(module: ModuleType) -> None:
             _name_missing_operators()
             warnings.filterwarnings("ignore", message=_NO_IMAGES)
+            run(module)
+
+        spec.loader.exec_module = prepared  # type: ignore[method-assign]
+        return spec
 
 
 def import_ptflops() -> ModuleType:
@@ -86,7 +95,7 @@ def _hidden(library: str) -> Iterator[None]:
 
 @cache
 def _name_missing_operators() -> None:
-    """Define the operators that torchvision describes to torch, where its library cannot define them."""
+    """Define the operators that torchvision describes to torch, if its library cannot define them."""
     import torch
 
     if torch.version.cuda is not None or torch.version.hip is not None:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "attempt": {"base"},
     "plugins": BASE,
     "trial": {*BASE, "plugins", "classical"},
-    "study": {*BASE, "plugins", "trial"},
+    "study": {*BASE, "plugins", "trial", "stats"},
     "stats": BASE,
     "store": BASE,
     "layers": STUDY,
@@ -33,10 +33,10 @@ MAY_IMPORT = {
     "training": {*STUDY, "tasks", "cost", "models", "data", "layers"},
     "papers": set(),
     "report": {*STUDY, "store", "stats", "papers"},
-    "execution": {*STUDY, *OF_TRAINING, "store"},
+    "execution": {*STUDY, *OF_TRAINING, "store", "report"},
     "search": {*STUDY, "execution", "store", "stats"},
     "testing": {*STUDY, "execution"},
-    "bench": {*STUDY, *OF_TRAINING, "execution", "report", "store", "denoiser"},
+    "bench": {*STUDY, *OF_TRAINING, "execution", "report", "store", "denoiser", "classical"},
     "deploy": {*STUDY, *OF_TRAINING, "execution", "store", "stats", "report", "bench", "denoiser"},
     "cli": {
         *STUDY,
@@ -61,7 +61,8 @@ OF_API = {
     "data",
     "denoiser",
     "api",
-}  # harness/api.py, and harness/__init__ that gives its names
+    "plot",
+}  # harness/api.py and harness/plot.py, and harness/__init__ that gives their names
 FOR_EVERYBODY = {"torchvision_compat"}
 WITHOUT_TORCH = ("base", "attempt", "plugins", "trial", "study", "store", "stats", "report", "search", "cli", "")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))

@@ -24,8 +24,9 @@ def checkout(folder):
 
 
 def written(folder):
-    """Return the bytes of all files under a folder's reports/ and the page of the paper, by name."""
-    files = [folder / "docs" / "paper.md", *(path for path in (folder / "reports").rglob("*") if path.is_file())]
+    """Return the bytes of all files under a folder's reports/ and of the documents with results, by name."""
+    documents = [folder / "docs" / name for name in ("paper.md", "results-log.md")]
+    files = [*documents, *(path for path in (folder / "reports").rglob("*") if path.is_file())]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -42,11 +43,12 @@ def made(tmp_path_factory):
 
 
 def test_it_writes_tables_figures_findings_and_the_page(made):
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 7
     assert {
         "reports/benchmarks.md",
         "reports/benchmarks-ops.svg",
         "docs/paper.md",
+        "docs/results-log.md",
         "reports/index.html",
         "reports/findings.md",
         "reports/figures.md",

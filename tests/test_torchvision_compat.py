@@ -128,6 +128,7 @@ def test_a_plug_in_that_imports_torchvision_needs_to_know_nothing_of_it(tmp_path
 
 def test_preparing_imports_nothing_and_is_done_once():
     code = "import sys\nfrom harness.torchvision_compat import prepare_torchvision as prepare\n"
-    code += "before = len(sys.meta_path)\nprepare()\nprepare()\n"
+    code += "from harness.base.extras import is_installed\n"
+    code += "before = len(sys.meta_path)\nprepare()\nprepare()\nassert is_installed('torchvision')\n"
     code += "print(len(sys.meta_path) - before, 'torch' in sys.modules)"
     assert run(code) == "1 False"

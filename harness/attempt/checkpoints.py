@@ -111,7 +111,7 @@ class Mark:
         return replace(self, saved=(*others, saved))
 
     def without_seen(self) -> "Mark":
-        """Return the mark that holds when the function may write its own files anew."""
+        """Return the mark that holds when the function may write its own files again."""
         return replace(self, files={n: d for n, d in self.files.items() if n not in self.seen}, seen=(), whole=False)
 
     def write(self, folder: Path) -> None:
@@ -120,9 +120,9 @@ class Mark:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Return the mark of the attempt in `folder`, or None where there is none.
+        """Return the mark of the attempt in `folder`, or None if there is none.
 
-        Raises DamagedError where it is not what was written.
+        Raises DamagedError if it is not what was written.
         """
         path = folder / MARK_FILE
         if not path.exists():
@@ -193,7 +193,7 @@ def _has_own(folder: Path) -> bool:
 def check_checkpoint(folder: Path) -> None:
     """Read all that an attempt left in `folder` to resume from.
 
-    Raises DamagedError where it is not what was written, UncheckedError where it has no checksums.
+    Raises DamagedError if it is not what was written, UncheckedError if it has no checksums.
     """
     try:
         if (folder / CHECKPOINT_FILE).exists():
@@ -303,7 +303,7 @@ def take_over(earlier: Path, folder: Path, mark: Mark) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file, which nobody changes any more, a second name; copy it where the file system has one name a file."""
+    """Give a file, which nobody changes any more, a second name; copy it if the file system has one name a file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)

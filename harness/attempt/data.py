@@ -30,7 +30,7 @@ class DatasetDeclaration:
     source: Mapping[str, Any] | None = None  # where a person's own data lie and how they are read; None for ours
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and deviation of train, 0 to 1
     class_names: tuple[str, ...] | None = None  # by label; None for ours
-    part_of: str | None = None  # the named set whose first images these are, resized where `input_shape` is another
+    part_of: str | None = None  # the named set whose first images these are, resized if `input_shape` is another
 
     @property
     def files_of(self) -> str:

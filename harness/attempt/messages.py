@@ -83,7 +83,7 @@ class Execution:
     device: str = "cpu"  # cpu, cuda:0
     threads: int = 1
     memory_format: str = "auto"  # auto, contiguous, channels_last
-    kernels: str = "auto"  # auto: fast kernels where they fit, oneDNN for large linear layers; torch: plain torch
+    kernels: str = "auto"  # auto: fast kernels if they fit, oneDNN for large linear layers; torch: plain torch
     order: str = "auto"  # auto: channels pooled before what that commutes with; as_written: as the paper writes it
     compile: bool = False
     capture: str = "auto"  # auto: the training step as a CUDA graph on a GPU; off: call by call
@@ -114,7 +114,7 @@ class AttemptRequest:
     folder: str
     data_root: str
     label: str = ""  # for people: study, name and seed
-    resume_from: str | None = None  # uid of the attempt whose checkpoint is to be gone on with
+    resume_from: str | None = None  # uid of the attempt whose checkpoint is to be resumed
     resume_folder: str | None = None
     plugin_paths: tuple[str, ...] = ()  # folders to import plug-ins from
     files: Mapping[str, str] = field(default_factory=dict)  # where files named in `config` by their digest lie
@@ -173,7 +173,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Sample:
-    """One value an image of an evaluation, in canonical order, packed: "bits" (numpy.packbits) or "float32"."""
+    """One value per image of an evaluation, in canonical order, packed: "bits" (numpy.packbits) or "float32"."""
 
     evaluation: str
     name: str
@@ -224,7 +224,7 @@ class AttemptResult:
     def from_json(cls, text: str, curve: tuple[Point, ...] = ()) -> Self:
         """Invert `to_json`; `curve` is what `read_curve` gave.
 
-        Raises DamagedError where the text, or the number of the points, is not what was written.
+        Raises DamagedError if the text, or the number of the points, is not what was written.
         """
         raw = unseal(text, required=False)  # results of earlier versions have no checksum
         counted = raw.pop("curve", len(curve))
@@ -257,7 +257,7 @@ def curve_line(point: Point) -> str:
 def read_curve(path: Path) -> tuple[Point, ...]:
     """Read a curve file; a last line that was cut off by a crash is left out.
 
-    Raises DamagedError where another line is not what was written, and for what is no regular file; lines of earlier
+    Raises DamagedError if another line is not what was written, and for what is not a regular file; lines of earlier
     versions have no checksum.
     """
     if not path.exists():
@@ -324,7 +324,7 @@ def _is_number(value: Any) -> bool:
 def read_result(folder: Path) -> AttemptResult | None:
     """Return the result that lies in an attempt's folder, or None while there is none.
 
-    Raises DamagedError where it, or the curve beside it, is not what was written.
+    Raises DamagedError if it, or the curve beside it, is not what was written.
     """
     path = folder / RESULT_FILE
     if not path.exists():

@@ -38,7 +38,7 @@ class Metric:
 
     @property
     def digits(self) -> int:
-        """How many digits behind the point are shown at least."""
+        """How many decimal places are shown at least."""
         return _DIGITS.get(self.unit, _USUAL_DIGITS)
 
     @property

@@ -107,7 +107,7 @@ def _words(model: type[BaseModel], error: Any, place: YamlPath, types: set[str])
 
 
 def _fields_at(model: type[BaseModel], path: YamlPath) -> list[str]:
-    """Return the field names of the model that stands at `path` within `model`."""
+    """Return the field names of the model that is at `path` within `model`."""
     current: Any = model
     for key in path:
         if isinstance(current, type) and issubclass(current, BaseModel) and key in current.model_fields:

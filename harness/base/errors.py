@@ -10,7 +10,7 @@ from functools import lru_cache
 
 
 class HarnessError(Exception):
-    """Wrong input, or a state that a person must mend. Its message is one line; the command line exits with 2."""
+    """Wrong input, or a state that a person must fix. Its message is one line; the command line exits with 2."""
 
 
 class SpecError(HarnessError):
@@ -111,7 +111,7 @@ def wants_values(error: Exception) -> bool:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the nearest known word, or the list of known words where none is near."""
+    """Return "; did you mean 'x'?" for the nearest known word, or the list of known words if none is near."""
     names = sorted(known)
     near = get_close_matches(str(word), names, n=1, cutoff=0.6)
     if near:
@@ -139,7 +139,7 @@ def printable(text: str) -> str:
 
 
 def printable_line(text: str) -> str:
-    """Return a text for people in one line: of a name, or of what stands in a cell."""
+    """Return a text for people in one line: of a name, or of what is in a cell."""
     return _CONTROL_OR_BREAK.sub(_shown, text)
 
 

@@ -22,7 +22,7 @@ def atomic_open(path: Path, *, before: Callable[[Path], None] | None = None) -> 
     """Give a binary file that takes the name `path` when the block ends well, and else leaves nothing.
 
     `before` is called with the written file, which still has its temporary name: to note down what it holds. The folder
-    is made where it is missing. A device or pipe, such as /dev/null, is written to as it is. Raises OSError as `open`
+    is made if it is missing. A device or pipe, such as /dev/null, is written to as it is. Raises OSError as `open`
     does, with `path` as its file's name.
     """
     if _is_device(path):  # a rename would put a file in its place
@@ -114,7 +114,7 @@ def atomic_write(path: Path, data: bytes | str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name itself durable, where the system lets a folder be opened (Windows does not)."""
+    """Make the new name itself durable, if the system lets a folder be opened (Windows does not)."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -33,7 +33,7 @@ else:
 
 
 class LockHeldError(HarnessError):
-    """Another process (or another part of this one) holds the lock. `pid` is None where it is not known."""
+    """Another process (or another part of this one) holds the lock. `pid` is None if it is not known."""
 
     def __init__(self, path: Path, pid: int | None) -> None:
         super().__init__(f"{path} is locked by {holder_words(pid)}")
@@ -47,11 +47,11 @@ def holder_words(pid: int | None) -> str:
 
 @contextmanager
 def hold(path: Path, *, patience_s: float = _PATIENCE_S, shared: bool = False) -> Iterator[None]:
-    """Hold the lock file `path` (made, with its folder, where missing) during the block, waiting for it so long.
+    """Hold the lock file `path` (made, with its folder, if missing) during the block, waiting for it so long.
 
     Several may hold it `shared`, while nobody holds it alone.
 
-    Raises LockHeldError where another holds it, HarnessError where the file system knows no locks.
+    Raises LockHeldError if another holds it, HarnessError if the file system knows no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -66,7 +66,7 @@ def hold(path: Path, *, patience_s: float = _PATIENCE_S, shared: bool = False) -
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a living process holds the lock file `path`; False where there is no such file."""
+    """Return whether a living process holds the lock file `path`; False if there is no such file."""
     try:
         descriptor = _opened(path)
     except OSError:  # what is not there, or what this user may not even read
@@ -90,7 +90,7 @@ def _opened(path: Path) -> int:
 
 
 def holder(path: Path) -> int | None:
-    """Return the pid that the lock file `path` names, living or not; None where it names none."""
+    """Return the pid that the lock file `path` names, living or not; None if it names none."""
     try:
         return int(read_regular(path))
     except (OSError, ValueError, DamagedError):

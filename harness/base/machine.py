@@ -1,6 +1,6 @@
 """What the machine says of its file systems: of which kind they are, and how much is free on them.
 
-It is asked in this one place, so that a test can be on another machine. HARNESS_FILE_SYSTEM names the kind where the
+It is asked in this one place, so that a test can be on another machine. HARNESS_FILE_SYSTEM names the kind if the
 system does not know it, as below some FUSE mounts.
 """
 

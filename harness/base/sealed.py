@@ -21,7 +21,7 @@ def seal(fields: Mapping[str, Any]) -> str:
 
 
 def unseal(text: str, *, required: bool = True, checked: bool = True) -> dict[str, Any]:
-    """Invert `seal`. Raises DamagedError for a text that is not what was written, or has no checksum where one must be.
+    """Invert `seal`. Raises DamagedError for a text that is not what was written, or has no checksum if one must be.
 
     What an earlier version wrote has none. Not `checked` the checksum may be wrong.
     """

@@ -58,7 +58,7 @@ class Source:
 
 
 def read_source(path: Path | str) -> Source:
-    """Read a YAML file. Raises SpecError, with file and line, for what is no plain YAML mapping."""
+    """Read a YAML file. Raises SpecError, with file and line, for what is not a plain YAML mapping."""
     return parse_source(read_text(path, pipes=str(path).startswith(_OPEN_PIPES)), str(path))
 
 
@@ -72,7 +72,7 @@ def read_text(path: Path | str, *, pipes: bool = False) -> str:
         with os.fdopen(os.open(path, os.O_RDONLY | (0 if pipes else os.O_NONBLOCK)), "rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
             if not stat.S_ISREG(mode) and not (pipes and stat.S_ISFIFO(mode)):
-                raise SpecError("is no file but a folder, a pipe or a device", file=file)
+                raise SpecError("is not a file but a folder, a pipe or a device", file=file)
             read = opened.read(_MOST_BYTES + 1)
         if len(read) > _MOST_BYTES:
             raise SpecError(f"is larger than {_MOST_BYTES:,} bytes, which no file of this kind needs", file=file)
@@ -80,7 +80,7 @@ def read_text(path: Path | str, *, pipes: bool = False) -> str:
     except FileNotFoundError:
         raise SpecError("there is no such file", file=file) from None
     except UnicodeDecodeError:
-        raise SpecError("is no text in UTF-8", file=file) from None
+        raise SpecError("is not text in UTF-8", file=file) from None
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", file=file) from None
     except ValueError as error:  # of a name that no file can have
@@ -115,7 +115,7 @@ class _Scanner(Scanner):
     """ruamel's, which looks at each open bracket again and again: hundreds of them take it ten seconds."""
 
     def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803 - as it is called there
-        """Begin a list or mapping in brackets. Raises RecursionError for one that stands too deep within others."""
+        """Begin a list or mapping in brackets. Raises RecursionError for one that is too deep within others."""
         if self.flow_level >= _DEEPEST:
             raise RecursionError
         super().fetch_flow_collection_start(TokenClass, to_push)

@@ -17,7 +17,7 @@ SIZE, POINTS, CHECKPOINTS = 384, 100, 5
 
 
 def run(context: Any, *, rounds: int, wait_s: float = 0.0) -> dict[str, float]:
-    """Multiply matrices `rounds` times, or wait instead where `wait_s` is not 0."""
+    """Multiply matrices `rounds` times, or wait instead if `wait_s` is not 0."""
     import numpy as np
 
     random = np.random.default_rng(context.seed)

@@ -55,7 +55,7 @@ def in_turn(
     """Time candidates strictly in turn, a call of each after a call of each, after `warm_up` such rounds.
 
     There are `repetitions` rounds, and further ones until all have taken `seconds`: a few calls of a tenth of a
-    millisecond would all meet the same neighbour. `measure` stands in for `timed` with the clock, where another device
+    millisecond would all meet the same neighbour. `measure` stands in for `timed` with the clock, if another device
     does the work.
     """
     measure = measure or partial(timed, clock=clock)

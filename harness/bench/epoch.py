@@ -86,7 +86,7 @@ def _epoch(loop: str, case: str, options: EpochOptions) -> Epoch:
 
 
 def rows(case: str, options: EpochOptions, found: Mapping[str, list[Epoch]]) -> list[dict[str, Any]]:
-    """Return the medians of both loops; ratio: images a second over the usual loop's."""
+    """Return the medians of both loops; ratio: images per second over the usual loop's."""
     speed = {name: median(e.images / e.seconds for e in epochs) for name, epochs in found.items()}
     return [
         {

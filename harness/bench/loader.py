@@ -4,7 +4,7 @@ Both train on the same files in batches of the same size: crops of one size, dra
 flipped or not, normalised. Both decode with Pillow in as many processes, and keep these from one epoch to the next. The
 step is that of the smallest network (means of the channels, one linear layer), so that what is timed is the loader.
 Epochs of both alternate; the first of each, which starts the processes, does not count. `decoded once` is the harness
-with the images held decoded in memory: a figure apart. The processor time of all processes of a pipeline stands beside
+with the images held decoded in memory: a figure apart. The processor time of all processes of a pipeline is beside
 its speed: it changes little if other programs run on the machine.
 """
 
@@ -98,7 +98,7 @@ def bench_loader(options: LoaderOptions, say: Callable[[str], None]) -> list[dic
 
 
 def _processor_seconds() -> float:
-    """Return the processor time of this process and of those that it has started, where Linux tells; else its own."""
+    """Return the processor time of this process and of those that it has started, if Linux tells; else its own."""
     used, ticks = time.process_time(), os.sysconf("SC_CLK_TCK")
     for children in Path("/proc/self/task").glob("*/children"):
         for child in children.read_text().split():

@@ -1,6 +1,6 @@
 """`harness bench ops`: pooling across channels in every form that people write it, beside a copy of the tensor.
 
-Each form alternates strictly with `clone()` over three buffers, call by call; outputs and gradients are allocated anew
+Each form alternates strictly with `clone()` over three buffers, call by call; outputs and gradients are allocated again
 and let go of after each call, as in training (a gradient of maps does not outlive the step) and as the copy is; memory
 is kept and lies on huge pages as in a worker, and every call goes through the differentiable function with its graph.
 The unit is the copy, so that figures of two machines can be compared: ratio_to_clone; ratio_to_bytes holds the time
@@ -155,7 +155,7 @@ FORMS: dict[Op, dict[str, Form]] = {
 
 
 def shapes_for(device: str, *, quick: bool) -> Sequence[tuple[int, int, int, int]]:
-    """Return the tensors that are timed on a device where nobody names any."""
+    """Return the tensors that are timed on a device if nobody names any."""
     if quick:
         return QUICK_SHAPES
     return GPU_SHAPES if _on_gpu(device) else SHAPES

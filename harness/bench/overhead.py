@@ -1,7 +1,7 @@
 """`harness bench overhead`: a grid through the driver against the same work with nothing around it.
 
 Both sides are whole commands, from the start of the process to its end: `harness run grid` with its store, curves and
-checkpoints for `runs` seeds, and `python -m harness.bench.bare` once a seed, as a person's own loop over a script. How
+checkpoints for `runs` seeds, and `python -m harness.bench.bare` once per seed, as a loop over a script. How
 much work a run is follows from a first bare run of a little of it, scaled to the seconds that were asked for.
 
 Each round has both sides, first the one and then the other by a seeded draw, after a short round that is not timed: a

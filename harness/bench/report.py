@@ -32,7 +32,7 @@ class Section:
 def benchmarks_document(folder: Path, plots: Mapping[str, str] | None = None) -> str:
     """Return the document of what is stored in a folder; `plots` names the pictures of benchmarks.
 
-    Raises HarnessError where nothing is stored.
+    Raises HarnessError if nothing is stored.
     """
     stored = _stored(folder)
     sections = [_section(name, found, (plots or {}).get(name)) for name, found in stored.items()]
@@ -52,7 +52,7 @@ def _stored(folder: Path) -> Mapping[str, Mapping[str, Any]]:
 
 
 def stored_benchmark(folder: Path, name: str) -> Mapping[str, Any] | None:
-    """Return what a benchmark has stored: machine, command and rows; None where it has not."""
+    """Return what a benchmark has stored: machine, command and rows; None if it has not."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
@@ -93,7 +93,7 @@ def _summary_of_ops(rows: Rows) -> Iterator[str]:
 
 
 def _summary_of_ops_on_a_gpu(rows: Rows) -> Iterator[str]:
-    """Say what part of the copy's bandwidth is reached where no cache holds the tensor, and how many times faster."""
+    """Say what part of the copy's bandwidth is reached when no cache holds the tensor, and how many times faster."""
     for op, name in (("spatial", "feature pooling"), ("topk", "top-k across channels")):
         mine = [row for row in _cases(rows) if row["op"] == op and "backward" in row["pass"]]
         large = [{"part": 100 / row["ratio_to_bytes"], "channels": row["shape"][1]} for row in mine if _uncached(row)]
@@ -104,7 +104,7 @@ def _summary_of_ops_on_a_gpu(rows: Rows) -> Iterator[str]:
         faster = [row for row in mine if row["faster"]]
         if parts and faster:
             yield (
-                f"On a GPU, forward and backward, {name} reaches {parts} of a copy's bandwidth where no cache "
+                f"On a GPU, forward and backward, {name} reaches {parts} of a copy's bandwidth when no cache "
                 f"holds the tensor and is {_range(faster, 'faster')} times faster than the fastest way to write it in "
                 "torch."
             )
@@ -119,7 +119,7 @@ def _uncached(row: Row) -> bool:
 
 
 def _forward_alone(rows: Rows, op: str) -> str:
-    """Return how our operator compares where no gradient is wanted: below 1 it is slower than torch."""
+    """Return how our operator compares if no gradient is wanted: below 1 it is slower than torch."""
     alone = [row for row in _cases(rows) if row["op"] == op and "backward" not in row["pass"] and row["faster"]]
     return f" (forward alone: {_range(alone, 'faster')} times)" if alone else ""
 
@@ -128,8 +128,8 @@ def _summary_of_epochs(rows: Rows) -> Iterator[str]:
     for row in rows:
         if row["loop"] == "harness":
             yield (
-                f"An epoch ({row['case']}, {row['precision']}, {row['device']}): {row['ratio']:.2f} times the images a "
-                "second of the loop that people usually write."
+                f"An epoch ({row['case']}, {row['precision']}, {row['device']}): {row['ratio']:.2f} times as many "
+                "images per second as a standard DataLoader loop."
             )
 
 
@@ -237,7 +237,7 @@ _SECTIONS: dict[str, Section] = {
     ),
     "epoch": Section(
         "An epoch",
-        ("One epoch by the harness and by the usual loop (`harness/bench/usual.py`), in turn. Ratio: images a second "
+        ("One epoch by the harness and by the usual loop (`harness/bench/usual.py`), in turn. Ratio: images per second "
          "over the usual loop's. Accuracy: on the test set after the epoch."),
         {
             "case": _text("case"), "loop": _text("loop"), "precision": _text("precision"), "device": _text("device"),

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,8 @@ class StoreRow:
     runs: int
     metric_rows: int
     seconds: float
-    peak_mib: float | None = None  # of memory, if the step is a process of its own
+    cpu_s: float | None = None  # processor time and peak of memory, if the step is a process of its own
+    peak_mib: float | None = None
 
 
 def commands(files: Sequence[Path]) -> dict[str, list[str]]:
@@ -96,35 +97,49 @@ def bench_store(
         step("render", lambda: _render(db, studies[0].name))
         for name, words in commands(files).items():
             say(name)
-            seconds, peak_mib = command(words, folder, db)
-            rows.append(StoreRow(name, trials * seeds, trials * seeds * metrics, seconds, peak_mib))
+            spent = command(words, folder, db)
+            rows.append(StoreRow(name, trials * seeds, trials * seeds * metrics, *astuple(spent)))
     return rows
 
 
-def command(words: Sequence[str], folder: Path, db: Path) -> tuple[float, float]:
-    """Run a harness command in a folder; return the seconds that it took and its peak memory in MiB.
+@dataclass(frozen=True)
+class Spent:
+    """What a command took."""
 
-    Raises HarnessError if it does not end well.
-    """
+    seconds: float
+    cpu_s: float  # with all processes that it has started, on Linux those too that outlived it
+    peak_mib: float  # of memory, by itself
+
+
+def command(words: Sequence[str], folder: Path, db: Path) -> Spent:
+    """Run a harness command in a folder; return what it took. Raises HarnessError if it does not end well."""
     environment = {**os.environ, "HARNESS_DB": str(db), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     call = [sys.executable, "-S", "-c", _MEASURED, sys.executable, "-m", "harness", *words]
     begun = time.perf_counter()
     done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, check=False)  # noqa: S603 - ours
     seconds = time.perf_counter() - begun
-    *_, code, kib = done.stdout.split()
+    *_, code, kib, cpu_s = done.stdout.split()
     if int(code):
         last = shortened((done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1])
         raise HarnessError(f"harness {' '.join(words)} ended with {int(code)}: {last}")
-    return seconds, int(kib) / 1024
+    return Spent(seconds, float(cpu_s), int(kib) / 1024)
 
 
 _MEASURED = """
-import os, sys
+import ctypes, os, resource, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # become the parent of what the command leaves
 pid = os.fork()
 if not pid:
     os.execv(sys.argv[1], sys.argv[1:])
 _, status, used = os.wait4(pid, 0)
-print(os.waitstatus_to_exitcode(status), used.ru_maxrss)
+try:
+    while True:
+        os.wait()
+except ChildProcessError:
+    pass
+of_all = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(os.waitstatus_to_exitcode(status), used.ru_maxrss, of_all.ru_utime + of_all.ru_stime)
 """
 """Between us and a command: the peak of a process begins with that of the one that it was forked from."""
 

@@ -37,7 +37,7 @@ class Matcher:
     Args:
         guide: the image whose differences count, (C, H, W).
         patch: k, the side of a patch.
-        radius: of the search window, which has 2·radius + 1 places a side.
+        radius: of the search window, which has 2·radius + 1 places per side.
         count: N, the most patches that a reference gets.
     """
 

@@ -2,7 +2,7 @@
 
 Y. C. Pati, R. Rezaiifar, P. S. Krishnaprasad: "Orthogonal Matching Pursuit", Asilomar 1993. The chosen atoms of each
 signal are made orthonormal one after another (a QR decomposition that grows by a column), which gives in each step what
-solving the normal equations anew would; the coefficients follow from one triangular system at the end.
+solving the normal equations again would; the coefficients follow from one triangular system at the end.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Codes:
     """Signals as sums of few atoms.
 
     Attributes:
-        support: (B, S) int64, the atoms of each signal in the order of their choice; 0 where there are fewer.
-        values: (B, S), their coefficients; 0 where there are fewer.
+        support: (B, S) int64, the atoms of each signal in the order of their choice; 0 if there are fewer.
+        values: (B, S), their coefficients; 0 if there are fewer.
         error: (B,), the squared norm of what is left.
     """
 

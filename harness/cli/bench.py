@@ -9,7 +9,7 @@ import click
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.base.extras import needs
-from harness.cli.common import format_option, print_json, print_table
+from harness.cli.common import FiniteRange, format_option, print_json, print_table
 
 _FOLDER = Path("results/benchmarks")
 out_option = click.option(
@@ -107,7 +107,7 @@ def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
 @click.option("--take", type=click.IntRange(min=1), default=5, show_default=True, help="So many of the folder.")
 @click.option("--size", type=click.IntRange(min=32), default=128, show_default=True,
               help="Side of the photograph's middle in pixels; 3464 for 12 megapixels.")  # fmt: skip
-@click.option("--sigma", "sigmas", type=click.FloatRange(min=0, min_open=True, max=255), default=(25,), multiple=True,
+@click.option("--sigma", "sigmas", type=FiniteRange(min=0, min_open=True, max=255), default=(25,), multiple=True,
               show_default=True, help="Standard deviation of the noise, 0 to 255.")  # fmt: skip
 @click.option("--noise-seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Noise per image.")
 @click.option(
@@ -208,9 +208,7 @@ def epoch(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
 )
 @click.option("--dataset", type=click.Choice(["digits", "mnist"]), default="digits", show_default=True,
               help="Of the classification.")  # fmt: skip
-@click.option(
-    "--seconds", type=click.FloatRange(min=0.01), default=30.0, show_default=True, help="About so long a run."
-)
+@click.option("--seconds", type=FiniteRange(min=0.01), default=30.0, show_default=True, help="About so long a run.")
 @click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Seeds of each grid.")
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="Both sides so often, in a drawn order."
@@ -282,6 +280,24 @@ def store(trials: int, seeds: int, metrics: int, keep: Path | None, out: Path | 
 
     rows = [asdict(row) for row in bench_store(trials, seeds, metrics, _say, keep)]
     _store("store", rows, out, None)
+    _show(rows, fmt)
+
+
+@bench.command()
+@click.option("--runs", type=click.IntRange(min=1), default=300, show_default=True, help="Runs beyond the first.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Runs side by side.")
+@out_option
+@format_option("text", "json")
+def dispatch(runs: int, jobs: int, out: Path | None, fmt: str) -> None:
+    """Measure what the harness spends on a run of a function that takes a millisecond.
+
+    \b
+    harness bench dispatch --runs 300 --jobs 2
+    """
+    from harness.bench.dispatch import bench_dispatch
+
+    rows = [asdict(bench_dispatch(runs, jobs))]
+    _store("dispatch", rows, out, None)
     _show(rows, fmt)
 
 
@@ -388,7 +404,7 @@ def _device(asked: str) -> str:
 
 
 def _needs_kernels(device: str) -> None:
-    """Refuse to time the operators of the harness where these would be plain torch's."""
+    """Refuse to time the operators of the harness if these would be plain torch's."""
     needs("torch", *(["numba"] if device == "cpu" else []), extra="kernels")
 
 

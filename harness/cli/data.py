@@ -68,7 +68,7 @@ def _count(images: object) -> str:
 @data.command()
 @click.argument("name", metavar="DATASET")
 def get(name: str) -> None:
-    """Download DATASET, where it is not here yet.
+    """Download DATASET, if it is not here yet.
 
     \b
     harness data get mnist
@@ -110,7 +110,7 @@ def import_data(name: str, source: Path) -> None:
 def verify(names: tuple[str, ...]) -> None:
     """Read datasets and compare their contents with the fingerprints that the harness knows (default: all here).
 
-    Of a study file all data are read anew; of own data splits, sizes, classes, normalisation and what was left out
+    Of a study file all data are read again; of own data splits, sizes, classes, normalisation and what was left out
     are told.
 
     \b
@@ -160,7 +160,7 @@ def _different(data: "Iterable[DatasetDeclaration]") -> "list[DatasetDeclaration
 
 
 def _verify_own(declared: "DatasetDeclaration", root: Path) -> None:
-    """Read own data anew, and tell what they are."""
+    """Read own data again, and tell what they are."""
     from harness.data.own.declare import left_out, read_facts
     from harness.data.photographs import facts_of
 

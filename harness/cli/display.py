@@ -1,7 +1,7 @@
 """What a person sees while attempts run: bars on a terminal, one line per epoch elsewhere. All on stderr.
 
 On a narrow terminal the bar, the count and the time left stay. Of what is measured only as much is shown as fits, the
-foremost metric first; the name loses its study, if that is everyone's, and then its middle.
+primary metric first; the name loses its study, if that is everyone's, and then its middle.
 """
 
 import sys
@@ -40,7 +40,7 @@ class ShownDisplay(Display, Protocol):
 
 
 def display() -> ShownDisplay:
-    """Return bars where stderr is a terminal, lines where it is not."""
+    """Return bars if stderr is a terminal, lines if it is not."""
     return Bars() if sys.stderr.isatty() else Lines()
 
 

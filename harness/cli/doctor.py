@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def doctor(device: str, threads: int | None, fmt: str, db: Path) -> None:
     """Look at this machine and the store; make one trial twice on each device, and compare it bit by bit.
 
-    Versions, devices, data, free disk and kind of file system, locks, memory, clock, the store. Exit code 1 where
+    Versions, devices, data, free disk and kind of file system, locks, memory, clock, the store. Exit code 1 if
     something is not well, with what to do about it.
 
     \b

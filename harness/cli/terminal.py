@@ -52,7 +52,7 @@ class Unfailing(Guarded):
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Guard stdout and stderr during the block. What stderr does not take is no error; what stdout does not, is."""
+    """Guard stdout and stderr during the block. What stderr does not take is not an error; what stdout does not, is."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Guarded(sys.stdout), Unfailing(sys.stderr)
     try:

@@ -1,6 +1,6 @@
 """What a network costs, whatever it learns: the columns "Parameters" and "Flops" of Tables 1 to 3, and MACs.
 
-The paper's "Flops" are no operations of a forward pass. They are what TensorFlow 1's profiler counted: the
+The paper's "Flops" are not operations of a forward pass. They are what TensorFlow 1's profiler counted: the
 initialisers (2 for each weight, biases free) and the moving averages of batch normalisation (6 for each
 channel). Both readings are given: `paper_flops` to hold against the paper, `macs` for what is computed.
 """
@@ -47,7 +47,7 @@ def count(model: nn.Module, input_shape: Sequence[int]) -> Costs:
     """Return the costs of `model` for one input of `input_shape` (C, H, W).
 
     The model runs once, in evaluation mode without gradients, on its own device (the meta device will do),
-    and is left as it was. Adding a bias is no MAC, nor are the comparisons of pooling.
+    and is left as it was. Adding a bias is not a MAC, nor are the comparisons of pooling.
     """
     weights = sum(weight.numel() for weight in _weights(model))
     norms = [module for module in model.modules() if isinstance(module, _BATCH_NORMS)]
@@ -107,7 +107,7 @@ def _count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
     """Count with ptflops by ATen operators; its other backend, by modules, misses what functions compute.
 
     Its engine is used by itself, since `get_model_complexity_info` leaves its hooks on the model, and prints
-    an error where it should raise one. Its own formulas count the addition of a bias as a MAC; ours do not.
+    an error if it should raise one. Its own formulas count the addition of a bias as a MAC; ours do not.
     """
     import_ptflops()
     from ptflops.aten_engine import FlopCounterMode

@@ -30,7 +30,7 @@ Member = TypeVar("Member", zipfile.ZipInfo, tarfile.TarInfo)
 
 
 def download(name: str, root: Path) -> None:
-    """Download a dataset with torchvision. Raises HarnessError where there is no network."""
+    """Download a dataset with torchvision. Raises HarnessError if there is no network."""
     if name not in _CLASSES:
         require(DATASETS[name], root)  # its error says where to put the files
     import_torchvision()
@@ -48,7 +48,7 @@ def download(name: str, root: Path) -> None:
 def import_dataset(name: str, source: Path, root: Path) -> None:
     """Take a dataset from a folder, or an archive of one, into its layout below `root`.
 
-    Raises HarnessError where the files are missing, cannot be read, or are other data than the name stands for.
+    Raises HarnessError if the files are missing, cannot be read, or are other data than the name stands for.
     """
     if name not in _CLASSES:
         require(DATASETS[name], root)
@@ -98,7 +98,7 @@ def _bounded(members: Iterable[Member], size: Callable[[Member], int]) -> Iterat
 def import_cifar10(source: Path, root: Path) -> None:
     """Decode CIFAR-10 from batches or class folders at or below `source`, check it, and keep it below `root`.
 
-    Raises HarnessError where there is neither, or where the images are not CIFAR-10's; nothing is kept then.
+    Raises HarnessError if there is neither, or if the images are not CIFAR-10's; nothing is kept then.
     """
     splits = cifar10.read_any(source)
     if splits is None:
@@ -115,7 +115,7 @@ def import_cifar10(source: Path, root: Path) -> None:
 def import_mnist(source: Path, root: Path) -> None:
     """Copy MNIST's four files, packed or not, from anywhere below `source` into the layout below `root`.
 
-    Raises HarnessError where one of them is missing or cannot be unpacked.
+    Raises HarnessError if one of them is missing or cannot be unpacked.
     """
     found: dict[str, Path] = {}
     for name in MNIST_FILES:

@@ -43,7 +43,7 @@ def load(root: Path) -> dict[str, Arrays]:
     try:
         keep(splits, root)
     except OSError as error:
-        _log.warning("%s cannot be written (%s): the images are decoded anew each time", decoded, error.strerror)
+        _log.warning("%s cannot be written (%s): the images are decoded again each time", decoded, error.strerror)
     return splits
 
 
@@ -56,7 +56,7 @@ def _as_declared(splits: Mapping[str, Arrays]) -> bool:
 
 
 def read_any(source: Path) -> dict[str, Arrays] | None:
-    """Return the splits from batches or class folders at or below `source`, or None where there are neither."""
+    """Return the splits from batches or class folders at or below `source`, or None if there are neither."""
     if not source.is_dir():
         return None
     batches = sorted(path.parent for path in source.rglob("data_batch_1") if path.is_file())
@@ -67,7 +67,7 @@ def read_any(source: Path) -> dict[str, Arrays] | None:
 
 
 def keep(splits: Mapping[str, Arrays], root: Path) -> None:
-    """Write the decoded splits to ROOT/cifar10.npz, whole. Raises OSError where that cannot be written."""
+    """Write the decoded splits to ROOT/cifar10.npz, whole. Raises OSError if that cannot be written."""
     arrays: dict[str, NDArray[Any]] = {}
     for split in SPLITS:
         arrays |= {f"{split}_images": splits[split].images, f"{split}_labels": splits[split].labels}
@@ -80,7 +80,7 @@ def _read_decoded(path: Path) -> dict[str, Arrays]:
         with np.load(path, allow_pickle=False) as arrays:
             return {split: Arrays(arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in SPLITS}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise HarnessError(f"{path} is damaged ({error}): delete it, and import CIFAR-10 anew") from error
+        raise HarnessError(f"{path} is damaged ({error}): delete it, and import CIFAR-10 again") from error
 
 
 def _read_batches(folder: Path) -> dict[str, Arrays]:

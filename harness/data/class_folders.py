@@ -27,7 +27,7 @@ def find_class_folders(source: Path, classes: Sequence[str]) -> Path | None:
 def read_class_folders(folder: Path, classes: Sequence[str], shape: tuple[int, int, int]) -> dict[str, Arrays]:
     """Return the splits `train` and `test`: images uint8 (N, *shape), labels int64 (N,), which count `classes` from 0.
 
-    Raises HarnessError where an image cannot be read or has another size.
+    Raises HarnessError if an image cannot be read or has another size.
     """
     return {split: _read_split(folder / split, classes, shape) for split in SPLITS}
 

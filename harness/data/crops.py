@@ -33,7 +33,7 @@ _DECODED_AT_ONCE = 100  # images of an evaluation that are not held
 def load_splits(declaration: DatasetDeclaration, root: Path) -> Mapping[str, Arrays] | Mapping[str, ScaledImages]:
     """Return a labelled dataset's splits as `load_dataset` does: arrays, or images that are kept whole.
 
-    Raises HarnessError where the files are missing, or are not the data that were declared.
+    Raises HarnessError if the files are missing, or are not the data that were declared.
     """
     if declaration.source is not None and is_kept_whole(declaration.source):
         return load_scaled(declaration, root)
@@ -214,7 +214,7 @@ def by_gathers(pixels: Tensor, first: Tensor, width: Tensor, box: Tensor, size: 
 def _filter(length: Tensor, size: int, taps: int) -> tuple[Tensor, Tensor]:
     """Return which pixels of a box of some length (B,) each of `size` results is made of, and their weights.
 
-    Both (B, size, taps). It is Pillow's triangle: of radius 1, or of the scale where the box is larger than the result.
+    Both (B, size, taps). It is Pillow's triangle: of radius 1, or of the scale if the box is larger than the result.
     """
     scale = (length.double() / size)[:, None, None]  # (B, 1, 1)
     radius = scale.clamp(min=1)

@@ -57,7 +57,7 @@ class Hashed:
 def load_dataset(declaration: DatasetDeclaration, root: Path) -> Mapping[str, Arrays]:
     """Return a dataset's splits in canonical order: train, validation (the first of train), rest, test.
 
-    `root` is where data lie (`harness.data.locations`). Raises HarnessError where the files are missing, or where they
+    `root` is where data lie (`harness.data.locations`). Raises HarnessError if the files are missing, or if they
     are not the data that were declared.
     """
     if declaration.source is not None and "short_side" in declaration.source:
@@ -85,7 +85,7 @@ def of_the_first(part: DatasetDeclaration, whole: Mapping[str, DatasetSplit]) ->
 
 
 def check(declaration: DatasetDeclaration, measured: Mapping[str, DatasetSplit], place: object) -> None:
-    """Raise HarnessError where data read from `place` are, by contents, not those that were declared."""
+    """Raise HarnessError if data read from `place` are, by contents, not those that were declared."""
     for split, found in measured.items():
         pinned = declaration.splits[split]
         if found != pinned:

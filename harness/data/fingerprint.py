@@ -30,7 +30,7 @@ def image_hash(image: NDArray[np.uint8], label: int) -> bytes:
 def file_hash(shape: tuple[int, ...], label: int, data: bytes) -> bytes:
     """Return the hash of a lossy image by the bytes of its file, with its label and the shape (C, H, W) it gets.
 
-    The number stands for how that is done (`harness.data.own.images`): raise it where that changes.
+    The number stands for how that is done (`harness.data.own.images`): raise it if that changes.
     """
     return hashlib.sha256(f"{_words(shape)} {label} file/1\n".encode() + data).digest()
 

@@ -16,7 +16,7 @@ MNIST_FILES = (
 
 
 def data_root() -> Path:
-    """Return $HARNESS_DATA, or `~/.cache/harness/data` (below $XDG_CACHE_HOME where that is set)."""
+    """Return $HARNESS_DATA, or `~/.cache/harness/data` (below $XDG_CACHE_HOME if that is set)."""
     named = os.environ.get("HARNESS_DATA")
     if named:
         return Path(named).expanduser()
@@ -77,7 +77,7 @@ _READ_BY = {"digits": ("sklearn",), "mnist": ("torchvision",), "sample-photos": 
 
 
 def require(declaration: DatasetDeclaration, root: Path) -> None:
-    """Raise HarnessError, saying what to do, where a dataset's files, or what reads them, are not there."""
+    """Raise HarnessError, saying what to do, if a dataset's files, or what reads them, are not there."""
     name = declaration.files_of
     needs(*_READ_BY.get(name, ()))
     if name in PHOTOGRAPHS and declaration.source is None and not is_present(name, root):

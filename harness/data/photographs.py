@@ -67,7 +67,7 @@ class Photographs:
 def load_images(declaration: DatasetDeclaration, root: Path) -> Mapping[str, Sequence[NDArray[np.uint8]]]:
     """Return the images of each split, uint8 (C, H, W), in canonical order, with `rest` as `load_dataset` has it.
 
-    Labels are left out. Raises HarnessError where the files are missing, or are not the data that were declared.
+    Labels are left out. Raises HarnessError if the files are missing, or are not the data that were declared.
     """
     if declaration.has_labels:
         return {split: tuple(arrays.images) for split, arrays in load_dataset(declaration, root).items()}
@@ -166,7 +166,7 @@ def declare(name: str, source: Mapping[str, Any]) -> DatasetDeclaration:
     """Return the declaration of a folder of photographs: its contents are read if they are not known for its state.
 
     `source`: path, and where given size, grey, take, choose_seed, test (the part that is the test split), `test_only`
-    and corrupt. Raises FieldError, by the option that it is about, where nobody could use it.
+    and corrupt. Raises FieldError, by the option that it is about, if nobody could use it.
     """
     facts = facts_of(source, data_root())
     for line in left_out(facts):

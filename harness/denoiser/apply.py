@@ -179,7 +179,7 @@ def _estimate(
 def _check(denoiser: Denoiser, given: Tensor, found: Tensor) -> None:
     if found.shape != given.shape:
         sizes = ["×".join(map(str, tensor.shape)) for tensor in (found, given)]
-        raise HarnessError(f"{denoiser.name} gave an estimate of {sizes[0]} for {sizes[1]}: it is no denoiser")
+        raise HarnessError(f"{denoiser.name} gave an estimate of {sizes[0]} for {sizes[1]}: it is not a denoiser")
     broken = math.prod(found.shape) - int(torch.isfinite(found).sum())
     if broken:
         raise HarnessError(f"{denoiser.name} gave NaN or infinity at {broken:,} values: its training has diverged")

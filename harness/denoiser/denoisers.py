@@ -71,7 +71,7 @@ def find_denoiser(name: str | None, device_name: str, sources: Sequence[Path]) -
         sources: databases or published files in which runs are looked up.
 
     Raises:
-        HarnessError: nothing has this name, or it is no denoiser; OSError if a file cannot be opened.
+        HarnessError: nothing has this name, or it is not a denoiser; OSError if a file cannot be opened.
     """
     device = torch.device(device_name)
     if name is None:
@@ -104,16 +104,16 @@ def load_run(name: str, sources: Sequence[Path]) -> tuple[About, dict[str, Tenso
     try:
         store = open_results(sources)
     except HarnessError as error:
-        raise HarnessError(f"'{name}' is no method{names}; nor can it be a run: {error}") from error
+        raise HarnessError(f"'{name}' is not a method{names}; nor can it be a run: {error}") from error
     with store:
         found = snapshot(store)
         try:
             attempt = find_attempt(found, name)
         except HarnessError as error:
-            raise HarnessError(f"'{name}' is no method{names}; nor a run: {error}") from error
+            raise HarnessError(f"'{name}' is not a method{names}; nor a run: {error}") from error
         trial = found.trials[attempt.trial_key]
         if trial.config.get("task", {}).get("kind") != "denoising":
-            raise HarnessError(f"'{name}' is no denoiser: its task is another")
+            raise HarnessError(f"'{name}' is not a denoiser: its task is another")
         if "protocol" not in trial.config:
             raise HarnessError(f"'{name}' was not trained, so there are no weights of it: name a method, as bm3d")
         content = read_weights(sources, attempt.uid, artifacts(store, attempt.uid))

@@ -1,4 +1,4 @@
-"""The places of a network where a compressor can stand, with what feature pooling saves there of all that it costs."""
+"""The places of a network where a compressor can go, with what feature pooling saves there of all that it costs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -35,7 +35,7 @@ from harness.execution.interruptions import interruptions
 from harness.execution.jobs import Job, make_job, resumable, with_digest_of_weights
 from harness.execution.libraries import libraries_of
 from harness.execution.options import FAILED, Display, Options, Summary
-from harness.execution.plan import HELD, HELD_STATES, Plan, plan
+from harness.execution.plan import HELD, HELD_FOR_FAILING, HELD_STATES, Plan, plan
 from harness.execution.register import add_studies, check_runnable, slow_precision, stored
 from harness.execution.repository import repository_of
 from harness.store.access import GaveUpWaitingError
@@ -72,24 +72,56 @@ def run_grid(studies: Sequence[Study], options: Options, display: Display) -> Su
     with driver_lock(options.db, shared=True), open_store(options.db) as store, seat(options.results, names) as own:
         end_orphans(options.results)
         recover(store, options.artifacts, own.others_live)
-        last, found = last_attempt(store), snapshot(store)
-        planned = _plan(studies, found, options)
-        offer_recovery(planned, found, options)
-        check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
-        jobs = [make_job(run, studies, options, last) for run in planned.of("left")]
-        summary = Summary(planned)
-        if not jobs:
-            add_studies(store, studies, found)
-        else:
-            if (slow := slow_precision([run.trial for run in planned.of("left")], options.device)) is not None:
-                _log.warning("%s", slow)
-            with _executor(studies, jobs, options) as executor:
-                add_studies(store, studies)  # counts costs while the executor gets ready
-                left = partial(_left_by_others, store, studies, options, own)
-                feed = Shared(jobs, left, partial(_asked_again, store, studies, options), options.limit)
-                _Session(feed, store, executor, options, display, summary, own).run()
-            summary.plan = _plan(studies, snapshot(store), options, retry=())
+        summary = Summary(Plan(()))
+        _run_what_is_left(studies, options, display, store, own, summary)
+        while (rest := _for_the_next_look(studies, options, summary)) is not None:
+            made = sum(summary.ended.values())
+            _run_what_is_left(studies, rest, display, store, own, summary)
+            if sum(summary.ended.values()) == made:
+                break
     return summary
+
+
+def _run_what_is_left(
+    studies: Sequence[Study], options: Options, display: Display, store: Store, own: Seat, summary: Summary
+) -> None:
+    """Run what is left of studies by now, and count it in the summary."""
+    last, found = last_attempt(store), snapshot(store)
+    planned = _plan(studies, found, options)
+    offer_recovery(planned, found, options)
+    check_runnable([run.trial for run in planned.of("left")], options.data_root, options.device)
+    jobs = [make_job(run, studies, options, last) for run in planned.of("left")]
+    if not jobs:
+        add_studies(store, studies, found)
+        summary.plan = planned if _has_fixed_seeds(studies) else _plan(studies, snapshot(store), options, retry=())
+        return
+    if (slow := slow_precision([run.trial for run in planned.of("left")], options.device)) is not None:
+        _log.warning("%s", slow)
+    with _executor(studies, jobs, options) as executor:
+        add_studies(store, studies)  # counts costs while the executor gets ready
+        left = partial(_left_by_others, store, studies, options, own)
+        again = partial(_asked_again, store, studies, options)
+        feed = Shared(jobs, left, again, options.limit, before=sum(summary.ended.values()))
+        _Session(feed, store, executor, options, display, summary, own).run()
+    summary.plan = _plan(studies, snapshot(store), options, retry=())
+
+
+def _has_fixed_seeds(studies: Sequence[Study]) -> bool:
+    return all(study.until is None for study in studies)
+
+
+def _for_the_next_look(studies: Sequence[Study], options: Options, summary: Summary) -> Options | None:
+    """Return how to run on if claims need more seeds than a look has shown; None if nothing is left, or to be begun."""
+    if _has_fixed_seeds(studies) or not summary.plan.of("left"):
+        return None
+    if summary.interrupted or summary.stopped_late or summary.edited or summary.blocked:
+        return None
+    if options.fail_fast and summary.failed:
+        return None
+    rest = None if options.limit is None else options.limit - sum(summary.ended.values())
+    if rest is not None and rest <= 0:
+        return None
+    return replace(options, limit=rest, retry=options.retry - HELD_FOR_FAILING)
 
 
 def _plan(studies: Sequence[Study], found: Snapshot, options: Options, retry: Collection[str] | None = None) -> Plan:

@@ -29,7 +29,7 @@ class Feed(Protocol):
         """Look at how far an attempt is; return whether to end it at a checkpoint, as pruned."""
 
     def ended(self, job: Job, state: str) -> None:
-        """Take note of how an attempt ended, which stands in the store by now."""
+        """Take note of how an attempt ended, which is in the store by now."""
 
 
 @dataclass
@@ -81,6 +81,7 @@ class Shared:
     asked_again: Callable[[Callable[[str], bool], Collection[Run]], Sequence[Job]]
     """Attempts at runs whose label is meant, but for some that are under way."""
     limit: int | None = None
+    before: int = 0  # attempts that an earlier session of the same call made
     begun: int = 0
     others: dict[Run, Job] = field(default_factory=dict)
     _looked: float = field(default_factory=time.monotonic)
@@ -89,7 +90,7 @@ class Shared:
     @property
     def expected(self) -> int:
         """How many attempts this driver will have made, if the others make none of them."""
-        return self._bounded(self.begun + len(self.jobs))
+        return self.before + self._bounded(self.begun + len(self.jobs))
 
     def _bounded(self, number: int) -> int:
         return number if self.limit is None else min(number, self.limit)

@@ -48,7 +48,7 @@ UNREADABLE: tuple[type[Exception], ...] = (*REFUSED, RecursionError)
 
 @dataclass(frozen=True)
 class Taken:
-    """How an attempt stands in the store now; `result` is None where none was stored."""
+    """What the store says of an attempt now; `result` is None if none was stored."""
 
     state: State
     error: str | None
@@ -178,7 +178,7 @@ class Unknown:
 def unknown_results(artifacts: Path, known: Collection[str]) -> list[Unknown]:
     """Return the attempts whose result lies in `artifacts` and whose uid is none of the known ones.
 
-    So it is after the database was lost, or replaced by an older copy. A folder that is no attempt's is passed over;
+    So it is after the database was lost, or replaced by an older copy. A folder that is not an attempt's is skipped;
     what is damaged, the request or the result, has a fault.
     """
     folders = sorted(path for path in artifacts.glob("*") if path.name not in known and _has_result(path))
@@ -242,7 +242,7 @@ def offer_recovery(planned: Plan, found: Snapshot, options: Options) -> None:
 def recover_unknown(store: Store, unknown: Unknown) -> str | None:
     """Put an attempt of which the store knows nothing into it, ordered by its own time. Return why not, or None.
 
-    The trial's key is made anew from its configuration, as when published lines are merged. What it superseded is in
+    The trial's key is made again from its configuration, as when published lines are merged. What it superseded is in
     no file of the attempt: of the attempts at a run the newest counts.
     """
     request = unknown.request

@@ -29,7 +29,7 @@ class Job:
     exclusive: bool = False
     supersedes: str | None = None
     weights_from: str | None = None
-    or_from: tuple[str, ...] = ()  # attempts to resume from instead, where the checkpoint of the first is damaged
+    or_from: tuple[str, ...] = ()  # attempts to resume from instead, if the checkpoint of the first is damaged
     tries: int = 1  # attempts of this call at the run, with this one
     where: str = ""  # by which executor, as `Options.where`
     planned_after: int = 0  # the last attempt of the store by its id when this one was planned

@@ -34,7 +34,7 @@ class Said:
     count: str
     """Of epochs, steps or images: "epoch 3/20"."""
     values: tuple[str, ...]
-    """What it measures, the foremost metric first."""
+    """What it measures, the primary metric first."""
     done: float | None
     """Which share of it is done, 0 to 1; None if it does not say how much there is."""
 

@@ -115,15 +115,29 @@ def plan(
 ) -> Plan:
     """Plan the runs of studies, or `only` some of them (trial key, seed).
 
+    Of a study whose seeds run until its claims are decided: those up to the next look.
+
     `artifacts` holds the attempts' folders; `retry`: reasons that no longer hold.
     """
     with collection_put_off():
+        studies = [at_next_look(study, snapshot) for study in studies]
         attempts: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
         for attempt in snapshot.attempts:
             attempts[attempt.trial_key, attempt.seed].append(attempt)
         there = _There(snapshot, artifacts, retry)
         wanted = _wanted(studies).items()
         return Plan(tuple(_planned(base, there, attempts[r]) for r, base in wanted if only is None or r in only))
+
+
+def at_next_look(study: Study, snapshot: Snapshot) -> Study:
+    """Return a study with the seeds that its claims need for now, if its seeds run until they are decided."""
+    if study.until is None:
+        return study
+    from harness.report.claims.until_decided import seeds_needed
+
+    needed = seeds_needed(study, snapshot)
+    trials = (replace(item, seeds=item.seeds[: needed[item.trial.key]]) for item in study.trials)
+    return replace(study, trials=tuple(trials))
 
 
 def _wanted(studies: Iterable[Study]) -> dict[tuple[str, int], PlannedRun]:

@@ -16,7 +16,7 @@ from harness.layers.memory_format import check_maps, is_channels_last
 def channel_average(x: Tensor, stride: int) -> Tensor:
     """Return the mean of every `stride` neighbouring channels, at each place: (N, C, H, W) → (N, C/stride, H, W).
 
-    Any floating dtype; the output keeps dtype and memory format. Raises ValueError where `stride` does not divide C.
+    Any floating dtype; the output keeps dtype and memory format. Raises ValueError if `stride` does not divide C.
     """
     check_maps(x, "channel_average")
     n, c, h, w = x.shape

@@ -36,5 +36,5 @@ def build_compressor(options: Mapping[str, Any], plugin_paths: Sequence[str | Pa
     except (TypeError, ValueError) as error:
         raise HarnessError(f"compressor '{kind}': {error}") from error
     if missing := [name for name in _QUESTIONS if not hasattr(compressor, name)]:
-        raise HarnessError(f"'{kind}' is no compressor: it has no {', '.join(missing)}")
+        raise HarnessError(f"'{kind}' is not a compressor: it has no {', '.join(missing)}")
     return cast("Compressor", compressor)

@@ -9,12 +9,12 @@ from typing import Literal, Protocol, runtime_checkable
 from torch import nn
 
 Place = Literal["behind", "before_relu"]
-"""Where at a site a layer stands: behind all of it, or before its activation (and what follows that)."""
+"""Where at a site a layer is: behind all of it, or before its activation (and what follows that)."""
 
 
 @runtime_checkable
 class Compressor(Protocol):
-    """The questions that a model asks about what stands at one of its sites, of `channels` channels."""
+    """The questions that a model asks about what is at one of its sites, of `channels` channels."""
 
     @property
     def stride(self) -> int:
@@ -35,12 +35,12 @@ class Compressor(Protocol):
         ...
 
     def layer(self, channels: int) -> nn.Module:
-        """Return what stands at the site: (N, conv_channels, H, W) → (N, out_channels, H, W)."""
+        """Return what is at the site: (N, conv_channels, H, W) → (N, out_channels, H, W)."""
         ...
 
 
 def place_of(compressor: Compressor) -> Place:
-    """Return where a compressor stands: its attribute `place`, "behind" where it has none."""
+    """Return where a compressor is: its attribute `place`, "behind" if it has none."""
     place: Place = getattr(compressor, "place", "behind")
     if place not in {"behind", "before_relu"}:
         raise ValueError(f"place is 'behind' or 'before_relu', not {place!r}")

@@ -40,7 +40,7 @@ def check_compressor(compressor: Compressor, channels: int = 8) -> None:
 
 
 def check_identity(compressor: Compressor, channels: int) -> None:  # noqa: ARG001
-    """Frozen, hashable, and equal to a copy: it stands in keys and travels between processes."""
+    """Frozen, hashable, and equal to a copy: it is in keys and travels between processes."""
     twin = copy.deepcopy(compressor)
     _require(twin == compressor, compressor, "is not equal to its copy: is it a frozen dataclass?")
     try:

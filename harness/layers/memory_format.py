@@ -16,7 +16,7 @@ def is_channels_last(x: Tensor) -> bool:
 
 
 def like_input(output: Tensor, x: Tensor) -> Tensor:
-    """Return `output` (N, K, H, W) dense in the order of `x` (N, C, H, W); a copy only where it is not."""
+    """Return `output` (N, K, H, W) dense in the order of `x` (N, C, H, W); a copy only if it is not."""
     channels_last = is_channels_last(x) and not batched(output)
     return output.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 

@@ -13,7 +13,7 @@ from harness.layers.compressor import reduced_channels
 
 @dataclass(frozen=True)
 class Width:
-    """Compressor: nothing stands at the site, since the convolution before it makes channels / stride."""
+    """Compressor: nothing is at the site, since the convolution before it makes channels / stride."""
 
     stride: int
 

@@ -25,7 +25,7 @@ def build_model(
     Args:
         config: {"model": {"kind": …, options}, "compressors": {site: {"kind": …, options}}, …}; the rest is
         not read. plugin_paths: folders in which modules of plug-ins may lie. files: where weights
-            lie, by their digest; None where shapes alone are wanted.
+            lie, by their digest; None if shapes alone are wanted.
 
     Raises:
         HarnessError: an unknown model, compressor, option or site, or a stride that does not divide.

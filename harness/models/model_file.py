@@ -94,7 +94,7 @@ def load_model(path: Path) -> tuple[About, dict[str, Tensor]]:
             raise ValueError("no configuration of a trained denoiser")
         state = {name: torch.from_numpy(array) for name, array in arrays.items()}
     except _UNREADABLE as error:
-        raise HarnessError(f"{path} is no denoiser that 'harness model save' wrote, or it is damaged") from error
+        raise HarnessError(f"{path} is not a denoiser that 'harness model save' wrote, or it is damaged") from error
     if about is None:
         shown = shortened(printable_line(str(version)), 40)
         raise HarnessError(f"{path} has format {shown}, which a later version of the harness wrote")

@@ -48,7 +48,7 @@ class Place:
 
 @dataclass(frozen=True)
 class SiteCosts:
-    """A network's sites with what feature pooling of one stride saves there, and where it cannot stand, and why."""
+    """A network's sites with what feature pooling of one stride saves there, and where it cannot go, and why."""
 
     survey: Survey
     stride: int

@@ -16,7 +16,7 @@ from harness.layers.compressor import Compressor, place_of
 from harness.trial.models import ModelDeclaration, ModelOptions
 
 ORDERS = ("auto", "as_written")
-"""auto: channels first where that commutes; as_written: everything where the paper has it."""
+"""auto: channels first if that commutes; as_written: everything if the paper has it."""
 
 _order = ContextVar("order", default="as_written")
 
@@ -61,7 +61,7 @@ def check_sites(declaration: ModelDeclaration, options: ModelOptions, compressor
 
 @dataclass(frozen=True)
 class SiteLayers:
-    """What stands at a site of so many channels: nothing, or a compressor's layer before the activation or behind all.
+    """What is at a site of so many channels: nothing, or a compressor's layer before the activation or behind all.
 
     Not a module: the layer is kept by the model, under a name of the model's choice.
     """
@@ -88,5 +88,5 @@ class SiteLayers:
 
     @property
     def layer(self) -> nn.Module | None:
-        """The layer, wherever it stands."""
+        """The layer, wherever it is."""
         return self.behind if self.before_relu is None else self.before_relu

@@ -4,7 +4,7 @@
 
 Every convolution is 3×3, keeps height and width, has no bias, and is followed by batch normalisation and ReLU. The last
 max-pool and the first two fully connected layers of VGG-16 are gone; the one that is left has a bias and is normalised
-too. All of it is fixed by the parameter counts of Tables 2 and 3. A compressor stands behind the max-pool of its block,
+too. All of it is fixed by the parameter counts of Tables 2 and 3. A compressor is behind the max-pool of its block,
 `conv5` behind the last ReLU. Not in the paper: `width` scales all channels of all convolutions.
 """
 
@@ -31,7 +31,7 @@ class Activations(NamedTuple):
 
 
 class Block(nn.Module):
-    """Convolutions with batch normalisation and ReLU, a max-pool where there is one, and what stands at the site.
+    """Convolutions with batch normalisation and ReLU, a max-pool if there is one, and what is at the site.
 
     (N, channels, H, W) → (N, site.read, H/2, W/2), or of H, W without the pool.
     """
@@ -61,7 +61,7 @@ class Block(nn.Module):
 class Vgg16(nn.Module):
     """(N, 3, 32, 32) → logits (N, 10), with at most one compressor at each of the sites `conv1` … `conv5`.
 
-    Parameters keep their names whatever stands at the sites; those of a compressor begin with `convN.compressor`.
+    Parameters keep their names whatever is at the sites; those of a compressor begin with `convN.compressor`.
 
     Args:
         compressors: by site; empty for the baseline.

@@ -55,9 +55,9 @@ def _state(file: str, *, mmap: bool = False) -> dict[str, Tensor]:
     except Exception as error:
         if mmap:  # which the files of an older torch do not allow
             return _state(file)
-        raise HarnessError(f"'{file}' is no state dict: {type(error).__name__}") from error
+        raise HarnessError(f"'{file}' is not a state dict: {type(error).__name__}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise HarnessError(f"'{file}' is no state dict: save model.state_dict()")
+        raise HarnessError(f"'{file}' is not a state dict: save model.state_dict()")
     return state
 
 
@@ -69,7 +69,7 @@ def parameter_paths(network: nn.Module) -> frozenset[str]:
 def classes_of(file: str) -> int:
     """Return for how many classes a file's weights are: the first dimension of its last tensor.
 
-    Raises HarnessError for a file that is no state dict.
+    Raises HarnessError for a file that is not a state dict.
     """
     last = list(_state(file, mmap=True).values())[-1]
     return last.shape[0] if last.ndim else 0

@@ -24,7 +24,7 @@ from unicodedata import ucd_3_2_0
 PACKAGE = Path(__file__).resolve().parent.parent
 DIGITS = 16
 DOT = "%2E"
-"""A dot in the name of a file, where it is a module's name."""
+"""A dot in the name of a file, if it is a module's name."""
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -236,7 +236,7 @@ def _follow(
 ) -> dict[str, str]:
     """Follow imports from `modules` as far as `find` knows the names, and return the digest of each module found.
 
-    `packages` says what else is run where a name is imported.
+    `packages` says what else is run if a name is imported.
     """
     found: dict[str, str] = {}
     todo = list(modules)
@@ -255,7 +255,7 @@ def _follow(
 def _packages(name: str, find: Finder) -> Iterator[str]:
     """Yield the packages around a name whose `__init__` does something: that of `a.b` is run by `from a.b import c`.
 
-    An empty one counts where it is imported by its own name alone, as it always has: no key changes for its sake.
+    An empty one counts if it is imported by its own name alone, as it always has: no key changes for its sake.
     """
     for package in _with_parents(name)[:-1]:
         path = find(package)
@@ -278,7 +278,7 @@ def _read(path: Path, name: str, _mtime_ns: int, _size: int) -> tuple[str, tuple
 
 
 def _imports(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield every name that may be a module that the tree imports, wherever the import stands."""
+    """Yield every name that may be a module that the tree imports, wherever the import is."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

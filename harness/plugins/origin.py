@@ -37,20 +37,20 @@ def without_plugins() -> Iterator[None]:
 
 
 def check_wanted(kind: str) -> None:
-    """Raise HarnessError where plug-ins are refused."""
+    """Raise HarnessError if plug-ins are refused."""
     if _refusing.get():
         raise HarnessError(f"'{kind}' is a plug-in, and --no-plugins refuses these: a study that names one runs code")
 
 
 def check_module(kind: str, module: str, file: Path | None) -> None:
-    """Raise HarnessError where the module that a kind names, found in `file` or nowhere, may be no plug-in."""
+    """Raise HarnessError if the module that a kind names, found in `file` or nowhere, may be no plug-in."""
     owner = (_STANDARD if _is_standard(module) else None) if file is None else _owner(file)
     if owner is not None:
         raise _no_plugin(kind, f"'{module}' belongs to {owner}")
 
 
 def check_target(kind: str, target: Any) -> None:
-    """Raise HarnessError where something callable, found in a plug-in, was made by what may be no plug-in."""
+    """Raise HarnessError if something callable, found in a plug-in, was made by what may be no plug-in."""
     while isinstance(target, functools.partial):
         target = target.func
     home = getattr(target, "__module__", None)
@@ -69,7 +69,7 @@ def _no_plugin(kind: str, why: str) -> HarnessError:
         cure = f"its networks are written torchvision:{kind.rpartition(':')[2]}"
     if kind.startswith("timm."):
         cure = f"its networks are written timm:{kind.rpartition(':')[2]}"
-    return HarnessError(f"'{kind}' is no plug-in: {why}; {cure}")
+    return HarnessError(f"'{kind}' is not a plug-in: {why}; {cure}")
 
 
 def _is_standard(module: str) -> bool:
@@ -78,7 +78,7 @@ def _is_standard(module: str) -> bool:
 
 
 def _owner(file: Path) -> str | None:
-    """Return to what a file belongs that may be no plug-in, None where it may be one."""
+    """Return to what a file belongs that may be no plug-in, None if it may be one."""
     path = file.resolve()
     if path.is_relative_to(PACKAGE):
         return "the harness itself"

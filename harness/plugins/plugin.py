@@ -64,7 +64,7 @@ def load_ours(reference: str) -> Any:
 def load_object(reference: str, folders: Sequence[str | Path] = (), *, digest: str | None = None) -> Any:
     """Return what a plug-in's `module:object` names.
 
-    Raises HarnessError in one line where it is not there, or where its code has not the `digest` asked for.
+    Raises HarnessError in one line if it is not there, or if its code has not the `digest` asked for.
     """
     target, found = load_plugin(reference, [str(folder) for folder in folders])
     if digest not in (None, found):
@@ -75,8 +75,8 @@ def load_object(reference: str, folders: Sequence[str | Path] = (), *, digest: s
 def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
     """Return a plug-in's object and its digest, from the first of `folders` or of sys.path that has its module.
 
-    So are timm's networks, `timm:NAME`. Raises FieldError in one line where there is none, where it cannot be imported,
-    or where it is not a plug-in's own.
+    Also of a network of timm, `timm:NAME`. Raises FieldError in one line if there is none, if it cannot be imported, or
+    if it is not a plug-in's own.
     """
     if kind.startswith(TIMM):
         return load_timm(kind)
@@ -99,7 +99,7 @@ def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
 def find_plugin(kind: str, folders: Sequence[str]) -> tuple[Path, str, str]:
     """Return a plug-in's folder (the first of `folders` or of sys.path that has its module), module and object.
 
-    Nothing is imported. Raises FieldError where there is no such module, or none that may be a plug-in.
+    Nothing is imported. Raises FieldError if there is no such module, or none that may be a plug-in.
     """
     with _of_the_kind():
         check_wanted(kind)
@@ -145,7 +145,7 @@ def _file(path: PurePosixPath, kind: str, folders: Sequence[str]) -> Path:
 def code_of(kind: str, folders: Sequence[str]) -> tuple[str, ast.Module]:
     """Return the digest of a plug-in's code and its module as a syntax tree, without importing it.
 
-    Raises FieldError where there is no such module, or where it cannot be read.
+    Raises FieldError if there is no such module, or if it cannot be read.
     """
     root, name, _ = find_plugin(kind, folders)
     try:
@@ -225,9 +225,9 @@ def _same(default: Any, value: Any) -> bool:
 
 
 def _import(name: str, root: Path, digest: str) -> ModuleType:
-    """Import a module from `root`, anew where another file or an older state of it was imported under this name.
+    """Import a module from `root`, again if another file or an older state of it was imported under this name.
 
-    Raises ImportError where the name belongs to a module that is no plug-in, which others may use.
+    Raises ImportError where the name belongs to a module that is not a plug-in, which others may use.
     """
     found = plugin_modules(name, root)
     packages = {part[:end] for part in found for end in range(len(part)) if part[end] == "."}  # empty ones too
@@ -256,7 +256,7 @@ def _import_file(name: str, file: Path | None) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no file of Python")
+        raise ImportError(f"{file} is not a file of Python")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -9,11 +9,11 @@ _KINDS = inspect.Parameter
 
 
 class Unwritten:
-    """A default that is no literal, so that only a running program knows it; equal to nothing."""
+    """A default that is not a literal, so that only a running program knows it; equal to nothing."""
 
 
 def written_signature(tree: ast.Module, name: str) -> inspect.Signature | None:
-    """Return the signature of the function `name` that a module defines, or None where it is not plainly written there.
+    """Return the signature of the function `name` that a module defines, or None if it is not plainly written there.
 
     Plainly: by one `def` at the top level, without decorators, and nothing else binds the name there.
     """
@@ -47,7 +47,7 @@ def takes(target: object, name: str) -> bool:
 
 
 def without(target: object, names: Collection[str]) -> object:
-    """Return the signature of something callable without some parameters, or itself where it shows none."""
+    """Return the signature of something callable without some parameters, or itself if it shows none."""
     try:
         signature = inspect.signature(cast("Any", target))
     except (TypeError, ValueError):

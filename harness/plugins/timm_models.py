@@ -36,7 +36,7 @@ def timm_models() -> dict[str, str]:
 def load_timm(kind: str) -> tuple[Callable[..., Any], str]:
     """Return what makes a network of timm, and the digest of its code: its modules and the layers that they import.
 
-    Another version of timm in which these are the same has the same digest. Raises FieldError where timm has no such
+    Another version of timm in which these are the same has the same digest. Raises FieldError if timm has no such
     network, MissingPartError without timm.
     """
     needs("timm", "torch")

@@ -18,7 +18,7 @@ _NOT_THE_NETWORK = frozenset({"torchvision.models._api", "torchvision.models._me
 
 @cache
 def torchvision_models() -> dict[str, str]:
-    """Return the module of each classification network by its name; none where torchvision is not installed."""
+    """Return the module of each classification network by its name; none if torchvision is not installed."""
     folder = _folder()
     files = [] if folder is None else sorted(folder.glob("torchvision/models/*.py"))
     return {name: f"torchvision.models.{f.stem}" for f in files for name in _BUILDER.findall(f.read_text("utf-8"))}
@@ -27,7 +27,7 @@ def torchvision_models() -> dict[str, str]:
 def torchvision_name(kind: str) -> str:
     """Return NAME of `torchvision:NAME`.
 
-    Raises FieldError where torchvision has no such classification network, MissingPartError without torchvision.
+    Raises FieldError if torchvision has no such classification network, MissingPartError without torchvision.
     """
     needs("torchvision")
     name = kind.removeprefix(TORCHVISION)

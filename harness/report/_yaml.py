@@ -25,7 +25,7 @@ def load(path: Path, model: type[M], check: Callable[[M], None]) -> M:
 
     A process reads a file once, until it changes: parsing is what takes long.
 
-    Raises SpecError (one line: file, line, what is wrong) for a file that is missing, is no YAML, or does
+    Raises SpecError (one line: file, line, what is wrong) for a file that is missing, is not YAML, or does
     not fit.
     """
     try:

@@ -29,7 +29,7 @@ class Attainable:
 
     @property
     def draws(self) -> int | None:
-        """How many choices of signs each test draws; None where it counts all."""
+        """How many choices of signs each test draws; None if it counts all."""
         return draws(self.seeds, self.tests, self.alpha)
 
     @property
@@ -52,7 +52,7 @@ class Attainable:
 def attainable(study: str, seeds: Sequence[Sequence[int]]) -> list[Attainable]:
     """Return what a study can tell at most, for each family of claims that it feeds, or for a table of its rows.
 
-    `seeds` are those of each of its trials; the ones that all have are paired. Nothing where there is no pair.
+    `seeds` are those of each of its trials; the ones that all have are paired. Nothing if there is no pair.
     """
     shared = set.intersection(*map(set, seeds)) if seeds else set()
     if len(seeds) < 2 or not shared:
@@ -81,7 +81,7 @@ def in_a_line(found: Sequence[Attainable]) -> str:
 
 
 def as_fields(found: Sequence[Attainable]) -> Mapping[str, float | int | None]:
-    """Return the same as fields of a row, of the largest family; null where nothing can be paired."""
+    """Return the same as fields of a row, of the largest family; null if nothing can be paired."""
     worst = max(found, key=lambda a: a.tests, default=None)
     return {
         "smallest_p": None if worst is None else worst.p,

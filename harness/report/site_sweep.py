@@ -29,7 +29,7 @@ _HEAD = """\
 Made by `{command}` with torchvision {torchvision} and torch {torch}; do not edit.
 
 Feature pooling with stride {stride} behind every module of torchvision's {models} classification networks, for images
-of {shape} and 1,000 classes. In each network every module is either a site, where a compressor can stand
+of {shape} and 1,000 classes. In each network every module is either a site, where a compressor can go
 ([how that is found](insert.md)), or refused for a reason. No weights are made: each site was tried on torch's meta
 device, in training and in evaluation, as many sites at a time as have nothing to do with each other. The changed
 network did the same steps, returned the same shapes, and cost what it did less what is said here.
@@ -37,7 +37,7 @@ network did the same steps, returned the same shapes, and cost what it did less 
 **{sites} sites in {with_sites} of {models} networks, {wrong}; {refused} other modules refused, each in one line.**
 
 What is said of a network is of one site at a time, and says nothing about its accuracy: `harness model sites
-torchvision:NAME` prints all sites of a network with what each saves, `--refused` the reasons, and `harness model sweep
+torchvision:NAME --each --all` prints all sites with what each saves, `--refused` the reasons, and `harness model sweep
 --format json` everything. Several sites often stand for one place: a convolution, its normalisation, its activation and
 the block that ends with it. MACs are multiply-accumulates for one image. The last two columns name the site that saves
 most, and how much of the whole network that is.
@@ -81,7 +81,7 @@ def document(found: Mapping[str, Any]) -> str:
 
 
 def summary(models: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
-    """Return headers and rows of a short table, a line a network."""
+    """Return headers and rows of a short table, a line per network."""
     headers = ["model", "parameters", "MACs", "sites", "refused", "wrong"]
     counted = ("sites", "refused", "wrong")
     return headers, [[m["model"], m["parameters"], m["macs"], *(len(m[name]) for name in counted)] for m in models]
@@ -122,7 +122,7 @@ def _reasons(models: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, st
 
 
 def _kinds(reasons: Sequence[tuple[str, str, str, str]]) -> Iterator[list[str]]:
-    """Yield a row a kind of reason, the most frequent first, with the first one as an example."""
+    """Yield a row per kind of reason, the most frequent first, with the first one as an example."""
     kinds = [kind for kind, *_ in reasons]
     for kind in sorted(dict.fromkeys(kinds), key=lambda kind: -kinds.count(kind)):
         here = [item for item in reasons if item[0] == kind]

@@ -43,7 +43,7 @@ class ArgumentSpace:
 
     @property
     def size(self) -> float:
-        """How many points there are; infinite where an argument is any number of a range."""
+        """How many points there are; infinite if an argument is any number of a range."""
         return math.prod(c.size if isinstance(c, Range) else len(c) for c in self.choices.values())
 
     @property
@@ -60,7 +60,7 @@ class ArgumentSpace:
         return dict(placement)
 
     def trial(self, placement: Placement) -> Trial:
-        """Return the trial of a point. Raises FieldError where it cannot be."""
+        """Return the trial of a point. Raises FieldError if it cannot be."""
         if placement not in self._trials:
             arguments = {**self.fixed, **dict(placement)}
             self._trials[placement] = resolve_trial(
@@ -69,7 +69,7 @@ class ArgumentSpace:
         return self._trials[placement]
 
     def find(self, key: str, config: Mapping[str, Any]) -> Placement | None:
-        """Return the point whose trial has this key and configuration, or None where it is none of these."""
+        """Return the point whose trial has this key and configuration, or None if it is none of these."""
         if config.get("task") != self.sample.config["task"]:
             return None
         given = {**self._defaults, **config["arguments"]}
@@ -152,7 +152,7 @@ def argument_space(file: ArgumentFile, folders: Sequence[str]) -> ArgumentSpace:
 
 
 def objectives_of(file: ArgumentFile, metrics: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the metrics that are searched for, by default the first. Raises FieldError for one that there is not."""
+    """Return the metrics that are searched for, by default the first. Raises FieldError for an unknown one."""
     for number, name in enumerate(file.objectives or ()):
         if name not in metrics:
             near = did_you_mean(name, metrics)

@@ -19,7 +19,7 @@ _STATES = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
 
 
 def dashboard(ledger: Ledger) -> App:
-    """Return the dashboard of a search as a WSGI application. Raises HarnessError where it is not installed."""
+    """Return the dashboard of a search as a WSGI application. Raises HarnessError if it is not installed."""
     needs("optuna_dashboard")
     from optuna_dashboard import wsgi
 

@@ -101,7 +101,7 @@ class SearchFeed:
         return opened.pruned
 
     def ended(self, job: Job, state: str) -> None:
-        """Tell the outcome of a placement when its last attempt has ended; nothing if it is to be gone on with."""
+        """Tell the outcome of a placement when its last attempt has ended; nothing if it is to be resumed."""
         opened = self._open[job.request.trial_key]
         opened.running -= 1
         opened.interrupted = opened.interrupted or state == "interrupted"
@@ -124,7 +124,7 @@ class SearchFeed:
         self._repeats = 0
 
     def _open_next(self) -> bool:
-        """Begin with another placement; return False where there is none now."""
+        """Begin with another placement; return False if there is none now."""
         if self._unfinished:
             placement = self._unfinished.pop(0)
             proposal = self.proposals.ask_for(self.ledger.search.space.chosen(placement))
@@ -168,7 +168,7 @@ class SearchFeed:
         return None
 
     def _can_be(self, placement: Placement) -> bool:
-        """Return whether the compressors of a placement can stand together; each has been tried alone."""
+        """Return whether the compressors of a placement can be combined; each has been tried alone."""
         try:
             self.ledger.search.space.trial(placement)
         except FieldError as error:

@@ -5,11 +5,11 @@
     dataset: cifar10
     model: {kind: vgg16, width: 0.25}
     protocol: {kind: cifar-fast, train_on: without_validation}
-    seeds: [0]                        # the foremost metric is the mean over these
+    seeds: [0]                        # the primary metric is the mean over these
     sites: [conv3, conv4]             # default: all sites of the model
     compressor: {kind: spatial}
     strides: [2, 4]
-    objectives: [accuracy, parameters]    # the task's foremost metric, alone or before parameters or macs
+    objectives: [accuracy, parameters]    # the task's primary metric, alone or before parameters or macs
 
 A search chooses, so it must not meet the test set: a protocol that trains on all data is refused. A file whose task is
 a function searches its arguments (`harness.search.arguments`).
@@ -58,7 +58,7 @@ class Search:
 
     @property
     def of_arguments(self) -> bool:
-        """Whether a function's arguments are searched, not where compressors stand."""
+        """Whether a function's arguments are searched, not where compressors go."""
         return self.space.sample.is_function
 
     @property
@@ -220,7 +220,7 @@ def _option(path: str) -> str:
 
 
 def _placed(source: Source, error: FieldError, overrides: Sequence[Override]) -> HarnessError:
-    """Say where the value stands that an error is about: on the command line or in the file."""
+    """Say where the value is that an error is about: on the command line or in the file."""
     path: YamlPath = error.path
     if path[:1] == ("compressors",):  # of one site: the file says it once for all
         path = ("compressor", *path[2:])

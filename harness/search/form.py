@@ -9,12 +9,12 @@ from harness.study.study_file import ExecutionOptions, Part, Seed
 
 SamplerName = Literal["tpe", "nsga2", "brute"]
 COSTS = ("parameters", "macs")
-"""What of a network may be searched for behind its task's foremost metric."""
+"""What of a network may be searched for behind its task's primary metric."""
 
 
 def _distinct(values: list[Any]) -> list[Any]:
     if len(set(values)) != len(values):
-        raise ValueError("a list in which nothing stands twice")
+        raise ValueError("a list in which nothing occurs twice")
     return values
 
 
@@ -43,7 +43,7 @@ class SearchFile(BaseModel):
 
 
 class PlacementFile(SearchFile):
-    """A search of where compressors stand."""
+    """A search of where compressors go."""
 
     dataset: Part | None = None
     model: Part | None = None
@@ -52,7 +52,7 @@ class PlacementFile(SearchFile):
     compressor: Part
     strides: Annotated[list[Stride], Field(min_length=1), AfterValidator(_distinct)]
     objectives: list[str] | None = None
-    """The task's foremost metric, alone or before a cost: by default before `parameters`."""
+    """The task's primary metric, alone or before a cost: by default before `parameters`."""
 
 
 class RangeForm(BaseModel):

@@ -40,7 +40,7 @@ class ScoredPlacement:
 
     @property
     def confirmed_mean(self) -> float | None:
-        """The mean over the fresh seeds; None where there are none, or one of them has no value."""
+        """The mean over the fresh seeds; None if there are none, or one of them has no value."""
         values = [value for value in self.confirmed.values() if value is not None]
         return fmean(values) if values and len(values) == len(self.confirmed) else None
 
@@ -67,7 +67,7 @@ _HEAD = "# The front of the search"
 
 
 def check_place(path: Path) -> None:
-    """Raise HarnessError where a front cannot be written to `path`: another file is there, or the folder is closed."""
+    """Raise HarnessError if a front cannot be written to `path`: another file is there, or the folder is closed."""
     if path.exists() and not (path.is_file() and path.read_bytes().startswith(_HEAD.encode())):
         raise HarnessError(f"{path} is there and no front of a search: move it, name another 'study', or say --out")
     if path.parent.exists() and not os.access(path.parent, os.W_OK):

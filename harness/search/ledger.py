@@ -1,6 +1,6 @@
 """The placements of a search that the store knows, and those that this call adds.
 
-Members are the placements that stand in the study of the search's name: its budget counts them. Outcomes are of all
+Members are the placements that are in the study of the search's name: its budget counts them. Outcomes are of all
 placements of the space, whichever study asked for their runs.
 """
 
@@ -29,11 +29,11 @@ class Ledger:
     options: Options
     members: dict[Placement, tuple[int, ...]] = field(default_factory=dict)  # with their seeds
     outcomes: dict[Placement, Outcome] = field(default_factory=dict)
-    refused: set[Placement] = field(default_factory=set)  # whose compressors cannot stand together, found in this call
+    refused: set[Placement] = field(default_factory=set)  # whose compressors cannot be combined, found in this call
     _costs: dict[Placement, Mapping[str, float]] = field(default_factory=dict)
 
     def open(self) -> None:
-        """Read the store. Raises HarnessError where the search's name is that of another study."""
+        """Read the store. Raises HarnessError if the search's name is that of another study."""
         found = snapshot(self.store)
         _check_name(self.search, found)
         known: dict[Placement, tuple[int, ...]] = {}
@@ -72,7 +72,7 @@ class Ledger:
         return [run for run in runs if run.status == "left"]
 
     def look(self, placement: Placement) -> Outcome | None:
-        """Read a placement's outcome anew, after its runs: what failed once more is not tried again."""
+        """Read a placement's outcome again, after its runs: what failed once more is not tried again."""
         found = snapshot(self.store)
         runs = self._planned({placement: self.search.seeds}, found, again=False)[placement]
         outcome = Reader(self.store, found, self.search.measured).outcome(runs, prunes=self.search.prunes)
@@ -81,7 +81,7 @@ class Ledger:
         return outcome
 
     def values(self, placement: Placement, seeds: tuple[int, ...]) -> dict[int, float | None]:
-        """Return the first objective of a placement by seed; nan where it diverged, None where it is not known."""
+        """Return the first objective of a placement by seed; nan if it diverged, None if it is not known."""
         reader = Reader(self.store, snapshot(self.store), self.search.measured)
         trial = self.search.space.trial(placement)
         return {seed: reader.value(trial, seed) for seed in seeds}
@@ -95,10 +95,10 @@ class Ledger:
         return self._costs[placement] if outcome is None else {**self._costs[placement], **outcome.also}
 
     def objectives(self, placement: Placement) -> tuple[float, ...]:
-        """Return what a sampler is told of a placement that has a value, or diverged; nothing where nothing can be.
+        """Return what a sampler is told of a placement that has a value, or diverged; nothing if nothing can be.
 
         What diverged is told as the worst that is known in each objective. A network costs as much as that without
-        compressors; where the metric is a fraction, it is as bad as any can be, so that every other dominates it.
+        compressors; if the metric is a fraction, it is as bad as any can be, so that every other dominates it.
         """
         outcome, further = self.outcomes[placement], self.search.objectives[1:]
         if outcome.state != "nan":
@@ -121,11 +121,11 @@ class Ledger:
 
 
 def _check_name(search: Search, found: Snapshot) -> None:
-    """Refuse a search that would take the place of a study of the store which is no search."""
+    """Refuse a search that would take the place of a study of the store which is not a search."""
     for text in {place.spec_yaml for place in found.study_trials if place.study == search.name}:
         if not _is_search(text):
             raise HarnessError(
-                f"{search.file}: the store has a study '{search.name}' that is no search: give 'search' another name"
+                f"{search.file}: the store has a study '{search.name}' that is not a search: give 'search' another name"
             )
 
 

@@ -1,7 +1,7 @@
 """What the store knows of a placement: its outcome over the search's seeds, or that it has none yet.
 
-The value is the first objective's, the mean over the seeds: the task's foremost metric on the validation split at the
-last epoch, or what a function returned. Where it is no finite number with one seed, the placement has diverged (`nan`):
+The value is the first objective's, the mean over the seeds: the task's primary metric on the validation split at the
+last epoch, or what a function returned. If it is not a finite number with one seed, the placement diverged (`nan`):
 it is told to a sampler as the worst there can be, and is never on a front.
 Values that were found with other code than today's count, and are said to be such.
 """
@@ -29,7 +29,7 @@ class Outcome:
     """How the runs of a placement ended."""
 
     state: Literal["value", "nan", "failed", "pruned"]
-    values: Mapping[int, float]  # of the first objective by seed; nan where the network diverged
+    values: Mapping[int, float]  # of the first objective by seed; nan if the network diverged
     attempts: tuple[str, ...] = ()  # the accepted ones
     epochs: tuple[float, ...] = ()  # the first seed's values after each epoch, for a pruner
     stale: bool = False  # found with other code
@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def mean(self) -> float:
-        """The mean over the seeds; nan where there is none."""
+        """The mean over the seeds; nan if there is none."""
         return fmean(self.values.values()) if self.values else math.nan
 
 
@@ -82,7 +82,7 @@ class Reader:
         self._trained = {(a.trial_key, a.seed): a for a in found.attempts if a.kind == "train"}  # the last of each run
 
     def outcome(self, runs: Sequence[PlannedRun], *, prunes: bool) -> Outcome | None:
-        """Return the outcome of a placement by its runs, or None where something is left to be run."""
+        """Return the outcome of a placement by its runs, or None if something is left to be run."""
         outcome = self._outcome(runs, prunes)
         if outcome is None or not prunes or outcome.state in {"failed", "nan"}:
             return outcome
@@ -92,7 +92,7 @@ class Reader:
         return replace(outcome, epochs=epochs_of(trial, self._metrics[0], points))
 
     def value(self, trial: Trial, seed: int, metric: str | None = None) -> float | None:
-        """Return what an accepted run found, of the first objective; nan where it diverged; None: not known."""
+        """Return what an accepted run found, of the first objective; nan if it diverged; None: not known."""
         accepted = self._accepted(trial, seed)
         if accepted is None:
             return None

@@ -64,7 +64,7 @@ def run_search(
 
     `trials` None means 50, or all placements for brute force. Placements that earlier calls have made count. `confirm`
     are fresh seeds with which the front's placements are run again. `out` is where the files go, by default beside the
-    search file, from where the paths in it lead. Raises HarnessError, before anything runs, where data are missing, a
+    search file, from where the paths in it lead. Raises HarnessError, before anything runs, if data are missing, a
     seed to confirm with is not fresh, the name is another study's, a file of another kind is where the front is to be,
     or another driver is at work.
     """

@@ -19,7 +19,7 @@ In a search of a function's arguments: (argument, value) of each that is searche
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included: whole ones where both are, in steps, or even in their logarithm."""
+    """Numbers from `low` to `high`, both included: whole ones if both are, in steps, or even in their logarithm."""
 
     low: float
     high: float
@@ -33,7 +33,7 @@ class Range:
 
     @property
     def size(self) -> float:
-        """How many numbers there are; infinite where they are not whole and there is no step."""
+        """How many numbers there are; infinite if they are not whole and there is no step."""
         step = 1 if self.whole and self.step is None else self.step
         steps = math.inf if step is None else (self.high - self.low) / step
         return steps if math.isinf(steps) else math.floor(steps + 1e-9) + 1
@@ -58,7 +58,7 @@ class AnySpace(Protocol):
 
     @property
     def choices(self) -> Mapping[str, Choice]:
-        """What may stand at each place."""
+        """What may be at each place."""
 
     @property
     def size(self) -> float:
@@ -102,7 +102,7 @@ class Space:
 
     @property
     def choices(self) -> Mapping[str, Sequence[int | None]]:
-        """What may stand at each site: None, for nothing, and the strides."""
+        """What may be at each site: None, for nothing, and the strides."""
         return {site: [None, *strides] for site, strides in self.strides.items()}
 
     @property
@@ -142,7 +142,7 @@ class Space:
         return {site: {**self.compressor, "stride": stride} for site, stride in placement}
 
     def trial(self, placement: Placement) -> Trial:
-        """Return the trial of a placement. Raises FieldError where it cannot be."""
+        """Return the trial of a placement. Raises FieldError if it cannot be."""
         if placement not in self._trials:
             self._trials[placement] = resolve_trial(
                 **self.parts, compressors=self.compressors(placement), plugin_folders=self.plugin_folders
@@ -150,7 +150,7 @@ class Space:
         return self._trials[placement]
 
     def find(self, key: str, config: Mapping[str, Any]) -> Placement | None:
-        """Return the placement whose trial has this key and configuration, or None where it is none of these."""
+        """Return the placement whose trial has this key and configuration, or None if it is none of these."""
         known = self._by_options
         placement = []
         for site, options in config.get("compressors", {}).items():
@@ -161,7 +161,7 @@ class Space:
         found = self.placement(self.chosen(tuple(placement)))
         try:
             return found if self.trial(found).key == key else None
-        except FieldError:  # of another network, of the same sites: in this one they cannot stand together
+        except FieldError:  # of another network, of the same sites: in this one they cannot be combined
             return None
 
     @cached_property

@@ -1,4 +1,15 @@
 """Tests over seeds and over images; it knows no store and no paper."""
 
-PUBLIC = ("aggregate", "bayesian", "comparison", "front", "power", "ranks", "tests", "verdicts")
+PUBLIC = (
+    "aggregate",
+    "bayesian",
+    "comparison",
+    "front",
+    "importance",
+    "power",
+    "ranks",
+    "sequential",
+    "tests",
+    "verdicts",
+)
 """The modules that other folders may import (`tests/test_imports.py`)."""

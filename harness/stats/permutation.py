@@ -9,7 +9,7 @@ import math
 import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,11 +47,12 @@ def _at_least(steps: Sequence[int], bound: int) -> int:
     """Return how many of the 2^n choices of signs have a sum of at least `bound`, from the sums of either half."""
     import numpy as np
 
-    one, other = (np.sort(_signed_sums(half)) for half in (steps[::2], steps[1::2]))
+    one, other = (np.sort(signed_sums(half)) for half in (steps[::2], steps[1::2]))
     return int((other.size - np.searchsorted(other, bound - one)).sum())
 
 
-def _signed_sums(steps: Sequence[int]) -> "Sums":
+def signed_sums(steps: Sequence[float]) -> Any:
+    """Return the sums under all 2^n choices of signs, that of the values as they are first: integers if these are."""
     import numpy as np
 
     sums = np.zeros(1, dtype=np.int64)

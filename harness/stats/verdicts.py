@@ -36,6 +36,22 @@ class Question:
         """Return the gaps such that a larger one speaks for the claim."""
         return [self.sign * gap for gap in gaps]
 
+    def holding(self, gaps: Sequence[float]) -> list[list[float]]:
+        """Return the gaps from each bound that must be passed for the claim to hold: the mean above zero."""
+        m = self.margin
+        if self.hypothesis == "equivalence":
+            return [[m + sign * gap for gap in gaps] for sign in (-1, 1)]
+        least = {"non_inferiority": -m, "superiority_by_margin": m}.get(self.hypothesis, 0.0)
+        return [[gap - least for gap in self.forward(gaps)]]
+
+    def failing(self, gaps: Sequence[float]) -> list[list[float]]:
+        """Return the same for it to fail: of two bounds, one that is passed suffices."""
+        m = self.margin
+        if self.hypothesis == "equivalence":
+            return [[sign * gap - m for gap in gaps] for sign in (1, -1)]
+        bound = -m if self.hypothesis == "non_inferiority" else m
+        return [[bound - gap for gap in self.forward(gaps)]]
+
     def reaches(self, gap: float) -> bool:
         """Return whether a mean gap is as large as the claim needs; of equivalence, as small."""
         if self.hypothesis == "equivalence":
@@ -73,24 +89,15 @@ def p_holds(question: Question, gaps: Sequence[float], tests: int = 1, alpha: fl
     """
     if not _known(gaps):
         return 1.0
-    m = question.margin
-    if question.hypothesis == "equivalence":
-        below, above = ([m + sign * gap for gap in gaps] for sign in (-1, 1))
-        return max(one_sided(below, tests, alpha), one_sided(above, tests, alpha))
-    least = {"non_inferiority": -m, "superiority_by_margin": m}.get(question.hypothesis, 0.0)
-    return one_sided([gap - least for gap in question.forward(gaps)], tests, alpha)
+    return max(one_sided(shifted, tests, alpha) for shifted in question.holding(gaps))
 
 
 def p_fails(question: Question, gaps: Sequence[float], tests: int = 1, alpha: float = ALPHA) -> float:
     """Return the one-sided p that the claim's bound is not reached; of equivalence, that the gap lies beyond it."""
     if not _known(gaps):
         return 1.0
-    m = question.margin
-    if question.hypothesis == "equivalence":
-        above, below = ([sign * gap - m for gap in gaps] for sign in (1, -1))
-        return min(1.0, 2 * min(one_sided(above, tests, alpha), one_sided(below, tests, alpha)))
-    bound = -m if question.hypothesis == "non_inferiority" else m
-    return one_sided([bound - gap for gap in question.forward(gaps)], tests, alpha)
+    sides = question.failing(gaps)
+    return min(1.0, len(sides) * min(one_sided(shifted, tests, alpha) for shifted in sides))
 
 
 def decide(family: Mapping[_Name, Asked], alpha: float = ALPHA) -> dict[_Name, Decision]:
@@ -119,11 +126,15 @@ _CONTRADICTED: Mapping[Hypothesis, str] = {
 
 def _verdict(asked: Asked, p: float, p_against: float, smallest: float, alpha: float) -> tuple[Verdict, str]:
     """Decide a claim by its corrected p, and say why."""
-    question, shown, excluded = asked.question, p < alpha, p_against < alpha
     if smallest >= alpha:
         counted = asked.counted or (f"{len(asked.gaps)} seed{'' if len(asked.gaps) == 1 else 's'}")
         return "undecided", f"too few runs to tell: {counted} give no p below {smallest:.2g} after the correction"
-    if shown and (question.hypothesis != "superiority" or question.reaches(mean_gap(asked.gaps))):
+    return verdict_of(asked.question, asked.gaps, shown=p < alpha, excluded=p_against < alpha)
+
+
+def verdict_of(question: Question, gaps: Sequence[float], *, shown: bool, excluded: bool) -> tuple[Verdict, str]:
+    """Return the verdict on a claim, and why: `shown` if its test rejects, `excluded` if the opposite one does."""
+    if shown and (question.hypothesis != "superiority" or question.reaches(mean_gap(gaps))):
         return "supported", "the test rejects and the effect is large enough"
     if shown and excluded:
         return "too small", "the difference is in the claimed direction, but too small to matter"

@@ -57,7 +57,7 @@ class Acceptable:
 def acceptable(found: Snapshot, key: str, config: Mapping[str, Any], seeds: Sequence[int]) -> Acceptable | None:
     """Return the stored trial that differs from a trial by code and inputs alone, of several the one that ran last.
 
-    None where there is none with a run at a seed of `seeds` at which the trial has no run that counts for it.
+    None if there is none with a run at a seed of `seeds` at which the trial has no run that counts for it.
     """
     missing = [seed for seed in seeds if seed not in found.runs(key)]
     wanted = but_for_code(config)

@@ -44,7 +44,7 @@ def patiently(work: Callable[[], object], path: Path | None, while_locked: Calla
             return
         if not said and time.monotonic() - begun >= _SAY_AFTER_S:
             said = True
-            _log.warning("%s is locked by another program: waiting until it is free; what runs goes on", path)
+            _log.warning("%s is locked by another program: waiting until it is free; what is running continues", path)
         while_locked()
         time.sleep(TRY_MS / 1000)
 
@@ -81,7 +81,7 @@ def _opened(
 
 
 def _choose_journal(conn: sqlite3.Connection, path: Path, *, shared_memory: bool = True) -> str:
-    """Switch to write-ahead logging, or to a rollback journal where the file system cannot have it, and say so."""
+    """Switch to write-ahead logging, or to a rollback journal if the file system cannot have it, and say so."""
     is_new, before, kind = not _objects(conn, path), _journal(conn), file_system(path)
     if shared_memory and not kind.network:
         _switch(conn, path, "WAL")

@@ -12,7 +12,7 @@ from harness.base.keys import canonical_json, text_sha
 from harness.store.records import AttemptRecord
 
 Pairs = dict[str, tuple[Any, Any]]
-"""What differs, by dotted path or name; None where one side lacks it."""
+"""What differs, by dotted path or name; None if one side lacks it."""
 
 _FIRST = (
     "seed", "state", "code_digest", "device", "execution.threads", "cpu", "torch", "python", "cuda.", "driver", "blas.",

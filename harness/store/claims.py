@@ -51,11 +51,27 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "seeds": lambda value: bool(value) and all(type(seed) is int for seed in value),
     "title": lambda value: isinstance(value, str),
 }
-_MAY_SAY: Mapping[str, Callable[[Any], bool]] = {"constant": lambda value: bool(value) and _is_texts(value)}
+_MAY_SAY: Mapping[str, Callable[[Any], bool]] = {
+    "constant": lambda value: bool(value) and _is_texts(value),
+    "looks": lambda value: isinstance(value, dict) and _are_looks(value),
+}
 
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _are_looks(value: Mapping[str, Any]) -> bool:
+    """Return whether this says after how many seeds a claim is looked at (`stats.sequential.Looks`)."""
+    at = value.get("at")
+    return (
+        value.keys() == {"alpha", "at", "spending"}
+        and (value["alpha"], value["spending"]) == (0.05, "obrien-fleming")  # there are no others yet
+        and isinstance(at, list)
+        and bool(at)
+        and all(type(n) is int and 0 < n <= 20 for n in at)  # 2^20 choices of signs are counted
+        and sorted(set(at)) == at
+    )
 
 
 def claim_fault(content: Mapping[str, Any]) -> str | None:

@@ -110,7 +110,7 @@ class Store:
         """Make the block one transaction, with the write lock from its start; within another, a savepoint.
 
         If another program holds the lock this waits for as long as it takes, and says so once. Afterwards all is in the
-        database file itself, so that a copy of it alone is whole. Raises ReplacedError if `path` names another file by
+        database file itself, so that a copy of it alone is intact. Raises ReplacedError if `path` names another file by
         now, or none: what SQLite writes would be in none, or damage that one by its log.
         """
         if self.db.conn.in_transaction:
@@ -146,9 +146,9 @@ class Store:
 
 
 def open_store(path: Path | str) -> Store:
-    """Open the store at `path` for writing. It is made where there is none, and brought up to date.
+    """Open the store at `path` for writing. It is made if there is none, and brought up to date.
 
-    Raises HarnessError where the file is another program's or was written by a newer version of the harness.
+    Raises HarnessError if the file is another program's or was written by a newer version of the harness.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +178,7 @@ def open_reader(path: Path | str, *, updated: bool = False) -> Store:
     """
     path = Path(path)
     if not path.is_file():
-        raise HarnessError(f"{path}: there is no such store; `harness run grid FILE` makes one")
+        raise HarnessError(f"{path}: no results database here; `harness run grid FILE` creates one")
     uri = path.resolve().as_uri()
     try:
         conn = _connect_reader(uri, path)
@@ -261,7 +261,7 @@ def _database(conn: sqlite3.Connection, busy_timeout_ms: int) -> Database:
 
 
 def _connect_reader(uri: str, path: Path) -> sqlite3.Connection:
-    """Connect read-only, also where nothing can be written beside the file, and after a writer that was killed.
+    """Connect read-only, also if nothing can be written beside the file, and after a writer that was killed.
 
     A store in WAL mode in a read-only folder needs `immutable`, by which SQLite looks at the file alone: never while a
     log or a journal holds what the file lacks, nor because another has locked it.
@@ -343,7 +343,7 @@ def lock_path(path: Path) -> Path:
 def driver_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Be the one driver of the store at `path` during the block, or one of those that share it.
 
-    Raises HarnessError, naming the pid, where another driver is at work. The lock ends with its process.
+    Raises HarnessError, naming the pid, if another driver is at work. The lock ends with its process.
     """
     try:
         with hold(lock_path(path), shared=shared):

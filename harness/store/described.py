@@ -29,7 +29,7 @@ TABLES: Mapping[str, str] = {
     "metric": "Points of curves",
     "result": "Final metrics",
     "measure": "What attempts cost: seconds, bytes",
-    "sample": "One value an image, packed",
+    "sample": "One value per image, packed",
     "cost": "What a trial's network costs: parameters, variables, weights, macs, paper_flops",
     "artifact": "Files that attempts left, below artifacts/UID beside the database",
     "acceptance": "By whose word results of a trial count for the trial that an edit made of it",
@@ -59,7 +59,7 @@ _EVERYWHERE: Mapping[str, str] = {
     "accepted": "When it was said, ISO 8601, UTC",
     "env_id": "On what it ran",
     "overrides": "What --set gave to make this trial, e.g. protocol.epochs=1; NULL for the study's own",
-    "value": "The number; NULL where flag says what it was",
+    "value": "The number; NULL if flag says what it was",
     "flag": "ok, nan, inf or -inf: SQLite has no such numbers",
     "seed": "The seed of all of the run's generators",
     "name": "What it is called",
@@ -67,7 +67,7 @@ _EVERYWHERE: Mapping[str, str] = {
     "state": "running, done, nan, failed, oom, timeout, pruned, interrupted or lost",
     "device": "cpu or cuda:N; of an environment, the model of the device",
     "threads": "Threads of the worker",
-    "exclusive": "1 where it ran alone on the device",
+    "exclusive": "1 if it ran alone on the device",
     "started": "ISO 8601, UTC",
     "ordered": "By this time its run's attempts are ordered, if the clock was behind when it began; else by started",
     "ended": "ISO 8601, UTC",
@@ -86,14 +86,14 @@ _EVERYWHERE: Mapping[str, str] = {
     "protocol_name": "The protocol that the study names",
     "added": "When the trial last stood in the study",
     "config_json": "The resolved configuration, canonical JSON",
-    "metrics_json": "Its final metrics, the foremost first: unit, better direction, name of the values by item",
+    "metrics_json": "Its final metrics, the primary first: unit, better direction, name of the values by item",
     "fingerprint": "Hash of the split's contents",
     "images": "How many images",
     "bytes": "Bytes of the pixels, or of the file",
     "condition_json": "Under what it is tested, as JSON",
     "sha": "SHA-256 of the environment, list or text, or of what a claim says",
     "git_sha": "Commit of the harness's own code; of a claim, of the study's repository",
-    "dirty": "1 where the code differed from the commit",
+    "dirty": "1 if the code differed from the commit",
     "host": "Name of the machine; never published",
     "driver": "Version of the GPU's driver",
     "python": "Version of Python",
@@ -102,7 +102,7 @@ _EVERYWHERE: Mapping[str, str] = {
     "text": "The text, as git apply takes it",
     "uid": "The attempt's name everywhere",
     "weights_from": "uid of the attempt whose weights are evaluated",
-    "resumed_from": "uid of the attempt whose checkpoint was gone on with",
+    "resumed_from": "uid of the attempt whose checkpoint was resumed",
     "supersedes": "uid of the attempt that no longer counts",
     "execution_json": "How it was carried out, as JSON",
     "code_digest": "Digest of the code that it ran",
@@ -169,7 +169,7 @@ LEFT JOIN study_trial st ON st.trial_id = r.trial_id
 WHERE a.state IN ('failed', 'oom', 'timeout', 'lost') ORDER BY a.started DESC""",
     ),
     "times": (
-        "Seconds an epoch by trial, device and threads",
+        "Seconds per epoch by trial, device and threads",
         """SELECT st.name AS trial, v.device_model, v.threads, v.name AS measure, avg(v.value) AS seconds,
     count(*) AS timings
 FROM v_time v JOIN trial t ON t.key = v.trial_key JOIN study_trial st ON st.trial_id = t.id
@@ -207,7 +207,7 @@ def metadata(database: str, columns: Mapping[str, list[str]]) -> dict[str, Any]:
 def browsable(sources: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     """Give a database and a file of metadata: a single store as it is, all else merged into one that is thrown away.
 
-    Raises HarnessError where there is nothing to browse.
+    Raises HarnessError if there is nothing to browse.
     """
     with TemporaryDirectory(prefix="harness-browse-") as name:
         folder = Path(name)

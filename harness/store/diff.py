@@ -70,7 +70,7 @@ class Side:
 
 
 def study_side(store: Store, found: Snapshot, study: str) -> Side:
-    """Return a study as a side. Raises HarnessError where it is not stored."""
+    """Return a study as a side. Raises HarnessError if it is not stored."""
     return Side(store, found, study_trials(found, study))
 
 
@@ -89,7 +89,7 @@ class SidesDiff:
     only_a: list[str]
     only_b: list[str]
     configuration: dict[str, Pairs]  # by trial
-    environment: Pairs  # sorted texts of the values that occur, where these differ
+    environment: Pairs  # sorted texts of the values that occur, if these differ
     metrics: list[dict[str, Any]]  # trial, metric, a, b, runs_a, runs_b: means over the accepted runs
     common_runs: int
     differing_runs: list[str] = field(default_factory=list)  # runs of both whose metrics have not the same bits

@@ -24,4 +24,4 @@ REFUSED: tuple[type[Exception], ...] = (
     sqlite3.ProgrammingError,
     sqlite3.DataError,
 )
-"""What reading or storing a result raises where it is the result that is at fault: not a full disk, not a lock."""
+"""What reading or storing a result raises if it is the result that is at fault: not a full disk, not a lock."""

@@ -215,6 +215,6 @@ def _place(found: Snapshot, place: StudyTrialRecord) -> dict[str, Any]:
 
 
 def _training_data(trial: TrialRecord) -> str:
-    """Return the fingerprint of a trial's training data, "" where it has none (a user's function)."""
+    """Return the fingerprint of a trial's training data, "" if it has none (a user's function)."""
     data = trial.config.get("data")
     return str(data.get("train", "")) if isinstance(data, dict) else ""

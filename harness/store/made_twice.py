@@ -65,7 +65,7 @@ def made_twice(store: Store) -> list[MadeTwice]:
 def _pairs(found: Snapshot) -> Iterator[tuple[AttemptRecord, AttemptRecord]]:
     """Yield each attempt that is not superseded and by which its run does not count, after the one by which it does.
 
-    What is not trained may have attempts that evaluated different things: these are no two of one thing.
+    What is not trained may have attempts that evaluated different things: these are not two of one thing.
     """
     ended: defaultdict[tuple[str, int], list[AttemptRecord]] = defaultdict(list)
     for attempt in found.attempts:

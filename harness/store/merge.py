@@ -1,6 +1,6 @@
 """Taking in published lines and other stores, each file in one transaction: all of it or nothing.
 
-Merging twice is the same as once: an attempt is known by its uid, a study's text and a trial's place in it are the
+Merging is idempotent: an attempt is known by its uid, a study's text and a trial's place in it are the
 newest that any file has, and the trials of files that have one text of a study are in it together; costs and names
 of data that the store has already stay as they are. Where the store saw an attempt begin and not end, it takes in how
 it ended.
@@ -19,7 +19,7 @@ from harness.store.connection import Store, open_memory, open_reader
 from harness.store.trusted import link_faults
 
 _LONGEST_LINE = 2**28
-"""Bytes of a line, a quarter of a gigabyte: six million points of a curve. More is no published attempt."""
+"""Bytes of a line, a quarter of a gigabyte: six million points of a curve. More is not a published attempt."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class MergeReport:
 def merge_jsonl(store: Store, path: Path) -> MergeReport:
     """Take in a file of published lines.
 
-    Raises HarnessError with file and line, and changes nothing, where a line is cut off, of an unknown
-    format, or where its keys are not those of its contents.
+    Raises HarnessError with file and line, and changes nothing, if a line is cut off, of an unknown
+    format, or if its keys are not those of its contents.
     """
     return _merge(store, _lines_of(path), str(path))
 
@@ -48,7 +48,7 @@ def merge_store(store: Store, other_path: Path) -> MergeReport:
 
 
 def merge_file(store: Store, path: Path) -> MergeReport:
-    """Take in a file, published lines (*.jsonl) or another store. Raises HarnessError where it is neither."""
+    """Take in a file, published lines (*.jsonl) or another store. Raises HarnessError if it is neither."""
     return merge_jsonl(store, path) if path.suffix == ".jsonl" else merge_store(store, path)
 
 
@@ -61,7 +61,7 @@ def files_of(sources: Sequence[Path]) -> list[Path]:
     for source in sources:
         inside = sorted(source.glob("*.jsonl")) if source.is_dir() else [source] if source.exists() else []
         if not inside:
-            said = "holds no published results (*.jsonl)" if source.is_dir() else "there is no such store"
+            said = "holds no published results (*.jsonl)" if source.is_dir() else "no results database here"
             raise HarnessError(f"{source}: {said}")
         files += inside
     if not files:
@@ -142,7 +142,7 @@ def _merge(store: Store, lines: Iterable[str | bytes], source: str) -> MergeRepo
 def _stand_together(conn: sqlite3.Connection, texts: Iterable[tuple[str, str, str]]) -> None:
     """Let trials stand in a study that was put into several stores, each at its time, with one text.
 
-    Of two trials at one position of it, as after an edit of a plug-in, the one that was added last stands there.
+    Of two trials at one position of it, as after an edit of a plug-in, the one that was added last is there.
     """
     for created, name, sha in sorted(texts, reverse=True):
         conn.execute(

@@ -42,14 +42,14 @@ from harness.store.trusted import (
 
 FORMAT = 1
 
-Value = float | None  # None where the flag says what it was
+Value = float | None  # None if the flag says what it was
 Count = Annotated[NonNegativeInt, Field(le=LARGEST)]
 Seed = Annotated[NonNegativeInt, Field(le=LARGEST_SEED)]
 Json = dict[str, JsonValue]
 
 
 def _is_time(text: str) -> str:
-    """Refuse what is no time: attempts and studies are ordered by these texts."""
+    """Refuse what is not a time: attempts and studies are ordered by these texts."""
     if not is_time(text):
         raise ValueError(f"{shortened(text)!r} is not a time of the form 2026-01-31T12:00:00.000+00:00")
     return text
@@ -69,7 +69,7 @@ Name = Annotated[str, AfterValidator(_is_name)]
 
 
 def _is_unit(text: str) -> str:
-    """Refuse what is no unit; a bare number has the empty one."""
+    """Refuse what is not an unit; a bare number has the empty one."""
     return text and _is_name(text)
 
 
@@ -95,7 +95,7 @@ class TrialPart(_Part):
     key_scheme: int
     config: Json
     costs: dict[Name, float]
-    metrics: list[MetricPart] = []  # the foremost first; left out of lines of earlier versions
+    metrics: list[MetricPart] = []  # the primary first; left out of lines of earlier versions
 
     @model_validator(mode="after")
     def _key_is_right(self) -> Self:
@@ -193,7 +193,7 @@ def _unpacked(text: object) -> object:
 
 
 class SamplePart(_Part):
-    """One value an image: `count` bits or 32-bit numbers."""
+    """One value per image: `count` bits or 32-bit numbers."""
 
     evaluation: str
     name: Name
@@ -268,7 +268,7 @@ class PublishedLine(_Part):
     code_digest: str | None
     started: Time
     ended: Time
-    ordered: Time | None = None  # only where `started` does not order the attempt after those before it
+    ordered: Time | None = None  # only if `started` does not order the attempt after those before it
     error_kind: str | None
     error: str | None
     curve: list[CurvePoint]
@@ -302,12 +302,12 @@ class PublishedLine(_Part):
 
 
 def _check_once(what: str, names: Iterable[Hashable]) -> None:
-    """Raise ValueError if something that is known by its name stands twice: which of the two would count?"""
+    """Raise ValueError if something that is known by its name occurs twice: which of the two would count?"""
     seen: set[Hashable] = set()
     for name in names:
         if name in seen:
             said = name if isinstance(name, str) else ", ".join(map(str, name)) if isinstance(name, tuple) else name
-            raise ValueError(f"the {what} '{printable_line(shortened(str(said)))}' stands twice")
+            raise ValueError(f"the {what} '{printable_line(shortened(str(said)))}' occurs twice")
         seen.add(name)
 
 
@@ -346,7 +346,7 @@ def _check_patch(study: JsonValue) -> None:
 def parse_line(text: str | bytes) -> PublishedLine:
     """Return the line that `text` holds, checked.
 
-    Raises ValueError, with one line of words, where it cannot be used.
+    Raises ValueError, with one line of words, if it cannot be used.
     """
     try:
         return PublishedLine.model_validate_json(text)

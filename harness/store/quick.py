@@ -1,6 +1,6 @@
 """Importing sqlite-utils in a tenth of the time, for a process of ours: a command that a person waits for.
 
-sqlite-utils imports pandas and numpy where they are installed, only to know their types of columns, which this store
+sqlite-utils imports pandas and numpy if they are installed, only to know their types of columns, which this store
 never holds: 0.6 s for `harness results list`. A library must not do this to its user's process, so `harness.load` and
 `harness.run` do not; the command line does.
 """

@@ -110,7 +110,7 @@ def put_metrics(conn: sqlite3.Connection, trial: int, metrics: Sequence[Metric])
 def put_acceptance(conn: sqlite3.Connection, word: AcceptanceRecord) -> None:
     """Insert a person's word on an edit; of two on one edit the earlier stays.
 
-    Raises ValueError where the two trials differ in more than code and inputs, or one of them is not there.
+    Raises ValueError if the two trials differ in more than code and inputs, or one of them is not there.
     """
     sql = "SELECT id, config_json FROM trial WHERE key = ?"
     new, old = (conn.execute(sql, (key,)).fetchone() for key in (word.key, word.old_key))
@@ -174,7 +174,7 @@ def _just_after(time: str) -> str:
 def put_attempt(conn: sqlite3.Connection, row: Mapping[str, Any]) -> int:
     """Insert an attempt; `row` maps columns to values.
 
-    Return its id. Raises HarnessError where its uid is known.
+    Return its id. Raises HarnessError if its uid is known.
     """
     if conn.execute("SELECT 1 FROM attempt WHERE uid = ?", (row["uid"],)).fetchone():
         raise HarnessError(f"attempt {row['uid']} is in the store already")
@@ -309,6 +309,6 @@ def _id(conn: sqlite3.Connection, query: str, *parameters: object) -> int:
 
 
 def _kind(part: object) -> str | None:
-    """Return what a part of a configuration is called, where it is called anything."""
+    """Return what a part of a configuration is called, if it is called anything."""
     kind = part.get("kind") if isinstance(part, Mapping) else None
     return kind if isinstance(kind, str) else None

@@ -1,4 +1,4 @@
-"""The database's tables, as migrations: one a version, applied in their order.
+"""The database's tables, as migrations: one per version, applied in their order.
 
 Choices that the tables hold to:
 

@@ -116,7 +116,7 @@ class _Known(NamedTuple):
 
 
 def _known(conn: sqlite3.Connection, line: PublishedLine, run: int) -> _Known | None:
-    """Return the line's attempt, if it is in the store. Raises ValueError where another has its uid."""
+    """Return the line's attempt, if it is in the store. Raises ValueError if another has its uid."""
     row = conn.execute("SELECT id, run_id, kind, state FROM attempt WHERE uid = ?", (line.uid,)).fetchone()
     if row is None:
         return None
@@ -166,7 +166,7 @@ def _has_curve(conn: sqlite3.Connection, number: int, points: list[CurvePoint]) 
 
 
 def _take_study(conn: sqlite3.Connection, study: StudyPart, number_of_trial: int, trial: TrialPart) -> None:
-    """Write a study and the trial's place in it where they are newer than what is there."""
+    """Write a study and the trial's place in it if they are newer than what is there."""
     row = conn.execute("SELECT id, created, spec_sha FROM study WHERE name = ?", (study.name,)).fetchone()
     if row is None or (study.created, study.spec_sha) > row[1:]:
         number = put_study(conn, study.name, study.spec_yaml, study.created)

@@ -79,7 +79,7 @@ def _has_kind(part: object) -> bool:
 def link_faults(conn: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     """Yield the uid of each attempt that names another in a way that cannot be, and what is wrong.
 
-    A name that leads to no attempt of the store is no fault: that attempt was never published.
+    A name that leads to no attempt of the store is not a fault: that attempt was never published.
     """
     for column in LINKS:
         named: dict[str, str] = {}

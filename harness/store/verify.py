@@ -1,4 +1,4 @@
-"""Whether a store is whole: SQLite's own checks, recomputed keys and digests, references, artifacts and checkpoints.
+"""Whether a store is intact: SQLite's own checks, recomputed keys and digests, references, artifacts and checkpoints.
 
 A fault is one line. What lies elsewhere is none: an artifact of another machine's attempt, weights that were cleared
 away, an attempt that is named but was never published.
@@ -50,7 +50,7 @@ class Verified:
 
 
 def verify(sources: Sequence[Path]) -> Verified:
-    """Look at databases, published files and folders of these. Raises HarnessError where there is nothing."""
+    """Look at databases, published files and folders of these. Raises HarnessError if there is nothing."""
     found = Verified()
     files = files_of(sources)
     for path in files:
@@ -63,7 +63,7 @@ def verify(sources: Sequence[Path]) -> Verified:
 
 
 def _verify_file(path: Path, found: Verified, *, alone: bool) -> None:
-    """Look at one file. A published one is taken into memory first, which makes its keys anew."""
+    """Look at one file. A published one is taken into memory first, which makes its keys again."""
     store: Store | None = None
     try:
         if path.suffix == ".jsonl":
@@ -109,7 +109,7 @@ def _verify_store(store: Store, path: Path, found: Verified) -> None:
 
 
 _UNREADABLE = (sqlite3.DatabaseError, ValueError, TypeError, AttributeError, RecursionError)
-"""What reading raises where a file is damaged, its tables were altered, or JSON in it was edited by hand."""
+"""What reading raises if a file is damaged, its tables were altered, or JSON in it was edited by hand."""
 
 
 def _integrity(conn: sqlite3.Connection) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _foreign_keys(conn: sqlite3.Connection) -> Iterator[str]:
 
 
 def _trial_keys(conn: sqlite3.Connection) -> Iterator[str]:
-    """Make the trials' keys anew."""
+    """Make the trials' keys again."""
     for key, scheme, config in conn.execute("SELECT key, key_scheme, config_json FROM trial ORDER BY key"):
         if scheme != KEY_SCHEME:
             yield f"trial {key} has key scheme {scheme}; this harness has {KEY_SCHEME}"
@@ -142,7 +142,7 @@ def _trial_keys(conn: sqlite3.Connection) -> Iterator[str]:
 
 
 def _evaluation_keys(conn: sqlite3.Connection) -> Iterator[str]:
-    """Make the evaluations' keys anew."""
+    """Make the evaluations' keys again."""
     rows = conn.execute(
         "SELECT e.key, d.fingerprint, e.condition_json FROM evaluation e JOIN dataset d ON d.id = dataset_id"
     )
@@ -166,10 +166,10 @@ def _studies(conn: sqlite3.Connection) -> Iterator[str]:
         if (fault := name_fault(trial)) is not None:
             yield f"study '{name}': trial '{shown}' cannot have this name: {fault}"
         if not isinstance(parsed, list) or not parsed or not all(type(seed) is int for seed in parsed):
-            yield f"study '{name}': the seeds of '{shown}' are no list of whole numbers"
+            yield f"study '{name}': the seeds of '{shown}' are not a list of whole numbers"
         keys = json.loads(asked)
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            yield f"study '{name}': the evaluations of '{shown}' are no list of keys"
+            yield f"study '{name}': the evaluations of '{shown}' are not a list of keys"
 
 
 def _links(conn: sqlite3.Connection) -> Iterator[str]:
@@ -213,7 +213,7 @@ def _metrics(conn: sqlite3.Connection) -> Iterator[str]:
     for key, text in conn.execute("SELECT key, metrics_json FROM trial WHERE metrics_json IS NOT NULL ORDER BY key"):
         names = [metric["name"] for metric in json.loads(text)]
         if twice := [name for name in names if names.count(name) > 1]:
-            yield f"trial {key}: the metric '{printable_line(shortened(str(twice[0])))}' stands twice"
+            yield f"trial {key}: the metric '{printable_line(shortened(str(twice[0])))}' occurs twice"
 
 
 def _paths(conn: sqlite3.Connection) -> Iterator[str]:

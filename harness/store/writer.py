@@ -82,7 +82,7 @@ def start_attempt(  # noqa: PLR0913 - what a row has beside its request
     `source` is in what the study's repository differs from its commit, which the attempt will name by its SHA-256.
     `driver` has the attempt on lease: while that lives, no other driver makes one at this run (`leased`).
     The attempt comes after all others at its run, unless `placed_last` is false: of one that began before some of them.
-    Raises HarnessError where the uid is in the store already.
+    Raises HarnessError if the uid is in the store already.
     """
     execution = {**asdict(request.execution), **({} if driver is None else {LEASE: driver})}
     row = {
@@ -113,10 +113,10 @@ _BEGUN = "SELECT id, state, device, threads, started, ordered, resumed_from FROM
 
 
 def finish_attempt(store: Store, result: AttemptResult) -> bool:
-    """Take in how an attempt ended and all that it found. Return False where that was done before.
+    """Take in how an attempt ended and all that it found. Return False if that was done before.
 
     A result may follow a `lost`: its worker lived on after its driver. Of points with the same split, name
-    and step the last counts. Raises HarnessError where the attempt, or an evaluation that it reports, is not
+    and step the last counts. Raises HarnessError if the attempt, or an evaluation that it reports, is not
     in the store.
     """
     with store.writing() as conn:
@@ -160,7 +160,7 @@ def end_attempt(store: Store, uid: str, state: str, error_kind: str | None, erro
 def set_costs(store: Store, key: str, costs: Mapping[str, float]) -> None:
     """Write what a trial costs (parameters, macs …) by name, in place of what stood there under these names.
 
-    Raises HarnessError where no trial has this key.
+    Raises HarnessError if no trial has this key.
     """
     with store.writing() as conn:
         row = conn.execute("SELECT id FROM trial WHERE key = ?", (key,)).fetchone()

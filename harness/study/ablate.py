@@ -163,7 +163,7 @@ def _main_effects(
 
 
 def _interactions(entry: AblateEntry, made: Sequence[_Made], labels: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield that no two parts need each other; in a half, where these are aliased, nothing is said of them."""
+    """Yield that no two parts need each other; in a half, if these are aliased, nothing is said of them."""
     for one, other in itertools.combinations(labels, 2):
         plus, minus = _sides(made, {m.name: m.level(one) * m.level(other) for m in made})
         name = f"{_slug(one)}-by-{_slug(other)}"

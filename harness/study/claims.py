@@ -12,8 +12,9 @@ its pairs, so that the seed stays the unit of the test.
 A claim is checked, and written out with the trials and seeds that it is about, before anything runs.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.attempt.messages import EvaluationSpec, option_in_words
@@ -21,9 +22,10 @@ from harness.attempt.metrics import Metric
 from harness.base.checks import FieldError
 from harness.base.errors import did_you_mean
 from harness.base.keys import canonical_json
+from harness.stats.sequential import Looks
 from harness.study.exclude import View, leads_nowhere, same
 from harness.study.grid import steps
-from harness.study.study_file import ClaimEntry
+from harness.study.study_file import ClaimEntry, UntilDecided
 
 if TYPE_CHECKING:
     from harness.study.study import StudyTrial
@@ -39,6 +41,7 @@ class StudyClaim:
     pairs: tuple[tuple["StudyTrial", "StudyTrial"], ...]
     metric: Metric
     evaluation: EvaluationSpec
+    looks: Looks | None = None  # if its seeds run until it is decided
 
     @property
     def id(self) -> str:
@@ -59,7 +62,8 @@ class StudyClaim:
     def content(self) -> dict[str, Any]:
         """Return all that it says, as JSON holds it: what is stored before its runs.
 
-        "constant" has the keys of the trials whose one value counts at each seed; it is left out if there are none.
+        "looks" has after how many seeds it is looked at, and what of alpha may be spent by then, if its seeds run until
+        it is decided. "constant" has the keys of the trials whose one value counts at each seed, if there are any.
         """
         seeded = {item.trial.key: item.trial.seeded for pair in self.pairs for item in pair}
         constant = sorted(key for key, draws in seeded.items() if not draws) if any(seeded.values()) else []
@@ -71,6 +75,7 @@ class StudyClaim:
             **({"constant": constant} if constant else {}),
             "evaluation": self.evaluation.key,
             "family": self.entry.family,
+            **({"looks": self.looks.content()} if self.looks else {}),
             "metric": self.metric.name,
             "pairs": [[a.name, a.trial.key, b.name, b.trial.key] for a, b in self.pairs],
             "says": self.entry.says,
@@ -89,11 +94,14 @@ def side_in_words(side: Side) -> str:
 
 
 def resolve_claims(
-    entries: Sequence[ClaimEntry], trials: Sequence["StudyTrial"], skipped: Mapping[str, str]
+    entries: Sequence[ClaimEntry],
+    trials: Sequence["StudyTrial"],
+    skipped: Mapping[str, str],
+    until: UntilDecided | None = None,
 ) -> tuple[StudyClaim, ...]:
     """Return the claims of a study. Raises FieldError, by the path from `claims`, for the first that cannot be tested.
 
-    A claim on a trial that was skipped is left out.
+    A claim on a trial that was skipped is left out. `until` says when they are looked at, if seeds run until then.
     """
     found: dict[str, StudyClaim] = {}
     for number, entry in enumerate(entries):
@@ -102,11 +110,46 @@ def resolve_claims(
         if any(isinstance(side, str) and side in skipped for side in (entry.a, entry.b)):
             continue
         claim = _resolved(entry, number, trials)
+        if until is not None:
+            _check_seeds(claim, number, until)
+            claim = replace(claim, looks=Looks(tuple(until.looks)))
         for other in found.values():
             if _tested(claim) == _tested(other):
                 raise FieldError((number,), f"'{claim.id}' says the same as '{other.id}': leave one of them out")
         found[entry.id] = claim
     return tuple(found.values())
+
+
+def _check_seeds(claim: StudyClaim, number: int, until: UntilDecided) -> None:
+    """Raise FieldError for a claim that does not have all seeds of a study that runs them until it is decided."""
+    if claim.entry.seeds is not None:
+        why = "seeds that run until the claims are decided are those of all claims: leave them out"
+        raise FieldError((number, "seeds"), why)
+    for item in (item for pair in claim.pairs for item in pair):
+        if item.trial.seeded and sorted(item.seeds) != until.seeds:
+            why = f"'{item.name}' has seeds of its own, and the claim '{claim.id}' is decided on those of the study"
+            raise FieldError((number,), f"{why}: leave its own out")
+
+
+def check_looks(until: UntilDecided, claims: Sequence[StudyClaim]) -> None:
+    """Raise FieldError, by the path from `seeds`, for looks at which no claim of some family can be decided."""
+    if not claims:
+        raise FieldError(("until",), "'until: decided' needs claims to decide: write some under 'claims:'")
+    looks = until.looks
+    if sorted(set(looks)) != looks:
+        raise FieldError(("looks",), f"looks must go up, not {looks}")
+    if looks[-1] != until.at_most:
+        raise FieldError(("looks",), f"the last look is the one at 'at_most', {until.at_most} seeds, not {looks[-1]}")
+    families = Counter(claim.entry.family for claim in claims)
+    family, tests = families.most_common(1)[0]
+    for number, n in enumerate(looks):
+        before = Looks((*looks[:number], until.at_most))
+        if not before.can_decide(n, tests):
+            later = (n for n in range(n + 1, until.at_most + 1) if before.can_decide(n, tests))
+            named = f" of family '{family}'" if family else ""
+            many = f"any of the {tests} claims{named}" if tests > 1 else f"a claim{named}"
+            instead = next((f"the next that can is {n}" for n in later), "no more than 'at_most' can")
+            raise FieldError(("looks", number), f"a look at {n} seeds cannot decide {many}: {instead}")
 
 
 def _tested(claim: StudyClaim) -> Mapping[str, Any]:

@@ -42,12 +42,12 @@ def first_study(script: Path, function: str | None = None) -> str:
         function: which of its functions is to be called; the first with a parameter `context`, if None.
 
     Raises:
-        HarnessError: it is no Python, it has no such function, or neither a function of a context nor argparse.
+        HarnessError: it is not Python, it has no such function, or neither a function of a context nor argparse.
     """
     try:
         tree = ast.parse(script.read_bytes())
     except (SyntaxError, ValueError) as error:
-        raise HarnessError(f"{script.name} is no Python: {error}") from None
+        raise HarnessError(f"{script.name} is not Python: {error}") from None
     call = _of_function(script, tree, function) or (None if function else _of_options(script, tree))
     if call is None:
         raise HarnessError(
@@ -76,7 +76,7 @@ def _parameters(function: ast.FunctionDef) -> list[ast.arg]:
 
 
 def _arguments(function: ast.FunctionDef) -> Iterator[tuple[str, Any]]:
-    """Yield the parameters behind the context with their defaults: "…" if there is none or it is no plain value."""
+    """Yield the parameters behind the context with their defaults: "…" if there is none or it is not a plain value."""
     positional, after = _parameters(function), function.args.defaults
     defaults = [*[None] * (len(positional) - len(after)), *after, *function.args.kw_defaults]
     for parameter, default in list(zip([*positional, *function.args.kwonlyargs], defaults, strict=True))[1:]:

@@ -68,13 +68,13 @@ def _scalar(value: Any, path: YamlPath, name: str) -> Any:
         value = value.item()
     if value is None or type(value) in {str, bool, int} or (type(value) is float and math.isfinite(value)):
         return value
-    raise _error(name, path, f"{value!r} is no plain value: numbers, words, lists and mappings are")
+    raise _error(name, path, f"{value!r} is not a plain value: numbers, words, lists and mappings are")
 
 
 def _reference(value: Any, path: YamlPath, name: str) -> str:
-    """Return `module:name` of a function or class, or `file.py:name` where the script in the current folder has it.
+    """Return `module:name` of a function or class, or `file.py:name` if the script in the current folder has it.
 
-    A worker process imports it by that: what stands in a notebook alone it cannot.
+    A worker process imports it by that: what is in a notebook alone it cannot.
     """
     module, said = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
     if module == "__main__":

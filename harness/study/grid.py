@@ -32,7 +32,7 @@ class Override:
 
     @classmethod
     def parse(cls, text: str) -> "Override":
-        """Parse `protocol.epochs=2`; the value is YAML. Raises HarnessError where there is no `=`."""
+        """Parse `protocol.epochs=2`; the value is YAML. Raises HarnessError if there is no `=`."""
         path, equals, value = text.partition("=")
         if not equals or not path.strip():
             raise HarnessError(f"--set takes PATH=VALUE, e.g. protocol.epochs=2, not '{text}'")
@@ -59,7 +59,7 @@ def points(grid: Mapping[str, list[Any]], zipped: Mapping[str, list[Any]] | None
     the zip, whose values advance together and slowest. Without either, one empty point.
 
     Within a point the shorter paths come first, so that `compressor.stride` reaches into a `compressor` of the same
-    point. Raises FieldError for a zip of unequal lengths, and for a path that stands in both.
+    point. Raises FieldError for a zip of unequal lengths, and for a path that is in both.
     """
     zipped = zipped or {}
     _check_zip(grid, zipped)
@@ -87,7 +87,7 @@ def size(value: Any) -> int:
 def _check_zip(grid: Mapping[str, list[Any]], zipped: Mapping[str, list[Any]]) -> None:
     for path, values in zipped.items():
         if path in grid:
-            raise FieldError(("zip", path), f"'{path}' stands in 'grid' and in 'zip': leave it out of one")
+            raise FieldError(("zip", path), f"'{path}' is in 'grid' and in 'zip': leave it out of one")
         first, length = next(iter(zipped)), len(next(iter(zipped.values())))
         if len(values) != length:
             raise FieldError(
@@ -172,9 +172,9 @@ def _written_out(entry: dict[str, Any]) -> dict[str, Any]:
     if at is None and compressor is None:
         return entry
     if at is None:
-        raise FieldError(("compressor",), "'compressor' needs 'at', the site or sites where it stands")
+        raise FieldError(("compressor",), "'compressor' needs 'at', the site or sites where it is")
     if compressor is None:
-        raise FieldError(("at",), "'at' needs 'compressor', what stands there")
+        raise FieldError(("at",), "'at' needs 'compressor', what is there")
     if entry.get("compressors") is not None:
         raise FieldError(("compressors",), "write either 'at' with 'compressor', or 'compressors', not both")
     sites = [at] if isinstance(at, str) else at

@@ -76,7 +76,7 @@ class WrittenStudy:
     defaults: Mapping[str, Said]
     entries: tuple[WrittenEntry, ...]
     folders: tuple[str, ...]  # its own, then those of what it includes
-    text: str  # its own; where it includes files, followed by theirs
+    text: str  # its own; if it includes files, followed by theirs
 
     @property
     def name(self) -> str:
@@ -171,7 +171,7 @@ def _said(source: Source, place: YamlPath, data: Mapping[str, Any], keys: tuple[
 
 
 def _overridden(defaults: Mapping[str, Said], own: Mapping[str, Said]) -> dict[str, Said]:
-    """Return the defaults with `own` put over them; its own way of saying what stands where replaces the other way."""
+    """Return the defaults with `own` put over them; its own way of saying what is where replaces the other way."""
     result = {**defaults, **own}
     for one, other in ((_SHORTHAND, _LONG), (_LONG, _SHORTHAND)):
         if own.keys() & one:

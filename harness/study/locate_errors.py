@@ -38,7 +38,7 @@ def _placed(
 
 
 def _item(entry: WrittenEntry, path: str, point: Point) -> YamlPath:
-    """Return where the value stands that the point has at `path`."""
+    """Return where the value is that the point has at `path`."""
     key = "grid" if path in (entry.data.get("grid") or {}) else "zip"
     values = entry.data[key][path]
     return (key, path, next(number for number, value in enumerate(values) if value is point[path]))

@@ -61,5 +61,5 @@ def _one(option: str, word: str, parts: Mapping[str, Any]) -> Any:
     if not found or any(value != found[0] for value in found) or found[0] is None:
         raise FieldError(("name",), f"'{{{word}}}' in the name needs compressors that share one {option}")
     if option == "stride" and (type(found[0]) is not int or found[0] < 1):
-        raise FieldError(("compressors", next(iter(by_site)), "stride"), f"stride {found[0]!r} is no stride")
+        raise FieldError(("compressors", next(iter(by_site)), "stride"), f"stride {found[0]!r} is not a stride")
     return found[0]

@@ -22,18 +22,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.base.checks import FieldError, MisfitError
+from harness.base.checks import FieldError, MisfitError, validate
 from harness.base.collection import collection_put_off
 from harness.base.errors import HarnessError, SpecError, did_you_mean, name_fault, printable_line
 from harness.base.keys import text_sha
 from harness.base.source import Source
-from harness.study.claims import StudyClaim, resolve_claims
+from harness.study.claims import StudyClaim, check_looks, resolve_claims
 from harness.study.exclude import View, left
 from harness.study.grid import Override, Point, apply, count, normalise, points, size, taken
 from harness.study.include import Said, WrittenEntry, WrittenStudy, read_study
 from harness.study.locate_errors import locate_errors
 from harness.study.names import render_name
-from harness.study.study_file import ClaimEntry, ExecutionOptions, ExecutorChoice, executor_choice
+from harness.study.study_file import ClaimEntry, ExecutionOptions, ExecutorChoice, UntilDecided, executor_choice
 from harness.trial.own_data import looking_once
 from harness.trial.resolve import OF_A_FUNCTION, Trial, resolve_trial
 
@@ -70,6 +70,7 @@ class Study:
     only: str = "*"  # a pattern: what of it is asked for now; the study itself stays whole
     skipped: Mapping[str, str] = field(default_factory=dict)  # by name: trials that cannot be built, and why
     claims: tuple[StudyClaim, ...] | None = None  # None: not to be looked at, as of trials that `--set` makes
+    until: UntilDecided | None = None  # when there are seeds enough, if the claims are to say it
     baseline: str | None = None  # the trial that the others are held against in the study's table
 
     @property
@@ -102,8 +103,13 @@ def load_study(
         check_processes(written.execution, [item.trial for item in trials])
     except FieldError as error:
         raise written.defaults["execution"].error(error.path[1:], error.message) from None
-    source = written.source
-    baseline, claims = (None, None) if overrides else _comparisons(source, trials, skipped)
+    source, until = written.source, _until_decided(written, overrides)
+    baseline, claims = (None, None) if overrides else _comparisons(source, trials, skipped, until)
+    if until is not None:
+        try:
+            check_looks(until, claims or ())
+        except FieldError as error:
+            raise written.defaults["seeds"].error(error.path, error.message) from None
     return Study(
         name=written.name,
         description=source.data.get("description", ""),
@@ -114,12 +120,28 @@ def load_study(
         plugin_folders=written.folders,
         skipped=skipped,
         claims=claims,
+        until=until,
         baseline=baseline,
     )
 
 
+def _until_decided(written: WrittenStudy, overrides: Sequence[Override]) -> UntilDecided | None:
+    """Return when there are seeds enough, None if a list says it.
+
+    Raises SpecError for trials that `--set` makes, of which no claim is, unless it says the seeds as well.
+    """
+    said = written.defaults.get("seeds")
+    if said is None or not isinstance(said.value, Mapping):
+        return None
+    if not overrides:
+        return UntilDecided.model_validate(said.value)
+    if all(override.path != "seeds" for override in overrides):
+        raise said.error((), "--set makes trials that no claim is about: say how many seeds, --set 'seeds=[0]'")
+    return None
+
+
 def _comparisons(
-    source: Source, trials: Sequence[StudyTrial], skipped: Mapping[str, str]
+    source: Source, trials: Sequence[StudyTrial], skipped: Mapping[str, str], until: UntilDecided | None
 ) -> tuple[str | None, tuple[StudyClaim, ...]]:
     """Return a study's baseline and claims. Raises SpecError for trials and metrics that it does not have."""
     if (baseline := source.data.get("baseline")) is not None and baseline not in skipped:
@@ -128,7 +150,7 @@ def _comparisons(
             raise source.error(("baseline",), f"no trial is called '{baseline}'{did_you_mean(baseline, names)}")
     entries = [ClaimEntry.model_validate(entry) for entry in source.data.get("claims") or ()]
     try:
-        return baseline, resolve_claims(entries, trials, skipped)
+        return baseline, resolve_claims(entries, trials, skipped, until)
     except FieldError as error:
         raise source.error(("claims", *error.path), error.message) from None
 
@@ -267,10 +289,12 @@ def _trial(
     seeds, evaluate = parts.pop("seeds", None), parts.pop("evaluate", None)
     if seeds is None:
         raise FieldError(("seeds",), "'seeds' is missing: a list of whole numbers from 0")
+    if isinstance(seeds, Mapping):
+        seeds = validate(UntilDecided, seeds, ("seeds",)).seeds
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**32 for s in seeds):
         raise FieldError(("seeds",), f"'seeds' must be a list of whole numbers from 0, not {seeds!r}")
     if len(set(seeds)) != len(seeds):
-        raise FieldError(("seeds",), f"a seed stands twice in {seeds}")
+        raise FieldError(("seeds",), f"a seed occurs twice in {seeds}")
     rendered = render_name(name, parts)
     if (fault := name_fault(rendered)) is not None:
         raise FieldError(("name",), f"'{printable_line(rendered)}' cannot be a trial's name: {fault}")

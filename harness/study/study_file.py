@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from harness.base.keys import LONGEST_STUDY_NAME, STUDY_NAME
+from harness.stats.sequential import MOST_SEEDS
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Part = str | dict[str, Any]
@@ -13,8 +14,32 @@ Condition = Annotated[dict[str, Any], Field(min_length=1)]  # by dotted path
 Conditions = Annotated[list[Condition], Field(min_length=1)]
 
 
+SeedList = Annotated[list[Seed], Field(min_length=1)]
+
+
+class UntilDecided(BaseModel):
+    """In place of a list of seeds: as many as the claims of the study take to be decided (`stats.sequential`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    until: Literal["decided"]
+    at_most: Annotated[int, Field(ge=2, le=MOST_SEEDS, strict=True)]
+    looks: Annotated[list[Annotated[int, Field(ge=1, strict=True)]], Field(min_length=1)]  # after how many seeds
+    first: Seed = 0
+
+    @property
+    def seeds(self) -> list[int]:
+        """All seeds that there may be, in their order."""
+        return list(range(self.first, self.first + self.at_most))
+
+
+Seeds = Annotated[
+    Annotated[SeedList, Tag("a list")] | Annotated[UntilDecided, Tag("a mapping")],
+    Discriminator(lambda written: "a mapping" if isinstance(written, dict) else "a list"),
+]
+
+
 class Defaults(BaseModel):
-    """What an entry may say, and what may stand at the top for all entries that do not."""
+    """What an entry may say, and what may be at the top for all entries that do not."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     task: Part | None = None
@@ -24,7 +49,7 @@ class Defaults(BaseModel):
     at: str | list[str] | None = None
     compressor: Part | None = None
     compressors: dict[str, Part] | None = None
-    seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
+    seeds: Seeds | None = None
     evaluate: Annotated[list[Any], Field(min_length=1)] | None = None
     target: str | None = None  # these four in place of dataset, model and protocol, for a person's own function
     command: str | None = None
@@ -63,6 +88,7 @@ class Entry(Defaults):
     """An entry of `trials`."""
 
     name: Annotated[str, Field(min_length=1)]
+    seeds: SeedList | None = None
     grid: Values | None = None
     zip: Values | None = None
     exclude: Conditions | None = None
@@ -84,7 +110,7 @@ class ClaimEntry(BaseModel):
     says: Literal["better", "not_worse", "equal", "worse"]
     by: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]  # the smallest difference that matters
     family: Annotated[str, Field(max_length=100)] = ""  # over which Holm's correction is; all claims, where left out
-    seeds: Annotated[list[Seed], Field(min_length=1)] | None = None  # all that its trials share, where left out
+    seeds: SeedList | None = None  # all that its trials share, where left out
     why: str = ""
     title: Annotated[str, Field(max_length=300)] = ""  # in place of the sentence that is made of it
 
@@ -113,7 +139,7 @@ class ExecutionOptions(BaseModel):
     kernels: Literal["auto", "torch"] = "auto"  # auto: fast kernels where they fit; torch: plain torch
     order: Literal["auto", "as_written"] = "auto"  # auto: channels first where that commutes
     compile: Annotated[bool, Field(strict=True)] = False
-    capture: Literal["auto", "off"] = "auto"  # auto: the training step as one CUDA graph, where there is a GPU
+    capture: Literal["auto", "off"] = "auto"  # auto: the training step as one CUDA graph, if there is a GPU
     processes: Annotated[int, Field(ge=1, strict=True)] = 1  # that train one network together
     executor: WrittenExecutor | None = None  # None: of this machine
 

@@ -28,7 +28,7 @@ class Memo:
         self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def get(self, what: Hashable, known: tuple[Tensor, ...], find: Callable[[], Tensor]) -> Tensor:
-        """Return what `find` gives, in float32, or gave before where all of `known` had the same bits."""
+        """Return what `find` gives, in float32, or gave before if all of `known` had the same bits."""
         place = (what, *map(_digest, known))
         if place in self._kept:
             self._kept.move_to_end(place)

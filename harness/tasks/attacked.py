@@ -50,7 +50,7 @@ class Attacked:
         classifier: pixels → logits.
         training: what universal perturbations are crafted on; None if nothing was trained.
         files: where weights of denoisers lie, by their digest.
-        device: where images are.
+        device: if images are.
 
     Raises:
         HarnessError: the weights are not at hand, or there are no training images.

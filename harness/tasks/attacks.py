@@ -94,7 +94,7 @@ def _candidates(
     elif isinstance(attack, Bim):
         yield _iterated(images, images, labels, attack, logits)
     else:
-        raise TypeError(f"{type(attack).__name__} is no attack on single images")
+        raise TypeError(f"{type(attack).__name__} is not an attack on single images")
 
 
 def _iterated(start: Tensor, images: Tensor, labels: Tensor, attack: Bim, logits: Logits) -> Tensor:

@@ -25,7 +25,7 @@ Seen = tuple[str, str, float]
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation found. The foremost metric is first in `metrics`.
+    """What an evaluation found. The primary metric is first in `metrics`.
 
     `by_item` has one value per item in canonical order, (N,): bool, which is stored as bits, or float32.
     """
@@ -66,7 +66,7 @@ class Task(Protocol):
         """Evaluate a network, in evaluation mode, on all of a split under a condition."""
 
     def glimpse(self, model: nn.Module) -> Sequence[Seen]:
-        """Look at a network while it learns, without changing anything; the foremost metric first."""
+        """Look at a network while it learns, without changing anything; the primary metric first."""
 
     def keepsakes(self, model: nn.Module) -> Mapping[str, NDArray[Any]]:
         """Return arrays that a report shows, such as maps or pictures; none for {}."""

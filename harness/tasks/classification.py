@@ -61,7 +61,7 @@ class DeviceImages:
         return len(self.labels)
 
     def first(self, count: int) -> "DeviceImages":
-        """Return the first `count` images, or all where there are fewer."""
+        """Return the first `count` images, or all if there are fewer."""
         return DeviceImages(self.images[:count], self.labels[:count])
 
     def after(self, start: int) -> "DeviceImages":
@@ -337,7 +337,7 @@ class Classification:
 def in_first_five(logits: Tensor, labels: Tensor) -> Tensor:
     """Return whether the label's logit is among the five largest, bool (B,), of logits (B, classes).
 
-    It is if fewer than five others are as large: ties count against it, and so does what is no number.
+    It is if fewer than five others are as large: ties count against it, and so does what is not a number.
     """
     own = logits.gather(1, labels[:, None])  # (B, 1)
     return (~(logits < own)).sum(1) <= 5  # its own among them; a NaN is never smaller

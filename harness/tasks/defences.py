@@ -138,6 +138,6 @@ def _of_run(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
     """Return what an attempt's weights belong to, by the request beside them, and the weights."""
     request = AttemptRequest.from_json(read_regular(path.with_name(REQUEST_FILE)).decode())
     if request.config["task"]["kind"] != "denoising":
-        raise HarnessError(f"{request.label} is no denoiser: its task is another")
+        raise HarnessError(f"{request.label} is not a denoiser: its task is another")
     state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return request.config, state

@@ -17,5 +17,5 @@ def use_precision(precision: str, device: torch.device) -> None:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which a network is called: bf16 where torch deems it safe, or nothing."""
+    """Return the context in which a network is called: bf16 if torch deems it safe, or nothing."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()

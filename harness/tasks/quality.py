@@ -45,8 +45,8 @@ def ssim(estimate: Tensor, clean: Tensor) -> Tensor:
     """Return the structural similarity per image, float64 (N,), at most 1.
 
     Both images are (N, C, H, W) on 0…255, of any dtype. It is the mean over channels and over all windows inside the
-    image, so a border of 5 pixels is no window's centre. Images of fewer than 11 pixels in height or width, and images
-    with a NaN, give NaN. Raises HarnessError if shapes differ or images are empty.
+    image, so no window is centred on a border of 5 pixels. Images of fewer than 11 pixels in height or width, and
+    images with a NaN, give NaN. Raises HarnessError if shapes differ or images are empty.
     """
     _check(estimate, clean)
     images, channels, height, width = clean.shape

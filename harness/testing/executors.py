@@ -102,7 +102,7 @@ def collect(executor: Executor, count: int, timeout_s: float = 120) -> dict[Path
 
 
 def until_it_runs(executor: Executor, own: Path, timeout_s: float = 150) -> None:
-    """Wait until an attempt that goes on has written a checkpoint."""
+    """Wait until an attempt that continues has written a checkpoint."""
     deadline = time.monotonic() + timeout_s
     while not (own / CHECKPOINT_FOLDER / "count").exists():
         assert not executor.wait(0.1), "an attempt ended that was to go on"

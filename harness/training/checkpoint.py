@@ -15,7 +15,7 @@ from harness.trial.attempt_digest import attempt_digest
 
 @dataclass
 class Progress:
-    """Where an attempt stands, between two steps."""
+    """Where an attempt is, between two steps."""
 
     epoch: int = 0  # epochs done
     batch: int = 0  # batches done in the epoch under way
@@ -28,7 +28,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state of training. `compatible` is what must be equal for an attempt to be gone on with bit for bit."""
+    """A state of training. `compatible` is what must be equal for an attempt to be resumed bit for bit."""
 
     progress: Progress
     curve: tuple[Point, ...]
@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def compatible(request: AttemptRequest, device: torch.device) -> dict[str, Any]:
-    """Return what must be equal for a checkpoint to be gone on with to the same bits."""
+    """Return what must be equal for a checkpoint to be resumed to the same bits."""
     execution = request.execution
     return {
         "trial_key": request.trial_key,
@@ -76,7 +76,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: Path, wanted: Mapping[str, Any] | None = None) -> Checkpoint | None:
     """Read a checkpoint onto the CPU; None if there is none, or it is not `compatible` with what is wanted.
 
-    Raises DamagedError where it is not what was written.
+    Raises DamagedError if it is not what was written.
     """
     if not path.exists():
         return None

@@ -106,7 +106,7 @@ class Context:
     def total(self, steps: SupportsIndex) -> None:
         """Say how many steps `report` will count, from 0: progress shows "4/20 steps" and the time left.
 
-        Raises HarnessError for what is no whole number above 0.
+        Raises HarnessError for what is not a whole number above 0.
         """
         number = _whole_number(steps)
         if not 0 < number <= _LAST_STEP:
@@ -114,7 +114,7 @@ class Context:
         self._progress_file.steps = number
 
     def should_stop(self) -> bool:
-        """Return whether to write a checkpoint and return at once, with None: the next call goes on from there."""
+        """Return whether to write a checkpoint and return at once, with None: the next call resumes there."""
         return bool(self._stop)
 
     @property
@@ -149,7 +149,7 @@ class Context:
             yield file
 
     def resume(self) -> Path | None:
-        """Return the folder for checkpoints where an earlier attempt at this run left some, else None.
+        """Return the folder for checkpoints if an earlier attempt at this run left some, else None.
 
         What was left by other code, on another device or with other threads counts as nothing, and so does what is not
         as it was written.
@@ -160,7 +160,7 @@ class Context:
         """Keep a copy of a file with the run, e.g. `context.save("weights", "model.pt")`.
 
         It is copied at once. Saved again from the same place, it replaces what was saved before; another file of the
-        same kind and name stands beside it. Raises HarnessError where there is no such file.
+        same kind and name is beside it. Raises HarnessError if there is no such file.
         """
         source = Path(path)
         if not isinstance(kind, str) or not kind:

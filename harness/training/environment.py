@@ -108,7 +108,7 @@ _CAPABILITIES = {
 
 
 def _cpu_capability(flags: frozenset[str]) -> str:
-    """Return torch's word for the instructions that it uses: its own where it is loaded, else by the same rule."""
+    """Return torch's word for the instructions that it uses: its own if it is loaded, else by the same rule."""
     torch = sys.modules.get("torch")
     if torch is not None:
         return str(torch.backends.cpu.get_cpu_capability())
@@ -176,7 +176,7 @@ def _threads() -> dict[str, int]:
 
 @cache
 def library_versions() -> Mapping[str, str | None]:
-    """Return the installed version of each library that may matter to a result; None where it is not installed."""
+    """Return the installed version of each library that may matter to a result; None if it is not installed."""
     packages: dict[str, str | None] = {"harness": __version__}
     for name in _PACKAGES:
         try:

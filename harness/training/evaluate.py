@@ -19,13 +19,13 @@ from harness.training.setup import set_up
 def run(request: AttemptRequest, device: torch.device, _stop: StopFlag, _ranks: Ranks = ALONE) -> Outcome:
     """Evaluate the weights in the folder `options["weights_folder"]`, whose SHA-256 is `options["weights_sha256"]`.
 
-    Raises DamagedError where they are not what their attempt left; they are set aside then, as if they were not here.
+    Raises DamagedError if they are not what their attempt left; they are set aside then, as if they were not here.
     """
     weights = Path(request.options["weights_folder"]) / WEIGHTS_FILE
-    known = request.options.get("weights_sha256")  # None where the store has none: nothing to compare with
+    known = request.options.get("weights_sha256")  # None if the store has none: nothing to compare with
     if known is not None and sha256_of(weights) != known:
         aside = weights.replace(weights.with_name(f"damaged-{WEIGHTS_FILE}"))
-        words = f"its SHA-256 differs; it is {aside.name} now, --retry weights trains anew"
+        words = f"its SHA-256 differs; it is {aside.name} now, --retry weights trains again"
         raise DamagedError(f"{weights} is not what was written: {words}")
     setup = set_up(request, device)
     setup.model.load_state_dict(torch.load(weights, map_location=device, weights_only=True))
@@ -36,7 +36,7 @@ def run(request: AttemptRequest, device: torch.device, _stop: StopFlag, _ranks: 
 def evaluations(
     task: Task, model: nn.Module, specs: Sequence[EvaluationSpec]
 ) -> tuple[tuple[ResultValue, ...], tuple[Sample, ...]]:
-    """Return the final metrics of each evaluation and its one value an image."""
+    """Return the final metrics of each evaluation and its one value per image."""
     results: list[ResultValue] = []
     by_item: list[Sample] = []
     model.eval()

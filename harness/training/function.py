@@ -41,9 +41,9 @@ class StopFile:
 
 
 def run(request: AttemptRequest) -> Outcome:
-    """Call the function, from its checkpoints where there are some that fit.
+    """Call the function, from its checkpoints if there are some that fit.
 
-    Raises HarnessError where its code was edited since it was planned, or where it does not return its metrics.
+    Raises HarnessError if its code was edited since it was planned, or if it does not return its metrics.
     """
     is_command = "command" in request.config["task"]
     with nullcontext() if is_command else libraries_ready(request.execution, request.seed):
@@ -93,7 +93,7 @@ def _compatible(request: AttemptRequest) -> dict[str, Any]:
 def _outcome(
     context: Context, returned: Any, stop: StopFile, metrics: Mapping[str, Direction], seconds: Measure
 ) -> Outcome:
-    """Return what a call brought: an interrupted attempt where it returned nothing because it was to stop."""
+    """Return what a call brought: an interrupted attempt if it returned nothing because it was to stop."""
     stopped = returned is None and bool(stop)
     curve, artifacts = context.finish(stopped=stopped)
     state: State = "interrupted"
@@ -126,7 +126,7 @@ def _wait_for(device: str) -> None:
 
 
 def _peak_memory_bytes(device: str) -> int | None:
-    """Return the peak of this process: allocated on the GPU, resident on the CPU; None where it is not known."""
+    """Return the peak of this process: allocated on the GPU, resident on the CPU; None if it is not known."""
     if device != "cpu":
         import torch
 

@@ -64,7 +64,7 @@ def _ready_torch(execution: Execution, seed: int) -> None:
 
 @contextmanager
 def _when_imported(known: Mapping[str, Callable[[], None]]) -> Iterator[None]:
-    """Do, for each library by its name, what is known: at once where it is loaded, else right after its import."""
+    """Do, for each library by its name, what is known: at once if it is loaded, else right after its import."""
     for name, act in known.items():
         if name in sys.modules:
             act()

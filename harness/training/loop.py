@@ -49,7 +49,7 @@ class Batches:
 
 
 class Training:
-    """One network in training. `run` may be left by a stop and gone on with from `progress`."""
+    """One network in training. `run` may be left by a stop and resumed from `progress`."""
 
     def __init__(  # noqa: PLR0913 - all that a training is made of
         self,
@@ -78,10 +78,10 @@ class Training:
         checkpoint_every_s: float,
         folder: Path | None,
     ) -> Literal["done", "nan", "interrupted"]:
-        """Train to the end (done), to an epoch after which a metric is no number (nan), or to a stop (interrupted).
+        """Train to the end (done), to an epoch after which a metric is not a number (nan), or to a stop (interrupted).
 
         A checkpoint is written at a stop and whenever `checkpoint_every_s` seconds have passed since the last. Of
-        several processes the first decides; `folder` is where it tells how far it is.
+        several processes the first decides; `folder` is where it says how far it is.
         """
         progress, progress_file = (
             self.progress,

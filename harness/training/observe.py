@@ -22,7 +22,7 @@ class Observer:
         self._curve = curve
 
     def observe(self, model: nn.Module, step: int, train_loss: float) -> tuple[str, float] | None:
-        """Add the points of every 100th step; return the foremost metric as it is seen, if anything is."""
+        """Add the points of every 100th step; return the primary metric as it is seen, if anything is."""
         model.eval()
         seen = self._task.glimpse(model)
         model.train()

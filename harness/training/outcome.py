@@ -22,7 +22,7 @@ class Outcome:
 
 
 def measure(name: str, value: float) -> Measure:
-    """Return a measure, with a flag where the value is no finite number."""
+    """Return a measure, with a flag if the value is not a finite number."""
     return Measure(name, *flagged(value))
 
 

@@ -41,7 +41,7 @@ def configure(execution: Execution, rank: int = 0) -> torch.device:
 def _set_deterministic(execution: Execution) -> None:
     """Do as `torch.use_deterministic_algorithms`, which also imports the compiler to tell it: two seconds.
 
-    So only where something is compiled; what does not is told by the same flag of torch.
+    So only if something is compiled; what does not is told by the same flag of torch.
     """
     if execution.compile:
         torch.use_deterministic_algorithms(execution.deterministic)
@@ -50,7 +50,7 @@ def _set_deterministic(execution: Execution) -> None:
 
 
 def _keep_memory() -> None:
-    """Let glibc keep freed memory: gradients of tens of MB are otherwise mapped and faulted in anew at every step.
+    """Let glibc keep freed memory: gradients of tens of MB are otherwise mapped and faulted in again at every step.
 
     Worth a sixth of the time of a step of the MNIST baseline on two cores; elsewhere than on glibc nothing happens.
     """
@@ -81,7 +81,7 @@ class StopFlag:
 def watched(folder: Path) -> Iterator[StopFlag]:
     """Watch, during the block, for the stop file in the attempt's folder and for the death of the driver.
 
-    A worker whose driver died ends at once, without a result: the next driver goes on from the last checkpoint.
+    A worker whose driver died ends at once, without a result: the next driver resumes from the last checkpoint.
     """
     flag, over, parent = StopFlag(), threading.Event(), os.getppid()
     guarded = multiprocessing.parent_process() is not None  # else this is the driver itself
@@ -109,7 +109,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start to measure the peak anew, where the system can."""
+    """Start to measure the peak again, if the system can."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -118,7 +118,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_bytes(device: torch.device) -> int | None:
-    """Return the peak since `reset_peak_memory`: allocated on the GPU, resident on the CPU; None where unknown."""
+    """Return the peak since `reset_peak_memory`: allocated on the GPU, resident on the CPU; None if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:

@@ -25,7 +25,7 @@ class ProgressFile:
         self._written = 0.0
         self._start: tuple[float, int] | None = None
         self.loss: float | None = None
-        self.metric: tuple[str, float] | None = None  # the foremost one, by its name
+        self.metric: tuple[str, float] | None = None  # the primary one, by its name
 
     def write(self, progress: "Progress", *, at_once: bool = False) -> None:
         """Write the progress, at most every half second unless `at_once`."""

@@ -9,7 +9,7 @@
 
 Each share counts by the number of its examples, so what is minimised is the mean over the whole batch, as with one
 process; the last batch of an epoch may be shorter. Gradients are added up in buckets that never change: with
-`find_unused_parameters` they are not arranged anew after the first step. So a resumed training adds in the same order
+`find_unused_parameters` they are not arranged again after the first step. So a resumed training adds in the same order
 as an undisturbed one.
 
 What a network draws from torch's own generator (dropout) each process draws for its share, in each step from a stream

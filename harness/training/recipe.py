@@ -1,7 +1,7 @@
 """What a protocol says of a training, put to work: initialisation, batch normalisation, optimiser, learning rate.
 
 Every parameter is drawn from a stream that is named after it, by its name in the network without compressors (models
-keep these names whatever stands at their sites), so that networks that differ in a compressor start equal wherever a
+keep these names whatever is at their sites), so that networks that differ in a compressor start equal wherever a
 shape is equal. The learning rate is a function of the step alone, so that a resumed attempt needs no state.
 """
 

@@ -1,6 +1,6 @@
 """One attempt in several processes of this machine, which train its network together (`ranks`).
 
-    worker ── process 1 (makes the attempt, and tells how it ended) ── pipe ── worker
+    worker ── process 1 (makes the attempt, and says how it ended) ── pipe ── worker
            ├─ process 2 (trains along)                              ── pipe ──
            └─ …
 
@@ -55,7 +55,7 @@ class _Member:
 def in_processes(request: AttemptRequest, attempt: Attempt) -> AttemptResult:
     """Let as many processes as the request asks for make its attempt; return the first one's result.
 
-    If something goes wrong, it is the result of the one where it did. Raises DiedError, with a line that says how, if
+    If something goes wrong, it is the result of the one if it did. Raises DiedError, with a line that says how, if
     one of them dies.
     """
     folder, count = Path(request.folder), request.execution.processes

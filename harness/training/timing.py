@@ -1,4 +1,4 @@
-"""An attempt of kind `timing`: seconds an epoch and seconds a test, alone on the device, nothing else measured.
+"""An attempt of kind `timing`: seconds per epoch and seconds per test, alone on the device, nothing else measured.
 
 50 steps of warm-up, then 3 epochs over all training data (at least one, at most ten minutes), then the whole test set
 (or what replaces it if a trial keeps it out of sight) three times after one warm-up. Median and spread are
@@ -63,7 +63,7 @@ def _warm_up(session: Training, steps: int) -> None:
 
 
 def _epoch(session: Training, epoch: int, stop: StopFlag) -> float | None:
-    """Return the seconds of one epoch over all training data, or None where a stop was asked for."""
+    """Return the seconds of one epoch over all training data, or None if a stop was asked for."""
     device = session.task.device
     synchronise(device)
     started = time.perf_counter()

@@ -25,7 +25,7 @@ MAPS_FILE = "maps.npz"
 
 
 def run(request: AttemptRequest, device: torch.device, stop: StopFlag, ranks: Ranks = ALONE) -> Outcome:
-    """Train to the end or to a stop, from a checkpoint where the request names one that fits.
+    """Train to the end or to a stop, from a checkpoint if the request names one that fits.
 
     Of several processes the first observes, evaluates and writes; the others bring back no more than their state.
     """

@@ -14,7 +14,7 @@ def resolve_compressor(site: Site, options: Any, folders: Sequence[str]) -> dict
     """Return the canonical options of a compressor at a site.
 
     Raises FieldError with the path within `options`: an unknown kind, an option out of range, a stride that does not
-    divide the channels, `width` where nothing can be narrowed, `maxout` where there is no activation.
+    divide the channels, `width` if nothing can be narrowed, `maxout` if there is no activation.
     """
     kind, given = COMPRESSORS.split(options)
     declaration = COMPRESSORS.resolve(kind)
@@ -23,7 +23,7 @@ def resolve_compressor(site: Site, options: Any, folders: Sequence[str]) -> dict
     checked = validate(declaration.options, given)
     _check_stride(site, checked.stride)
     if declaration.narrows and not site.narrowable:
-        raise MisfitError(("kind",), f"'{kind}' cannot stand at '{site.name}': nothing before it can be narrowed alone")
+        raise MisfitError(("kind",), f"'{kind}' cannot go at '{site.name}': nothing before it can be narrowed alone")
     if declaration.before_activation and not site.activated:
         raise MisfitError(
             ("kind",), f"'{kind}' cannot be at '{site.name}': it goes before an activation, and none is there"
@@ -35,9 +35,9 @@ def _plugin(site: Site, kind: str, given: Mapping[str, Any], folders: Sequence[s
     """Return the canonical options of a plug-in at a site: its code's digest among them."""
     target, digest = load_plugin(kind, folders)
     if not isinstance(target, type) or not all(callable(getattr(target, name, None)) for name in _ANSWERS):
-        raise FieldError(("kind",), f"'{kind}' is no compressor: a class with {', '.join(_ANSWERS)} is wanted")
+        raise FieldError(("kind",), f"'{kind}' is not a compressor: a class with {', '.join(_ANSWERS)} is wanted")
     if "code" in given:
-        raise FieldError(("code",), "'code' is where the digest of a plug-in's code stands, no option")
+        raise FieldError(("code",), "'code' is where the digest of a plug-in's code is, no option")
     kept = plugin_options(target, given)
     check_options(kind, kept)
     try:

@@ -5,7 +5,7 @@
         denoiser: [none, {kind: blur, size: 3}, {kind: bm3d, sigma: 10}, {run: "STUDY:TRIAL:SEED"}]
         knowledge: [unaware, aware]
 
-An attack changes each pixel by at most `epsilon` on the scale 0…255. A denoiser stands before the classifier, behind
+An attack changes each pixel by at most `epsilon` on the scale 0…255. A denoiser is before the classifier, behind
 the attack. An unaware attack knows the classifier alone; an aware one attacks through the denoiser.
 """
 
@@ -116,7 +116,7 @@ def _with_weights(denoiser: dict[str, Any], folders: Sequence[str]) -> tuple[dic
     """Return a denoiser as it is written with the digest of its weights, and where these lie."""
     hidden = sorted({"weights", "trial", "seed", "awaits"} & denoiser.keys())
     if hidden:
-        raise FieldError((hidden[0],), f"'{hidden[0]}' is no option of a denoiser: name a run, or a saved file")
+        raise FieldError((hidden[0],), f"'{hidden[0]}' is not an option of a denoiser: name a run, or a saved file")
     if "run" in denoiser:
         return _of_run(denoiser, denoiser.pop("run"))
     if denoiser.get("kind") not in {"shipped", "saved"}:

@@ -12,7 +12,7 @@ from harness.plugins.registry import Kinds
 
 
 def validation_size(train_images: int) -> int:
-    """Return how many training images are kept out where something is chosen: min(5,000, a tenth)."""
+    """Return how many training images are kept out if something is chosen: min(5,000, a tenth)."""
     return min(5_000, train_images // 10)
 
 

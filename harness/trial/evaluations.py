@@ -45,8 +45,8 @@ def resolve_evaluations(
 ) -> Evaluations:
     """Resolve what a study wants evaluated, each item a dataset's name or `{dataset: NAME, split: SPLIT, option: …}`.
 
-    `dataset` is what the trial is trained on, and what is meant where none is named. `chooses` says whether the trial
-    keeps the validation split out of training in order to choose by it: then that is the split that is meant where none
+    `dataset` is what the trial is trained on, and what is meant if none is named. `chooses` says whether the trial
+    keeps the validation split out of training in order to choose by it: then that is the split that is meant if none
     is named, and test data are refused. Without `wanted`: that split of that dataset. `find` returns the dataset of a
     name, and raises FieldError for one that is not there or that the model cannot take; `folders` are the study's own.
     Raises FieldError with the path within `wanted` of what is wrong.
@@ -74,7 +74,7 @@ def resolve_evaluations(
             _, same = of_item.setdefault(evaluation.key, (evaluation, condition))
             # Others of a product may be the same: without a denoiser there is none that an attack can know.
             if evaluation.key in found or (same is not condition and same == condition):
-                raise FieldError((number,), f"this evaluation stands twice: {_in_words(evaluation)}")
+                raise FieldError((number,), f"this evaluation occurs twice: {_in_words(evaluation)}")
         found.update({key: evaluation for key, (evaluation, _) in of_item.items()})
     return Evaluations(tuple(found.values()), tuple(others.values()), files)
 
@@ -129,7 +129,7 @@ def _kinds(item: Mapping[str, Any], number: int, task: ResolvedTask) -> list[Kin
 
 
 def _dataset(said: Any, place: YamlPath, find: Callable[[Any], DatasetDeclaration]) -> DatasetDeclaration:
-    """Return the dataset that stands at `place`."""
+    """Return the dataset that is at `place`."""
     if not isinstance(said, str | Mapping):
         raise FieldError(place, f"'dataset' must be a name, or own data as {{kind: folder, path: …}}, not {said!r}")
     try:

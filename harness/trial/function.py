@@ -66,21 +66,21 @@ def resolve_function(
 def load_target(reference: str, folders: Sequence[str]) -> tuple[Callable[..., Any], str]:
     """Return the function that `file.py:name` or `package.module:name` names, and the digest of its code.
 
-    Raises FieldError where there is none.
+    Raises FieldError if there is none.
     """
     try:
         found, digest = load_plugin(reference, folders)
     except FieldError as error:
         raise FieldError(("target",), error.message) from error.__cause__
     if not callable(found):
-        raise FieldError(("target",), f"'{reference}' is no function, but {type(found).__name__}")
+        raise FieldError(("target",), f"'{reference}' is not a function, but {type(found).__name__}")
     return found, digest
 
 
 def _read_target(reference: str, folders: Sequence[str]) -> tuple[str, inspect.Signature]:
-    """Return the digest of a target's code and its signature, without importing it where `def` says it all.
+    """Return the digest of a target's code and its signature, without importing it if `def` says it all.
 
-    Raises FieldError where there is none, or where it is no function of a context.
+    Raises FieldError if there is none, or if it is not a function of a context.
     """
     try:
         digest, tree = code_of(reference, folders)
@@ -95,7 +95,7 @@ def _read_target(reference: str, folders: Sequence[str]) -> tuple[str, inspect.S
 
 
 def target_signature(reference: str, folders: Sequence[str]) -> inspect.Signature:
-    """Return a function's signature, its context among the parameters. Raises FieldError where there is none."""
+    """Return a function's signature, its context among the parameters. Raises FieldError if there is none."""
     return _read_target(reference, folders)[1]
 
 
@@ -169,7 +169,7 @@ def returned_metrics(returned: Any, metrics: Collection[str]) -> tuple[dict[str,
     """Return what a function returned as numbers, and what is to be said of those that are none.
 
     None is NaN. What is neither a number nor a declared metric is left out: a run is not lost for it. Raises
-    HarnessError where a declared metric is missing or is not a number.
+    HarnessError if a declared metric is missing or is not a number.
     """
     if not isinstance(returned, Mapping):
         raise HarnessError(f"the function returned {_kind(returned)}, not its metrics: return {{'accuracy': 0.93}}")

@@ -28,7 +28,7 @@ from harness.trial.own_data import once, place_of
 IGNORED = frozenset(
     {".DS_Store", ".git", ".ipynb_checkpoints", "@eaDir", "__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
 )
-"""Names within a folder that systems and tools leave there, and that are no contents of it."""
+"""Names within a folder that systems and tools leave there, and that are not contents of it."""
 
 _SETTLED_S = 2.0  # a file that changed later than this before it is hashed may change again within the same tick
 
@@ -46,7 +46,7 @@ class Input(NamedTuple):
 def resolve_inputs(written: Any, folders: Sequence[str]) -> list[Input]:
     """Return the inputs that a study names, looked for in its `folders` and below the data root.
 
-    Raises FieldError for what is no list of paths, and for what is not there or cannot be read.
+    Raises FieldError for what is not a list of paths, and for what is not there or cannot be read.
     """
     if not isinstance(written, list) or not all(isinstance(path, str) and path for path in written):
         raise FieldError(("inputs",), f"'inputs' must be a list of paths, not {written!r}")
@@ -62,12 +62,12 @@ def resolve_inputs(written: Any, folders: Sequence[str]) -> list[Input]:
 
 
 def file_key(path: str) -> str:
-    """Return by what an attempt's request tells where an input lies."""
+    """Return by what an attempt's request says where an input lies."""
     return f"inputs:{path}"
 
 
 def check_inputs(config: Mapping[str, Any], files: Mapping[str, str]) -> None:
-    """Raise HarnessError where an input of a trial is no longer what it was when the trial was planned."""
+    """Raise HarnessError if an input of a trial is no longer what it was when the trial was planned."""
     for path, digest in config.get("inputs", {}).items():
         if digest_of(Path(files[file_key(path)])) != digest:
             raise HarnessError(f"the input '{path}' was edited since this was planned; run the study again")

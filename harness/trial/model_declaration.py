@@ -15,7 +15,7 @@ from harness.attempt.data import DatasetDeclaration
 
 @dataclass(frozen=True)
 class Site:
-    """A place where a compressor can stand, named by the module behind which it stands."""
+    """A place where a compressor can go, named by the module behind which it is."""
 
     name: str
     channels: int
@@ -47,7 +47,7 @@ class AtSite:
 def is_undeclared(model: Mapping[str, Any]) -> bool:
     """Return whether a resolved network is a plug-in's (torchvision's are too) that does not declare its own sites.
 
-    Its sites were found by running it, for the shape of the data, which stands in its configuration.
+    Its sites were found by running it, for the shape of the data, which is in its configuration.
     """
     return "input_shape" in model
 
@@ -63,7 +63,7 @@ Options = TypeVar("Options", bound=ModelOptions, default=Any)
 
 @dataclass(frozen=True)
 class ModelDeclaration(Generic[Options]):
-    """A model by name: what it takes, what it gives, where a compressor can stand, and where its code is.
+    """A model by name: what it takes, what it gives, where a compressor can go, and where its code is.
 
     All that depends on its options takes them as what they are, of type `Options`.
     """
@@ -74,11 +74,11 @@ class ModelDeclaration(Generic[Options]):
     sites: Mapping[str, Site]  # with the model's options at their defaults
     code: str  # module:class
     options: type[Options] = field(default=ModelOptions)  # type: ignore[assignment]  # of a model without any
-    resized: Callable[[Options], Mapping[str, Site]] | None = None  # where the options change the sites
+    resized: Callable[[Options], Mapping[str, Site]] | None = None  # if the options change the sites
     layers: "Callable[[Options, Sites], Iterator[Layer]] | None" = None  # None: only torch can count it
     any_size: bool = False
     """It takes images of any height and width; `input_shape` is the one for which costs are counted."""
-    shaped: Callable[[Options], tuple[int, int, int]] | None = None  # where the options change the input's shape
+    shaped: Callable[[Options], tuple[int, int, int]] | None = None  # if the options change the input's shape
     any_channels: bool = False  # it takes grey and colour images alike, whatever `input_shape` says
     libraries: tuple[str, ...] = ()  # of an extra, by the names that are imported (`harness.base.extras`)
     known: Mapping[str, int] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class ModelDeclaration(Generic[Options]):
 
 
 Sites = Callable[[str, int, int], AtSite]
-"""A site's name, channels and places → what stands there."""
+"""A site's name, channels and places → what is there."""
 
 
 def by_name(*sites: Site) -> dict[str, Site]:

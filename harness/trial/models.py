@@ -67,7 +67,7 @@ MNIST_CNN = ModelDeclaration(
 
 
 VGG16_CHANNELS = (64, 128, 256, 512, 512)
-"""Channels of each block of VGG-16 at full width; the site `convN` stands behind block N."""
+"""Channels of each block of VGG-16 at full width; the site `convN` is behind block N."""
 
 _VGG16_DEPTHS = (2, 2, 3, 3, 3)  # convolutions of each block
 

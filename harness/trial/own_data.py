@@ -269,7 +269,7 @@ def _function(
         raise FieldError(("name",), f"'name' must be a word or a text, not {given!r}")
     target, digest = load_plugin(reference, folders)
     if not callable(target):
-        raise FieldError(("kind",), f"'{kind}' is no function, but {type(target).__name__}")
+        raise FieldError(("kind",), f"'{kind}' is not a function, but {type(target).__name__}")
     kept = plugin_options(target, {key: value for key, value in options.items() if key != "name"})
     check_options(kind, kept)
     words = ", ".join([kind, *(f"{key} {value}" for key, value in kept.items())])

@@ -42,9 +42,9 @@ _COLOURS = 3  # channels that timm's networks take, unless they are told others
 _FOREIGN = "harness.models.foreign"
 _WEIGHTS = "harness.models.weights"
 _OURS = frozenset({"code", "input_shape", "classes"})
-"""What stands in the configuration of a plug-in's network beside its options."""
+"""What is in the configuration of a plug-in's network beside its options."""
 _OF_WEIGHTS = frozenset({"weights", "loses", "input_scales"})
-"""What stands there of torchvision's networks and a file of weights: no option of the network itself."""
+"""What is there of torchvision's networks and a file of weights: no option of the network itself."""
 _SCALES = {"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)}
 """What most of torchvision's weights for ImageNet take away from a colour, on 0…1, and divide it by."""
 _TRANSFORMING = {name: {"transform_input": True} for name in ("googlenet", "inception_v3")}
@@ -53,7 +53,7 @@ _TRANSFORMING = {name: {"transform_input": True} for name in ("googlenet", "ince
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A network, resolved: `files` tells where files lie that its configuration names by their digest."""
+    """A network, resolved: `files` says where files lie that its configuration names by their digest."""
 
     config: dict[str, Any]
     declaration: ModelDeclaration
@@ -65,7 +65,7 @@ def resolve_model(
 ) -> ResolvedModel:
     """Return the network that `NAME` or `{kind: NAME, option: value}` means for some data.
 
-    One of torchvision's that is not trained needs weights. It then is told how its inputs are scaled, which a protocol
+    One of torchvision's that is not trained needs weights. It is then given how its inputs are scaled, which a protocol
     says otherwise, and has as many classes as its weights: those of the data, or ImageNet's 1,000 if it knows these
     by name.
 
@@ -78,7 +78,7 @@ def resolve_model(
     kind, classes = found.reference, dataset.classes
     for name in given:
         if name in _OURS:
-            raise FieldError((name,), f"'{name}' follows from the data and the code, it is no option")
+            raise FieldError((name,), f"'{name}' follows from the data and the code, it is not an option")
     if kind.startswith(TORCHVISION):
         code = torchvision_digest(torchvision_name(kind))
         if given.get("input_scales") is not None and trained:
@@ -94,7 +94,7 @@ def resolve_model(
             return _declared(kind, declaration, given, dataset, {"code": code}, folders)
         if not callable(target) or (isinstance(target, type) and not _is_network(target)):
             wanted = "a subclass of torch.nn.Module, or a function that returns one, is wanted"
-            raise FieldError(("kind",), f"'{kind}' is no network: {wanted}")
+            raise FieldError(("kind",), f"'{kind}' is not a network: {wanted}")
         kept, files = plugin_options(without(target, {"num_classes", "classes"} - {*given}), given), {}
         if kind.startswith(TIMM) and dataset.input_shape[0] != _COLOURS:
             kept = {"in_chans": dataset.input_shape[0], **kept}
@@ -205,7 +205,7 @@ def model_modules(config: Mapping[str, Any]) -> set[str]:
 
 
 def refused_site(config: Mapping[str, Any], path: str, folders: Sequence[str]) -> str | None:
-    """Return why a module of a plug-in's network is no site; None if it has no such module or declares its sites."""
+    """Return why a module of a plug-in's network is not a site; None if it has no such module or declares its sites."""
     if not is_undeclared(config):
         return None
     bare = bare_model(config)
@@ -214,7 +214,7 @@ def refused_site(config: Mapping[str, Any], path: str, folders: Sequence[str]) -
 
 
 def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None:
-    """Refuse, with a FieldError, a set of compressors that cannot stand together in a plug-in's network."""
+    """Refuse, with a FieldError, a set of compressors that cannot be combined in a plug-in's network."""
     model, compressors = config["model"], config["compressors"]
     if not compressors or not is_undeclared(model):
         return
@@ -284,7 +284,7 @@ def _weights(
 def weights_file(written: str, folders: Sequence[str]) -> tuple[str, str]:
     """Return the SHA-256 of a file of weights and where it lies: beside the study, or where its name says.
 
-    Raises FieldError where there is none.
+    Raises FieldError if there is none.
     """
     places = [Path(folder, written).expanduser() for folder in [*folders, "."]]
     file = next((place for place in places if place.is_file()), None)

@@ -60,7 +60,7 @@ def _clean(_: Options) -> Condition:
 class TaskDeclaration:
     """A task by name.
 
-    `conditions` are those of its evaluations, by kind; their options stand beside `dataset` and `split`, so none has
+    `conditions` are those of its evaluations, by kind; their options are beside `dataset` and `split`, so none has
     these names, nor that of `condition_word`. `usual` is the condition that is meant if a study names none; None if it
     must.
     """
@@ -69,7 +69,7 @@ class TaskDeclaration:
     code: str
     """`module:Class` (see `harness.tasks.base.Task`)."""
     metrics: tuple[Metric, ...]
-    """The foremost first."""
+    """The primary first."""
     of_many_classes: tuple[Metric, ...] = ()
     """Further metrics, of data with more than `MANY_CLASSES` classes."""
     of_known_classes: tuple[Metric, ...] = ()
@@ -97,7 +97,7 @@ class TaskDeclaration:
             raise ValueError(f"the task '{self.name}' declares no metrics")
 
     def metrics_of(self, data: DatasetDeclaration) -> tuple[Metric, ...]:
-        """Return the metrics of its evaluations for a trial on some data, the foremost first."""
+        """Return the metrics of its evaluations for a trial on some data, the primary first."""
         return (*self.metrics, *(self.of_many_classes if data.classes > MANY_CLASSES else ()))
 
 

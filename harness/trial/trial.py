@@ -32,7 +32,7 @@ def is_of_function(config: Mapping[str, Any]) -> bool:
 
 
 NOT_TRAINED = "not trained"
-"""What stands in place of a protocol's name for a model that is only evaluated."""
+"""What is in place of a protocol's name for a model that is only evaluated."""
 
 
 def is_trained(config: Mapping[str, Any]) -> bool:
@@ -51,7 +51,7 @@ class Trial:
     data: tuple[DatasetDeclaration, ...]  # what is trained on first, then what else is evaluated on; none of a function
     protocol: "ResolvedProtocol | None"  # None for a function, and for a model that is not trained
     evaluations: tuple[EvaluationSpec, ...]  # what its runs are tested on, each once; not part of the key
-    metrics: tuple[Metric, ...]  # what its evaluations find, the foremost first; not part of the key
+    metrics: tuple[Metric, ...]  # what its evaluations find, the primary first; not part of the key
     files: Mapping[str, str] = field(default_factory=dict)  # where files lie that `config` names by their digest
     seeded: bool = True  # False: no run of it depends on its seed
 
@@ -62,7 +62,7 @@ class Trial:
 
     @property
     def directions(self) -> Mapping[str, Direction]:
-        """Which way each of its metrics is optimised, the foremost first."""
+        """Which way each of its metrics is optimised, the primary first."""
         return {metric.name: metric.direction for metric in self.metrics}
 
     @property

@@ -92,7 +92,7 @@ def test_a_file_that_is_no_text(tmp_path):
     path.write_bytes(bytes(range(256)))
     with pytest.raises(SpecError) as caught:
         read_source(path)
-    assert str(caught.value) == f"{path}: is no text in UTF-8"
+    assert str(caught.value) == f"{path}: is not text in UTF-8"
 
 
 def test_byte_order_mark_and_line_ends_of_windows(tmp_path):

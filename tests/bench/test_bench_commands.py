@@ -97,7 +97,8 @@ def test_the_store_of_a_few_runs(call):
     rows = json.loads(call("store", *arguments, "--format", "json", "--out", "b").stdout)
     whole = list(commands([Path("s.yml")]))
     assert [row["step"] for row in rows] == ["write", "export", "merge", "plan", "render", *whole]
-    assert [row["peak_mib"] is None for row in rows] == [row["step"] not in whole for row in rows]
+    for figure in ("peak_mib", "cpu_s"):
+        assert [row[figure] is None for row in rows] == [row["step"] not in whole for row in rows]
     assert {(row["runs"], row["metric_rows"]) for row in rows} == {(6, 24)}
     call("report", "--from", "b", "--out", "r.md")
     assert "| render | 6 | 24 |" in Path("r.md").read_text()
@@ -116,6 +117,12 @@ def test_overhead_of_a_function(call, work):
 
 def test_the_function_does_the_same_work_with_nothing_around_it():
     assert run(Nothing(0), rounds=3) == run(Nothing(0), rounds=3) != run(Nothing(1), rounds=3)
+
+
+def test_dispatch_counts_the_processor_time_of_workers_too(call):
+    (row,) = json.loads(call("dispatch", "--runs", 2, "--jobs", 1, "--format", "json").stdout)
+    assert (row["runs"], row["jobs"]) == (2, 1)
+    assert row["cpu_ms_per_run"] * row["runs_per_s_and_core"] == pytest.approx(1000)
 
 
 def test_startup_of_two_commands(call):

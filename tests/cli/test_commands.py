@@ -170,8 +170,8 @@ def test_a_dry_run_counts_for_each_study_its_own_seeds(call, tmp_path):
         (["report", "tables", "--table", "9"], "table 9 is not entered yet; entered: 1"),
         (["report", "tables", "--table", "one"], "--table takes a number or all, not 'one'"),
         (["report", "tables"], "name one of --table N"),
-        (["report", "tables", "--table", "1", "--from", "none.db"], "none.db: there is no such store"),
-        (["results", "list"], "results/harness.db: there is no such store"),
+        (["report", "tables", "--table", "1", "--from", "none.db"], "none.db: no results database here"),
+        (["results", "list"], "results/harness.db: no results database here"),
         (["model", "sites", "mnist_cn"], "unknown model 'mnist_cn'; did you mean 'mnist_cnn'?"),
         (["data", "verify", "digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
         (["data", "import", "digits", "."], "comes with the harness"),
@@ -325,3 +325,13 @@ def test_the_installed_command_runs():
         check=True,
     )
     assert done.stdout.startswith("harness, version ")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["bench denoise --sigma nan", "denoise pyproject.toml --sigma nan", "run grid x.yml --timeout inf"]
+)
+def test_an_option_within_bounds_is_a_finite_number(arguments):
+    done = CliRunner().invoke(main, arguments.split())
+    name, number = arguments.split()[-2:]
+    assert done.exit_code == 2
+    assert done.stderr.endswith(f"Error: Invalid value for '{name}': {number} is no finite number.\n")

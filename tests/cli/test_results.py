@@ -298,7 +298,7 @@ def test_a_store_in_the_browser_without_a_server(call):
     assert all(row["least"] <= row["mean"] <= row["greatest"] for row in rows)
     missing = ask("/nothing.json")
     assert (missing.returncode, missing.stdout) == (2, "")
-    assert missing.stderr == "Error: nothing stands at '/nothing.json'; /harness.json lists what there is\n"
+    assert missing.stderr == "Error: nothing is at '/nothing.json'; /harness.json lists what there is\n"
 
 
 @pytest.mark.parametrize(("module", "arguments"), [("datasette", []), ("optuna_dashboard", ["--search", "SEARCH"])])

@@ -81,7 +81,7 @@ def _damaged(path):
 def test_what_is_no_denoiser_is_one_line_that_names_the_file(saved, harm):
     path, _ = saved()
     harm(path)
-    with pytest.raises(HarnessError, match=r"small\.npz is no denoiser that .* or it is damaged"):
+    with pytest.raises(HarnessError, match=r"small\.npz is not a denoiser that .* or it is damaged"):
         load_model(path)
 
 
@@ -101,7 +101,7 @@ def test_a_file_imports_no_code_of_its_own(tmp_path, part):
 @pytest.mark.parametrize("config", [[], {}, {"model": {}, "compressors": {}, "task": {}}, {"model": 1}])
 def test_a_file_without_a_whole_configuration_is_damaged(tmp_path, config):
     save_model(tmp_path / "a.npz", replace(about(), config=config), {})
-    with pytest.raises(HarnessError, match=r"a\.npz is no denoiser that .* or it is damaged"):
+    with pytest.raises(HarnessError, match=r"a\.npz is not a denoiser that .* or it is damaged"):
         load_model(tmp_path / "a.npz")
 
 
@@ -117,8 +117,8 @@ def test_weights_that_do_not_fit_are_one_line(saved):
     ("name", "words"),
     [
         ("weights.pth", "weights alone do not say which network they belong to"),
-        ("bm4d", "'bm4d' is no method; did you mean 'bm3d'"),
-        ("study:trial:0", "'study:trial:0' is no method"),
+        ("bm4d", "'bm4d' is not a method; did you mean 'bm3d'"),
+        ("study:trial:0", "'study:trial:0' is not a method"),
     ],
 )
 def test_a_name_that_means_nothing_is_one_line(tmp_path, name, words):

@@ -128,7 +128,7 @@ def test_a_pass_is_timed(unet):
     ("arguments", "said"),
     [
         (["--before", "up3"], "'unet.py:UNet' has no module 'up3'; did you mean 'up2'?"),
-        (["--before", "down1"], "no compressor can stand before 'down1'"),
+        (["--before", "down1"], "no compressor can go before 'down1'"),
         (["--sort", "ms"], "--sort ms needs --latency"),
         (["--latency", "--device", "gpu"], "--device takes auto, cpu, cuda or cuda:N, not 'gpu'"),
     ],

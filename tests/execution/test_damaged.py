@@ -152,7 +152,7 @@ def test_a_failure_of_the_environment_is_an_interruption_that_is_said_and_resume
     assert (first.code, lab.states()) == (1, ["interrupted", "interrupted"])
     assert "full, seed 0: interrupted (OSError: [Errno 28] No space left on device; trace: " in first.err
     assert "2 runs were interrupted by a failure of disk or permissions (" in first.err
-    assert first.err.endswith("nothing else was begun; when that is mended, the same command resumes them\n")
+    assert first.err.endswith("nothing else was begun; when that is fixed, the same command resumes them\n")
     assert lab.query("SELECT DISTINCT error_kind FROM attempt ORDER BY 1") == [("OSError",), ("PermissionError",)]
     assert "in all 0 done, 2 left, 0 held" in first.out
     (lab.folder / "broken").unlink()
@@ -168,7 +168,7 @@ def test_after_a_failure_of_the_environment_no_other_run_begins(broken, form):
     said = (
         "1 run was interrupted by a failure of disk or permissions (OSError: [Errno 28] No space left on device), and "
     )
-    assert first.err.splitlines()[-1].startswith(f"{said}nothing else was begun; when that is mended, ")
+    assert first.err.splitlines()[-1].startswith(f"{said}nothing else was begun; when that is fixed, ")
     begun = first.err.count("begins") if form == "text" else first.out.count('"event": "started"')
     assert begun == 1
     (lab.folder / "broken").unlink()

@@ -46,7 +46,7 @@ for _name, _members in {
     "no weights": {"about.npy": about()},
     "huge options": {"about.npy": about(options={"width": 10**9, "depth": 10**6})},
     "names that lead out": {"about.npy": about(), "../../x.npy": npy(SHAPE % "1,", b"x")},
-    "a member that is no array": {"about.npy": about(), "x": b"x"},
+    "a member that is not an array": {"about.npy": about(), "x": b"x"},
     "a text": {"about.npy": about(), "x.npy": npy(TEXT, b"x" * 12)},
 }.items():  # fmt: skip
 

@@ -111,7 +111,7 @@ def test_a_plugin_from_a_folder(tmp_path):
         ({"kind": "no_such_module_anywhere:Mine", "stride": 2}, "cannot import 'no_such_module_anywhere'"),
         ({"kind": "wrong_layers:Other", "stride": 2}, "has no 'Other'"),
         ({"kind": "wrong_layers:Mine", "width": 2}, "width"),
-        ({"kind": "wrong_layers:Empty", "stride": 2}, "is no compressor: it has no stride, commutes_with"),
+        ({"kind": "wrong_layers:Empty", "stride": 2}, "is not a compressor: it has no stride, commutes_with"),
         ({"kind": "broken_layers:Mine", "stride": 2}, "cannot import 'broken_layers'"),
         ({"kind": ":Mine", "stride": 2}, "not of the form module:object"),
     ],

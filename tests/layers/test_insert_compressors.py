@@ -117,7 +117,7 @@ def test_maxout_finds_an_activation_that_is_a_function():
     ],
 )
 def test_maxout_is_refused_without_an_activation_of_its_own(middle, reason):
-    with pytest.raises(HarnessError, match=f"no compressor can stand behind 'pool': {reason}"):
+    with pytest.raises(HarnessError, match=f"no compressor can go behind 'pool': {reason}"):
         insert_after(Activated(middle), "pool", Maxout(2), input_shape=SHAPE)
 
 

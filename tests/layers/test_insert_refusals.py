@@ -108,7 +108,7 @@ def test_what_stands_in_the_way_is_named(case):
     assert "site" not in {site.path for site in list_sites(model, SHAPE)}
     with pytest.raises(HarnessError) as raised:
         insert_after(model, "site", ChannelPool(2), input_shape=SHAPE, copy=False)
-    assert str(raised.value).startswith(f"no compressor can stand behind 'site': {reason}")
+    assert str(raised.value).startswith(f"no compressor can go behind 'site': {reason}")
     assert "\n" not in str(raised.value)
     assert "site.inserted" not in dict(model.named_modules())
 
@@ -130,7 +130,7 @@ HARD_CODED = Net(lambda n, s, x: n.fc(s.view(-1, 8 * 64)), fc=nn.Linear(512, 2))
     ],
 )
 def test_what_a_compressor_asks_too_much_is_refused(model, path, compressor, message):
-    expected = f"no compressor can stand behind '{path}': {message}"
+    expected = f"no compressor can go behind '{path}': {message}"
     if message is None:
         expected = "the model has no module '5'; harness.layers.list_sites names those that there are"
     with pytest.raises(HarnessError) as raised:
@@ -167,7 +167,7 @@ def test_what_shows_only_with_fewer_channels_is_refused_and_not_listed(model, re
     if reason.startswith("with fewer"):
         with pytest.raises(HarnessError) as raised:
             insert_after(model, path, ChannelPool(2), input_shape=SHAPE)
-        assert str(raised.value).startswith(f"no compressor can stand behind '{path}': {reason}")
+        assert str(raised.value).startswith(f"no compressor can go behind '{path}': {reason}")
 
 
 def test_a_stride_that_groups_allow_is_enough_to_be_listed():
@@ -212,8 +212,8 @@ def test_a_model_that_needs_values_is_refused(model, reason):
 def test_two_compressors_at_one_place_are_refused():
     once = insert_after(SOUND, "2", ChannelPool(2), input_shape=SHAPE)
     assert "2" not in {site.path for site in list_sites(once, SHAPE)}
-    assert refused_sites(once, SHAPE)["2"] == "something named 'inserted' stands there already"
-    with pytest.raises(HarnessError, match="something named 'inserted' stands there already"):
+    assert refused_sites(once, SHAPE)["2"] == "something named 'inserted' is there already"
+    with pytest.raises(HarnessError, match="something named 'inserted' is there already"):
         insert_after(once, "2", ChannelPool(2), input_shape=SHAPE)
     with pytest.raises(HarnessError, match=r"'view' in '2\.inserted' gives its channels another shape"):
         insert_after(once, "0", ChannelPool(2), input_shape=SHAPE)

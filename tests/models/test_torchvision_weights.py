@@ -85,7 +85,7 @@ def test_the_weights_say_for_how_many_classes_they_are(tmp_path):
     with pytest.raises(FieldError, match="the weights are for 7 classes, the data have 10"):
         resolved(tmp_path, ten)
     torch.save([1], tmp_path / "weights.pth")
-    with pytest.raises(FieldError, match="is no state dict"):
+    with pytest.raises(FieldError, match="is not a state dict"):
         resolved(tmp_path, ten)
 
 

@@ -84,7 +84,7 @@ def said(tmp_path, monkeypatch):
 def test_what_every_machine_has_is_no_plug_in(said, what, kind, owner):
     message = said(what, kind)
     assert message.count("\n") == 0
-    assert f"'{kind}' is no plug-in: " in message
+    assert f"'{kind}' is not a plug-in: " in message
     assert owner in message
 
 
@@ -93,7 +93,7 @@ def test_what_every_machine_has_is_no_plug_in(said, what, kind, owner):
 def test_nor_what_a_plug_in_only_imports(said, what, name):
     Path("own.py").write_text(OWN, encoding="utf-8")
     message = said(what, f"own.py:{name}")
-    assert f"'own.py:{name}' is no plug-in: it is imported from '" in message
+    assert f"'own.py:{name}' is not a plug-in: it is imported from '" in message
 
 
 @pytest.mark.parametrize("what", OTHERS)
@@ -108,7 +108,7 @@ def test_nor_a_module_or_what_is_in_it(said, what, name):
 def test_nor_what_is_of_another_kind(said, what, name):
     Path("own.py").write_text(OWN.replace("def run(context, *, command):", "def run():"), encoding="utf-8")
     message = said(what, f"own.py:{name}")
-    assert ("is no network" if what == "model" else "is no compressor") in message or "unknown option" in message
+    assert ("is not a network" if what == "model" else "is not a compressor") in message or "unknown option" in message
 
 
 def test_a_link_beside_the_study_does_not_hide_where_it_leads(said, tmp_path):

@@ -30,7 +30,7 @@ class Mine:
     conv_channels = out_channels = layer
     def __init__(self, stride):
 """
-NO_COMPRESSOR = "'mine_layer:Mine' is no compressor: a class with conv_channels, out_channels, layer is wanted"
+NO_COMPRESSOR = "'mine_layer:Mine' is not a compressor: a class with conv_channels, out_channels, layer is wanted"
 TRIALS = """\
 trials:
   - name: A
@@ -121,7 +121,7 @@ def test_the_same_file_in_two_folders_has_one_key(key, tmp_path):
             "stride: 2\n",
             "stride: 2\n      code: abc\n",
             13,
-            "'code' is where the digest of a plug-in's code stands, no option",
+            "'code' is where the digest of a plug-in's code is, no option",
         ),
         (
             "stride: 2",

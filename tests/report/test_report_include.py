@@ -97,7 +97,7 @@ def test_the_command_writes_a_document_anew_once(folder):
     document.write_text(BLOCK.format("table"))
     words = ["report", "include", str(document), "--from", str(PUBLISHED)]
     said = [CliRunner().invoke(main, words).stdout for _ in range(2)]
-    assert said == [f"{document} (written anew)\n", f"{document} (as it was)\n"]
+    assert said == [f"{document} (written again)\n", f"{document} (as it was)\n"]
     assert "| Baseline " in document.read_text()
 
 

@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 from records import entry, snapshot, table1, timing, train, whole, whole_samples
 
 from harness.base.errors import HarnessError, printable
-from harness.report import expected_configs, expected_settings, render, study_document, table_document
+from harness.report import (
+    expected_configs,
+    expected_settings,
+    render,
+    stale_remarks,
+    study_document,
+    table_document,
+)
 from harness.report.document import _letters
 from harness.report.render.latex import escape as latex_escape
 from harness.report.render.markdown import escape as markdown_escape
@@ -159,6 +166,15 @@ def test_mixed_code_is_said_for_each_kind_of_attempt():
     assert [n.text for n in paper_document(mixed).footnotes if n.mark == "code"] == [
         "The train attempts behind this table ran different code: 0ther, c0de."
     ]
+
+
+def test_what_was_evaluated_later_is_stale_as_what_was_trained():
+    """As of a method that is not trained, whose values an `evaluate` attempt gave."""
+    stored = whole()
+    record, attempt = next((stored.trials[a.trial_key], a) for a in stored.attempts if a.kind == "train")
+    untrained = replace(record, config={"task": {"kind": "denoising"}, "model": {"kind": "bm3d"}, "compressors": {}})
+    (said,) = stale_remarks([(untrained, replace(attempt, kind="evaluate")), (untrained, attempt)], "table6")
+    assert said.startswith("the train attempts behind table6 were made by code that has changed since (digest c0de)")
 
 
 def test_timing_by_other_code_than_training_is_no_mixture():

@@ -440,7 +440,7 @@ def test_the_name_of_a_study_is_not_taken(desk):
     with open_store(desk.db) as store:
         add_studies(store, [load_study(other)])
         before = snapshot(store).study_trials
-    with pytest.raises(HarnessError, match="a study 'small' that is no search: give 'search' another name"):
+    with pytest.raises(HarnessError, match="a study 'small' that is not a search: give 'search' another name"):
         desk.run()
     assert desk.found().study_trials == before
 

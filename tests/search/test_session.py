@@ -104,7 +104,7 @@ def test_a_failure_of_the_environment_begins_nothing_more_and_what_runs_goes_on(
     assert (summary.failed, summary.interrupted, summary.hindered) == (True, False, 1)
     assert summary.hindrance == (
         "1 run was interrupted by a failure of disk or permissions (OSError: [Errno 28] No space left on device), "
-        "and nothing else was begun; when that is mended, the same command resumes it"
+        "and nothing else was begun; when that is fixed, the same command resumes it"
     )
 
 

@@ -115,7 +115,7 @@ def test_another_programs_database_is_refused_and_left_alone(path, opener):
 
 
 def test_a_missing_store_is_refused_by_a_reader_and_not_made(path):
-    with pytest.raises(HarnessError, match="there is no such store"):
+    with pytest.raises(HarnessError, match="no results database here"):
         open_reader(path)
     assert not path.exists()
 

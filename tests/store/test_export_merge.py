@@ -258,7 +258,7 @@ def test_a_trial_of_edited_code_does_not_come_back_with_a_merge(one_text, turned
             "two values of 'accuracy' on 'test' at step 100",
         ),
         *[
-            (lambda x, name=name: x[name].append(x[name][0]), f"the {what} '.*' stands twice$")
+            (lambda x, name=name: x[name].append(x[name][0]), f"the {what} '.*' occurs twice$")
             for name, what in (
                 ("studies", "study"),
                 ("datasets", "data"),
@@ -269,7 +269,7 @@ def test_a_trial_of_edited_code_does_not_come_back_with_a_merge(one_text, turned
                 ("artifacts", "artifact"),
             )
         ],
-        (lambda x: x["trial"].update(metrics=[{"name": "a", "better": "lower"}] * 2), "the metric 'a' stands twice$"),
+        (lambda x: x["trial"].update(metrics=[{"name": "a", "better": "lower"}] * 2), "the metric 'a' occurs twice$"),
         (lambda x: x["artifacts"][0].update(kind="\x1b[2J"), r"artifacts.0.kind: '\\x1b\[2J' cannot be a name"),
         (lambda x: x.update(started="2026-01-02T01:00:00.001+00:00"), r"it ended \(.*\) before it started \(.*\)$"),
         (lambda x: x["results"].clear(), "it ended done, and has no results$"),
@@ -510,7 +510,7 @@ def test_results_that_are_not_there_are_refused(tmp_path):
 def test_everyone_who_reads_refuses_an_empty_folder_in_the_same_words(tmp_path, reader):
     with pytest.raises(HarnessError, match=r"holds no published results \(\*\.jsonl\)$"):
         reader([tmp_path])
-    with pytest.raises(HarnessError, match=r"no\.db: there is no such store"):
+    with pytest.raises(HarnessError, match=r"no\.db: no results database here"):
         reader([tmp_path / "no.db"])
 
 

@@ -60,7 +60,7 @@ def test_a_whole_store_has_no_fault(whole):
         ("UPDATE trial SET key_scheme = 9 WHERE id = 1", "has key scheme 9"),
         ("UPDATE evaluation SET condition_json = '{\"sigma\":1}' WHERE id = 1", "the key of its data and condition is"),
         ("UPDATE study SET spec_yaml = 'other'", "its text is not the one that spec_sha names"),
-        ("UPDATE study_trial SET seeds_json = '[\"x\"]'", "are no list of whole numbers"),
+        ("UPDATE study_trial SET seeds_json = '[\"x\"]'", "are not a list of whole numbers"),
         ("UPDATE attempt SET weights_from = 'b1' WHERE uid = 'e1'", "weights_from names b1, which is of another run"),
         ("UPDATE attempt SET supersedes = uid WHERE uid = 'b1'", "supersedes names itself"),
         ("UPDATE attempt SET supersedes = 'a2' WHERE uid = 'a1'", "a1: supersedes names a2, and leads from there back"),
@@ -78,7 +78,7 @@ def test_a_whole_store_has_no_fault(whole):
         ("UPDATE study_trial SET name = 'a' || char(10)", "trial 'a\\n' cannot have this name: it holds the control"),
         (
             """UPDATE trial SET metrics_json = '[{"name":"a"},{"name":"a"}]' WHERE id = 1""",
-            "the metric 'a' stands twice",
+            "the metric 'a' occurs twice",
         ),
         ("UPDATE study SET created = 'later'", "study 'mnist': created is not a time"),
         ("UPDATE study_trial SET added = 'later'", "added is not a time"),
@@ -265,5 +265,5 @@ def test_published_lines_are_verified_with_the_artifacts_beside(whole, lab, tmp_
 
 def test_nothing_to_look_at_is_wrong_use(tmp_path):
     for missing in (tmp_path / "none.db", tmp_path / "none.jsonl", tmp_path):
-        with pytest.raises(HarnessError, match=r"there is no such store|holds no published results"):
+        with pytest.raises(HarnessError, match=r"no results database here|holds no published results"):
             verify([missing])

@@ -85,7 +85,7 @@ def test_defaults_that_yaml_does_not_have_are_left_to_the_person(call):
 @pytest.mark.parametrize(
     ("code", "more", "words"),
     [
-        ("def f(:\n", (), "mine.py is no Python"),
+        ("def f(:\n", (), "mine.py is not Python"),
         ("print(1)\n", (), "mine.py has neither a function 'def run(context, *, …)' nor options of argparse"),
         ("p.add_argument('--a')\np.add_subparsers()\n", (), "mine.py has subcommands"),
         ("print(1)\n", ("--function", "run"), "mine.py has no function 'run'"),

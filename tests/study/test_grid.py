@@ -200,7 +200,7 @@ def test_set_seeds_and_part_names(load, head, one):
         ("compressor=topk", "--set compressor: 'stride' is missing"),
         ("compressors=3", "--set compressors: 'compressors' must be a mapping from site to compressor"),
         ("task.sigma=3", "--set task.sigma: unknown key 'sigma': the task 'classification' has no options"),
-        ("seeds=[1, 1]", "--set seeds: a seed stands twice in [1, 1]"),
+        ("seeds=[1, 1]", "--set seeds: a seed occurs twice in [1, 1]"),
     ],
 )
 def test_set_of_what_is_not_there(refusal, head, one, set_, message):

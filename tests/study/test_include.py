@@ -265,7 +265,7 @@ def test_the_file_that_said_it_is_blamed(refusal, write):
         ("none.yml", "s.yml:2: cannot include 'none.yml': there is no such file"),
         ("folder", "s.yml:2: cannot include 'folder': cannot be read: Is a directory"),
         ("[base.yml, none.yml]", "s.yml:2: cannot include 'none.yml': there is no such file"),
-        ("binary.yml", "s.yml:2: cannot include 'binary.yml': is no text in UTF-8"),
+        ("binary.yml", "s.yml:2: cannot include 'binary.yml': is not text in UTF-8"),
         ("s.yml", "s.yml:2: cannot include 's.yml': it goes in a circle, s.yml → s.yml"),
         ("round.yml", "back.yml:1: cannot include 's.yml': it goes in a circle, s.yml → round.yml → back.yml → s.yml"),
         ("inner.yml", "inner.yml:1: cannot include 'inner.yml': it goes in a circle, inner.yml → inner.yml"),

@@ -120,7 +120,7 @@ def test_what_is_no_file_or_too_large_is_not_read(path, main):
         "folder": "cannot be read: Is a directory",
         "no\0file": "cannot be read: embedded null byte",
     }
-    said = reasons.get(path, "is no file but a folder, a pipe or a device")
+    said = reasons.get(path, "is not a file but a folder, a pipe or a device")
     if main:
         with pytest.raises(HarnessError, match=re.escape(said)):
             load_study(path)

@@ -27,7 +27,7 @@ trials:
       compressor.kind: [spatial, width]
       compressor.stride: [2, 3]
 """
-NARROW = "'width' cannot stand at 'conv2': nothing before it can be narrowed alone"
+NARROW = "'width' cannot go at 'conv2': nothing before it can be narrowed alone"
 DIVIDE = "stride 3 does not divide the 32 channels at 'conv2'; possible: 2, 4, 8, 16, 32"
 SKIPPED = {"spatial 3": DIVIDE, "width 2": NARROW, "width 3": DIVIDE}
 

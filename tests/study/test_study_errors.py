@@ -64,8 +64,8 @@ def protocol(head, lines):
         ("kind: spatial, ", "", 10, "a compressor is written {kind: NAME, stride: N}, not {'stride': 2}"),
         ("at: conv2", "at: conv3", 9, "unknown site 'conv3' of 'mnist_cnn'; did you mean 'conv2'?"),
         ("at: conv2", "at: []", 9, "'at' must be a site or a list of sites, not []"),
-        ("    at: conv2\n", "", 9, "'compressor' needs 'at', the site or sites where it stands"),
-        ("    compressor: {kind: spatial, stride: 2}\n", "", 9, "'at' needs 'compressor', what stands there"),
+        ("    at: conv2\n", "", 9, "'compressor' needs 'at', the site or sites where it is"),
+        ("    compressor: {kind: spatial, stride: 2}\n", "", 9, "'at' needs 'compressor', what is there"),
         ("stride: 2", "stride: 2, reduce: mean", 10, "'reduce' must be 'max' or 'min', not 'mean'"),
         ("stride: 2", "stride: 1", 10, "'stride' must be greater than or equal to 2, not 1"),
         ("stride: 2", "stride: 2.0", 10, "'stride' must be a whole number, not 2.0"),
@@ -121,7 +121,7 @@ def test_wrong_words(refusal, head, one, old, new, line, message):
             8,
             "an item of 'normalization.mean' must be a finite number, not nan",
         ),
-        (["normalization:", "  mean: [0, 1]"], 8, "'mean' must have 1 value(s), one a channel"),
+        (["normalization:", "  mean: [0, 1]"], 8, "'mean' must have 1 value(s), one per channel"),
         (["schedule: constant"], 7, "'schedule' must be a mapping, not 'constant'"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_stride_from_a_grid_is_blamed_there(refusal, head, one, path):
 def test_an_item_of_a_grid_is_blamed_by_its_own_line(refusal, head, one):
     grid = "    grid:\n      compressor.stride:\n        - 2\n        - 0\n"
     text = head + one.replace("name: A", "name: '{compressor.stride}'") + grid
-    assert refusal(text) == "s.yml:14: stride 0 is no stride"
+    assert refusal(text) == "s.yml:14: stride 0 is not a stride"
 
 
 @pytest.mark.parametrize("path", ["compressor.stride", "compressors.conv2.stride"])
@@ -205,7 +205,7 @@ def test_width_where_nothing_can_be_narrowed(refusal, head, one, monkeypatch):
     fixed = ModelDeclaration(old.name, old.input_shape, 10, {"conv2": Site("conv2", 32, narrowable=False)}, old.code)
     monkeypatch.setitem(MODELS, "mnist_cnn", fixed)
     assert refusal(head + one.replace("spatial", "width")) == (
-        "s.yml:10: 'width' cannot stand at 'conv2': nothing before it can be narrowed alone"
+        "s.yml:10: 'width' cannot go at 'conv2': nothing before it can be narrowed alone"
     )
 
 

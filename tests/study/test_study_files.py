@@ -249,7 +249,7 @@ def test_names_must_be_unique(refusal, head, one, more):
         ("[0.0]", "an item of 'seeds' must be a whole number, not 0.0"),
         ("[true]", "an item of 'seeds' must be a whole number, not True"),
         ("[4294967296]", "an item of 'seeds' must be less than 4294967296, not 4294967296"),
-        ("[1, 1]", "a seed stands twice in [1, 1]"),
+        ("[1, 1]", "a seed occurs twice in [1, 1]"),
     ],
 )
 def test_seeds_are_checked(refusal, head, one, seeds, message):

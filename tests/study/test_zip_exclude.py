@@ -70,7 +70,7 @@ def test_a_path_reaches_into_a_part_of_the_same_point(load, head, one):
         (
             ["grid: {compressor.stride: [2]}", "zip: {compressor.stride: [4]}"],
             12,
-            "'compressor.stride' stands in 'grid' and in 'zip': leave it out of one",
+            "'compressor.stride' is in 'grid' and in 'zip': leave it out of one",
         ),
         (["zip: {}"], 11, "'zip' must not be empty"),
         (["zip: {compressor.stride: []}"], 11, "'zip.compressor.stride' must not be empty"),
@@ -180,7 +180,7 @@ def test_what_the_command_line_sets_comes_after(load, head, one):
 @pytest.mark.parametrize(
     ("lines", "line", "message"),
     [
-        (["exclude: [{at: conv2}]"], 11, "'exclude' needs 'grid' or 'zip', of whose points it leaves some out"),
+        (["exclude: [{at: conv2}]"], 11, "'exclude' can only be used together with 'grid' or 'zip'"),
         (
             ["grid: G", "exclude:", "  - {compressor.stride: 8}"],
             13,

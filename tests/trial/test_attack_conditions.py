@@ -125,7 +125,7 @@ def test_weights_in_files_are_known_by_their_contents(tmp_path):
         (
             {"denoiser": {"kind": "run", "weights": "x"}},
             ("denoiser", "weights"),
-            "'weights' is no option of a denoiser",
+            "'weights' is not an option of a denoiser",
         ),
         ({"denoiser": {"kind": "saved", "file": "none.npz"}}, ("denoiser", "file"), "there is no file 'none.npz'"),
         ({"take": 1000}, ("take",), "'take' must be a number from 1 to 355, not 1000"),

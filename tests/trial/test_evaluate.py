@@ -117,7 +117,7 @@ def test_a_trial_that_two_entries_give_has_the_evaluations_of_both(load, head):
         ),
         ("[{sigma: 15}]", 7, "unknown key 'sigma'; known: attack, dataset, denoiser, split, take"),
         ("[{dateset: mnist}]", 7, "unknown key 'dateset'; did you mean 'dataset'?"),
-        ("\n  - digits\n  - mnist\n  - {split: test}", 10, "this evaluation stands twice: digits, test"),
+        ("\n  - digits\n  - mnist\n  - {split: test}", 10, "this evaluation occurs twice: digits, test"),
         ("[3]", 7, "an evaluation is written NAME or {dataset: NAME, split: SPLIT}, not 3"),
         ("[]", 7, "'evaluate' must not be empty"),
         ("mnist", 7, "'evaluate' must be a list, not 'mnist'"),
@@ -225,11 +225,11 @@ def test_a_list_in_a_condition_stands_for_an_evaluation_with_each(noisy):
         ([{"sigma": [15, "x"]}], (0, "sigma", 1), "'sigma' must be a number, not 'x'"),
         ([{"sigma": []}], (0, "sigma"), "'sigma' must not be empty"),
         ([{"sigma": 15, "noiseseed": 1}], (0, "noiseseed"), "unknown key 'noiseseed'; did you mean 'noise_seed'?"),
-        ([{"sigma": [15, 15.0]}], (0,), "this evaluation stands twice: digits, test, sigma 15.0"),
+        ([{"sigma": [15, 15.0]}], (0,), "this evaluation occurs twice: digits, test, sigma 15.0"),
         (
             [{"sigma": 15}, {"sigma": 15, "noise_seed": 0}],
             (1,),
-            "this evaluation stands twice: digits, test, sigma 15.0",
+            "this evaluation occurs twice: digits, test, sigma 15.0",
         ),
     ],
 )

@@ -137,7 +137,7 @@ def test_what_is_refused(load, old, new, line, message):
     [
         ("def run():\n    pass\n", "'train.py:run' takes no context: write def run(context, *, width, …)"),
         ("def run(*, width, epochs):\n    pass\n", "'train.py:run' takes no context"),
-        ("run = 3\n", "'train.py:run' is no function, but int"),
+        ("run = 3\n", "'train.py:run' is not a function, but int"),
     ],
 )
 def test_what_is_no_function_of_a_context(load, definition, message):

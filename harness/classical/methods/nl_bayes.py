@@ -136,7 +136,7 @@ def _published_for_grey(sigma: float) -> tuple[_Published, _Published]:
 
 
 def _radius(similar: int, widest: int) -> int:
-    """Return the radius of a window of N/2 places a side, made odd."""
+    """Return the radius of a window of N/2 places per side, made odd."""
     return min(similar // 2 // 2, widest // 2)
 
 

@@ -4,7 +4,7 @@ Y.-Q. Wang, J.-M. Morel: "SURE Guided Gaussian Mixture Image Denoising", SIAM J.
 mixture starts from Gaussians of clean grey patches by their orientation, made from other photographs
 (`s_ple_start.py`), and is fitted to the mean of the colours. Stein's estimate of the risk (SURE) chooses for each
 Gaussian between two filters. Deviations: SURE may also choose to leave a Gaussian's patches as they are, which little
-noise needs; chrominances are thresholded about the patch's mean, where SURE prefers that (of their degrees of freedom
+noise needs; chrominances are thresholded about the patch's mean, if SURE prefers that (of their degrees of freedom
 the mean is one, so that a constant part of the kept basis vectors counts twice); a Gaussian with fewer patches than a
 patch has pixels is not updated in that iteration.
 """

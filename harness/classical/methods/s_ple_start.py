@@ -2,7 +2,7 @@
 
     python -m harness.classical.methods.s_ple_start FILE.npz
 
-makes them anew from three photographs that scikit-learn and matplotlib bring along (china.jpg, flower.jpg and
+makes them again from three photographs that scikit-learn and matplotlib bring along (china.jpg, flower.jpg and
 grace_hopper.jpg), and their mirror images. None is in BSDS500, CBSD68 or Kodak24; grace_hopper.jpg is the test image of
 `sample-photos`, where S-PLE has an advantage.
 """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def model() -> None:
-    """List models and the sites where compressors can stand.
+    """List models and the sites where compressors can go.
 
     \b
     harness model list

@@ -1,4 +1,4 @@
-"""`harness model sites`: where in a network a compressor can stand, and what feature pooling saves there."""
+"""`harness model sites`: where in a network a compressor can go, and what feature pooling saves there."""
 
 import sys
 from collections.abc import Sequence
@@ -37,7 +37,9 @@ _NAMES = 36  # characters of the other names of a place
 @click.option("--each", is_flag=True, help="A row per module, not one per place between two layers.")
 @click.option("--input-shape", default="3,224,224", show_default=True, help="C,H,W of a plug-in's images.")
 @click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Of a plug-in's network.")
-@click.option("--refused", "with_refused", is_flag=True, help="Print too where no compressor can stand, and why.")
+@click.option(
+    "--refused", "with_refused", is_flag=True, help="Print also the modules behind which no compressor can go, and why."
+)
 @format_option("text", "json")
 def sites(  # noqa: PLR0913, PLR0917 - one per option
     name: str,
@@ -55,7 +57,7 @@ def sites(  # noqa: PLR0913, PLR0917 - one per option
     with_refused: bool,
     fmt: str,
 ) -> None:
-    """Print where in MODEL a compressor can stand, each place named by the module behind which it stands.
+    """Print where in MODEL a compressor can go, each place named by the module behind which it is.
 
     What feature pooling saves at a place is counted from the layers that would change, and is a part of the whole
     network. Modules between the same two layers (a convolution, its normalisation, its activation, the block that ends
@@ -148,12 +150,12 @@ def _print(table: "SiteTable", total: int, *, before: str | None) -> None:
     if len(rows) < total:
         click.echo(f"… {total - len(rows)} more rows with less: --all")
     if before is not None and not total:
-        raise HarnessError(f"no compressor can stand before '{before}'; --refused says why without --before")
+        raise HarnessError(f"no compressor can go before '{before}'; --refused says why without --before")
     images = "×".join(map(str, table.input_shape))
     took = "" if table.ms is None else f", {table.ms:.1f} ms"
     click.echo(
         f"{table.model} as it is, for {images}: {table.parameters:,} parameters, {table.macs:,} MACs{took}; "
-        f"feature pooling with stride {table.stride} can stand behind {table.modules} modules"
+        f"feature pooling with stride {table.stride} can go behind {table.modules} modules"
         + ("" if before is not None or each else f", at {total} places")
     )
 

@@ -28,7 +28,7 @@ def sweep(context: click.Context, stride: int, input_shape: str, only: str | Non
 
     Nothing is trained and no weights are made. Each network is traced once; then each of its sites is tried, as many at
     a time as have nothing to do with each other: the changed network must do the same steps, return the same shapes,
-    and cost what it did less what was said. Ends with exit code 1 where a site does not work.
+    and cost what it did less what was said. Ends with exit code 1 if a site does not work.
 
     \b
     harness model sweep --only 'resnet*'
@@ -110,7 +110,7 @@ def _swept(name: str, shape: tuple[int, int, int], stride: int, tell: Callable[[
 
 
 def _command(stride: int, input_shape: str, only: str | None, out: Path | None) -> str:
-    """Return the call that makes the document, without what stands at its default."""
+    """Return the call that makes the document, without what is at its default."""
     words = ["harness model sweep"]
     words += [f"--stride {stride}"] if stride != 2 else []
     words += [f"--input-shape {input_shape}"] if input_shape != "3,224,224" else []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--benchmarks", type=click.Path(path_type=Path, file_okay=False), default=Path("results/benchmarks"),
               show_default=True, help="Where the figures of 'harness bench' are stored.")  # fmt: skip
 def include(documents: tuple[Path, ...], sources: tuple[Path, ...], benchmarks: Path) -> None:
-    """Write anew what DOCUMENTs show of reports, such as the tables of a README.
+    """Write again what DOCUMENTs show of reports, such as the tables of a README.
 
     A block begins with <!-- include reports/table1.md: table --> and ends with <!-- end -->. Parts are `table` and
     `statistics` (of a table's report, or of a table file) and `summary` (the first paragraph of findings.md or of
@@ -63,4 +63,4 @@ def include(documents: tuple[Path, ...], sources: tuple[Path, ...], benchmarks: 
                 raise HarnessError(f"{path}: {error}") from error
             if new != text:
                 atomic_write(path, new)
-            click.echo(f"{path} ({'as it was' if new == text else 'written anew'})")
+            click.echo(f"{path} ({'as it was' if new == text else 'written again'})")

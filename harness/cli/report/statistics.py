@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 @sources_option
 @format_option("text", "json")
 def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
-    """Print the statistics of a table's or a study's results: of each row's runs, and against the row that it stands
+    """Print the statistics of a table's or a study's results: of each row's runs, and against the row that it is
     against; of a study its baseline, else its first trial.
 
-    sd: sample standard deviation. t and bootstrap: 95% intervals of the mean, of the difference where they stand behind
+    sd: sample standard deviation. t and bootstrap: 95% intervals of the mean, of the difference where they are behind
     one. Best of two: what the better of two such runs is expected to be. p: sign flips (paired by seed) and
     Mann-Whitney (unpaired), two-sided, without a correction; exact, or by random draws of very many runs, with the
     number of draws and the error of p.
@@ -105,7 +105,7 @@ def _print_remarks(remarks: Iterable[str]) -> None:
 def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: str) -> None:
     """Tell whether two methods differ, or whether two networks do.
 
-    Two trials (STUDY:TRIAL) are methods: compared over their seeds, paired where one protocol trained both. Two runs
+    Two trials (STUDY:TRIAL) are methods: compared over their seeds, paired if one protocol trained both. Two runs
     (STUDY:TRIAL:SEED, or the first digits of an attempt's uid) are networks: compared over the images of the test set,
     by McNemar's test and a paired bootstrap. The one says nothing of the other.
 
@@ -135,7 +135,7 @@ def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: 
 
 
 def _trial(found: "Snapshot", text: str) -> str | None:
-    """Return the key of the trial that a text names, STUDY:TRIAL; None where it is written as a run.
+    """Return the key of the trial that a text names, STUDY:TRIAL; None if it is written as a run.
 
     Raises HarnessError for a study that is not stored, and a trial that it does not have.
     """
@@ -210,7 +210,7 @@ def _of_place(
 def _networks(
     store: "Store", found: "Snapshot", a: "AttemptRecord", b: "AttemptRecord", metric: str | None
 ) -> dict[str, "Networks"]:
-    """Return the comparison of two runs for each metric of which both kept a value an image.
+    """Return the comparison of two runs for each metric of which both kept a value per image.
 
     `metric` is the name of a metric, or that of its values by image.
     """

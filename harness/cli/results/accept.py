@@ -81,7 +81,7 @@ def _words(study: "Study", found: "Snapshot", author: str, reason: str) -> "Sequ
 
 
 def _checked(name: str, text: str) -> str:
-    """Return what a person says, without spaces around it. Raises HarnessError if it is no line that can be read."""
+    """Return what a person says, without spaces around it. Raises HarnessError if it is not a line that can be read."""
     from harness.store.acceptance import LONGEST, said_fault
 
     if (fault := said_fault(name, text)) is not None:

@@ -32,7 +32,7 @@ def curve(
 ) -> None:
     """Print the curves of RUNs, each named by the first digits of its attempt's uid or as STUDY:TRIAL:SEED.
 
-    A bar is the mean of the points in its part of the steps, between the curve's least and greatest value; a dot stands
+    A bar is the mean of the points in its part of the steps, between the curve's least and greatest value; a dot is
     for no number. csv and json print every point.
 
     \b
@@ -89,7 +89,7 @@ def _print_bars(curves: "dict[tuple[str, str, str, str], list[Point]]", width: i
 
 
 def bars(values: Sequence[float], width: int) -> str:
-    """Return values as at most `width` bars, each the mean of its share of them; a dot where there is no number."""
+    """Return values as at most `width` bars, each the mean of its share of them; a dot if there is no number."""
     count = min(width, len(values))
     edges = [number * len(values) // count for number in range(count + 1)]
     means = [_mean(values[begin:end]) for begin, end in pairwise(edges)]

@@ -57,7 +57,7 @@ def _may_be_a_study(text: str) -> bool:
 
 
 def _studies(sources: Sequence[Path]) -> frozenset[str]:
-    """Return the names of the stored studies; none where nothing is stored, as for two files that are named."""
+    """Return the names of the stored studies; none if nothing is stored, as for two files that are named."""
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
 

@@ -17,7 +17,7 @@ from harness.cli.terminal import echo_as_it_is, unguarded
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0: to everybody.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="The port; 0: any.")
 @click.option("--open", "opens", is_flag=True, help="Open a browser.")
-@click.option("--get", "path", metavar="PATH", help="Print what stands at PATH and end, without a server.")
+@click.option("--get", "path", metavar="PATH", help="Print what is at PATH and end, without a server.")
 @plugins_option
 @sources_option
 def serve(
@@ -51,7 +51,7 @@ def serve(
 
 
 def _page(database: Path, metadata: Path, path: str) -> str:
-    """Return what datasette has at a path. Raises HarnessError where it has nothing."""
+    """Return what datasette has at a path. Raises HarnessError if it has nothing."""
     import asyncio
     import io
     import json
@@ -63,7 +63,7 @@ def _page(database: Path, metadata: Path, path: str) -> str:
     with redirect_stdout(io.StringIO()):  # it prints the trace of a page that is not there
         answer = asyncio.run(app.client.get(path, follow_redirects=True))
     if answer.status_code != OK:
-        raise HarnessError(f"nothing stands at '{path}'; /{database.stem}.json lists what there is")
+        raise HarnessError(f"nothing is at '{path}'; /{database.stem}.json lists what there is")
     return str(answer.text)
 
 

@@ -41,7 +41,7 @@ def load(source: Mapping[str, Any], _root: Path) -> Mapping[str, Hashed]:
 
 
 def look(source: Mapping[str, Any]) -> Unread:
-    """Find a file. Raises FieldError where it is not there, or a folder."""
+    """Find a file. Raises FieldError if it is not there, or a folder."""
     path = Path(source["path"])
     if not path.is_file():
         what = "a folder: a folder of images is 'kind: folder'" if path.is_dir() else "not there"
@@ -56,7 +56,7 @@ def _read(source: Mapping[str, Any], path: Path) -> Contents:
             if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:  # not loaded: it may claim any size
                 raise FieldError(("path",), f"{path} holds a single array: save images and labels by np.savez")
         if not zipfile.is_zipfile(path):
-            raise ValueError("it is no archive of arrays")
+            raise ValueError("it is not an archive of arrays")
         claims = _claims(path)
         with np.load(path, allow_pickle=False) as arrays:
             return _contents(source, path, arrays, claims)

@@ -71,7 +71,7 @@ def keep_images(source: Mapping[str, Any], root: Path, state: str, splits: Mappi
 
 
 def kept_images(source: Mapping[str, Any], root: Path, state: str) -> dict[str, Hashed] | None:
-    """Return the images that were kept for this state of the files, or None, also where the file is damaged."""
+    """Return the images that were kept for this state of the files, or None, also if the file is damaged."""
     try:
         with np.load(place_of(source, root, ".npz"), allow_pickle=False) as arrays:
             if str(arrays["state"]) != state:
@@ -94,4 +94,4 @@ def place_of(source: Mapping[str, Any], root: Path, suffix: str) -> Path:
 
 def warn(root: Path, error: OSError) -> None:
     """Tell that nothing can be cached."""
-    _log.warning("%s cannot be written (%s): own data are read anew each time", own_cache(root), error.strerror)
+    _log.warning("%s cannot be written (%s): own data are read again each time", own_cache(root), error.strerror)

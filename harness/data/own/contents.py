@@ -44,7 +44,7 @@ class Contents:
 
 
 def check_contents(contents: Contents, place: object) -> None:
-    """Raise HarnessError where nobody could train on this: too few images or classes, or a class without images."""
+    """Raise HarnessError if nobody could train on this: too few images or classes, or a class without images."""
     count = len(contents.splits["train"].hashes)
     if len(contents.classes) < 2:
         raise HarnessError(f"{place} has images of one class only: at least two are needed")
@@ -62,7 +62,7 @@ def check_contents(contents: Contents, place: object) -> None:
 class Unread:
     """Own data as they lie there, not read yet.
 
-    `state` changes with them; it is None where nobody can tell without reading.
+    `state` changes with them; it is None if nobody can tell without reading.
     """
 
     state: str | None
@@ -73,7 +73,7 @@ class Unread:
 def take_test(images: Hashed, part: float, classes: tuple[str, ...]) -> dict[str, Hashed]:
     """Return `train` and `test`: of each class's n images the first ⌊n·part⌋ in canonical order are the test split.
 
-    `part` is taken as the decimal number that it is written as. Raises FieldError where a class would have none there.
+    `part` is taken as the decimal number that it is written as. Raises FieldError if a class would have none there.
     """
     ordered = images.in_order()
     labels = ordered.arrays.labels.tolist()

@@ -41,7 +41,7 @@ def state_of_others(source: Mapping[str, Any]) -> str:
 def copies(train: DatasetDeclaration, tested: DatasetDeclaration, root: Path) -> str | None:
     """Return in words which files a folder to test on shares with another one that is trained on; None for none.
 
-    What was found is kept below the data root. Data that are no folders of files are not searched.
+    What was found is kept below the data root. Data that are not folders of files are not searched.
     """
     if not (_is_folder(train) and _is_folder(tested)) or train.source == tested.source:
         return None

@@ -26,9 +26,9 @@ _log = logging.getLogger(__name__)
 
 
 def declare(name: str, source: Mapping[str, Any]) -> DatasetDeclaration:
-    """Return the declaration of a source: its contents are read where they are not known for this state of its files.
+    """Return the declaration of a source: its contents are read if they are not known for this state of its files.
 
-    What was left out is told. Raises FieldError, by the option that it is about, where nobody could train on it.
+    What was left out is told. Raises FieldError, by the option that it is about, if nobody could train on it.
     """
     facts = facts_of(source, data_root())
     for line in left_out(facts):
@@ -47,7 +47,7 @@ def declare(name: str, source: Mapping[str, Any]) -> DatasetDeclaration:
 
 
 def facts_of(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
-    """Return what is known of a source by its contents: plain data. They are read where no file's state tells."""
+    """Return what is known of a source by its contents: plain data. They are read if no file's state tells."""
     if is_kept_whole(source):
         return scaled.facts_of(source, root)
     unread: Unread = importlib.import_module(reader_of(source)).look(source)
@@ -59,7 +59,7 @@ def facts_of(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
 
 
 def read_facts(source: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
-    """Return the same as `facts_of`, read anew, whatever was kept."""
+    """Return the same as `facts_of`, read again, whatever was kept."""
     if is_kept_whole(source):
         return scaled.read_facts(source, root)
     return _read(source, root, importlib.import_module(reader_of(source)).look(source))

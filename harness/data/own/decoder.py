@@ -202,7 +202,7 @@ def _decoded(job: list[tuple[int, str]], memory: mmap.mmap, form: Form) -> Any:
         try:
             pixels = decode_whole(Path(path).read_bytes(), form.short_side, grey=form.grey)
         except UNREADABLE as error:
-            return f"{path} cannot be read any more ({' '.join(str(error).split())}): mend it and run the study again"
+            return f"{path} cannot be read any more ({' '.join(str(error).split())}): fix it and run the study again"
         memory[start : start + pixels.size] = pixels.tobytes()
         sizes[number] = pixels.shape[:2]
     return sizes.tobytes()

@@ -25,7 +25,7 @@ Shape = tuple[int, int, int]
 
 
 def load(source: Mapping[str, Any], root: Path) -> Mapping[str, Hashed]:
-    """Return the splits `train` and `test` of a source: those that were decoded before, where no file has changed."""
+    """Return the splits `train` and `test` of a source: those that were decoded before, if no file has changed."""
     found = look(source)
     state = str(found.state)
     splits = kept_images(source, root, state)
@@ -36,7 +36,7 @@ def load(source: Mapping[str, Any], root: Path) -> Mapping[str, Hashed]:
 
 
 def look(source: Mapping[str, Any]) -> Unread:
-    """List the images of a folder. Raises FieldError where they are no classes with a training and a test split."""
+    """List the images of a folder. Raises FieldError if they are not classes with a training and a test split."""
     listing = list_folder(Path(source["path"]), "test" in source, nested_of(source))
     return Unread(listing.state() + state_of_others(source), partial(_read, source, listing), cacheable=True)
 
@@ -77,7 +77,7 @@ def check_corrupt(source: Mapping[str, Any], corrupt: Sequence[str], of: int) ->
 def in_words(corrupt: Sequence[str], of: int) -> str:
     """Return what is said of images that cannot be read."""
     count = "1 image" if len(corrupt) == 1 else f"{len(corrupt)} images"
-    return f"{count} of {of} cannot be read, the first {corrupt[0]}: mend or remove them, or say 'corrupt: skip'"
+    return f"{count} of {of} cannot be read, the first {corrupt[0]}: fix or remove them, or say 'corrupt: skip'"
 
 
 def _of_split(
@@ -163,7 +163,7 @@ def sizes(files: Sequence[ImageFile]) -> dict[Size, Path]:
 
 
 def one_size(files: Sequence[ImageFile]) -> Size:
-    """Return the size of all images. Raises FieldError where they have several, or where none can be read."""
+    """Return the size of all images. Raises FieldError if they have several, or if none can be read."""
     found = sizes(files)
     if not found:
         reason = f" ({problem})" if (problem := problem_of(files[0])) else ""

@@ -27,7 +27,7 @@ def load(source: Mapping[str, Any], _root: Path) -> Mapping[str, Hashed]:
 
 
 def look(source: Mapping[str, Any]) -> Unread:
-    """Find a function. Raises HarnessError where it is not there, or was edited since it was planned."""
+    """Find a function. Raises HarnessError if it is not there, or was edited since it was planned."""
     target = load_object(source["kind"], source["folders"], digest=source["code"])
     return Unread(None, partial(_read, source, target), cacheable=False)
 

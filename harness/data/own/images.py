@@ -50,7 +50,7 @@ MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**26)
 """What Pillow refuses to decode by itself has more pixels than this, whatever the header claims."""
 
 LARGEST_FILE = 8 * MOST_PIXELS
-"""Bytes. A file of more is no image of so many pixels, and is not read."""
+"""Bytes. A file of more is not an image of so many pixels, and is not read."""
 
 _LARGE = 2**24  # pixels: a gigabyte while it is decoded, if there are a few of them at once
 _one_at_a_time = threading.Lock()

@@ -62,10 +62,10 @@ class Listing:
 def list_images(path: Path) -> tuple[ImageFile, ...]:
     """List all images in a folder and the folders below it, without classes, in order of their paths.
 
-    Raises FieldError if it is no folder, or cannot be read.
+    Raises FieldError if it is not a folder, or cannot be read.
     """
     if not path.is_dir():
-        raise FieldError(("path",), f"{path} is {'no folder' if path.exists() else 'not there'}")
+        raise FieldError(("path",), f"{path} is {'not a folder' if path.exists() else 'not there'}")
     try:
         return tuple(file for folder in (path, *_folders_below(path)) for file in _images(folder, 0, []))
     except OSError as error:
@@ -92,11 +92,11 @@ def list_folder(path: Path, take_test: bool, nested: Nested = "refuse", *, test_
 
     `test_only`: it has none of these, and is to be tested on; a split's folder may be missing.
 
-    Raises FieldError if it is no folder of classes, if classes differ between splits, if there is no test split, or
+    Raises FieldError if it is not a folder of classes, if classes differ between splits, if there is no test split, or
     one too many, and if images would be left out that `nested` does not allow to leave out.
     """
     if not path.is_dir():
-        what = "no folder: arrays in a file are 'kind: arrays'" if path.is_file() else "not there"
+        what = "not a folder: arrays in a file are 'kind: arrays'" if path.is_file() else "not there"
         raise FieldError(("path",), f"{path} is {what}")
     try:
         return _list(path, take_test, nested, test_only)
@@ -122,7 +122,7 @@ def _list(path: Path, take_test: bool, nested: Nested, test_only: bool) -> Listi
     notes += _nested_notes([place for one in everything for place in one.nested.items()], nested)
     others = [other for one in everything for other in one.others]
     if others:
-        notes += (f"{len(others)} that are no images are passed over, e.g. {min(others)}",)
+        notes += (f"{len(others)} that are not images are passed over, e.g. {min(others)}",)
     splits = {split: tuple(f for one in of_split for f in one.images(nested)) for split, of_split in found.items()}
     return Listing(classes, splits, notes)
 
@@ -292,7 +292,7 @@ def _subfolders(folder: Path) -> tuple[str, ...]:
     for entry in entries:
         if entry.is_symlink() and not Path(entry.path).exists() and not _named_as_image(entry.name):
             target = os.readlink(entry.path)  # noqa: PTH115
-            raise FieldError(("path",), f"{entry.path} is a link to {target}, which is not there: mend or remove it")
+            raise FieldError(("path",), f"{entry.path} is a link to {target}, which is not there: fix or remove it")
     return tuple(entry.name for entry in entries if entry.is_dir())
 
 

@@ -14,7 +14,7 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 
 
 def memory_bytes() -> float:
-    """Return how much memory this machine, or the container that it is, has; infinity where it does not tell."""
+    """Return how much memory this machine, or the container that it is, has; infinity if it does not tell."""
     found = [math.inf]
     with suppress(AttributeError, ValueError, OSError):  # not on Windows
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -35,7 +35,7 @@ def free_bytes() -> float:
 
 
 def check_fits(needed: int, what: str, todo: str) -> None:
-    """Raise HarnessError where `needed` bytes are more than images may take. `todo` is told."""
+    """Raise HarnessError if `needed` bytes are more than images may take. `todo` is told."""
     has, free = memory_bytes(), free_bytes()
     takes = f"{what} take {in_units(needed)} in memory"
     if needed * PART > has:

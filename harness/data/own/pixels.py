@@ -18,7 +18,7 @@ def as_arrays(images: Any, labels: Any, of: str, layout: str | None = None) -> A
 
     Args:
         images: uint8 (N, H, W), (N, H, W, C) or (N, C, H, W). labels: whole numbers from 0, (N,) or (N, 1).
-        of: what they are called in an error. layout: which of the latter two forms it is, where that cannot be told.
+        of: what they are called in an error. layout: which of the latter two forms it is, if that cannot be told.
 
     Raises:
         HarnessError: another type or shape, or several readings of one.
@@ -42,7 +42,7 @@ def _images(images: NDArray[Any], of: str, layout: str | None) -> NDArray[np.uin
 
 
 def _layout(images: NDArray[Any], of: str) -> str:
-    """Return where the channels stand: one (grey) or three (colour)."""
+    """Return where the channels are: one (grey) or three (colour)."""
     fits = [name for name, axis in (("nchw", 1), ("nhwc", 3)) if images.shape[axis] in _COLOURS]
     if len(fits) != 1:
         why = "neither has" if not fits else "both have"
@@ -72,7 +72,7 @@ def shape_of(array: NDArray[Any]) -> str:
 def class_names(given: Any, *splits: Arrays) -> tuple[str, ...]:
     """Return the names of the classes by label: those given, or the labels themselves.
 
-    Names that are bytes are UTF-8. Raises HarnessError where they are not, or not as many as the labels need.
+    Names that are bytes are UTF-8. Raises HarnessError if they are not, or not as many as the labels need.
     """
     highest = max((int(split.labels.max()) for split in splits if len(split)), default=-1)
     if given is None:

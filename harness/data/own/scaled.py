@@ -79,7 +79,7 @@ class _Index:
 def load(source: Mapping[str, Any], root: Path) -> dict[str, ScaledImages]:
     """Return the splits of a source: train, validation (the first of train), rest and test, as far as it has them.
 
-    Raises FieldError where the files are not those of a folder of classes, or cannot be read.
+    Raises FieldError if the files are not those of a folder of classes, or cannot be read.
     """
     state = _state(source, _listing(source))
     if _kept_index(source, root, state) is None:
@@ -273,7 +273,7 @@ def _take_test(images: Sequence[_Found], part: float, classes: Sequence[str]) ->
 
 
 def _check(source: Mapping[str, Any], index: Mapping[str, _Index], classes: Sequence[str]) -> None:
-    """Raise FieldError where nobody could train on this."""
+    """Raise FieldError if nobody could train on this."""
     place = source["path"]
     if len(classes) < 2:
         raise FieldError(("path",), f"{place} has images of one class only: at least two are needed")
@@ -385,7 +385,7 @@ def _pixels(source: Mapping[str, Any], root: Path, split: str, images: ScaledIma
     files = [ImageFile(path, 0, 0, 0) for path in images.files]
     for place_in, (file, one) in enumerate(_decoded(files, (), images.form)):
         if isinstance(one, str):
-            raise HarnessError(f"{file.path} cannot be read any more ({one}): mend it and run the study again")
+            raise HarnessError(f"{file.path} cannot be read any more ({one}): fix it and run the study again")
         first = images.first[place_in]
         pixels[first : first + one[0].shape[0] * one[0].shape[1]] = one[0].reshape(-1, channels)
     return pixels

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     Link = connection.Connection[bytes, bytes]
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+PRELOADED = "harness.execution.executors.preload"
+"""By name: it is the server of workers alone that imports it."""
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of torch: a tenth of a step's time on the CPU where gradients are large
 
 _GENTLY_S = 1.0  # what a process has between SIGTERM and SIGKILL
@@ -215,6 +217,8 @@ def _work(folder: Path, threads: int, environment: Mapping[str, str], says: int,
     os.environ.setdefault(HUGE_PAGES, "1")
     told = Told()
     try:
+        if PRELOADED in sys.modules:
+            sys.modules[PRELOADED].forget_if_edited()
         from harness.training.attempt import run_attempt
 
         run_attempt(folder)
@@ -305,7 +309,7 @@ def adopt_orphans() -> None:
 
 
 def memory_kills(cgroups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return how many processes of this one's cgroup the kernel has killed for memory; None where it does not say."""
+    """Return how many processes of this one's cgroup the kernel has killed for memory; None if it does not say."""
     for counter in _counters(cgroups, mounted):
         try:
             lines = counter.read_text(encoding="ascii").splitlines()

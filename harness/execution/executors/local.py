@@ -1,8 +1,9 @@
 """The local executor: attempts in worker processes of this machine, a fresh one for each.
 
 So an attempt runs the code that its digest names, and its peak of memory is its own. Workers are forked off a small
-server that has imported what others made and nothing of ours: torch, which takes two seconds, once for all of them
-instead of for each; for functions of a person's own no torch, if they do not import it.
+server that has imported what others made: torch, which takes two seconds, once for all of them instead of for each; for
+functions of a person's own no torch, if they do not import it. What it has imported of ours counts as long as no file
+of ours changes (`preload`).
 
 A worker that dies takes nothing along but its own attempt and what that has started (`guard`). Workers leave Ctrl-C to
 the driver, which asks them, by a file in the attempt's folder, to end at a checkpoint. A worker whose driver dies ends
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, cast
 from harness.attempt.messages import LOCK_FILE
 from harness.base.locks import is_held
 from harness.execution.executors.base import Ended, EndsWhatRuns, attempt_name
-from harness.execution.executors.guard import HUGE_PAGES, THREADS, Told, guard
+from harness.execution.executors.guard import HUGE_PAGES, PRELOADED, THREADS, Told, guard
 from harness.execution.interruptions import INTERRUPTIONS, PREEMPTIONS
 from harness.execution.libraries import WITH_TORCH
 
@@ -124,7 +125,7 @@ def _context(threads: int, libraries: Sequence[str]) -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     if _server is None:
-        context.set_forkserver_preload(list(libraries))
+        context.set_forkserver_preload([*libraries, PRELOADED])
         with _interruptions_blocked(), worker_environment(threads):
             forkserver.ensure_running()
         _server = threads, torch

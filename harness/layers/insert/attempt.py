@@ -20,7 +20,7 @@ from harness.layers.insert.trace import Trace
 
 @dataclass(frozen=True)
 class Insertion:
-    """What is to be done at one site: which layers change how, and what stands there."""
+    """What is to be done at one site: which layers change how, and what is there."""
 
     path: str
     plan: Plan

@@ -12,7 +12,7 @@ from harness.layers.insert.trace import Step, Trace, Value
 def maker_of(network: Network, trace: Trace, value: Value) -> Step | None:
     """Return the call of the convolution (without groups) or linear layer that makes the channels of `value`.
 
-    None where there is none, or where on the way from it anything but normalisation, activations, pooling, dropout
+    None if there is none, or where on the way from it anything but normalisation, activations, pooling, dropout
     and reshaping happens, or something else reads what it makes.
     """
     while (step := trace.makers.get(value)) is not None:
@@ -29,7 +29,7 @@ def maker_of(network: Network, trace: Trace, value: Value) -> Step | None:
 def before_activation(network: Network, trace: Trace, path: str) -> str:
     """Return the path of the module whose output the activation reads that ends at `path`.
 
-    Pooling and dropout may stand between the activation and the end of `path`.
+    Pooling and dropout may be between the activation and the end of `path`.
 
     Raises:
         RefusalError: there is none, or something else reads one of the tensors between.

@@ -2,4 +2,4 @@
 
 
 class RefusalError(Exception):
-    """A reason, as the end of the line "no compressor can stand behind 'layer1': …"."""
+    """A reason, as the end of the line "no compressor can go behind 'layer1': …"."""

@@ -41,7 +41,7 @@ def place_behind(model: nn.Module, path: str) -> Place:
         name = f"{path.removeprefix(owner).strip('.').replace('.', '_')}_{NAME}"
         place = Place(owner, name, "hook of the module")
     if hasattr(model.get_submodule(place.owner), place.name):
-        raise RefusalError(f"something named '{place.name}' stands there already")
+        raise RefusalError(f"something named '{place.name}' is there already")
     return place
 
 
@@ -50,7 +50,7 @@ def install(model: nn.Module, path: str, layer: nn.Module) -> str:
 
     It becomes the module's child `inserted`: the last of a Sequential, else called by a forward hook. A container with
     a forward of its own, which may call all of its children, gets no child: the layer becomes one of the nearest module
-    around it that is no container, as `features_block1_inserted`.
+    around it that is not a container, as `features_block1_inserted`.
 
     Raises:
         RefusalError: there is a compressor already, or only containers are around it.

@@ -57,7 +57,7 @@ def quick_norms(network: nn.Module) -> Iterator[None]:
 
 
 def _normalised(norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Tensor) -> Tensor:
-    """Return an empty tensor of the shape of `x`, where batch normalisation would accept it."""
+    """Return an empty tensor of the shape of `x`, if batch normalisation would accept it."""
     norm._check_input_dim(x)  # noqa: SLF001
     for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
         if tensor is not None and tensor.shape != x.shape[1:2]:
@@ -68,5 +68,5 @@ def _normalised(norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Tenso
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an exception says, or its name where it says nothing."""
+    """Return the first line of what an exception says, or its name if it says nothing."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -37,7 +37,7 @@ class Network:
 
     @cached_property
     def modules(self) -> dict[str, nn.Module]:
-        """Every module by its path, the first where it has several."""
+        """Every module by its path, the first if it has several."""
         return dict(self.meta.named_modules())
 
     @cached_property

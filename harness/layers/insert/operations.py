@@ -113,7 +113,7 @@ def _single(step: Step, tracked: Mapping[Value, Tracked]) -> tuple[Value, Tracke
 
 
 def _argument(step: Step, position: int, *names: str) -> object:
-    """Return an argument by position or name, None where it is not given."""
+    """Return an argument by position or name, None if it is not given."""
     if len(step.args) > position:
         return step.args[position]
     return next((step.kwargs[name] for name in names if name in step.kwargs), None)

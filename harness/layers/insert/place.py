@@ -42,7 +42,7 @@ def insert_after(
         compressor: whose stride divides C.
         input_shape: of one input, (C, H, W).
         weights: of the layers that lose channels. "slice": of each group of neighbours those of the first channel (of
-            the one that is kept, for `RandomChannel`). "fold": the sum over the group where channels are read. "fresh":
+            the one that is kept, for `RandomChannel`). "fold": the sum over the group if channels are read. "fresh":
             by the layer's `reset_parameters`, which draws from torch's own generator.
         copy: leave `model` as it is; else it is changed in place, unless it is refused.
 
@@ -67,7 +67,7 @@ def insert_after(
         rewire(changed, plan.changes, reduction, weights)
         install(changed, plan.at, layer)
     except RefusalError as refusal:
-        raise HarnessError(f"no compressor can stand behind '{path}': {refusal}") from refusal
+        raise HarnessError(f"no compressor can go behind '{path}': {refusal}") from refusal
     return changed
 
 

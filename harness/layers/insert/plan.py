@@ -13,7 +13,7 @@ from harness.layers.insert.trace import Step, Trace, Value
 
 @dataclass(frozen=True)
 class Plan:
-    """Behind which module a compressor's layer stands, how many channels there are, and which layers change.
+    """Behind which module a compressor's layer is, how many channels there are, and which layers change.
 
     `certain`: the network with fewer channels need not be tried (`follow.Followed`).
     """
@@ -30,13 +30,13 @@ def make_plan(network: Network, path: str, *, before_relu: bool = False, narrow:
     """Return what a compressor behind `path` needs.
 
     Args:
-        network: where it is to stand.
+        network: where it is to go.
         path: of a module that returns maps (N, C, H, W).
-        before_relu: it stands before the activation with which `path` ends.
+        before_relu: it is before the activation with which `path` ends.
         narrow: the convolution that makes the channels makes fewer itself.
 
     Raises:
-        RefusalError: it cannot stand there.
+        RefusalError: it cannot go there.
     """
     _find_exits(network, path)
     if before_relu:

@@ -21,7 +21,7 @@ def rewire(model: nn.Module, changes: Changes, reduction: Reduction, weights: We
 
     With "slice" a layer keeps, of each group of channels, the weights of the one in `reduction.kept`; with "fold" a
     layer that reads the channels has the sum of the group's weights instead; with "fresh" each of the layers starts
-    anew by its own `reset_parameters`. Parameters keep their names, device, dtype and `requires_grad`.
+    again by its own `reset_parameters`. Parameters keep their names, device, dtype and `requires_grad`.
 
     Raises:
         RefusalError: the groups of a group normalisation do not divide the channels that are left.
@@ -104,7 +104,7 @@ def _selector(dim: int, kept: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _replace(module: nn.Module, name: str, change: Callable[[Tensor], Tensor]) -> None:
-    """Put a changed copy in the place of a parameter or buffer, where the module has it."""
+    """Put a changed copy in the place of a parameter or buffer, if the module has it."""
     old = getattr(module, name, None)
     if old is None:
         return

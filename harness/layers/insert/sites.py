@@ -16,12 +16,12 @@ from harness.layers.insert.rewire import check_fits
 from harness.layers.spatial import ChannelPool
 
 Found = dict[str, Plan | str]
-"""What a compressor behind each path needs, or why it cannot stand there."""
+"""What a compressor behind each path needs, or why it cannot go there."""
 
 
 @dataclass(frozen=True)
 class SiteInfo:
-    """A module behind which a compressor can stand."""
+    """A module behind which a compressor can go."""
 
     path: str
     kind: str  # the module's class
@@ -29,7 +29,7 @@ class SiteInfo:
     height: int
     width: int
     narrowable: bool  # may the convolution that makes the channels simply make fewer?
-    activated: str | None  # behind which module a compressor stands that belongs before the activation, if one can
+    activated: str | None  # behind which module a compressor is that belongs before the activation, if one can
     readers: tuple[str, ...]  # the layers that change: convolutions, linear layers, and normalisation on the way
 
 
@@ -66,7 +66,7 @@ def list_sites(model: nn.Module, input_shape: Sequence[int]) -> list[SiteInfo]:
 
 
 def refused_sites(model: nn.Module, input_shape: Sequence[int]) -> dict[str, str]:
-    """Return why no compressor can stand behind each of the other modules, by path; arguments as for `list_sites`.
+    """Return why no compressor can go behind each of the other modules, by path; arguments as for `list_sites`.
 
     Raises:
         HarnessError: the model does not run on the meta device.
@@ -100,12 +100,12 @@ class Survey:
 
     @cached_property
     def sites(self) -> dict[str, Plan]:
-        """What a compressor needs behind the modules where one can stand."""
+        """What a compressor needs behind the modules where one can go."""
         return {path: plan for path, plan in self.found.items() if isinstance(plan, Plan)}
 
     @cached_property
     def refused(self) -> dict[str, str]:
-        """Why none can stand behind the others."""
+        """Why none can go behind the others."""
         return {path: reason for path, reason in self.found.items() if isinstance(reason, str)}
 
     def look(self, paths: Iterable[str], *, before_relu: bool = False, narrow: bool = False) -> Found:

@@ -3,7 +3,7 @@
 A run, not a symbolic trace (torch.fx): control flow may depend on shapes and on the mode, of which both are run; what
 depends on values cannot run without them. Convolutions, linear layers and normalisation are one step each, other
 modules are seen as the functions that they call. The tensor that leaves a module counts as another one than that which
-was made within: only those who read the former see what stands behind the module.
+was made within: only those who read the former see what is behind the module.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,7 +101,7 @@ class Trace:
         return users
 
     def has_one_reader(self, value: Value) -> bool:
-        """Return whether one step alone reads a value, which is no output of the model."""
+        """Return whether one step alone reads a value, which is not an output of the model."""
         return len(self.users[value]) == 1 and value not in self.outputs
 
     @cached_property

@@ -1,7 +1,7 @@
 """Keys for top-k on the CPU: made from maps, sorted by 16, and read again; see `cpu_networks` for the sorting.
 
 A key is a float64 that holds value and channel, so that one minimum and one maximum move both and ties have one order:
-2⁵² + (the fp32 value as an ordered integer) · 2¹⁶ + (2¹⁶ − 1 − channel). A larger key stands earlier: for the smallest
+2⁵² + (the fp32 value as an ordered integer) · 2¹⁶ + (2¹⁶ − 1 − channel). A larger key is earlier: for the smallest
 values the ordered integer is complemented. NaN is above every number, either way; −0 counts as 0. Padding is 0.0.
 """
 
@@ -42,7 +42,7 @@ def _key(builder: Any, ordered: Any, field: Any) -> Any:
 
 
 def _ordered(builder: Any, bits: Any, low: Any) -> Any:
-    """Return fp32's bits as an integer of the same order; complemented where `low` is all ones. Neither NaN nor −0."""
+    """Return fp32's bits as an integer of the same order; complemented if `low` is all ones. Neither NaN nor −0."""
     sign = builder.ashr(bits, constant(I32, LANES64, 31))
     return builder.xor(builder.xor(bits, builder.or_(sign, constant(I32, LANES64, 1 << 31))), low)
 
@@ -76,7 +76,7 @@ def _fields(builder: Any, first: Any) -> list[Any]:
 
 
 def _encode16(builder: Any, rows: Sequence[Any], keys: Any, first: Any, smallest: Any) -> Any:
-    """Write the sorted keys of 16 channels, and return nonzero (64 bits) where one is wrong: for NaN or −0."""
+    """Write the sorted keys of 16 channels, and return nonzero (64 bits) if one is wrong: for NaN or −0."""
     low = splat(builder, builder.trunc(smallest, I32), LANES64)
     fields = _fields(builder, first)
     made = [_key(builder, _ordered(builder, bits, low), field) for bits, field in zip(rows, fields, strict=True)]
@@ -101,7 +101,7 @@ def encode16_staged(
 ) -> None:
     """Sort up to 16 channels of any values, staged as 16 rows of `LANES64`; rows from `count` on become padding.
 
-    `special` is the address of a 64-bit word that becomes nonzero where a NaN or a −0 is met.
+    `special` is the address of a 64-bit word that becomes nonzero if a NaN or a −0 is met.
     """
     step = I64(LANES64 * element.width // 8)
     low = splat(builder, builder.trunc(smallest, I32), LANES64)

@@ -35,9 +35,9 @@ def row_at(builder: Any, rows: Any, number: int) -> Any:
 
 
 def _best(builder: Any, name: str, a: Any, b: Any) -> Any:
-    """Return LLVM's maxnum or minnum of two rows of keys: one instruction, as keys are no NaN.
+    """Return LLVM's maxnum or minnum of two rows of keys: one instruction, as keys are not NaN.
 
-    A comparison and a selection would be taken for one of integers where keys were made from them: four instructions.
+    A comparison and a selection would be taken for one of integers if keys were made from them: four instructions.
     """
     function = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(a.type, [a.type, a.type]), f"llvm.{name}.v{LANES64}f64"

@@ -1,7 +1,7 @@
 """Feature pooling by pooling across channels on the CPU: forward and backward, NCHW and channels-last.
 
 A row is one group of maps of one image: s·H·W values in, H·W out (NCHW), or the s channels of one pixel in, one out
-(channels-last, where all of memory is one run of such groups). Everything is an address or a count; `kind` is any
+(channels-last, if all of memory is one run of such groups). Everything is an address or a count; `kind` is any
 integer of the maps' size (32 bits: fp32, 16: bf16). `flip` turns the sign, so that the minimum is a maximum too.
 Positions are bytes.
 """
@@ -34,7 +34,7 @@ _back_flat8_2, _back_flat8_4 = backward_flat(8, 2), backward_flat(8, 4)
 def _one_by_one(map_bytes):
     """Whether maps of this size are gone through one after another, which processors see ahead in best.
 
-    Not so where several fit into a few lines of memory, nor where what they share would not stay in the first cache.
+    Not so if several fit into a few lines of memory, nor if what they share would not stay in the first cache.
     """
     return 512 <= map_bytes <= 8192
 

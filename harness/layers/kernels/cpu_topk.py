@@ -2,7 +2,7 @@
 
 Pixels are taken `LANES64` at a time, and some such vectors together as a tile, so that lines of memory are read whole.
 Channels are sorted in blocks of 16, and the blocks merged in pairs; once a run holds as many keys as are wanted (k,
-up to the next power of two), only the better half of a pair goes on. NCHW and channels-last differ in the steps in
+up to the next power of two), only the better half of a pair is kept. NCHW and channels-last differ in the steps in
 memory alone. Everything is an address, a count or a step in bytes; `kind` is any integer of the maps' size (32 bits:
 fp32, 16: bf16), `wide` tells positions of 16 bits from bytes.
 """
@@ -193,7 +193,7 @@ def _write_pixels(kind, size, keys, k, y, taken, wide, smallest, stage):
 
 @njit(**OPTIONS)
 def _repair(kind, size, x, channel_step, y, y_step, taken, taken_step, k, wide):
-    """Fetch the values of one pixel anew by their positions: keys keep neither -0 nor what kind of NaN."""
+    """Fetch the values of one pixel again by their positions: keys keep neither -0 nor what kind of NaN."""
     for j in range(k):
         channel = short_at(taken + j * taken_step) if wide else byte_at(taken + j * taken_step)
         copy_value(kind, x + channel * channel_step, y + j * y_step)
@@ -250,7 +250,7 @@ def _forward_tile(kind, size, x, y, taken, channels, pixels, k, last, smallest, 
 
 @njit(**OPTIONS)
 def forward(kind, size, call):
-    """Sort all pixels of maps (images, channels, pixels), or (1, pixels, channels) where `last`.
+    """Sort all pixels of maps (images, channels, pixels), or (1, pixels, channels) if `last`.
 
     There are at least `LANES64` pixels. `smallest` is 0, or -1 for the smallest. `scratch` has, for each part,
     `room` for keys, as `scratch_bytes` says.

@@ -117,9 +117,7 @@ def topk_tile(channels: int, k: int, element_bytes: int, *, neighbours: bool) ->
     log_c, log_k = (max(1, (number - 1).bit_length()) for number in (channels, k))
     vector = gcd(channels, _VECTOR // element_bytes) if neighbours else 1
     lanes = 1 if 2**log_c <= _ALONE else min(32, 2**log_c // _SHARED)
-    warps = (
-        _WARPS if lanes == 1 and 2**log_c * element_bytes <= 128 else 1
-    )  # several where each has few registers to fill
+    warps = _WARPS if lanes == 1 and 2**log_c * element_bytes <= 128 else 1  # several if each has few registers to fill
     log_p = (32 // lanes * warps).bit_length() - 1
     log_l = lanes.bit_length() - 1
     return {"LOG_C": log_c, "LOG_K": log_k, "LOG_P": log_p, "LOG_L": log_l, "V": vector, "num_warps": warps}

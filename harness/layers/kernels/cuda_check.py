@@ -67,7 +67,7 @@ def small_maps(shape: tuple[int, int, int, int], dtype: torch.dtype, form: torch
 
 
 def _calls(name: str, x: Tensor) -> Iterator[tuple[Any, ...]]:
-    """Yield arguments on the CPU: few channels, in sizes that are no powers of two, and many, in sizes that are."""
+    """Yield arguments on the CPU: few channels, in sizes that are not powers of two, and many, in sizes that are."""
     form = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     for channels, h, w, few, flag in ((24, 7, 5, 3, False), (128, 4, 8, 8, True)):  # each is compiled: no more of them
         if name.endswith("forward"):

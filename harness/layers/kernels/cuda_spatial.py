@@ -1,6 +1,6 @@
 """Triton kernels of pooling across channels: a value of each group of `S` neighbouring maps, and the gradient back.
 
-The time is that of memory, so each kernel reads and writes everything once, in vectors of 16 bytes where sizes allow.
+The time is that of memory, so each kernel reads and writes everything once, in vectors of 16 bytes if sizes allow.
 Values travel as the integers of their bits, which no arithmetic changes, and are compared as fp32. In NCHW a row is
 a map, (row, place) an output, and the S values of a group lie a map apart; in channels-last they are neighbours.
 `WIDE` makes offsets 64-bit integers: from 2**31 values on.
@@ -37,7 +37,7 @@ def _number(bits, INF: tl.constexpr, MINIMUM: tl.constexpr):
 
 @triton.jit
 def _takes(found, most):
-    """Return whether what is found takes the place of what stands before it: a larger number, or the first NaN."""
+    """Return whether what is found takes the place of what is before it: a larger number, or the first NaN."""
     return (most <= float("inf")) & ~(found <= most)  # no comparison holds for a NaN
 
 

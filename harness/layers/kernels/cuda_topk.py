@@ -60,13 +60,13 @@ def _bits(word, INF: tl.constexpr, SMALLEST: tl.constexpr):
 
 @triton.jit
 def _second(D: tl.constexpr, AXIS: tl.constexpr):
-    """Return, for a cube of D axes of two, 1 where the axis AXIS, counted from the last, is at its second place."""
+    """Return, for a cube of D axes of two, 1 if the axis AXIS, counted from the last, is at its second place."""
     return tl.reshape(tl.arange(0, 2), [1] * (D - 1 - AXIS) + [2] + [1] * AXIS)
 
 
 @triton.jit
 def _ordered_pairs(cube, up, D: tl.constexpr, AXIS: tl.constexpr, LANES_FROM: tl.constexpr):
-    """Put the larger of each two along the axis AXIS, counted from the last, first, or second where `up` is 1.
+    """Put the larger of each two along the axis AXIS, counted from the last, first, or second if `up` is 1.
 
     Axes from LANES_FROM on lie across lanes: there each word asks for the other of its pair, and one of them is kept.
     """
@@ -85,7 +85,7 @@ def _ordered_pairs(cube, up, D: tl.constexpr, AXIS: tl.constexpr, LANES_FROM: tl
 def _merged(
     cube, D: tl.constexpr, STEPS: tl.constexpr, GONE: tl.constexpr, WHOLE: tl.constexpr, LANES_FROM: tl.constexpr
 ):
-    """Sort bitonic runs of 2**STEPS: all downwards where the run is the `WHOLE`, else in turn down and up.
+    """Sort bitonic runs of 2**STEPS: all downwards if the run is the `WHOLE`, else in turn down and up.
 
     GONE: how many axes were reduced away where the axis STEPS is now, of those that LANES_FROM counts.
     """

@@ -18,7 +18,7 @@ PLAIN = frozenset({Tensor, nn.Parameter})
 
 
 def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
-    """Return harness::feature_pool's values of maps that are `wanted`, the short way where that may be taken."""
+    """Return harness::feature_pool's values of maps that are `wanted`, the short way if that may be taken."""
     if unwatched(x) and stride <= MOST_POOLED and (kernel := ops.ready_kernel("spatial_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _FeaturePool.apply(x, stride, minimum, kernel)  # type: ignore[no-any-return, no-untyped-call]
@@ -27,7 +27,7 @@ def feature_pool(x: Tensor, stride: int, minimum: bool) -> Tensor:
 
 
 def topk_pool(x: Tensor, k: int, largest: bool) -> Tensor:
-    """Return harness::topk_pool's values of maps that are `wanted`, the short way where that may be taken."""
+    """Return harness::topk_pool's values of maps that are `wanted`, the short way if that may be taken."""
     if unwatched(x) and x.shape[1] <= MOST_SORTED and (kernel := ops.ready_kernel("topk_forward", x)) is not None:
         if x.requires_grad and torch.is_grad_enabled():
             return _TopKPool.apply(x, k, largest, kernel)  # type: ignore[no-any-return, no-untyped-call]

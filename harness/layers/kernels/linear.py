@@ -20,7 +20,7 @@ _LARGE = 2_000_000  # weights
 
 
 def use_onednn(model: nn.Module) -> int:
-    """Let the large `nn.Linear` of a network on the CPU compute by oneDNN where that is faster; return how many do.
+    """Let the large `nn.Linear` of a network on the CPU compute by oneDNN if that is faster; return how many do.
 
     They stay `nn.Linear`: weights, hooks and the state's names are as they were.
     """

@@ -32,12 +32,12 @@ for _schema in (
 
 @cache
 def _module(device: str) -> Any:
-    """Return the module with a device's kernels: imported where one is asked for, they want a compiler."""
+    """Return the module with a device's kernels: imported if one is asked for, they want a compiler."""
     return import_module(f"harness.layers.kernels.{device}")
 
 
 def kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
-    """Return the kernel `name` for `x`, or None where plain torch must do."""
+    """Return the kernel `name` for `x`, or None if plain torch must do."""
     return ready_kernel(name, x) if wanted(x) else None
 
 
@@ -52,7 +52,7 @@ def ready_kernel(name: str, x: Tensor) -> Callable[..., Any] | None:
 
 
 def _register(name: str, name_of_kernel: str, plain: Callable[..., Any], limit: Callable[..., bool]) -> None:
-    """Let an operator use its kernel where `limit` holds of its arguments."""
+    """Let an operator use its kernel if `limit` holds of its arguments."""
 
     def run(x: Tensor, *arguments: Any) -> Any:
         function = kernel(name_of_kernel, x) if limit(x, *arguments) else None

@@ -1,6 +1,6 @@
 """What the kernels compute, in plain torch: values and positions, and the gradient from positions.
 
-The operators' answer where no kernel can be used after all, and what their tests compare with.
+The operators' answer if no kernel can be used after all, and what their tests compare with.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """The classical denoisers as models of a trial: `harness.classical`, one image after the other, without parameters.
 
-Noise of level 0 is no noise: the image is returned as it is.
+Noise of level 0 is not noise: the image is returned as it is.
 """
 
 from abc import abstractmethod

@@ -25,7 +25,7 @@ def load_published(model: nn.Module, digest: str | None, files: Mapping[str, str
     Args:
         model: a network of this folder. On the meta device it is left as it is if there is no file.
         digest: SHA-256 of the file's contents; None for no file.
-        files: where files lie, by their digest; None where shapes alone are wanted.
+        files: where files lie, by their digest; None if shapes alone are wanted.
 
     Raises:
         HarnessError: the file is not at hand, has changed, or does not fit the network.

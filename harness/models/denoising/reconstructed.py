@@ -1,6 +1,6 @@
 """A reconstruction of the denoiser of section 4.2 (Figs. 8 to 11, Tables 4 to 8): it fits the counts of Table 5.
 
-The paper's figures are lost and its text is short, so this is no copy. What the printed counts fix: the five branches
+The paper's figures are lost and its text is short: this is not a copy. What the printed counts fix: the five branches
 of a block, k = 1, 3, 5, 7, 9, are summed, and every convolution reads all of the sum. It learns the noise φ:
 
     3 → inception 32 → inception 64 → inception 256 → [fp1] → residual × 3 → [fp2]

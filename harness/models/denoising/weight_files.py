@@ -79,7 +79,7 @@ def _torch(file: str) -> dict[str, Tensor]:
     if isinstance(state, Mapping):
         state = next((state[name] for name in _WRAPPERS if isinstance(state.get(name), Mapping)), state)
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise HarnessError(f"'{file}' is no state dict: save model.state_dict()")
+        raise HarnessError(f"'{file}' is not a state dict: save model.state_dict()")
     return {str(name): value for name, value in state.items()}
 
 

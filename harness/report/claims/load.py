@@ -115,7 +115,7 @@ def _check_references(claims: ClaimsEntry, ids: set[str]) -> None:
 
 def _check_new(name: str, seen: set[str], path: _Path) -> None:
     if name in seen:
-        raise FieldError(path, f"the claim '{name}' stands twice")
+        raise FieldError(path, f"the claim '{name}' occurs twice")
     seen.add(name)
 
 

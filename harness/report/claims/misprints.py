@@ -1,7 +1,7 @@
 """Where the paper disagrees with itself or with the works it cites: entries that are checked, not asserted.
 
 `misprints.yml` holds them by number. Each has checks (arithmetic over the reference tables, with the value that
-it must give) or quotes the places that disagree; what is inferred says so and stands under a heading of its own.
+it must give) or quotes the places that disagree; what is inferred says so and is under a heading of its own.
 """
 
 from pathlib import Path
@@ -66,7 +66,7 @@ def _check(found: Misprints) -> None:
     seen: set[int] = set()
     for i, entry in enumerate(found.misprints):
         if entry.number in seen:
-            raise FieldError(("misprints", i, "number"), f"entry {entry.number} stands twice")
+            raise FieldError(("misprints", i, "number"), f"entry {entry.number} occurs twice")
         seen.add(entry.number)
         if entry.kind != "inference" and not entry.checks and len(entry.places) < 2:
             raise FieldError(("misprints", i), "an entry needs arithmetic or two places that disagree")

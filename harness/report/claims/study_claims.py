@@ -1,5 +1,8 @@
 """What came of the claims of studies: each decided on the seeds that it was entered with, when all of them have run.
 
+A claim of a study whose seeds run until it is decided is looked at several times (`stats.sequential`), and counts with
+the seeds of the look that decided it, whatever has run since.
+
 A family is what Holm's correction is over: the claims of a study that name it, by default all of them. A claim that was
 withdrawn after results of it were known counts on, so that withdrawing it makes no other test easier. What was entered
 when results were known is exploratory: corrected by itself, shown as such, and no confirmation. Beside the p of the
@@ -7,13 +10,15 @@ family is always that over all claims of the study.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Literal
 
 from harness.attempt.metrics import Metric
 from harness.report.claims.claim import Verdict
 from harness.report.tables.declared import metric_named, metrics_of
 from harness.stats.comparison import alike
+from harness.stats.sequential import Followed, Looks, Stopped, follow, repeated_interval
 from harness.stats.tests import ALPHA, gap, interval, mean
 from harness.stats.verdicts import Asked, Decision, Hypothesis, Question, decide
 from harness.store.claims import runs_of_claim, values_by_seed
@@ -44,7 +49,7 @@ class StudyFinding:
     reason: str
     pairs: tuple[tuple[str, str], ...]  # names of trials
     effect: float | None
-    interval: tuple[float, float] | None  # 95 %, by Student's t
+    interval: tuple[float, float] | None  # 95 %, by Student's t; of one with looks the repeated interval
     seeds: tuple[int, ...]  # that all its trials have run
     planned: tuple[int, ...]  # that it was entered with
     tests: int  # of its family
@@ -66,7 +71,15 @@ class StudyFinding:
     known_then: tuple[int, ...] = ()  # seeds whose results were known when it was withdrawn
     replaced: bool = False  # by one of its name that stands
     earlier: Verdict | None = None  # what a withdrawn one gives
+    looks: tuple[int, ...] = ()  # after how many seeds it is looked at; of one that has none: when all have run
+    looked: int = 0  # seeds at the look that decided it, else at the last look that there was
     paired_unlike: bool = False  # protocols or data of a pair differ, so that seeds pair weights and order at most
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether its verdict, or that which it had when it was withdrawn, is one way or another."""
+        verdict = self.verdict if self.earlier is None else self.earlier
+        return verdict not in {"undecided", "not run"}
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,23 @@ class _Measured:
         return self.record.stands or bool(self.record.changed_known)
 
     @property
+    def looks(self) -> Looks | None:
+        """When it is looked at, if its seeds run until it is decided."""
+        said = self.record.content.get("looks")
+        return None if said is None else Looks(tuple(said["at"]), said["alpha"])
+
+    def followed(self, looks: Looks) -> Followed:
+        """Return it with the gaps of its first seeds, up to the first one that is missing."""
+        first = takewhile(self.gaps.__contains__, self.record.content["seeds"])
+        return Followed(self.question, [self.gaps[seed] for seed in first], looks)
+
+    def cut(self, number: int) -> "_Measured":
+        """Return it with its first so many seeds alone."""
+        return replace(self, gaps={seed: self.gaps[seed] for seed in self.record.content["seeds"][:number]})
+
+    @property
     def asked(self) -> Asked:
-        return Asked(self.question, list(self.gaps.values()) if self.is_whole else ())
+        return Asked(self.question, list(self.gaps.values()) if self.is_whole and self.looks is None else ())
 
 
 def study_findings(snapshot: Snapshot, study: str | None = None, alpha: float = ALPHA) -> list[StudyFinding]:
@@ -100,16 +128,23 @@ def study_findings(snapshot: Snapshot, study: str | None = None, alpha: float = 
 def _of_study(snapshot: Snapshot, study: str, alpha: float) -> list[StudyFinding]:
     measured = {record.sha: _measured(snapshot, record) for record in snapshot.claims if record.study == study}
     counting = {sha: m for sha, m in measured.items() if m.counts}
-    families: dict[tuple[str, bool], dict[str, Asked]] = {}
+    families: dict[tuple[str, bool], dict[str, _Measured]] = {}
     for sha, m in counting.items():
-        families.setdefault((m.record.content["family"], bool(m.known)), {})[sha] = m.asked
-    decided = {sha: (d, len(of)) for of in families.values() for sha, d in decide(of, alpha).items()}
+        families.setdefault((m.record.content["family"], bool(m.known)), {})[sha] = m
+    decided = {sha: (d, len(of)) for of in families.values() for sha, d in _decided(of, alpha).items()}
     over_all = decide({sha: m.asked for sha, m in counting.items()}, alpha)
     standing = {m.record.name for m in measured.values() if m.record.stands}
     return [
         _finding(snapshot, m, decided.get(sha), over_all.get(sha), len(counting), m.record.name in standing)
         for sha, m in measured.items()
     ]
+
+
+def _decided(family: Mapping[str, _Measured], alpha: float) -> dict[str, Decision | Stopped]:
+    """Return what comes of each claim of a family; each counts for the others, whether it has looks or not."""
+    fixed = decide({sha: m.asked for sha, m in family.items()}, alpha)
+    followed = {sha: m.followed(looks) for sha, m in family.items() if (looks := m.looks) is not None}
+    return {**fixed, **follow(followed, others=len(family) - len(followed))}
 
 
 def _measured(snapshot: Snapshot, record: ClaimRecord) -> _Measured:
@@ -137,15 +172,16 @@ def _known(snapshot: Snapshot, record: ClaimRecord, seeds: Iterable[int]) -> tup
 
 
 def _finding(
-    snapshot: Snapshot, m: _Measured, decided: tuple[Decision, int] | None, over_all: Decision | None, tests_all: int,
-    replaced: bool,
+    snapshot: Snapshot, m: _Measured, decided: tuple[Decision | Stopped, int] | None,
+    over_all: Decision | None, tests_all: int, replaced: bool,
 ) -> StudyFinding:  # fmt: skip
-    record, content = m.record, m.record.content
-    verdict, why = _verdict(m, None if decided is None else decided[0])
+    record, content, looks = m.record, m.record.content, m.looks
+    made = None if decided is None else decided[0]
+    verdict, why = _verdict(m, made)
     metric = _metric(snapshot, record)
+    if isinstance(made, Stopped) and made.seeds:
+        m = m.cut(made.seeds)
     gaps = list(m.gaps.values())
-    shown = decided[0] if decided is not None and m.is_whole else None
-    everywhere = over_all if shown is not None else None
     evaluation = snapshot.evaluations.get(content["evaluation"])
     return StudyFinding(
         study=record.study,
@@ -162,18 +198,11 @@ def _finding(
         reason=record.why,
         pairs=tuple((a, b) for a, _, b, _ in content["pairs"]),
         effect=mean(gaps) if gaps else None,
-        interval=interval(gaps),
+        interval=interval(gaps) if looks is None else repeated_interval(gaps, looks),
         seeds=tuple(m.gaps),
         planned=tuple(content["seeds"]),
         tests=0 if decided is None else decided[1],
-        p=None if shown is None else shown.p,
-        p_against=None if shown is None else shown.p_against,
-        p_all=None if everywhere is None else everywhere.p,
-        p_against_all=None if everywhere is None else everywhere.p_against,
         tests_all=tests_all,
-        smallest_p=None if shown is None else shown.smallest_p,
-        draws=None if shown is None else shown.draws,
-        error=None if shown is None else shown.error,
         exploratory=bool(m.known),
         known=m.known,
         entered=record.entered,
@@ -184,14 +213,39 @@ def _finding(
         known_then=() if record.stands else record.changed_known,
         replaced=replaced and not record.stands,
         earlier=None if record.stands else verdict,
+        looks=() if looks is None else looks.at,
+        looked=made.seeds if isinstance(made, Stopped) else 0,
         paired_unlike=_unlike(snapshot, content),
+        **_p_values(m, made, over_all, tests_all),
     )
 
 
-def _verdict(m: _Measured, decision: Decision | None) -> tuple[Verdict, str]:
+def _p_values(
+    m: _Measured, made: Decision | Stopped | None, over_all: Decision | None, tests_all: int
+) -> dict[str, Any]:
+    """Return the p of a claim, by field of its finding; none before its seeds have run, or its first look."""
+    if isinstance(made, Stopped):
+        p_all, p_against_all = (None if p is None else min(1.0, tests_all * p) for p in made.single)
+        return {"p": made.p, "p_against": made.p_against, "p_all": p_all, "p_against_all": p_against_all}
+    if made is None or over_all is None or not m.is_whole:
+        return {}
+    return {
+        "p": made.p,
+        "p_against": made.p_against,
+        "p_all": over_all.p,
+        "p_against_all": over_all.p_against,
+        "smallest_p": made.smallest_p,
+        "draws": made.draws,
+        "error": made.error,
+    }
+
+
+def _verdict(m: _Measured, decision: Decision | Stopped | None) -> tuple[Verdict, str]:
     done, planned = len(m.gaps), len(m.record.content["seeds"])
     if not done:
         return "not run", f"none of its {planned} seeds has run on both sides"
+    if isinstance(decision, Stopped):
+        return decision.verdict, decision.why
     if not m.is_whole:
         return "undecided", f"{done} of its {planned} seeds have run: it is decided when all have"
     if decision is None:

@@ -6,12 +6,13 @@ from harness.report.claims.claim import VERDICTS
 from harness.report.claims.study_claims import StudyFinding
 from harness.report.render.markdown import escape
 from harness.report.tables.statistics_table import p_text, seeds_text
+from harness.stats.tests import ALPHA
 
 _UNSAID = {"", "fraction", "none"}  # units that go without saying
 
 
 def study_markdown(found: Sequence[StudyFinding], *, long: bool = False) -> str:
-    """Return the claims of studies, study by study, those that stand in order and the withdrawn behind them: a line
+    """Return the claims of studies, study by study, those that are in order and the withdrawn behind them: a line
     each; `long` with all that the verdict rests on.
     """
     lines = []
@@ -21,7 +22,8 @@ def study_markdown(found: Sequence[StudyFinding], *, long: bool = False) -> str:
         for f in of:
             claim = f"- **{verdict_of(f)}**: {escape(f.title)} ({f.id})"
             if not long:
-                lines.append(f"{claim}: {escape(effect_words(f) or f.why)}")
+                look = f"; {look_words(f)}" if f.looks else ""
+                lines.append(f"{claim}: {escape(effect_words(f) or f.why)}{look}")
                 continue
             reason = [f"Why this much: {f.reason}."] if f.reason else []
             lines += [claim, *(f"  {escape(part)}" for part in (*reason, evidence(f)))]
@@ -30,7 +32,7 @@ def study_markdown(found: Sequence[StudyFinding], *, long: bool = False) -> str:
 
 
 def effect_words(f: StudyFinding) -> str:
-    """Return a claim's effect with its interval; "" where nothing is known."""
+    """Return a claim's effect with its interval; "" if nothing is known."""
     return effect_text(f.effect, f.interval, f.unit)
 
 
@@ -60,16 +62,19 @@ def evidence(f: StudyFinding) -> str:
     """Return on what a verdict rests, in a sentence, as plain text."""
     parts = [_withdrawn(f) + f.why]
     if f.effect is not None:
-        ends = "" if f.interval is None else f" [{f.interval[0]:+.3g}, {f.interval[1]:+.3g}] (95%)"
+        level = "95%, repeated" if f.looks else "95%"
+        ends = "" if f.interval is None else f" [{f.interval[0]:+.3g}, {f.interval[1]:+.3g}] ({level})"
         pairs = f", the mean of {len(f.pairs)} pairs of trials" if len(f.pairs) > 1 else ""
         unit = "" if f.unit in _UNSAID else f" {f.unit}"
         parts.append(f"difference {f.effect:+.4g}{unit}{ends}, {_seeds(f.seeds)}{pairs}")
-    if f.p is not None and f.p_against is not None:
+    if f.looks:
+        parts += _looks(f)
+    elif f.p is not None and f.p_against is not None:
         parts.append(
             f"p for the claim {p_text(f.p)}, against it {p_text(f.p_against)} (one-sided, after Holm over"
             f" {_claims(f.tests)})"
         )
-    if f.p_all is not None and f.p_against_all is not None and f.tests_all != f.tests:
+    if not f.looks and f.p_all is not None and f.p_against_all is not None and f.tests_all != f.tests:
         parts.append(f"over all {_claims(f.tests_all)} of the study {p_text(f.p_all)} and {p_text(f.p_against_all)}")
     if f.draws is not None and f.error is not None:
         parts.append(f"from {f.draws:,} random sign flips: the standard error of each p before Holm is {f.error:.1g}")
@@ -79,6 +84,28 @@ def evidence(f: StudyFinding) -> str:
         parts.append("the trials differ in protocol or data, so that runs of one seed share no more than that")
     parts.append(_entered(f))
     return "; ".join(parts) + "."
+
+
+def _looks(f: StudyFinding) -> list[str]:
+    """Return at which look a claim was decided, or how many there have been, and the sequential p."""
+    at = ", ".join(map(str, f.looks))
+    if not f.looked:
+        return [f"looks at {at} seeds"]
+    when = "decided at" if f.is_decided else "after"
+    p, p_against = (f"above {ALPHA:g}" if p is None else p_text(p) for p in (f.p, f.p_against))
+    return [
+        f"{when} look {f.looks.index(f.looked) + 1} of {len(f.looks)} (at {at} seeds)",
+        f"sequential p for the claim {p}, against it {p_against} (one-sided, over {_claims(f.tests)})",
+    ]
+
+
+def look_words(f: StudyFinding) -> str:
+    """Return "at look 1 of 4 (10 seeds), sequential p 0.05" of a claim that is decided, else how far the looks are."""
+    if not f.looked:
+        return f"before its first look ({f.looks[0]} seeds)"
+    look = f"look {f.looks.index(f.looked) + 1} of {len(f.looks)} ({f.looked} seeds)"
+    p = f.p if f.verdict == "supported" else f.p_against
+    return f"at {look}, sequential p {p_text(p)}" if f.is_decided and p is not None else f"after {look}"
 
 
 def _claims(number: int) -> str:

@@ -1,11 +1,14 @@
 """All figures: those whose data are stored are drawn, the others are named with what is missing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from harness.base.errors import HarnessError
 from harness.report.figures.claims import claims_figures
 from harness.report.figures.datasets import dataset_figures
 from harness.report.figures.groups import has_networks, study_groups, study_names, table_groups
+from harness.report.figures.kinds import KINDS, check_options, draw_kind
 from harness.report.figures.maps import fig_5, fig_5_each
 from harness.report.figures.pictures import crops_and_residuals
 from harness.report.figures.results import Results
@@ -22,7 +25,10 @@ from harness.report.figures.style import Drawn, Format, NotDrawn, as_bytes, styl
 from harness.report.figures.training import fig_4, fig_6
 from harness.report.tables.provenance import accepted_remarks
 from harness.report.tables.table_file import load_paper_table, paper_tables
+from harness.report.tidy import tidy
+from harness.store.flat import COLUMNS, rows
 from harness.store.records import AttemptRecord
+from harness.trial.overrides import protocol_in_words
 from harness.trial.tasks import TASKS
 
 
@@ -34,7 +40,10 @@ def draw_all(results: Results, study: str | None = None) -> list[Drawn | NotDraw
     """
     if study is not None:
         results.snapshot.places([study])
-        return [*_of_studies(results, [study]), *condition_figures(results, study)]
+        of_networks = has_networks(study_groups(results.snapshot, study))
+        kinds = [kind for kind in KINDS if kind != "pareto" or not of_networks]  # theirs are drawn against all costs
+        own = [each for each in _of_studies(results, [study]) if of_networks or isinstance(each, Drawn)]
+        return [*own, *condition_figures(results, study), *_kinds(results, study, kinds, {})]
     stored = study_names(results.snapshot)
     if stored and not any(has_networks(study_groups(results.snapshot, study)) for study in stored):
         return list(_of_studies(results, stored))
@@ -51,6 +60,41 @@ def figure_files(
         figures = draw_all(results, study)
         files = {f"{each.name}.{form}": as_bytes(each, form) for each in figures if isinstance(each, Drawn)}
     return files, figures
+
+
+def kind_files(
+    results: Results, form: Format, study: str, kinds: Sequence[str], options: Mapping[str, Any]
+) -> tuple[dict[str, bytes], list[Drawn | NotDrawn]]:
+    """Return the files of some kinds of plots of a study, by name, and the figures.
+
+    Raises HarnessError for options that go with none of the kinds, for a study that is not stored, and if the only kind
+    cannot be drawn.
+    """
+    check_options(kinds, options)
+    with styled():
+        figures = list(_kinds(results, study, dict.fromkeys(kinds), options))
+        missing = [each for each in figures if isinstance(each, NotDrawn)]
+        if len(missing) == len(figures) == 1:
+            raise HarnessError(f"{missing[0].title}: {missing[0].why}")
+        files = {f"{each.name}.{form}": as_bytes(each, form) for each in figures if isinstance(each, Drawn)}
+    return files, figures
+
+
+def _kinds(
+    results: Results, study: str, kinds: Iterable[str], options: Mapping[str, Any]
+) -> Iterator[Drawn | NotDrawn]:
+    found = tidy(results.snapshot, [study])
+    runs = [run for group in study_groups(results.snapshot, study) for run in group.runs.values()]
+
+    def points() -> list[dict[str, Any]]:
+        table = rows(results.store, "curves", studies=[study], protocol_in_words=protocol_in_words)
+        return [dict(zip(COLUMNS["curves"], row, strict=True)) for row in table]
+
+    for kind in kinds:
+        try:
+            yield _noted(draw_kind(kind, study, found, points, options), runs, _made_by_set(results, study))
+        except HarnessError as error:
+            yield NotDrawn(kind, f"{kind} of study {study}", str(error))
 
 
 def _of_studies(results: Results, stored: Sequence[str]) -> Iterator[Drawn | NotDrawn]:

@@ -1,4 +1,4 @@
-"""Figures of any study: its foremost metric against what its networks cost, by placement of the compressors and by a
+"""Figures of any study: its primary metric against what its networks cost, by placement of the compressors and by a
 number of its evaluations' condition (PSNR against σ); and the training time of its trials.
 """
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter
 
 from harness.attempt.metrics import Metric
 from harness.report.figures.groups import (
@@ -21,6 +20,7 @@ from harness.report.figures.groups import (
     study_names,
     title_of,
 )
+from harness.report.figures.kinds.pareto import Candidate, draw_front
 from harness.report.figures.results import Results
 from harness.report.figures.style import (
     COLOURS,
@@ -35,7 +35,6 @@ from harness.report.figures.style import (
 )
 from harness.report.tables.provenance import threads_of
 from harness.report.tables.timings import changed_settings, comparable_timings, machine_of
-from harness.stats.front import pareto
 from harness.stats.tests import mean
 from harness.store.find import values as known_results
 from harness.store.records import AttemptRecord, EvaluationRecord
@@ -87,22 +86,15 @@ def _against(
     if len(set(costs.values())) < 2:
         return None
     known = [group for group in groups if group.label in costs]
-    points = [(costs[g.label], scores[g.label].mean) for g in known]
-    sign = 1 if metric.better == "higher" else -1
-    front = pareto([(number, sign * value) for number, value in points])
+    compressed = any(group.compressors for group in known)
+    points = [
+        Candidate(g.label, costs[g.label], list(scores[g.label].values.values()), compressed and not g.compressors)
+        for g in known
+    ]
     figure = new_figure(6.4, 3.6 + 0.14 * len(known))
     axes = figure.add_subplot()
-    axes.plot(*zip(*(points[i] for i in front), strict=True), color=GREY, linewidth=1, zorder=1, label="Pareto front")
-    compressed = any(group.compressors for group in known)
-    for i, group in enumerate(known):
-        values = list(scores[group.label].values.values())
-        colour = GREY if compressed and not group.compressors else COLOURS[(i - compressed) % len(COLOURS)]
-        axes.plot([points[i][0]] * len(values), values, ".", color=colour, markersize=3, alpha=0.5, zorder=2)
-        marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
-        axes.plot(*points[i], marker, color=colour, markersize=6, zorder=3, linestyle="none", label=group.label)
-    scale = "log" if _is_wide(points) else "linear"
-    axes.set(xscale=scale, xlabel=axis, ylabel=f"{metric.title} ({_words(scores)})")
-    axes.xaxis.set_major_formatter(FuncFormatter(_count))
+    front = draw_front(axes, points, metric.better)
+    axes.set(xlabel=axis, ylabel=f"{metric.title} ({_words(scores)})")
     axes.set_title(f"{study}: mean over the seeds, each seed a dot")
     legend(axes, columns=2)
     named = "; ".join(known[i].label for i in front)
@@ -111,19 +103,6 @@ def _against(
 
 def _words(scores: Mapping[str, Score]) -> str:
     return next(iter(scores.values())).words
-
-
-def _is_wide(points: Sequence[tuple[float, float]]) -> bool:
-    costs = [cost for cost, _ in points]
-    return max(costs) > 10 * min(costs)
-
-
-def _count(value: float, _: object = None) -> str:
-    """Return 812000 -> "812k", 19_911_680 -> "19.9M"."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
 
 
 _METRIC, _PER_IMAGE = "train_s_per_epoch", "test_s_per_image"
@@ -136,7 +115,7 @@ def _timed(groups: Sequence[Group], results: Results, measure: str) -> dict[str,
 
 
 def training_time(results: Results, study: str) -> Drawn | NotDrawn:
-    """Draw seconds an epoch, a bar a trial, all on one device."""
+    """Draw seconds per epoch, a bar per trial, all on one device."""
     head = (f"time-{study}", f"Training time, study {study}")
     groups = study_groups(results.snapshot, study)
     shown = _timed(groups, results, _METRIC)
@@ -179,7 +158,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 
 def by_placement(results: Results, study: str) -> Drawn | NotDrawn | None:
-    """Draw the metric's mean by placement, rows by compressor and stride. None where there is one placement only."""
+    """Draw the metric's mean by placement, rows by compressor and stride. None if there is one placement only."""
     results = results.of_study(study)
     groups = [g for g in study_groups(results.snapshot, study) if len(g.kinds) < 2 and len(g.strides) < 2]
     metric = foremost(results.snapshot, groups)

@@ -9,21 +9,26 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from harness.base.errors import printable
+from harness.attempt.metrics import Better
+from harness.base.errors import HarnessError, printable
+from harness.base.files import atomic_write
 from harness.report.figures.groups import Group
 
-Format = Literal["svg", "pdf"]
-FORMATS: tuple[Format, ...] = ("svg", "pdf")
+Format = Literal["svg", "pdf", "png"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+_DPI, _SCREEN_DPI = 200, 110  # of PNG: 1,280 pixels for the width of a page's text, 700 in a notebook
 
 GREY = "#555555"
 COLOURS = ("#0067a5", "#c8500a", "#00845f", "#b04a87", "#a67c00", "#3e9bd0", "#7a5230")
+LINES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _KINDS = {"spatial": COLOURS[0], "topk": COLOURS[1], "width": COLOURS[2], "conv1x1": COLOURS[3], "average": COLOURS[4]}
 _DASHES: dict[int, Any] = {4: (0, (4, 1.6)), 8: (0, (1.2, 1.2))}
@@ -54,7 +59,7 @@ _STYLE: Any = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Drawn:
     """A figure that was drawn: the name of its file, what it shows and from what."""
 
@@ -62,6 +67,24 @@ class Drawn:
     title: str
     caption: str
     figure: Figure
+
+    def __repr__(self) -> str:
+        """Return what it shows, in a line."""
+        return f"<{self.title}>"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the figure as its ending says, *.svg, *.pdf or *.png, and return the path. Raises HarnessError."""
+        form = Path(path).suffix.removeprefix(".")
+        if form not in FORMATS:
+            raise HarnessError(f"a figure is saved as *.svg, *.pdf or *.png, not as '{path}'")
+        with styled():
+            atomic_write(Path(path), as_bytes(self, form))
+        return Path(path)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows."""
+        with styled():
+            return as_bytes(self, "png", _SCREEN_DPI)
 
 
 @dataclass(frozen=True)
@@ -99,6 +122,11 @@ def dashes_of(group: Group) -> Any:
     return _DASHES.get(group.strides[-1], "-") if group.strides else "-"
 
 
+def colour_map(better: Better) -> str:
+    """Return the colours of a metric's values, alike to all eyes and in grey too: the better, the darker."""
+    return "cividis_r" if better == "higher" else "cividis"
+
+
 def legend(*axes: Axes, columns: int = 1) -> None:
     """Put the legend of some axes of one figure below the whole of it, where it hides nothing."""
     figure = axes[0].get_figure(root=True)
@@ -111,19 +139,23 @@ def legend(*axes: Axes, columns: int = 1) -> None:
 
 def file_name(*parts: str) -> str:
     """Return words as the name of a file, without its ending: "scatter-denoise-photos-test-gaussian-sigma-25"."""
-    return re.sub(r"[^\w.=-]+", "-", "-".join(parts))
+    return re.sub(r"[^\w.=-]+", "-", "-".join(parts)).strip("-")
 
 
-def as_bytes(drawn: Drawn, form: Format) -> bytes:
+def as_bytes(drawn: Drawn, form: Format, dpi: int = _DPI) -> bytes:
     """Return the figure as a file, without the date. Call within `styled`."""
     _settle(drawn.figure)
     buffer = io.BytesIO()
-    dates: dict[str, Any] = {"Date": None} if form == "svg" else {"CreationDate": None}
+    left_out: dict[str, Any] = {_DATED[form]: None}
     with mpl.rc_context({"svg.hashsalt": drawn.name}):
-        drawn.figure.savefig(buffer, format=form, metadata={"Title": drawn.title, **dates})
+        drawn.figure.savefig(buffer, format=form, dpi=dpi, metadata={"Title": drawn.title, **left_out})
     if form == "svg":  # a control character, which a comment repeats, is no XML
         return printable(buffer.getvalue().decode()).encode()
     return buffer.getvalue()
+
+
+_DATED = {"svg": "Date", "pdf": "CreationDate", "png": "Software"}
+"""What a file would say that is another thing tomorrow."""
 
 
 def _settle(figure: Figure) -> None:

@@ -180,7 +180,7 @@ def _inside(char: str) -> str:
 
 
 def _number(text: str) -> str:
-    """Return a printed number, with its power of ten where it has one: 2.571e7 as 2.571 x 10^7."""
+    """Return a printed number, with its power of ten if it has one: 2.571e7 as 2.571 x 10^7."""
     match = _SCIENTIFIC.fullmatch(text)
     if match is None:
         return escape(text)
@@ -192,7 +192,7 @@ def to_latex(document: Document) -> str:
     """Return a table environment. Beside a paper, each row is a block of three lines: paper, ours,
     difference.
 
-    Rows that do not fit on a page go on in another environment; statistics and notes with lists stand behind it.
+    Rows that do not fit on a page go on in another environment; statistics and notes with lists are behind it.
     """
     size, notes = _size(document), _notes(document)
     pieces = _pages(document, size, notes)
@@ -224,7 +224,7 @@ def _size(document: Document) -> _Size:
 
 
 def _pages(document: Document, size: _Size, notes: Sequence[str]) -> list[Sequence[DocRow]]:
-    """Return the rows that stand on each page: as many on one as on another, and the notes fit below the last."""
+    """Return the rows that are on each page: as many on one as on another, and the notes fit below the last."""
     row = size.line * (_BLOCK if document.compares else 1)
     room = _PAGE_PT - _FRAME_PT - _CAPTION_PT * _lines([document.caption + " (continued)"], _CAPTION_PT / 2)
     full, last = (max(int(points / row), 1) for points in (room, room - _NOTES.line * _lines(notes, _NOTES.char)))
@@ -266,7 +266,7 @@ def _body(rows: Sequence[DocRow], *, compares: bool) -> list[str]:
 
 
 def _small(table: StatisticsTable) -> list[str]:
-    """Return a table of statistics, a block of two lines a row: behind the environment, where it stays."""
+    """Return a table of statistics, a block of two lines per row: behind the environment, where it stays."""
     lines = [r"{\footnotesize\raggedright", rf"\noindent {escape(table.title)}\par\smallskip"]
     for rows in _pieces(table.rows, _SMALL_ROWS):
         body = []
@@ -306,7 +306,7 @@ def _bold(text: str | None, on: bool) -> str:
 
 
 def _notes(document: Document) -> list[str]:
-    """Return what stands below the table, a paragraph each."""
+    """Return what is below the table, a paragraph each."""
     notes = [f"$^{{\\mathrm{{{note.mark}}}}}$~{escape(note.text)}" for note in document.footnotes]
     return notes + [escape(note.text) for note in document.notes if not note.lines]
 

@@ -1,4 +1,4 @@
-"""Statistics beside each result of a table: over all stored seeds of its trial, and against the row that it stands
+"""Statistics beside each result of a table: over all stored seeds of its trial, and against the row that it is
 against. A cell shows what the table states (the better of two runs); what can be told of it rests on all there is.
 
 Rows are compared only if their protocols and data are the same: else no pair of runs saw the same batches.
@@ -38,9 +38,9 @@ from harness.stats.tests import binomial_error, deviation, mean
 from harness.store.records import Snapshot
 
 Samples = Callable[[str], Sequence[Sample]]  # an attempt's uid -> its values by image
-UNKNOWN = "nothing is stored of the row that it stands against"
-UNLIKE = "its protocol or data are not those of the row that it stands against"
-NO_SEED = "it has no seed in common with the row that it stands against"
+UNKNOWN = "nothing is stored of the row that it is compared with"
+UNLIKE = "its protocol or data are not those of the row that it is compared with"
+NO_SEED = "it has no seed in common with the row that it is compared with"
 
 
 def with_statistics(
@@ -77,7 +77,7 @@ def _statistics(
     by_item: "_Networks",
     tests: int,
 ) -> Statistics | None:
-    """Return a row's statistics, without Holm's correction over `tests` rows; None where nothing is stored of it."""
+    """Return a row's statistics, without Holm's correction over `tests` rows; None if nothing is stored of it."""
     mine = values_by_seed(snapshot, found)
     if not mine:
         return None
@@ -143,7 +143,7 @@ class _Networks:
     def pair(
         self, one: TracedCell, other: TracedCell, seed: int | None, other_seed: int | None
     ) -> McNemar | ItemGap | None:
-        """Compare two runs image by image; None where either kept no values by image, or is nan."""
+        """Compare two runs image by image; None if either kept no values by image, or is nan."""
         a, b = self._by_item(one, seed), self._by_item(other, other_seed)
         if seed is None or other_seed is None or a is None or b is None:
             return None
@@ -197,7 +197,7 @@ def test_images(snapshot: Snapshot, found: TracedCell) -> int | None:
 
 
 def images_of(snapshot: Snapshot, evaluation: str) -> int | None:
-    """Return the number of images of an evaluation, where its data are known."""
+    """Return the number of images of an evaluation, if its data are known."""
     record = snapshot.evaluations.get(evaluation)
     data = None if record is None else snapshot.datasets.get(record.fingerprint)
     return None if data is None else data.images
@@ -213,7 +213,7 @@ class RowStatistics:
     spread: Spread
     error: float | None  # the binomial standard error of one accuracy, at the mean
     against: str | None
-    compared: Methods | None  # a: the row that it stands against, b: this row
+    compared: Methods | None  # a: the row that it is compared with, b: this row
     remarks: tuple[str, ...] = ()  # by whose word runs of other trials count
 
 

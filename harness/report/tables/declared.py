@@ -20,7 +20,7 @@ _BETTER: Mapping[Any, Better] = {"maximize": "higher", "minimize": "lower"}
 
 
 def metrics_of(snapshot: Snapshot, trial_key: str, study: str | None = None) -> tuple[Metric, ...]:
-    """Return what the metrics of a trial are, the foremost first; none if nobody says.
+    """Return what the metrics of a trial are, the primary first; none if nobody says.
 
     A trial of an earlier version that several studies have is asked about in `study`, by default in the newest.
     """
@@ -86,7 +86,7 @@ def metric_named(metrics: Iterable[Metric], name: str) -> Metric:
 
 
 def position(metrics: Iterable[Metric], name: str) -> tuple[int, str]:
-    """Return where a metric stands among others: in their order, those of which nobody says anything last, by name."""
+    """Return where a metric is among others: in their order, those of which nobody says anything last, by name."""
     names = [metric.name for metric in metrics]
     return (names.index(name) if name in names else len(names), name)
 

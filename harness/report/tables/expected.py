@@ -34,7 +34,7 @@ def filled(table: Table, snapshot: Snapshot) -> tuple[Table, dict[str, Mapping[s
     """Return a table as its document needs it: with its rows' configurations and its protocol's settings.
 
     A table by name has the rows that are stored, and no settings: it is beside no paper. One by trial names
-    studies that need not exist yet: of it there are the networks of the rows that say theirs. Raises HarnessError where
+    studies that need not exist yet: of it there are the networks of the rows that say theirs. Raises HarnessError if
     a row cannot be resolved.
     """
     if table.match == "by name":
@@ -45,7 +45,7 @@ def filled(table: Table, snapshot: Snapshot) -> tuple[Table, dict[str, Mapping[s
 
 
 def expected_configs(table: Table) -> dict[str, Mapping[str, Any]]:
-    """Return the resolved configuration of each row, by label. Raises HarnessError where one cannot be
+    """Return the resolved configuration of each row, by label. Raises HarnessError if one cannot be
     resolved.
     """
     return {row.label: _resolve(table, row).config for row in table.rows}
@@ -54,7 +54,7 @@ def expected_configs(table: Table) -> dict[str, Mapping[str, Any]]:
 def networks(table: Table) -> dict[str, Mapping[str, Any]]:
     """Return model and compressors of the rows that name a model, as a configuration has them, by label.
 
-    Raises HarnessError where one cannot be resolved.
+    Raises HarnessError if one cannot be resolved.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for row in table.rows:

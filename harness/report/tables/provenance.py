@@ -26,7 +26,7 @@ def ran_on(configs: Iterable[Mapping[str, Any]]) -> str:
 
 
 def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[str]:
-    """Return a sentence for each kind of attempt that ran different code, nothing where all ran the same.
+    """Return a sentence for each kind of attempt that ran different code, nothing if all ran the same.
 
     A digest is of the code that an attempt ran, so that it differs between compressors by itself: compared
     are attempts of one kind (train, timing) with the same task, model and kinds of compressors. Code that is shown to
@@ -34,7 +34,7 @@ def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[
     """
     digests: dict[str, dict[tuple[str, ...], set[str]]] = defaultdict(lambda: defaultdict(set))
     for trial, attempt in attempts:
-        digests[attempt.kind][_code_of(trial)].add(
+        digests[_kind(attempt)][_code_of(trial)].add(
             short(min(attempt.same_code, default=attempt.code_digest or "unknown"))
         )
     remarks = []
@@ -43,6 +43,11 @@ def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[
         if mixed:
             remarks.append(f"The {kind} attempts behind this table ran different code: {', '.join(mixed)}.")
     return remarks
+
+
+def _kind(attempt: AttemptRecord) -> str:
+    """Return the kind of an attempt; what is not trained is evaluated by the code that ran it first."""
+    return "train" if attempt.kind == "evaluate" else attempt.kind
 
 
 def with_set(overrides: str) -> str:
@@ -69,7 +74,7 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
             digests[place] = digest_now(trial.config, attempt.kind, attempt.device)
         now = digests[place]
         if now is not None and not attempt.is_of(now):
-            stale[attempt.kind].add(short(attempt.code_digest or "unknown"))
+            stale[_kind(attempt)].add(short(attempt.code_digest or "unknown"))
     cures = {"train": "run grid FILE --retry stale", "timing": "run timing FILE"}
     return [
         f"the {kind} attempts behind {name} were made by code that has changed since "

@@ -25,7 +25,7 @@ Values = Mapping[int, float | None]  # by seed
 def values(
     snapshot: Snapshot, trial_key: str, seeds: Sequence[int], metric: str, on: Evaluated, dataset: str
 ) -> dict[int, float | None]:
-    """Return a metric of each stated seed's run on one evaluation, None where it is not stored."""
+    """Return a metric of each stated seed's run on one evaluation, None if it is not stored."""
     keys = evaluation_keys(snapshot, on, dataset)
     runs = snapshot.runs(trial_key)
     found: dict[int, float | None] = {}
@@ -41,13 +41,13 @@ def values(
 def behind(
     snapshot: Snapshot, run: AttemptRecord, metric: str, on: Evaluated, dataset: str
 ) -> tuple[AttemptRecord, ...]:
-    """Return the attempts that stand behind the value of `values` at a run: that which trained or evaluated it."""
+    """Return the attempts that are behind the value of `values` at a run: that which trained or evaluated it."""
     keys = sorted(evaluation_keys(snapshot, on, dataset))
     return find.gave(snapshot, run, [(key, metric) for key in keys]) or (run,)
 
 
 def evaluation_keys(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]:
-    """Return the keys of an evaluation: by contents, where the dataset is one of ours, else by its name.
+    """Return the keys of an evaluation: by contents, if the dataset is one of ours, else by its name.
 
     What functions return is one evaluation, whatever split and condition a column names.
     """
@@ -69,7 +69,7 @@ def evaluation_keys(snapshot: Snapshot, on: Evaluated, dataset: str) -> set[str]
 
 
 def pick(by: Values, better: Better) -> int | None:
-    """Return the seed of the best value; the smaller seed of equals; None where no value is a number."""
+    """Return the seed of the best value; the smaller seed of equals; None if no value is a number."""
     sign = 1 if better == "lower" else -1
     ranked = sorted((sign * value, seed) for seed, value in by.items() if value is not None and math.isfinite(value))
     return ranked[0][1] if ranked else None

@@ -1,4 +1,4 @@
-"""The small table under a table: each row's result over its seeds beside the row that it stands against, and in words
+"""The small table under a table: each row's result over its seeds beside the row that it is compared with, and in words
 what so few seeds can show.
 """
 
@@ -56,7 +56,7 @@ def small_table(
 
 
 def _label(label: str, statistics: Statistics | None, *, several: bool) -> str:
-    """Return a row's label, with that of the row that it stands against where these differ."""
+    """Return a row's label, with that of the row that it is compared with if these differ."""
     against = None if statistics is None else statistics.against
     return f"{label} (against {against})" if several and against is not None else label
 

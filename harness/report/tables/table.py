@@ -23,7 +23,7 @@ Named = str | dict[str, Any]  # NAME, or {kind: NAME, option: value}
 
 
 class NumberFormat(Part):
-    """How a number is printed: digits behind the point (of the mantissa, where scientific) and what follows
+    """How a number is printed: decimal places (of the mantissa, if scientific) and what follows
     it.
     """
 
@@ -36,7 +36,7 @@ class Evaluated(Part):
     """The evaluation that a column shows: a split of the table's dataset under a condition."""
 
     split: str = "test"
-    dataset: str | None = None  # the row's, else the table's, where left out
+    dataset: str | None = None  # the row's, else the table's, if left out
     condition: dict[str, Any] = Field(default_factory=lambda: dict(CLEAN))
 
 
@@ -77,18 +77,18 @@ class RowEntry(Part):
     """A row as it is written: one trial, or one for each point of a grid whose words stand in label and `against`."""
 
     label: str
-    trial: TrialName | None = None  # in a table of a study: that of the label's name, where left out
+    trial: TrialName | None = None  # in a table of a study: that of the label's name, if left out
     grid: dict[str, tuple[str | int, ...]] = Field(default_factory=dict)
-    against: str | None = None  # the row that it is compared with over seeds; the table's baseline, where left out
-    model: Named | None = None  # the table's, where left out
+    against: str | None = None  # the row that it is compared with over seeds; the table's baseline, if left out
+    model: Named | None = None  # the table's, if left out
     compressors: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    dataset: str | None = None  # on which this row is evaluated; the table's, where left out
+    dataset: str | None = None  # on which this row is evaluated; the table's, if left out
     condition: dict[str, Any] = Field(default_factory=dict)  # goes into each column's condition: {clip: true}
     denoiser: dict[str, Any] | None = None  # before the classifier, in each column's condition; {run: …} is one by name
     select_by: str | None = None
-    seeds: tuple[int, ...] | None = None  # the table's, where left out
-    also: tuple[str, ...] = ()  # protocols by which a stored trial may stand here, marked other-recipe
-    stand_ins: tuple[str, ...] = ()  # datasets that may stand here, marked, without the paper's value
+    seeds: tuple[int, ...] | None = None  # the table's, if left out
+    also: tuple[str, ...] = ()  # protocols by which a stored trial may be here, marked other-recipe
+    stand_ins: tuple[str, ...] = ()  # datasets that may be here, marked, without the paper's value
     paper: dict[str, PaperValue] = Field(default_factory=dict)
 
 
@@ -102,7 +102,7 @@ class Expect(Part):
     """What the rows have in common: with a row's model and compressors this resolves to the configuration it must
     match.
 
-    A table by name needs task and dataset alone, one by trial seeds too; by name they are the study's, where left out.
+    A table by name needs task and dataset alone, one by trial seeds too; by name they are the study's, if left out.
     """
 
     task: str
@@ -113,7 +113,7 @@ class Expect(Part):
 
     @property
     def protocol_name(self) -> str:
-        """Return the name of the protocol, "" where none is stated."""
+        """Return the name of the protocol, "" if none is stated."""
         return str(self.protocol.get("kind", "")) if isinstance(self.protocol, dict) else self.protocol or ""
 
 
@@ -125,7 +125,7 @@ class Note(Part):
 
 
 class ImageFamily(Part):
-    """McNemar tests of a row against the one that it stands against, written down before the runs (`family`)."""
+    """McNemar tests of a row against the one that it is compared with, written down before the runs (`family`)."""
 
     question: str
     row: str
@@ -141,7 +141,7 @@ class TableEntry(Part):
     caption: str
     match: Literal["by configuration", "by name", "by trial"] = "by configuration"
     study: str | None = None  # whose trials the rows are, by name
-    baseline: str | None = None  # the row that the others are compared with over seeds; the first, where left out
+    baseline: str | None = None  # the row that the others are compared with over seeds; the first, if left out
     section: str | None = None
     expect: Expect
     device: str | None = None  # on which the paper measured its times
@@ -168,7 +168,7 @@ class Table(TableEntry):
     def against(self, row: Row) -> str | None:
         """Return the label of the row that `row` is compared with over seeds; None for the baseline.
 
-        A row that is named as its own stands against the baseline; on a dataset of its own it is a baseline itself.
+        A row that is named as its own is against the baseline; on a dataset of its own it is a baseline itself.
         """
         if row.against == row.label and row.dataset is not None:
             return None

@@ -181,7 +181,7 @@ def _notes(
     settings: Sequence[Setting],
     how: Select,
 ) -> Iterable[Note]:
-    """All that stands below the table but the footnotes, in reading order."""
+    """All that is below the table but the footnotes, in reading order."""
     data = [config["data"] for config in expected.values() if "data" in config]
     trained = sorted({str(splits["train"]) for splits in data if "train" in splits})
     sizes = [f"{snapshot.datasets[f].images:,} images" for f in trained if f in snapshot.datasets]
@@ -227,7 +227,7 @@ def _notes(
 
 
 def _measured(snapshot: Snapshot, found: Sequence[TracedCell]) -> tuple[str, ...]:
-    """Return how the results of a table were measured, where their task says it."""
+    """Return how the results of a table were measured, if their task says it."""
     shown = [f for f in found if f.attempts and f.column.source == "result" and f.candidate and f.dataset]
     keys = {
         key for f in shown for key in evaluation_keys(snapshot, f.evaluation, str(f.dataset))
@@ -274,7 +274,7 @@ def _machines(table: Table, found: Sequence[TracedCell]) -> Iterable[Note]:
 
 
 def _spread(found: TracedCell) -> Iterable[str]:
-    """Say the least and the most of a time, where the timing kept them."""
+    """Say the least and the most of a time, if the timing kept them."""
     ends = [f"{found.column.metric}_min", f"{found.column.metric}_max"]
     for attempt in found.attempts if found.column.source == "timing" else ():
         if all(end in attempt.measures for end in ends):

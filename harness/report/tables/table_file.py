@@ -35,7 +35,7 @@ def our_tables() -> list[str]:
 
 
 def load_paper_table(number: int) -> Table:
-    """Return a table of the paper by its number; HarnessError where it is not entered yet."""
+    """Return a table of the paper by its number; HarnessError if it is not entered yet."""
     entered = paper_tables()
     if number not in entered:
         raise HarnessError(
@@ -45,7 +45,7 @@ def load_paper_table(number: int) -> Table:
 
 
 def load_our_table(name: str) -> Table:
-    """Return a table of ours by its name; HarnessError, with the nearest right name, where there is none."""
+    """Return a table of ours by its name; HarnessError, with the nearest right name, if there is none."""
     if name not in our_tables():
         raise HarnessError(f"there is no table '{name}'{did_you_mean(name, our_tables())}")
     return load_table(next(file for folder in _NAMED if (file := folder / f"{name}.yml").is_file()))
@@ -59,7 +59,7 @@ def find_table(text: str) -> Table:
 
 
 def load_table(path: str | Path) -> Table:
-    """Return the table in a YAML file; SpecError, one line, where it cannot be used."""
+    """Return the table in a YAML file; SpecError, one line, if it cannot be used."""
     entry = load(Path(path), TableEntry, _check)
     rows = tuple(row for i in range(len(entry.rows)) for row in _rows(entry, i))
     fields = {name: getattr(entry, name) for name in TableEntry.model_fields}
@@ -91,7 +91,7 @@ def _filled(template: str, point: dict[str, str | int], path: tuple[str | int, .
 
 
 def _check(table: TableEntry) -> None:
-    """Raise FieldError where a table contradicts itself: names twice, an unknown column, a text that is not
+    """Raise FieldError if a table contradicts itself: names twice, an unknown column, a text that is not
     its value.
     """
     _check_data(table)
@@ -111,7 +111,7 @@ def _check(table: TableEntry) -> None:
         if row.select_by is not None and row.select_by not in results:
             raise FieldError(
                 ("rows", i, "select_by"),
-                f"'{row.select_by}' is no column of results{did_you_mean(row.select_by, results)}",
+                f"'{row.select_by}' is not a column of results{did_you_mean(row.select_by, results)}",
             )
         if row.select_by is None and len(results) > 1 and table.match != "by trial":
             raise FieldError(("rows", i), f"row '{row.label}' has several columns of results and needs select_by")
@@ -160,7 +160,9 @@ def _check_family(table: TableEntry) -> None:
     columns = {column.key: column for column in table.columns if column.source == "result"}
     for i, key in enumerate(table.family.columns):
         if key not in columns:
-            raise FieldError(("family", "columns", i), f"'{key}' is no column of results{did_you_mean(key, columns)}")
+            raise FieldError(
+                ("family", "columns", i), f"'{key}' is not a column of results{did_you_mean(key, columns)}"
+            )
 
 
 def _check_data(table: TableEntry) -> None:
@@ -196,13 +198,13 @@ def _unique(part: str, field: str, names: list[tuple[int, str]]) -> None:
     seen: set[str] = set()
     for i, name in names:
         if name in seen:
-            raise FieldError((part, i, field), f"'{name}' stands twice among the {part}")
+            raise FieldError((part, i, field), f"'{name}' occurs twice among the {part}")
         seen.add(name)
 
 
 def _check_label(label: str | None, known: list[str], path: tuple[str | int, ...]) -> None:
     if label is not None and label not in known:
-        raise FieldError(path, f"'{label}' is no row{did_you_mean(label, known)}")
+        raise FieldError(path, f"'{label}' is not a row{did_you_mean(label, known)}")
 
 
 def _check_printed(table: TableEntry, i: int) -> None:
@@ -211,7 +213,7 @@ def _check_printed(table: TableEntry, i: int) -> None:
     for key, printed in table.rows[i].paper.items():
         path = ("rows", i, "paper", key)
         if key not in columns:
-            raise FieldError(path, f"'{key}' is no column{did_you_mean(key, columns)}")
+            raise FieldError(path, f"'{key}' is not a column{did_you_mean(key, columns)}")
         try:
             same = float(printed.text.removesuffix(columns[key].format.suffix)) == printed.value
         except ValueError:

@@ -18,7 +18,7 @@ from harness.report.tables.match import device_of
 from harness.store.records import AttemptRecord, Snapshot
 
 Composition = Literal["ours", "paper"]
-"""ours: our kernels, channels first where that commutes; paper: plain torch's operators in the paper's order."""
+"""ours: our kernels, channels first if that commutes; paper: plain torch's operators in the paper's order."""
 
 Machine = tuple[str, int]  # the model of a device, and threads
 
@@ -49,7 +49,7 @@ def newest(timings: list[AttemptRecord]) -> AttemptRecord | None:
 
 
 def composition(attempt: AttemptRecord) -> Composition | None:
-    """Return how an attempt composed its network, None where neither as we do by default nor as the paper does.
+    """Return how an attempt composed its network, None if neither as we do by default nor as the paper does.
 
     Device and threads aside, everything else of its execution must be the default. Before there was an order to
     choose, networks were computed as written.
@@ -82,7 +82,7 @@ def clean_timings(snapshot: Snapshot, trial_key: str, composed: Composition) -> 
 
 
 def shown_timings(snapshot: Snapshot, trial_key: str) -> list[AttemptRecord]:
-    """Return a trial's timings that a table shows, oldest first: as we compose it; where it has none, as the paper."""
+    """Return a trial's timings that a table shows, oldest first: as we compose it; if it has none, as the paper."""
     return clean_timings(snapshot, trial_key, "ours") or clean_timings(snapshot, trial_key, "paper")
 
 

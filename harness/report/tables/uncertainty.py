@@ -1,4 +1,4 @@
-"""What stands under a table on how far its numbers can be trusted: what choosing the best of k runs adds, and the
+"""What is under a table on how far its numbers can be trusted: what choosing the best of k runs adds, and the
 binomial standard error of a fraction of the test set's images, such as an accuracy.
 """
 
@@ -21,11 +21,11 @@ _UNIT = {"fraction": "", "percent": " percentage points", "count": "", "M": " M"
 
 @dataclass(frozen=True)
 class Choosing:
-    """How far the best of k runs lies from the mean, over all rows: always as a gain, also where lower is better."""
+    """How far the best of k runs lies from the mean, over all rows: always as a gain, also if lower is better."""
 
     k: int
     bias: float
-    without_a_seed: tuple[float, float] | None  # least and most, each seed left out in turn; None where too few stay
+    without_a_seed: tuple[float, float] | None  # least and most, each seed left out in turn; None if too few stay
     rows: int
     runs: int
 
@@ -33,7 +33,7 @@ class Choosing:
 def choosing(rows: Iterable[Mapping[int, float]], k: int, better: Better = "higher") -> Choosing | None:
     """Return what choosing the best of k adds, from the runs of each row by seed; None without a row of k finite runs.
 
-    Rows share their seeds, so that they are no draws of their own: how far the figure can be trusted shows where a seed
+    Rows share their seeds, so that they are not draws of their own: how far the figure can be trusted shows if a seed
     is left out of all of them.
     """
     sign = 1 if better == "higher" else -1

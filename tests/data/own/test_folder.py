@@ -122,7 +122,7 @@ def test_corrupt_images_are_named_and_counted_or_skipped(photos, declare, refusa
     message = refusal("kind: folder", "path: photos")
     assert message.startswith("s.yml:")
     assert "2 images of 18 cannot be read, the first photos/train/dog/1.png (" in message
-    assert message.endswith("mend or remove them, or say 'corrupt: skip'")
+    assert message.endswith("fix or remove them, or say 'corrupt: skip'")
     with caplog.at_level(logging.WARNING):
         found = declare(path="photos", corrupt="skip")
     assert "photos: 2 images are corrupt and left out, the first" in caplog.text
@@ -200,7 +200,7 @@ def test_verified_data_are_read_anew(photos, declare, data, monkeypatch):
             6,
             "photos/train has no split 'train': say which part of each class is the test split, e.g. test: 0.2",
         ),
-        (["path: s.yml"], 8, "s.yml is no folder: arrays in a file are 'kind: arrays'"),
+        (["path: s.yml"], 8, "s.yml is not a folder: arrays in a file are 'kind: arrays'"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(photos, refusal, lines, line, words):
@@ -237,6 +237,8 @@ def test_a_network_that_does_not_take_them(photos, refusal):
 
 def test_normalization_of_other_channels_says_what_to_write(photos, tmp_path):
     photos({"train": 6, "test": 2}, classes=tuple("abcdefghij"))
-    with pytest.raises(FieldError, match=r"one a channel: write 'normalization: data' for that of 'photos'") as caught:
+    with pytest.raises(
+        FieldError, match=r"one per channel: write 'normalization: data' for that of 'photos'"
+    ) as caught:
         _recipe("digits-quick", resolve_dataset({"kind": "folder", "path": "photos"}, [str(tmp_path)]))
     assert caught.value.path == ("protocol", "normalization", "mean")

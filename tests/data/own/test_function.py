@@ -82,7 +82,7 @@ def test_an_entry_point_of_another_package(shapes, declare, refusal, monkeypatch
     ("kind", "words"),
     [
         ("shapes:mak", "'shapes' has no 'mak'; did you mean 'make'?"),
-        ("shapes:number", "'shapes:number' is no function, but int"),
+        ("shapes:number", "'shapes:number' is not a function, but int"),
         ("shapes:broken", "'shapes:broken' gives no data: OSError: no disk"),
         ("shapes:ragged", "'shapes:ragged' returns no arrays: setting an array element with a sequence. RAGGED"),
         ("shapes:ragged_names", "'shapes:ragged_names' returns no arrays: setting an array element RAGGED"),

@@ -38,7 +38,7 @@ def test_a_link_to_nothing_is_an_image_that_cannot_be_read(photos, refusal, told
     (path / "train/cat/not-pulled.PNG").symlink_to("/nowhere/annex.png")
     assert refusal(*FOLDER, *options) == (
         "s.yml:8: 1 image of 17 cannot be read, the first photos/train/cat/not-pulled.PNG (a link to "
-        "/nowhere/annex.png, which is not there): mend or remove them, or say 'corrupt: skip'"
+        "/nowhere/annex.png, which is not there): fix or remove them, or say 'corrupt: skip'"
     )
     images, lines = told(corrupt="skip")
     assert images == {"train": 12, "test": 4}
@@ -85,7 +85,7 @@ def test_a_class_folder_that_is_a_link_to_nothing_is_refused(photos, refusal, na
         shutil.rmtree(path / split / name)
         (path / split / name).symlink_to("/nowhere/mounted")
     assert refusal(*FOLDER) == (
-        f"s.yml:8: photos/train/{name} is a link to /nowhere/mounted, which is not there: mend or remove it"
+        f"s.yml:8: photos/train/{name} is a link to /nowhere/mounted, which is not there: fix or remove it"
     )
 
 

@@ -115,7 +115,7 @@ def test_a_file_that_is_cut_off_later_is_named(wide, declare, data):
     decoders = Decoders(train.files, train.form, 4, 2)
     decoders.ask([np.arange(4), np.arange(4, 8)])
     decoders.next()
-    with pytest.raises(HarnessError, match=rf"{train.files[5].name} cannot be read any more .*: mend it"):
+    with pytest.raises(HarnessError, match=rf"{train.files[5].name} cannot be read any more .*: fix it"):
         decoders.next()
     decoders.close()
 

@@ -283,8 +283,8 @@ def test_a_file_of_another_network(tmp_path, colour, options, norm, why):
     ("content", "why"),
     [
         ("text", "holds no weights that can be read: "),
-        ([1, 2], "is no state dict: save model.state_dict()"),
-        ({"a": 1}, "is no state dict: save model.state_dict()"),
+        ([1, 2], "is not a state dict: save model.state_dict()"),
+        ({"a": 1}, "is not a state dict: save model.state_dict()"),
         ({"a.weight": torch.zeros(3)}, "holds no convolution"),
         (
             {

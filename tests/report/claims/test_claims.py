@@ -130,11 +130,11 @@ def test_does_not_lose_is_a_test_of_non_inferiority():
         ("tested_by: [imagenet-top-1-increases]", "tested_by: [imagenet-top-1]", "unknown claim 'imagenet-top-1'"),
         ("seeds_needed: 12", "seeds_needed: 10", "10 seeds can never reject: the smallest p is 0.0625"),
         ("seeds_needed: 9", "seeds_needed: 8", "8 seeds can never reject: the smallest p is 0.0859"),
-        ("id: spatial-50-maps-closer", "id: spatial-50-maps-smoother", "'spatial-50-maps-smoother' stands twice"),
+        ("id: spatial-50-maps-closer", "id: spatial-50-maps-smoother", "'spatial-50-maps-smoother' occurs twice"),
         (
             'title: "Top-k at 50% halves',
             'title: "Spatial pooling at 50% halves',
-            "at 50% halves parameters' stands twice",
+            "at 50% halves parameters' occurs twice",
         ),
         ("name: Baseline}", "name: Basline}", "no trial 'mnist/Basline'; did you mean 'Baseline'"),
         ("quantity: area under the curve", "quantity: area", "unknown quantity 'area'"),

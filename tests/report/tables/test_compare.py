@@ -85,13 +85,13 @@ def test_only_seeds_that_both_have_are_paired():
     assert "each mean is over all seeds" not in notes(known)
     none = replace(known, attempts=(known.attempts[0], known.attempts[3]))
     assert statistics(none).difference is None
-    assert f"Not compared, as it has no seed in common with the row that it stands against: {SPATIAL}." in notes(none)
+    assert f"Not compared, as it has no seed in common with the row that it is compared with: {SPATIAL}." in notes(none)
 
 
 def test_without_the_baseline_nothing_is_compared():
     known = stored(spatial=(0.975, 0.983))
     assert (statistics(known).mean, statistics(known).difference) == (0.979, None)
-    assert "nothing is stored of the row that it stands against" in notes(known)
+    assert "nothing is stored of the row that it is compared with" in notes(known)
 
 
 def test_another_protocol_is_not_compared():
@@ -100,7 +100,7 @@ def test_another_protocol_is_not_compared():
         [entry("Baseline"), entry(SPATIAL, other)], [*runs("Baseline", 0.97), *runs(SPATIAL, 0.99, config=other)]
     )
     assert statistics(known).difference is None
-    assert "its protocol or data are not those of the row that it stands against" in notes(known)
+    assert "its protocol or data are not those of the row that it is compared with" in notes(known)
 
 
 def test_holm_is_over_the_rows_that_are_compared():

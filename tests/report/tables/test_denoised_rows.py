@@ -173,9 +173,9 @@ def test_what_is_not_stored_counts_for_the_correction(table):
         ("epsilon: 8}", "epsilom: 8}", "under 'unaware': unknown key 'epsilom'; did you mean 'epsilon'?"),
         ("{label: none,", "{label: none, condition: {clipp: true},", "under 'clean': unknown key 'clipp'"),
         ("kind: fgsm", "kind: fgsn", "'classification' has no condition 'fgsn'; did you mean 'fgsm'?"),
-        ("row: DnCNN", "row: DnCN", "'DnCN' is no row"),
+        ("row: DnCNN", "row: DnCN", "'DnCN' is not a row"),
         ("row: DnCNN", "row: blur", "'blur' has no 'against'"),
-        ("[clean, unaware, aware]", "[clean, unawake]", "'unawake' is no column of results"),
+        ("[clean, unaware, aware]", "[clean, unawake]", "'unawake' is not a column of results"),
     ],
 )
 def test_what_no_evaluation_can_have_is_refused(tmp_path, old, new, message):
