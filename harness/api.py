@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.base.extras import needs, parts_named
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.execution.trained import Network
+    from harness.report import Document
 
 _reading: ContextVar[bool] = ContextVar("reading", default=False)  # is a study being read, whose plug-ins are imported?
 _GUARD = (
@@ -79,9 +80,9 @@ class RunSummary:
         """Return what is stored, as `harness.load` does."""
         return load(self.db)
 
-    def table(self) -> str:
-        """Return the study's own table as Markdown."""
-        return _study_markdown(self.db, self.study, self.spec_sha)
+    def table(self) -> "StudyTable":
+        """Return the study's own table."""
+        return _study_table([self.db], self.study, self.spec_sha)
 
     def __str__(self) -> str:
         """Return what the command says at its end."""
@@ -348,6 +349,10 @@ class Results:
         """Return a row a point of a run's curves."""
         return _typed(self._rows("curves", study), CURVES)
 
+    def table(self, study: str) -> "StudyTable":
+        """Return a study's own table. Raises HarnessError for a study that is not stored."""
+        return _study_table(self.paths, study, None)
+
     def rows_of_curves(self, study: str | None = None) -> list[dict[str, Any]]:
         """Return what `curves` does as plain rows, for plots."""
         return self._rows("curves", study)
@@ -404,16 +409,44 @@ def _framed(found: Tidy) -> "pd.DataFrame":
     return frame
 
 
-def _study_markdown(db: Path, study: str, spec_sha: str) -> str:
-    """Return the table of a study, as its text of this SHA-256 says, as Markdown.
+class StudyTable(str):
+    """A study's own table: a text in Markdown, which a notebook shows as HTML."""
+
+    __slots__ = ("document",)
+    document: "Document"
+
+    def __new__(cls, document: "Document") -> Self:
+        """Return the table of a document."""
+        from harness.report import render
+
+        table = super().__new__(cls, render(document, "md").rstrip("\n"))
+        table.document = document
+        return table
+
+    def render(self, format: str) -> str:  # noqa: A002 - the word of the command's option
+        """Return the table as "md", "html", "latex", "csv" or "json". Raises HarnessError for another format."""
+        from harness.report import render
+
+        return render(self.document, format)
+
+    def __repr__(self) -> str:
+        """Return it as a terminal shows it."""
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows; statistics and notes are folded."""
+        return self.render("html")
+
+
+def _study_table(paths: Sequence[Path], study: str, spec_sha: str | None) -> StudyTable:
+    """Return the table of a study, as its text of this SHA-256 says, else the newest.
 
     Raises HarnessError if the study is not stored so.
     """
-    from harness.report import render, study_document
-    from harness.store.connection import open_reader
+    from harness.report import study_document
     from harness.trial.datasets import DATASETS
 
-    with open_reader(db) as store:
+    with open_results(paths) as store:
         found = snapshot(store)
     stand_ins = {declared.name: declared.stand_in_for for declared in DATASETS.values()}
-    return render(study_document(found, study, stand_ins, spec_sha=spec_sha), "md").rstrip("\n")
+    return StudyTable(study_document(found, study, stand_ins, spec_sha=spec_sha))

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import db_option, duration, format_option, load_studies, plugins_option, print_json, print_table
+from harness.cli.common import (
+    FiniteRange,
+    db_option,
+    duration,
+    format_option,
+    load_studies,
+    plugins_option,
+    print_json,
+    print_table,
+)
 from harness.cli.completion import study_files
 
 if TYPE_CHECKING:
@@ -25,7 +34,7 @@ def claims() -> None:
 
 @claims.command()
 @click.argument("file", metavar="FILE", shell_complete=study_files)
-@click.option("--sd", type=click.FloatRange(min=0, min_open=True), help="The standard deviation of a difference.")
+@click.option("--sd", type=FiniteRange(min=0, min_open=True), help="The standard deviation of a difference.")
 @plugins_option
 @format_option("text", "json")
 @db_option

@@ -10,6 +10,7 @@ import click
 from harness.attempt.messages import Execution
 from harness.base.errors import HarnessError
 from harness.cli.common import (
+    FiniteRange,
     amount,
     db_option,
     duration,
@@ -100,7 +101,7 @@ for _command in (*COMMANDS, renew):
 @skip_option
 @plugins_option
 @click.option("--fail-fast", is_flag=True, help="Stop after the first run that fails.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
+@click.option("--timeout", type=FiniteRange(min=0, min_open=True), metavar="SECONDS", help="End longer runs.")
 @click.option("--detach", is_flag=True, help="Run on without this shell; `harness run status` and `logs` look at it.")
 @format_option("text", "json")
 @db_option
