@@ -237,6 +237,11 @@ def _print_text(result: "SearchResult") -> None:
         columns = ("left", *["right"] * (len(headers) - 1))
         click.echo(tabulate(rows, headers=headers, disable_numparse=True, colalign=columns))
         click.echo("")
+    for name, shares in result.importance.items():
+        rows = [[s.place, f"{s.ped_anova:.2f}", "–" if s.fanova is None else f"{s.fanova:.2f}"] for s in shares]
+        headers = [f"importance for {name}", "among the best (PED-ANOVA)", "of all (fANOVA)"]
+        click.echo(tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", "right", "right")))
+        click.echo("")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
     size, why = result.search.space.size, f"; {_WHY[result.stopped]}" if result.stopped else ""
     things = "points" if of_arguments else "placements"
@@ -279,6 +284,10 @@ def _json(result: "SearchResult") -> dict[str, Any]:
             }
             for candidate in result.front
         ],
+        "importance": {
+            name: [{"place": each.place, "ped_anova": each.ped_anova, "fanova": each.fanova} for each in shares]
+            for name, shares in result.importance.items()
+        },
         **{name: None if path is None else str(path) for name, path in files.items()},
     }
 

@@ -16,7 +16,7 @@ from harness.cli.report.findings import findings
 from harness.cli.report.html import html
 from harness.cli.report.include import include
 from harness.cli.report.log import log
-from harness.cli.report.statistics import compare, statistics
+from harness.cli.report.statistics import compare, effects, statistics
 
 if TYPE_CHECKING:
     from harness.report import Document, Table
@@ -39,6 +39,7 @@ def report() -> None:
 
 
 report.add_command(datasets)
+report.add_command(effects)
 report.add_command(figures)
 report.add_command(findings)
 report.add_command(html)
