@@ -37,7 +37,11 @@ CALQUES: dict[str, tuple[str, str, str]] = {
     ),
     r"\bstands? twice\b": ("occurs twice", "a seed stands twice", "a seed occurs twice"),
     r"\banew\b": ("again", "its keys are made anew", "its keys are made again"),
-    r"\b(?:goes|went) on\b(?! (?:to|with)\b)|\bgone on with\b": ("resumes, continues", "the same call goes on", "it goes on to the next page"),
+    r"\b(?:goes|went) on\b(?! (?:to|with)\b)|\bgone on with\b": (
+        "resumes, continues",
+        "the same call goes on",
+        "it goes on to the next page",
+    ),
     r"\bmend(?:s|ed|ing)?\b": ("fix", "mend the file", "amend the file"),
     r"\bforemost\b": ("primary, first", "the foremost metric", "the primary metric"),
     r"\b[Mm]ake at most so many\b|\bso many (?:runs|images) at\b": ("N", "Make at most so many runs.", "so many that"),
