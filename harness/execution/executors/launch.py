@@ -1,7 +1,7 @@
 """What a cluster carries to another machine, by its value: there it knows nothing of the harness.
 
 `launch` starts the job from the driver's snapshot of the harness, so a queued job does not depend on what is installed
-or edited by the time it runs. `launch_apart` does so where no file system is shared: files come and go as bytes. This
+or edited by the time it runs. `launch_apart` does so if no file system is shared: files come and go as bytes. This
 module imports nothing from the harness.
 """
 
