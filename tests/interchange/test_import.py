@@ -20,6 +20,7 @@ lr,width,seed,accuracy,loss
 0.01,8,0,0.81,nan
 0.01,8,1,0.82,0.52
 """
+METRICS = ["--metric", "accuracy:maximize", "--metric", "loss:minimize"]
 WANDB = """\
 Name,State,Notes,User,Tags,Created,Runtime,Sweep,lr,seed,val_acc
 brave-sun-1,finished,,me,,2024-01-31T12:00:00.000Z,90,,0.1,3,0.5
@@ -66,18 +67,8 @@ def mlruns(tmp_path):
 
 def test_a_table_becomes_a_study_with_statistics(call, tmp_path):
     (tmp_path / "runs.csv").write_text(TABLE)
-    words = [
-        "results",
-        "import",
-        "runs.csv",
-        "--study",
-        "sweep",
-        "--metric",
-        "accuracy:maximize",
-        "--metric",
-        "loss:minimize",
-    ]
-    assert call(*words).stdout == ("runs.csv: 4 runs taken in: 2 trials, seeds 0, 1\n  lr 0.1\n  lr 0.01\n")
+    words = ["results", "import", "runs.csv", "--study", "sweep", *METRICS]
+    assert call(*words).stdout == "runs.csv: 4 runs taken in: 2 trials, seeds 0, 1\n  lr 0.1\n  lr 0.01\n"
     assert call(*words).stdout.startswith("runs.csv: 0 runs taken in, 4 known: ")
     cells = json.loads(call("report", "tables", "--study", "sweep", "--format", "json").stdout)
     found = {(cell["row"], cell["column"]): cell["values"] for cell in cells if cell["column"] in {"accuracy", "loss"}}
