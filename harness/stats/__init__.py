@@ -9,6 +9,7 @@ PUBLIC = (
     "power",
     "ranks",
     "sequential",
+    "simulation",
     "tests",
     "verdicts",
 )

@@ -52,7 +52,6 @@ class Looks:
         """Return all that decides about them, as a claim is stored with it."""
         return {"alpha": self.alpha, "at": list(self.at), "spending": SPENDING}
 
-    @lru_cache(maxsize=10_000)  # noqa: B019 - a handful of looks
     def spent(self, n: int, j: int = 1) -> float:
         """Return the share of α/j that may have been spent when n seeds have run."""
         bound = -NormalDist().inv_cdf(self.alpha / j / 2)
@@ -90,27 +89,32 @@ def _crosses(gaps: tuple[float, ...], looks: Looks, number: int, tests: int) -> 
     if not all(map(math.isfinite, gaps)) or sum(gaps) <= 0:
         return 0
     p = flips(gaps, 1, None)
-    if p > looks.spent(n):  # too many are as extreme, even if all that crossed before are among them
+    if (
+        p * 2**n > _budgets(looks, n, tests)[0]
+    ):  # too many are as extreme, even if all that crossed before are among them
         return 0
     levels = _levels(tests)
     if not number:
-        return max((j for j in levels if p * 2**n <= looks.budget(n, j)), default=0)
+        return max(
+            (j for j, most in zip(levels, _budgets(looks, n, tests), strict=True) if p * 2**n <= most), default=0
+        )
     sums, state = np.zeros(1), np.zeros(1, dtype=np.int64)
     before = 0
     for at in looks.at[:number]:
         block = signed_sums(gaps[before:at])
         sums = np.add.outer(sums, block).ravel()  # what is seen stays the first
         state = np.repeat(state, block.size)
-        state = np.maximum(state, _crossing(sums, state, [looks.budget(at, j) for j in levels], _equal(gaps[:at])))
+        state = np.maximum(state, _crossing(sums, state, _budgets(looks, at, tests), _equal(gaps[:at])))
         before = at
     block = signed_sums(gaps[before:])
     wanted = sums[0] + block[0] - _equal(gaps)
     block.sort()
     as_extreme = block.size - np.searchsorted(block, wanted - sums)  # of those with each beginning
-    left = np.cumsum(np.bincount(state, weights=as_extreme, minlength=len(levels) + 1))
+    left = np.cumsum(np.bincount(state, weights=as_extreme, minlength=len(levels) + 1))[:-1]
     stopped = _stopped(state, len(levels)) * block.size
-    crosses = [stopped[i] + left[i] <= looks.budget(n, j) for i, j in enumerate(levels)]
-    return levels[crosses.index(False) - 1] if crosses[0] and not all(crosses) else levels[-1] if crosses[0] else 0
+    crosses = list(stopped + left <= np.array(_budgets(looks, n, tests)))
+    levels_crossed = [*crosses, False].index(False)
+    return levels[levels_crossed - 1] if levels_crossed else 0
 
 
 def _crossing(
@@ -146,9 +150,16 @@ def _stopped(state: "NDArray[np.int64]", levels: int) -> "NDArray[np.int64]":
     return state.size - np.cumsum(np.bincount(state, minlength=levels + 1))[:levels]
 
 
-def _levels(tests: int) -> list[int]:
+@lru_cache
+def _levels(tests: int) -> tuple[int, ...]:
+    """Return the j of all α/j that are told apart."""
     every = max(_EVERY, 2 * tests)
-    return [*range(1, every + 1), *(j for j in _FEWER if j > every)]
+    return (*range(1, every + 1), *(j for j in _FEWER if j > every))
+
+
+@lru_cache
+def _budgets(looks: Looks, n: int, tests: int) -> tuple[int, ...]:
+    return tuple(looks.budget(n, j) for j in _levels(tests))
 
 
 def _equal(gaps: Sequence[float]) -> float:
@@ -202,11 +213,13 @@ class _Progress:
         """Look at it at the look of a number, unless its gaps do not reach that."""
         if number < self.reached:
             question, gaps = self.claim.question, self.claim.gaps[: self.claim.looks.at[number]]
-            holding, failing = (
-                [crossed(shifted, self.claim.looks, self.tests)[-1] for shifted in sides]
-                for sides in (question.holding(gaps), question.failing(gaps))
-            )
-            self.holds, self.fails = min(holding), max(failing) // len(failing)
+            if not self.shown:
+                self.holds = min(self._crossed(question.holding(gaps)))
+            if not self.excluded:
+                self.fails = max(self._crossed(sides := question.failing(gaps))) // len(sides)
+
+    def _crossed(self, sides: Sequence[Sequence[float]]) -> list[int]:
+        return [crossed(shifted, self.claim.looks, self.tests)[-1] for shifted in sides]
 
     @property
     def is_settled(self) -> bool:
