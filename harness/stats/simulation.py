@@ -88,7 +88,7 @@ def _study(setting: Setting, draw: Any) -> Iterator[tuple[float, Stopped]]:
         number: Followed(setting.question, (truth * by + of).tolist(), setting.looks)
         for number, (truth, of) in enumerate(zip(setting.truths, noise, strict=True))
     }
-    for number, made in follow(family).items():
+    for number, made in follow(family, fine=False).items():
         yield setting.truths[number], made
 
 
