@@ -9,7 +9,7 @@
     network = harness.load_network("study:trial:0")   # a trained network
     estimate = harness.denoise(image)              # as `harness denoise IMAGE`, but on an array
 
-Every method of `Results` reads anew, so that a study under way can be watched. Frames have the columns of
+Every method of `Results` reads again, so that a study under way can be watched. Frames have the columns of
 docs/python.md, always all of them, also if nothing is stored. `harness` gives these names; pandas is imported by the
 first frame, torch by the workers and by `denoise`.
 """
@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.base.extras import needs, parts_named
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.execution.trained import Network
+    from harness.report import Document
 
 _reading: ContextVar[bool] = ContextVar("reading", default=False)  # is a study being read, whose plug-ins are imported?
 _GUARD = (
@@ -79,9 +80,9 @@ class RunSummary:
         """Return what is stored, as `harness.load` does."""
         return load(self.db)
 
-    def table(self) -> str:
-        """Return the study's own table as Markdown."""
-        return _study_markdown(self.db, self.study, self.spec_sha)
+    def table(self) -> "StudyTable":
+        """Return the study's own table."""
+        return _study_table([self.db], self.study, self.spec_sha)
 
     def __str__(self) -> str:
         """Return what the command says at its end."""
@@ -127,9 +128,9 @@ def run(  # noqa: PLR0913 - what the command has as options
     skip_invalid: bool = False,
     progress: bool = True,
 ) -> RunSummary:
-    """Run what is left of a study, and return how it went. A second call goes on where the first ended.
+    """Run what is left of a study, and return how it went. Called again, it runs only what is missing.
 
-    Ctrl-C ends what runs at a checkpoint, says so, and is then raised as KeyboardInterrupt; the same call goes on.
+    Ctrl-C ends what runs at a checkpoint, says so, and is then raised as KeyboardInterrupt; the same call resumes.
 
     Args:
         study: a study file, or a mapping of the same form, whose paths lead from the current folder.
@@ -137,9 +138,9 @@ def run(  # noqa: PLR0913 - what the command has as options
         jobs: runs side by side; by default 1, or for a cluster as many as its queue is given.
         executor: local, worker processes; in-process, in this one, to debug an attempt; slurm or ray, on a cluster:
             a name or {"kind": "slurm", "partition": "gpu"}; by default the study's, else local.
-        device: auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.
+        device: auto, cpu, cuda or cuda:N; auto takes a GPU if there is one.
         threads: of each worker; by default the study's, or an even share of the cores.
-        limit: make at most so many runs.
+        limit: make at most this many runs.
         retry: run also what is held for these reasons: failed, oom, timeout, crashed, stale, weights.
         from_start: begin each run at its beginning, not at its checkpoint.
         data: the folder of the data; by default $HARNESS_DATA, or ~/.cache/harness/data.
@@ -149,7 +150,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         timeout: end longer runs, in seconds.
         plugins: False refuses a study that names plug-ins, which are code, before any of it is imported.
         skip_invalid: skip trials whose compressors cannot be at their sites; a line on stderr says which.
-        progress: print a line an epoch on stderr.
+        progress: print a line per epoch on stderr.
 
     Raises:
         HarnessError: in one line, before anything runs, where something cannot be used.
@@ -186,7 +187,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         summary = run_grid([loaded], options, shown)
     said = _summary(loaded, options.db, summary)
     if summary.interrupted:
-        raise KeyboardInterrupt(f"what was done is kept, the same call goes on from the checkpoints\n{said}")
+        raise KeyboardInterrupt(f"what was done is kept, the same call resumes from the checkpoints\n{said}")
     if summary.stopped_late:  # a script is to end nevertheless, also one that calls this in a loop
         raise KeyboardInterrupt(f"everything that was asked for finished before the stop took effect\n{said}")
     return said
@@ -316,7 +317,7 @@ class Results:
         return f"<results of {', '.join(map(str, self.paths))}: {len(runs)} runs of {studies} studies>"
 
     def runs(self, study: str | None = None) -> "pd.DataFrame":
-        """Return a row a run: where it stands, how it ended, on what it ran, its configuration and its costs.
+        """Return a row per run: where it is, how it ended, on what it ran, its configuration and its costs.
 
         Raises HarnessError for a study that is not stored.
         """
@@ -348,6 +349,10 @@ class Results:
         """Return a row a point of a run's curves."""
         return _typed(self._rows("curves", study), CURVES)
 
+    def table(self, study: str) -> "StudyTable":
+        """Return a study's own table. Raises HarnessError for a study that is not stored."""
+        return _study_table(self.paths, study, None)
+
     def rows_of_curves(self, study: str | None = None) -> list[dict[str, Any]]:
         """Return what `curves` does as plain rows, for plots."""
         return self._rows("curves", study)
@@ -361,7 +366,7 @@ class Results:
 def load(path: str | Path | Sequence[str | Path] | None = None) -> Results:
     """Return what is stored at a path: a database, a published file (*.jsonl), a folder of these, or several of them.
 
-    By default $HARNESS_DB, or results/harness.db in the current folder. Raises HarnessError where there is nothing.
+    By default $HARNESS_DB, or results/harness.db in the current folder. Raises HarnessError if there is nothing.
     """
     given = [default_db()] if path is None else [path] if isinstance(path, str | Path) else path
     results = Results(tuple(Path(each).expanduser() for each in given))
@@ -404,16 +409,44 @@ def _framed(found: Tidy) -> "pd.DataFrame":
     return frame
 
 
-def _study_markdown(db: Path, study: str, spec_sha: str) -> str:
-    """Return the table of a study, as its text of this SHA-256 says, as Markdown.
+class StudyTable(str):
+    """A study's own table: a text in Markdown, which a notebook shows as HTML."""
 
-    Raises HarnessError where the study is not stored so.
+    __slots__ = ("document",)
+    document: "Document"
+
+    def __new__(cls, document: "Document") -> Self:
+        """Return the table of a document."""
+        from harness.report import render
+
+        table = super().__new__(cls, render(document, "md").rstrip("\n"))
+        table.document = document
+        return table
+
+    def render(self, format: str) -> str:  # noqa: A002 - the word of the command's option
+        """Return the table as "md", "html", "latex", "csv" or "json". Raises HarnessError for another format."""
+        from harness.report import render
+
+        return render(self.document, format)
+
+    def __repr__(self) -> str:
+        """Return it as a terminal shows it."""
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows; statistics and notes are folded."""
+        return self.render("html")
+
+
+def _study_table(paths: Sequence[Path], study: str, spec_sha: str | None) -> StudyTable:
+    """Return the table of a study, as its text of this SHA-256 says, else the newest.
+
+    Raises HarnessError if the study is not stored so.
     """
-    from harness.report import render, study_document
-    from harness.store.connection import open_reader
+    from harness.report import study_document
     from harness.trial.datasets import DATASETS
 
-    with open_reader(db) as store:
+    with open_results(paths) as store:
         found = snapshot(store)
     stand_ins = {declared.name: declared.stand_in_for for declared in DATASETS.values()}
-    return render(study_document(found, study, stand_ins, spec_sha=spec_sha), "md").rstrip("\n")
+    return StudyTable(study_document(found, study, stand_ins, spec_sha=spec_sha))

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "execution": {*STUDY, *OF_TRAINING, "store", "report"},
     "search": {*STUDY, "execution", "store", "stats"},
     "testing": {*STUDY, "execution"},
-    "bench": {*STUDY, *OF_TRAINING, "execution", "report", "store", "denoiser"},
+    "bench": {*STUDY, *OF_TRAINING, "execution", "report", "store", "denoiser", "classical"},
     "deploy": {*STUDY, *OF_TRAINING, "execution", "store", "stats", "report", "bench", "denoiser"},
     "cli": {
         *STUDY,

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from harness.base.errors import HarnessError
 from harness.base.extras import is_installed
+from harness.classical.options import SMALLEST
 from harness.data.locations import data_root
 from harness.data.own.listing import list_images
 from harness.data.photographs import load_images
@@ -101,12 +102,17 @@ def bench_methods(
 def first_pictures(folder: Path, take: int) -> list[NDArray[np.uint8]]:
     """Return the first pictures of a folder by name, uint8 (C, H, W); `take` of a named set has another order.
 
-    Raises HarnessError if there are fewer, or one cannot be read.
+    Raises HarnessError if there are fewer, or one cannot be read or is too small for the methods.
     """
     paths = sorted(file.path for file in list_images(folder))[:take]
     if len(paths) < take:
         raise HarnessError(f"{folder} has {len(paths)} images, not {take}")
-    return [np.ascontiguousarray(read_picture(path).pixels.transpose(2, 0, 1)) for path in paths]
+    pictures = [read_picture(path).pixels.transpose(2, 0, 1) for path in paths]
+    for path, picture in zip(paths, pictures, strict=True):
+        height, width = picture.shape[1:]
+        if min(height, width) < SMALLEST:
+            raise HarnessError(f"{path} is {height}×{width}; the smallest that can be timed is {SMALLEST}×{SMALLEST}")
+    return [np.ascontiguousarray(picture) for picture in pictures]
 
 
 def middle_of_photograph(size: int) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import click
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.base.extras import needs
-from harness.cli.common import format_option, print_json, print_table
+from harness.cli.common import FiniteRange, format_option, print_json, print_table
 
 _FOLDER = Path("results/benchmarks")
 out_option = click.option(
@@ -107,7 +107,7 @@ def ops(  # noqa: PLR0913, PLR0917 - a command has as many parameters as options
 @click.option("--take", type=click.IntRange(min=1), default=5, show_default=True, help="So many of the folder.")
 @click.option("--size", type=click.IntRange(min=32), default=128, show_default=True,
               help="Side of the photograph's middle in pixels; 3464 for 12 megapixels.")  # fmt: skip
-@click.option("--sigma", "sigmas", type=click.FloatRange(min=0, min_open=True, max=255), default=(25,), multiple=True,
+@click.option("--sigma", "sigmas", type=FiniteRange(min=0, min_open=True, max=255), default=(25,), multiple=True,
               show_default=True, help="Standard deviation of the noise, 0 to 255.")  # fmt: skip
 @click.option("--noise-seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Noise per image.")
 @click.option(
@@ -208,9 +208,7 @@ def epoch(  # noqa: PLR0913, PLR0917 - a command has as many parameters as optio
 )
 @click.option("--dataset", type=click.Choice(["digits", "mnist"]), default="digits", show_default=True,
               help="Of the classification.")  # fmt: skip
-@click.option(
-    "--seconds", type=click.FloatRange(min=0.01), default=30.0, show_default=True, help="About so long a run."
-)
+@click.option("--seconds", type=FiniteRange(min=0.01), default=30.0, show_default=True, help="About so long a run.")
 @click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Seeds of each grid.")
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="Both sides so often, in a drawn order."

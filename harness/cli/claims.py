@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.base.errors import HarnessError
-from harness.cli.common import db_option, duration, format_option, load_studies, plugins_option, print_json, print_table
+from harness.cli.common import (
+    FiniteRange,
+    db_option,
+    duration,
+    format_option,
+    load_studies,
+    plugins_option,
+    print_json,
+    print_table,
+)
 from harness.cli.completion import study_files
 
 if TYPE_CHECKING:
@@ -27,7 +36,7 @@ def claims() -> None:
 
 @claims.command()
 @click.argument("file", metavar="FILE", shell_complete=study_files)
-@click.option("--sd", type=click.FloatRange(min=0, min_open=True), help="The standard deviation of a difference.")
+@click.option("--sd", type=FiniteRange(min=0, min_open=True), help="The standard deviation of a difference.")
 @plugins_option
 @format_option("text", "json")
 @db_option
@@ -67,7 +76,7 @@ def plan(file: str, sd: float | None, fmt: str, db: Path) -> None:
 @claims.command()
 @click.option("--claims", "number", type=click.IntRange(1, 100), default=1, show_default=True, help="In the family.")
 @click.option("--looks", default="10,13,16,20", show_default=True, help="After how many seeds, the most last.")
-@click.option("--by", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True, metavar="SD",
+@click.option("--by", type=FiniteRange(min=0, min_open=True), default=1.0, show_default=True, metavar="SD",
               help="What matters, in standard deviations of a difference.")  # fmt: skip
 @click.option("--studies", type=click.IntRange(min=10), default=1000, show_default=True, help="Simulated, per line.")
 @format_option("text", "json")

@@ -33,6 +33,16 @@ def _name_runs(ctx: click.Context, _: click.Parameter, given: Any) -> Any:
     return given
 
 
+class FiniteRange(click.FloatRange):
+    """A finite number within bounds: click's own lets nan through, which is neither below nor above one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no finite number.", param, ctx)
+        return number
+
+
 db_option = click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),

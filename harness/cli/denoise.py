@@ -13,7 +13,7 @@ import click
 from harness.base.errors import HarnessError, printable_line
 from harness.base.extras import needs
 from harness.base.files import is_there
-from harness.cli.common import format_option, print_json, sources_option
+from harness.cli.common import FiniteRange, format_option, print_json, sources_option
 
 if TYPE_CHECKING:
     from harness.denoiser.apply import Outcome, Values
@@ -26,7 +26,7 @@ _SOME_FAILED = 1  # the exit code if some of several pictures could not be read
 
 @click.command()
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--sigma", type=click.FloatRange(0, 255, min_open=True),
+@click.option("--sigma", type=FiniteRange(0, 255, min_open=True),
               help="Standard deviation of the noise on the scale 0 to 255.  [default: estimated]")  # fmt: skip
 @click.option("--model", "name", metavar="NAME",
               help="bm3d, nl_bayes, k_svd, s_ple; a file of `harness model save`; or a stored run, STUDY:TRIAL:SEED or "

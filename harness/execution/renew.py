@@ -1,9 +1,9 @@
-"""What is stored by code that has changed since: shown to be today's by one run with the same bits, or made anew.
+"""What is stored by code that has changed since: shown to be today's by one run with the same bits, or made again.
 
 A digest changes with every change of a program, also one that computes the same. So of all runs by one old digest, the
 one that took the least time is repeated on the same model of device. If its weights and results are the same, bit by
 bit, the two digests count as one (`harness.store.queries.same_code`), and the other runs stay. If they differ, these
-are made anew, too. Runs of other models of device cannot be shown to be anything here, and stay as they are.
+are made again, too. Runs of other models of device cannot be shown to be anything here, and stay as they are.
 """
 
 from collections import Counter, defaultdict

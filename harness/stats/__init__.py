@@ -6,6 +6,7 @@ PUBLIC = (
     "comparison",
     "front",
     "importance",
+    "mixed",
     "power",
     "ranks",
     "sequential",

@@ -1,6 +1,6 @@
 """Taking in published lines and other stores, each file in one transaction: all of it or nothing.
 
-Merging twice is the same as once: an attempt is known by its uid, a study's text and a trial's place in it are the
+Merging is idempotent: an attempt is known by its uid, a study's text and a trial's place in it are the
 newest that any file has, and the trials of files that have one text of a study are in it together; costs and names
 of data that the store has already stay as they are. Where the store saw an attempt begin and not end, it takes in how
 it ended.

@@ -51,7 +51,7 @@ _TRANSFORMING = {name: {"transform_input": True} for name in ("googlenet", "ince
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A network, resolved: `files` tells where files lie that its configuration names by their digest."""
+    """A network, resolved: `files` says where files lie that its configuration names by their digest."""
 
     config: dict[str, Any]
     declaration: ModelDeclaration
@@ -63,7 +63,7 @@ def resolve_model(
 ) -> ResolvedModel:
     """Return the network that `NAME` or `{kind: NAME, option: value}` means for some data.
 
-    One of torchvision's that is not trained needs weights. It then is told how its inputs are scaled, which a protocol
+    One of torchvision's that is not trained needs weights. It is then given how its inputs are scaled, which a protocol
     says otherwise, and has as many classes as its weights: those of the data, or ImageNet's 1,000 if it knows these
     by name.
 

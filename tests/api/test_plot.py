@@ -1,7 +1,10 @@
 """`harness.plot`: one call per plot, from stored results and from frames; the command draws the same."""
 
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -9,9 +12,11 @@ from click.testing import CliRunner
 import harness
 from harness.base.errors import HarnessError
 from harness.cli import main
+from harness.cli.report.figures import figures as command
 from harness.report.figures.kinds import KINDS
 from harness.report.figures.style import FORMATS
 
+ROOT = Path(__file__).resolve().parents[2]
 CODE = """\
 def run(context, *, rate, momentum=0.5):
     x = 2.0
@@ -122,3 +127,32 @@ def test_plots_are_there_without_being_imported_first():
         "import sys, harness; f = harness.plot.curves; sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_document_shows_what_happens(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("results").symlink_to(ROOT / "results")
+    text = (ROOT / "docs" / "plots.md").read_text(encoding="utf-8")
+    (console,) = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+    for call_and_output in console.removeprefix("$ harness ").split("$ harness "):
+        line, _, output = call_and_output.replace("\\\n", "").partition("\n")
+        done = CliRunner().invoke(main, shlex.split(line))
+        assert done.output == output
+    (cell,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names = {}
+    exec(compile(cell, "docs/plots.md", "exec"), names)  # noqa: S102
+    assert Path("map.pdf").read_bytes().startswith(b"%PDF")
+    assert len(names["figure"].axes) == 1
+
+
+def test_the_document_has_every_kind_with_its_options():
+    text = (ROOT / "docs" / "plots.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)\(.*?\)` \|.*\| (.*) \|$", text, flags=re.MULTILINE)
+    assert [kind for kind, _, _ in rows] == [kind for _, kind, _ in rows] == list(KINDS)
+    assert sorted(harness.plot.__all__) == sorted(KINDS)
+    (option,) = [each for each in command.params if each.name == "kinds"]
+    assert list(option.type.choices) == list(KINDS)
+    shown = {"x": "-x", "y": "-y", "fields": "--field"}
+    for kind, _, options in rows:
+        own = [option for option in KINDS[kind].options if option != "metric"]
+        assert re.findall(r"`(.*?)`", options) == [shown.get(option, f"--{option}") for option in own]

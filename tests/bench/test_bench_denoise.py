@@ -94,3 +94,11 @@ def test_what_makes_no_sense_is_refused(call, arguments, words, tmp_path, monkey
     done = call(*arguments)
     assert done.exit_code == 2
     assert words in done.stderr
+
+
+def test_an_image_that_the_methods_refuse_is_one_line_before_any_work(call, tmp_path):
+    for name, size in (("a", 48), ("b", 15)):
+        Image.fromarray(denoise.middle_of_photograph(size).transpose(1, 2, 0)).save(tmp_path / f"{name}.png")
+    done = call("--images", tmp_path, "--take", 2, "--method", "blur")
+    assert done.exit_code == 2
+    assert done.stderr == f"Error: {tmp_path / 'b.png'} is 15×15; the smallest that can be timed is 16×16\n"

@@ -325,3 +325,13 @@ def test_the_installed_command_runs():
         check=True,
     )
     assert done.stdout.startswith("harness, version ")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["bench denoise --sigma nan", "denoise pyproject.toml --sigma nan", "run grid x.yml --timeout inf"]
+)
+def test_an_option_within_bounds_is_a_finite_number(arguments):
+    done = CliRunner().invoke(main, arguments.split())
+    name, number = arguments.split()[-2:]
+    assert done.exit_code == 2
+    assert done.stderr.endswith(f"Error: Invalid value for '{name}': {number} is no finite number.\n")

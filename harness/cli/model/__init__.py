@@ -21,7 +21,7 @@ _FOLDERS = ["."]  # where plug-ins are looked for first
 
 @click.group()
 def model() -> None:
-    """List models and the sites where compressors can stand.
+    """List models and the sites where compressors can go.
 
     \b
     harness model list
@@ -92,10 +92,12 @@ def _taken(declared: "ModelDeclaration") -> str:
 @click.option("--stride", type=click.IntRange(2), default=2, show_default=True, help="Of the feature pooling tried.")
 @click.option("--input-shape", default="3,224,224", show_default=True, help="C,H,W of a plug-in's images.")
 @click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Of a plug-in's network.")
-@click.option("--refused", "with_refused", is_flag=True, help="Print too where no compressor can stand, and why.")
+@click.option(
+    "--refused", "with_refused", is_flag=True, help="Print also the modules behind which no compressor can go, and why."
+)
 @format_option("text", "json")
 def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: bool, fmt: str) -> None:
-    """Print the sites of MODEL, each named by the module behind which it stands.
+    """Print the sites of MODEL, each named by the module behind which it is.
 
     What feature pooling saves at each site of a plug-in's network is counted from the layers that would change.
 
@@ -126,7 +128,7 @@ def sites(name: str, stride: int, input_shape: str, classes: int, with_refused: 
 
 
 def _declaration(reference: str) -> "ModelDeclaration | None":
-    """Return what a plug-in's network declares of itself, as ours do; None where its sites are to be looked for."""
+    """Return what a plug-in's network declares of itself, as ours do; None if its sites are to be looked for."""
     from harness.plugins.plugin import load_plugin
     from harness.plugins.torchvision_models import TORCHVISION
     from harness.trial.models import ModelDeclaration

@@ -1,4 +1,4 @@
-"""`harness results`: what is stored, how it leaves and enters the store, and whether it is whole."""
+"""`harness results`: what is stored, how it leaves and enters the store, and whether it is intact."""
 
 import click
 

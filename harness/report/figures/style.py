@@ -24,7 +24,7 @@ from harness.report.figures.groups import Group
 
 Format = Literal["svg", "pdf", "png"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-_DPI = 200  # of PNG: 1,280 pixels for the width of a page's text
+_DPI, _SCREEN_DPI = 200, 110  # of PNG: 1,280 pixels for the width of a page's text, 700 in a notebook
 
 GREY = "#555555"
 COLOURS = ("#0067a5", "#c8500a", "#00845f", "#b04a87", "#a67c00", "#3e9bd0", "#7a5230")
@@ -59,7 +59,7 @@ _STYLE: Any = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Drawn:
     """A figure that was drawn: the name of its file, what it shows and from what."""
 
@@ -67,6 +67,10 @@ class Drawn:
     title: str
     caption: str
     figure: Figure
+
+    def __repr__(self) -> str:
+        """Return what it shows, in a line."""
+        return f"<{self.title}>"
 
     def save(self, path: str | Path) -> Path:
         """Write the figure as its ending says, *.svg, *.pdf or *.png, and return the path. Raises HarnessError."""
@@ -80,7 +84,7 @@ class Drawn:
     def _repr_png_(self) -> bytes:
         """Return what a notebook shows."""
         with styled():
-            return as_bytes(self, "png")
+            return as_bytes(self, "png", _SCREEN_DPI)
 
 
 @dataclass(frozen=True)
@@ -138,13 +142,13 @@ def file_name(*parts: str) -> str:
     return re.sub(r"[^\w.=-]+", "-", "-".join(parts)).strip("-")
 
 
-def as_bytes(drawn: Drawn, form: Format) -> bytes:
+def as_bytes(drawn: Drawn, form: Format, dpi: int = _DPI) -> bytes:
     """Return the figure as a file, without the date. Call within `styled`."""
     _settle(drawn.figure)
     buffer = io.BytesIO()
     left_out: dict[str, Any] = {_DATED[form]: None}
     with mpl.rc_context({"svg.hashsalt": drawn.name}):
-        drawn.figure.savefig(buffer, format=form, dpi=_DPI, metadata={"Title": drawn.title, **left_out})
+        drawn.figure.savefig(buffer, format=form, dpi=dpi, metadata={"Title": drawn.title, **left_out})
     if form == "svg":  # a control character, which a comment repeats, is no XML
         return printable(buffer.getvalue().decode()).encode()
     return buffer.getvalue()

@@ -26,7 +26,7 @@ def ran_on(configs: Iterable[Mapping[str, Any]]) -> str:
 
 
 def code_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]]) -> list[str]:
-    """Return a sentence for each kind of attempt that ran different code, nothing where all ran the same.
+    """Return a sentence for each kind of attempt that ran different code, nothing if all ran the same.
 
     A digest is of the code that an attempt ran, so that it differs between compressors by itself: compared
     are attempts of one kind (train, timing) with the same task, model and kinds of compressors. Code that is shown to
