@@ -82,6 +82,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tests/readability.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -107,6 +108,17 @@ republish: $(STAMP)
 	$(BIN)/harness run renew $(PUBLISHED:%=ablations/%.yml) --db $(DB) $(DRY)
 	$(if $(DRY),,for study in $(PUBLISHED); do \
 		$(BIN)/harness results export --study $$study --db $(DB) --out results/published/$$study.jsonl || exit; done)
+
+# The documents as a site in build/site, with light and dark, search, and no request to other servers. A link that leads
+# nowhere ends it. What documents link to lies beside them there as it does here.
+.PHONY: docs
+docs: $(STAMP)
+	rm -rf build/documents build/site
+	mkdir -p build/documents
+	cp -R README.md CONTRIBUTING.md CHANGELOG.md LICENSE docs reports ablations build/documents
+	grep -oh '](\.\./\(harness\|tests\)/[^)#]*' docs/*.md | sed 's|^](../||' | sort -u | xargs cp --parents -t build/documents
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo build/site/index.html
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

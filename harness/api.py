@@ -9,7 +9,7 @@
     network = harness.load_network("study:trial:0")   # a trained network
     estimate = harness.denoise(image)              # as `harness denoise IMAGE`, but on an array
 
-Every method of `Results` reads anew, so that a study under way can be watched. Frames have the columns of
+Every method of `Results` reads again, so that a study under way can be watched. Frames have the columns of
 docs/python.md, always all of them, also if nothing is stored. `harness` gives these names; pandas is imported by the
 first frame, torch by the workers and by `denoise`.
 """
@@ -128,9 +128,9 @@ def run(  # noqa: PLR0913 - what the command has as options
     skip_invalid: bool = False,
     progress: bool = True,
 ) -> RunSummary:
-    """Run what is left of a study, and return how it went. A second call goes on where the first ended.
+    """Run what is left of a study, and return how it went. Called again, it runs only what is missing.
 
-    Ctrl-C ends what runs at a checkpoint, says so, and is then raised as KeyboardInterrupt; the same call goes on.
+    Ctrl-C ends what runs at a checkpoint, says so, and is then raised as KeyboardInterrupt; the same call resumes.
 
     Args:
         study: a study file, or a mapping of the same form, whose paths lead from the current folder.
@@ -138,9 +138,9 @@ def run(  # noqa: PLR0913 - what the command has as options
         jobs: runs side by side; by default 1, or for a cluster as many as its queue is given.
         executor: local, worker processes; in-process, in this one, to debug an attempt; slurm or ray, on a cluster:
             a name or {"kind": "slurm", "partition": "gpu"}; by default the study's, else local.
-        device: auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.
+        device: auto, cpu, cuda or cuda:N; auto takes a GPU if there is one.
         threads: of each worker; by default the study's, or an even share of the cores.
-        limit: make at most so many runs.
+        limit: make at most this many runs.
         retry: run also what is held for these reasons: failed, oom, timeout, crashed, stale, weights.
         from_start: begin each run at its beginning, not at its checkpoint.
         data: the folder of the data; by default $HARNESS_DATA, or ~/.cache/harness/data.
@@ -150,7 +150,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         timeout: end longer runs, in seconds.
         plugins: False refuses a study that names plug-ins, which are code, before any of it is imported.
         skip_invalid: skip trials whose compressors cannot be at their sites; a line on stderr says which.
-        progress: print a line an epoch on stderr.
+        progress: print a line per epoch on stderr.
 
     Raises:
         HarnessError: in one line, before anything runs, where something cannot be used.
@@ -187,7 +187,7 @@ def run(  # noqa: PLR0913 - what the command has as options
         summary = run_grid([loaded], options, shown)
     said = _summary(loaded, options.db, summary)
     if summary.interrupted:
-        raise KeyboardInterrupt(f"what was done is kept, the same call goes on from the checkpoints\n{said}")
+        raise KeyboardInterrupt(f"what was done is kept, the same call resumes from the checkpoints\n{said}")
     if summary.stopped_late:  # a script is to end nevertheless, also one that calls this in a loop
         raise KeyboardInterrupt(f"everything that was asked for finished before the stop took effect\n{said}")
     return said
@@ -317,7 +317,7 @@ class Results:
         return f"<results of {', '.join(map(str, self.paths))}: {len(runs)} runs of {studies} studies>"
 
     def runs(self, study: str | None = None) -> "pd.DataFrame":
-        """Return a row a run: where it stands, how it ended, on what it ran, its configuration and its costs.
+        """Return a row per run: where it is, how it ended, on what it ran, its configuration and its costs.
 
         Raises HarnessError for a study that is not stored.
         """
@@ -366,7 +366,7 @@ class Results:
 def load(path: str | Path | Sequence[str | Path] | None = None) -> Results:
     """Return what is stored at a path: a database, a published file (*.jsonl), a folder of these, or several of them.
 
-    By default $HARNESS_DB, or results/harness.db in the current folder. Raises HarnessError where there is nothing.
+    By default $HARNESS_DB, or results/harness.db in the current folder. Raises HarnessError if there is nothing.
     """
     given = [default_db()] if path is None else [path] if isinstance(path, str | Path) else path
     results = Results(tuple(Path(each).expanduser() for each in given))
@@ -441,7 +441,7 @@ class StudyTable(str):
 def _study_table(paths: Sequence[Path], study: str, spec_sha: str | None) -> StudyTable:
     """Return the table of a study, as its text of this SHA-256 says, else the newest.
 
-    Raises HarnessError where the study is not stored so.
+    Raises HarnessError if the study is not stored so.
     """
     from harness.report import study_document
     from harness.trial.datasets import DATASETS

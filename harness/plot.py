@@ -6,7 +6,7 @@
 
 Each takes what `harness.load` returns, or a frame of it: `results.tidy()`, for curves `results.curves()`. A frame may
 be cut down first; merge other columns into it to plot by them. A study is named if several are stored. What is not said
-is chosen: the study's foremost metric, the settings in which runs differ.
+is chosen: the study's primary metric, the settings in which runs differ.
 
 Each returns a figure that a notebook shows and that `save("NAME.svg")` writes (.pdf and .png, too); its `figure` is
 matplotlib's, `caption` says how to read it.
@@ -46,7 +46,7 @@ def curves(
     Args:
         data: stored results, or a frame as `results.curves()`.
         study: only this study's runs.
-        metric: by default the foremost of which there are curves.
+        metric: by default the primary one of which there are curves.
         by: a field: "trial", or a setting such as "arguments.rate", for which "rate" will do. By default the trial; if
             there are too many, the setting of the most values that can be told apart.
         split: by default one that was not trained on.

@@ -198,7 +198,7 @@ def test_the_library_says_it_too(python, lab):
 
 def test_an_extra_brings_the_libraries_that_are_said_to_come_with_it():
     extras = PROJECT["optional-dependencies"]
-    assert {*EXTRAS, "all", "test", "dev"} == {*extras}
+    assert {*EXTRAS, "all", "test", "docs", "dev"} == {*extras}
     (everything,) = extras["all"]
     assert Requirement(everything).extras == {*EXTRAS}
     owners = packages_distributions()

@@ -185,7 +185,7 @@ def test_the_page_of_the_paper_shows_what_the_results_say(tmp_path):
 def test_the_commands_of_the_readme_exist_with_their_options():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"^(?:\$ )?harness (.*?)(?: +#.*)?$", readme, flags=re.MULTILINE)
-    assert len(lines) >= 12
+    assert len(lines) >= 3
     for words in map(shlex.split, lines):
         names = words[:1] if words[0] == "doctor" else words[:2]
         shown = CliRunner().invoke(main, [*names, "--help"])
@@ -198,7 +198,7 @@ def test_what_the_readme_leads_to_is_there():
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", readme) if not target.startswith("http")]
     assert len(targets) > 15
     assert [target for target in targets if not (ROOT / target).is_file()] == []
-    assert readme.count("\n") < 160
+    assert readme.count("\n") < 130
 
 
 def test_each_run_was_observed_as_designed():

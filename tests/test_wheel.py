@@ -45,6 +45,55 @@ def test_the_installed_package_finds_its_files(installed, tmp_path):
     assert said.split() == [str(installed / "harness" / "__init__.py"), "mnist-paper"]
 
 
+STUDIES = {
+    "own.yml": """\
+study: own
+task: function
+target: own.py:run
+metrics: {installed: maximize}
+seeds: [0, 1]
+trials: [{name: A}]
+""",
+    "digits.yml": """\
+study: digits
+task: classification
+dataset: digits
+model: mnist_cnn
+protocol: {kind: digits-quick, epochs: 1, batch_size: 250}
+seeds: [0]
+execution: {threads: 1}
+trials: [{name: pooled, at: conv2, compressor: {kind: spatial, stride: 8}}]
+""",
+}
+OWN = """\
+def run(context):
+    import harness.training.function as ours
+
+    context.report(1, installed=0)
+    return {"installed": float(ours.__file__.startswith(INSTALLED))}
+"""
+
+
+def test_the_installed_command_runs_studies_outside_the_checkout(installed, tmp_path):
+    for name, text in STUDIES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "own.py").write_text(f"INSTALLED = {str(installed)!r}\n{OWN}", encoding="utf-8")
+    script = (
+        "from importlib.metadata import entry_points as all; (script,) = all(group='console_scripts', name='harness')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+
+    def harness_command(*arguments):
+        command = [sys.executable, "-c", f"{script}; script.load()()", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "this call: 3 done; in all 3 done, 0 left, 0 held" in harness_command("run", "grid", *STUDIES)
+    assert "1.0000 ± 0.0000 (n = 2, best 1.0000)" in harness_command("report", "tables", "--study", "own.yml")
+    assert harness_command("results", "verify").startswith("ok")
+
+
 def test_the_wheel_has_the_name_and_the_version_that_the_code_says(wheel):
     assert wheel.name.startswith(f"{DISTRIBUTION.replace('-', '_')}-{harness.__version__}-")
     assert (PROJECT["name"], PROJECT["version"]) == (DISTRIBUTION, harness.__version__)

@@ -93,7 +93,7 @@ def _summary_of_ops(rows: Rows) -> Iterator[str]:
 
 
 def _summary_of_ops_on_a_gpu(rows: Rows) -> Iterator[str]:
-    """Say what part of the copy's bandwidth is reached where no cache holds the tensor, and how many times faster."""
+    """Say what part of the copy's bandwidth is reached when no cache holds the tensor, and how many times faster."""
     for op, name in (("spatial", "feature pooling"), ("topk", "top-k across channels")):
         mine = [row for row in _cases(rows) if row["op"] == op and "backward" in row["pass"]]
         large = [{"part": 100 / row["ratio_to_bytes"], "channels": row["shape"][1]} for row in mine if _uncached(row)]
@@ -104,7 +104,7 @@ def _summary_of_ops_on_a_gpu(rows: Rows) -> Iterator[str]:
         faster = [row for row in mine if row["faster"]]
         if parts and faster:
             yield (
-                f"On a GPU, forward and backward, {name} reaches {parts} of a copy's bandwidth where no cache "
+                f"On a GPU, forward and backward, {name} reaches {parts} of a copy's bandwidth when no cache "
                 f"holds the tensor and is {_range(faster, 'faster')} times faster than the fastest way to write it in "
                 "torch."
             )
@@ -128,8 +128,8 @@ def _summary_of_epochs(rows: Rows) -> Iterator[str]:
     for row in rows:
         if row["loop"] == "harness":
             yield (
-                f"An epoch ({row['case']}, {row['precision']}, {row['device']}): {row['ratio']:.2f} times the images a "
-                "second of the loop that people usually write."
+                f"An epoch ({row['case']}, {row['precision']}, {row['device']}): {row['ratio']:.2f} times as many "
+                "images per second as a standard DataLoader loop."
             )
 
 

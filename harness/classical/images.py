@@ -51,7 +51,7 @@ def checked_sigma(sigma: object, image: Tensor, method: str) -> float:
     unit = max(-low, high) <= _OF_UNIT_SCALE and not bool((image == image.round()).all())
     if unit and 0 < float(image.std()) < level / 4:
         raise ValueError(
-            f"{method}: the image lies within {low:.2f}…{high:.2f}, where no noise of sigma {level:g} can be: give "
+            f"{method}: the image lies within {low:.2f}…{high:.2f}, too narrow for noise of sigma {level:g}: give "
             "both on the scale 0…255 (image * 255)"
         )
     return level

@@ -22,7 +22,7 @@ _WITH_STORE = frozenset({"run", "search", "report", "claims", "results", "doctor
 
 
 class OneLineError(click.ClickException):
-    """What a person must mend, on the command line: one line on stderr, exit code 2 (wrong use)."""
+    """What a person must fix, on the command line: one line on stderr, exit code 2 (wrong use)."""
 
     exit_code = 2
 
@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
         "search": (
             "harness.cli.search",
             "search",
-            "Search with Optuna: where compressors stand, or the arguments of a function.",
+            "Search with Optuna: where compressors go, or the arguments of a function.",
         ),
         "report": (
             "harness.cli.report",
@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
         "cost": ("harness.cli.cost", "cost", "Count what the networks of STUDY files cost."),
         "data": ("harness.cli.data", "data", "List, download, import and verify datasets."),
         "doctor": ("harness.cli.doctor", "doctor", "Look at this machine and the store; make one trial twice."),
-        "model": ("harness.cli.model", "model", "List models and the sites where compressors can stand."),
+        "model": ("harness.cli.model", "model", "List models and the sites where compressors can go."),
         "bench": ("harness.cli.bench", "bench", "Measure speed: operators, epochs, the harness around them."),
         "completion": ("harness.cli.completion", "completion", "Print the lines that make a shell complete commands."),
     }
@@ -90,9 +90,9 @@ class LazyGroup(click.Group):
                 raise
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what a person must mend becomes one line, unless --verbose asks for the trace.
+        """Run a command; what a person must fix becomes one line, unless --verbose asks for the trace.
 
-        Ctrl-C has one exit code, also where no run has begun to listen for it, and where an import fails of it.
+        Ctrl-C has one exit code, also if no run has begun to listen for it, and if an import fails because of it.
         """
         try:
             return super().invoke(ctx)
@@ -125,7 +125,7 @@ def _end_interrupted(ctx: click.Context) -> NoReturn:
 
 
 def _to_mend() -> tuple[type[Exception], ...]:
-    """Return what a person may have to mend: wrong use, files and folders, a damaged store."""
+    """Return what a person may have to fix: wrong use, files and folders, a damaged store."""
     from harness.store.errors import DatabaseError
 
     return HarnessError, OSError, DatabaseError

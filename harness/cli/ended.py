@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from harness.execution.options import Summary
 
 
-def say_interrupted(summary: "Summary", so: str = "the same command goes on from the checkpoints") -> None:
+def say_interrupted(summary: "Summary", so: str = "the same command resumes from the checkpoints") -> None:
     """Say what came of a Ctrl-C, if there was one."""
     if summary.interrupted:
         click.echo(f"interrupted: what was done is kept, {so}", err=True)

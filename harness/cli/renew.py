@@ -1,4 +1,4 @@
-"""`harness run renew`: what is stored by code that has changed since is shown to be today's, or made anew."""
+"""`harness run renew`: what is stored by code that has changed since is shown to be today's, or made again."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -27,17 +27,17 @@ _SHOWN = 8  # digits of a digest
     "--device",
     default="auto",
     show_default=True,
-    help="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.",
+    help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one.",
 )
 @plugins_option
 @db_option
 def renew(files: tuple[str, ...], dry_run: bool, device: str, db: Path) -> None:
-    """Show that stored results of FILEs are what today's code gives, or make them anew.
+    """Show that stored results of FILEs are what today's code gives, or make them again.
 
     Results stay as they are when code changes; what changed code has made is stale, whether or not it computes the
     same. Of all runs by one old version the shortest is repeated, on this model of device, with as many threads. If it
-    has the same bits, all of them count as today's; if not, all are made anew. Runs of other models of device stay.
-    Interrupted, the same command goes on.
+    has the same bits, all of them count as today's; if not, all are made again. Runs of other models of device stay.
+    Interrupted, the same command resumes.
 
     \b
     harness run renew ablations/mnist.yml --dry-run
@@ -65,7 +65,7 @@ def renew(files: tuple[str, ...], dry_run: bool, device: str, db: Path) -> None:
     differing = [each for each in stale_runs(studies, stored(db), options.artifacts) if names_of([each]) & asked]
     if differing:
         left = names_of(differing) & asked
-        click.echo(f"today's code gives other bits: {len(left)} more runs are made anew")
+        click.echo(f"today's code gives other bits: {len(left)} more runs are made again")
         _make(differing, left, studies, options)
         repeated |= left
     click.echo(f"{len(asked)} runs were stale: {len(repeated)} made again, {len(asked - repeated)} shown to be today's")
@@ -87,7 +87,7 @@ def _that_can_run(stale: "Sequence[Stale]", options: "Options") -> "list[Stale]"
 
 
 def _print(stale: "Sequence[Stale]", mine: "Sequence[Stale]", here: str) -> None:
-    """Print what is stale, and what it takes to show that it is today's, or to make it anew."""
+    """Print what is stale, and what it takes to show that it is today's, or to make it again."""
     from harness.execution.renew import names_of, run_of, witnesses
 
     print_table(

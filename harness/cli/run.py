@@ -44,9 +44,11 @@ device_option = click.option(
     "--device",
     default="auto",
     show_default=True,
-    help="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.",
+    help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one.",
 )
-threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads a worker  [default: cores / jobs]")
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads per worker  [default: cores / jobs]"
+)
 from_start_option = click.option(
     "--from-start", is_flag=True, help="Begin each run at its beginning, not at its checkpoint."
 )
@@ -63,7 +65,7 @@ executor_option_option = click.option(
     multiple=True,
     help="An option of the executor, e.g. partition=gpu. May be given several times.",
 )
-limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="RUNS", help="Make at most so many runs.")
+limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="RUNS", help="Make at most this many runs.")
 
 
 @click.group()
@@ -126,7 +128,7 @@ def grid(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
 ) -> None:
     """Run what is left of the grids in FILEs.
 
-    A second call goes on where the first ended, however it ended: only what is missing runs. Exit code 0: done,
+    Rerunning the command runs only what is missing, however the last call ended. Exit code 0: done,
     1: some runs failed or are held for failing, 2: wrong use, 130: interrupted.
 
     \b
@@ -203,7 +205,7 @@ def timing(  # noqa: PLR0913, PLR0917 - as above
     at_most: float,
     db: Path,
 ) -> None:
-    """Measure seconds an epoch and seconds a test for the trials in FILEs, one at a time on an idle machine.
+    """Measure seconds per epoch and seconds per test for the trials in FILEs, one at a time on an idle machine.
 
     A call is one session: each round times every trial once, in a random order, by 50 steps of warm-up, one epoch and
     one pass over the test set. Tables show medians over the rounds. Claims compare trials within a session, and take

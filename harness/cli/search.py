@@ -34,13 +34,13 @@ _WHY = {
     "budget": "the budget is used up",
     "exhausted": "the space is exhausted",
     "repeats": "the sampler repeats itself: it proposed nothing new 100 times in a row; another --sampler may",
-    "refused": "100 proposals in a row put compressors where they cannot stand together: name fewer 'sites'",
+    "refused": "100 proposals in a row put compressors where they cannot be combined: name fewer 'sites'",
 }
 
 
 @click.group()
 def search() -> None:
-    """Search with Optuna: where compressors stand, or the arguments of a function.
+    """Search with Optuna: where compressors go, or the arguments of a function.
 
     \b
     harness search placement ablations/cifar-search.yml --trials 40
@@ -61,7 +61,7 @@ _OPTIONS = (
     click.option(
         "--objectives",
         metavar="NAMES",
-        help="The task's foremost metric, alone or with parameters or macs: accuracy,parameters; a function's metrics,"
+        help="The task's primary metric, alone or with parameters or macs: accuracy,parameters; a function's metrics,"
         " one with a comma in quotes. Instead of the file's.",
     ),
     click.option("--confirm", metavar="SEEDS", default="", help="Run the front again with fresh seeds: 10,11,12."),
@@ -98,7 +98,7 @@ def placement(**given: Any) -> None:
     """Search where the compressors of FILE stand best, on the validation split alone.
 
     --trials counts the placements of this search in the store, so that the same command after a crash completes the
-    same budget, and, given once more, has nothing to do. A call goes on from the checkpoints first. What is stored
+    same budget, and, given once more, has nothing to do. A call resumes from the checkpoints first. What is stored
     already costs nothing. At the end the front is printed, drawn (NAME-front.svg) and written as a study
     (NAME-front.yml), both beside FILE, for `harness run grid`, which meets the test set. Exit codes as of
     `harness run grid`.
@@ -199,7 +199,7 @@ def _seeds(text: str) -> list[int]:
 
 
 def _print(result: "SearchResult", fmt: str) -> None:
-    """Print the front and how the search stands, and exit with its code."""
+    """Print the front and how the search ended, and exit with its code."""
     if fmt == "json":
         print_json(_json(result))
     else:
@@ -236,6 +236,11 @@ def _print_text(result: "SearchResult") -> None:
     if rows:
         columns = ("left", *["right"] * (len(headers) - 1))
         click.echo(tabulate(rows, headers=headers, disable_numparse=True, colalign=columns))
+        click.echo("")
+    for name, shares in result.importance.items():
+        rows = [[s.place, f"{s.ped_anova:.2f}", "–" if s.fanova is None else f"{s.fanova:.2f}"] for s in shares]
+        headers = [f"importance for {name}", "among the best (PED-ANOVA)", "of all (fANOVA)"]
+        click.echo(tabulate(rows, headers=headers, disable_numparse=True, colalign=("left", "right", "right")))
         click.echo("")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts.items()))
     size, why = result.search.space.size, f"; {_WHY[result.stopped]}" if result.stopped else ""
@@ -279,6 +284,10 @@ def _json(result: "SearchResult") -> dict[str, Any]:
             }
             for candidate in result.front
         ],
+        "importance": {
+            name: [{"place": each.place, "ped_anova": each.ped_anova, "fanova": each.fanova} for each in shares]
+            for name, shares in result.importance.items()
+        },
         **{name: None if path is None else str(path) for name, path in files.items()},
     }
 

@@ -22,7 +22,7 @@ from harness.cli.completion import study_files as files_of_studies
 def init(script: Path, function: str | None, out: Path | None) -> None:
     """Write a first study of SCRIPT.py, from its function's signature or its options of argparse.
 
-    Nothing of the script is run. Say in the study what is to be compared; `harness check` tells what is wrong with it.
+    Nothing of the script is run. Say in the study what is to be compared; `harness check` says what is wrong with it.
 
     \b
     harness init train.py

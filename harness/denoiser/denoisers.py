@@ -71,7 +71,7 @@ def find_denoiser(name: str | None, device_name: str, sources: Sequence[Path]) -
         sources: databases or published files in which runs are looked up.
 
     Raises:
-        HarnessError: nothing has this name, or it is no denoiser; OSError if a file cannot be opened.
+        HarnessError: nothing has this name, or it is not a denoiser; OSError if a file cannot be opened.
     """
     device = torch.device(device_name)
     if name is None:

@@ -40,7 +40,7 @@ def device_model(device: str) -> str:
 
 
 def all_gpus(asked: str) -> tuple[str, ...]:
-    """Return every GPU for auto and cuda, the one that cuda:N names; none for cpu, and where there is no GPU."""
+    """Return every GPU for auto and cuda, the one that cuda:N names; none for cpu, and if there is no GPU."""
     chosen = choose_device(asked)
     if chosen == "cpu" or ":" in asked:
         return () if chosen == "cpu" else (chosen,)

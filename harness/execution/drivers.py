@@ -36,7 +36,7 @@ FOLDER = "drivers"
 NOW = "now"
 _EVERY_S = 5.0
 SILENCE_S = 60.0
-"""How long the beat of a driver on another host may be still until its leases come back."""
+"""How long the beat of a driver on another host may stand still until its leases come back."""
 _KEPT = 20  # folders of drivers that have ended
 Request = tuple[Literal["skip", "retry"], str]
 

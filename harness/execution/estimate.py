@@ -21,7 +21,7 @@ Calibrate = Callable[[Trial], float]
 class Estimate:
     """Seconds, and whether some of them rest on a few steps timed now instead of runs that ended.
 
-    None where nobody can know: a person's own function that never ran here.
+    None if nobody can know: a person's own function that never ran here.
     """
 
     seconds: float | None
@@ -40,7 +40,7 @@ class Estimator:
         """`macs`: multiply-accumulates of each trial's network for one image, by the trial's key."""
         kind = device.partition(":")[0]
         self._macs, self._calibrate = macs, calibrate
-        self._rates: dict[str, float] = {}  # seconds an image and MAC
+        self._rates: dict[str, float] = {}  # seconds per image and MAC
         self._by_trial: defaultdict[str, list[float]] = defaultdict(list)
         self._by_model: defaultdict[str, list[float]] = defaultdict(list)
         for attempt in found.attempts:

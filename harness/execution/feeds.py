@@ -29,7 +29,7 @@ class Feed(Protocol):
         """Look at how far an attempt is; return whether to end it at a checkpoint, as pruned."""
 
     def ended(self, job: Job, state: str) -> None:
-        """Take note of how an attempt ended, which stands in the store by now."""
+        """Take note of how an attempt ended, which is in the store by now."""
 
 
 @dataclass

@@ -37,7 +37,7 @@ class ChosenExecutor:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether it is on other machines than this one. Raises HarnessError for an executor that there is not."""
+        """Whether it is on other machines than this one. Raises HarnessError for an unknown executor."""
         return executor_kind(self.name).elsewhere
 
     @property
@@ -69,7 +69,7 @@ def chosen_executor(studies: Sequence[Study], name: str | None, options: Mapping
 class Options:
     """How studies are run. `threads` None shares the cores among the jobs; `limit` counts runs.
 
-    Raises HarnessError for an executor that there is not, or that cannot do what is asked of it.
+    Raises HarnessError for an unknown executor, or that cannot do what is asked of it.
     """
 
     db: Path
@@ -114,7 +114,7 @@ class Options:
     def of_trial(self, asked: ExecutorChoice | None) -> "Options":
         """Return the options for a trial that asks for an executor of its own; the same for one that asks for none.
 
-        Raises HarnessError for an executor that there is not, or that cannot do what is asked of it.
+        Raises HarnessError for an unknown executor, or that cannot do what is asked of it.
         """
         if asked is None or self.executor_given:
             return self
@@ -129,7 +129,7 @@ class Options:
     def executors_of(self, studies: Sequence[Study]) -> "Mapping[str, Options]":
         """Return the options of all executors that trials of some studies may have, by their `where`; this one first.
 
-        Raises HarnessError for an executor that there is not, or that cannot do what is asked of it.
+        Raises HarnessError for an unknown executor, or that cannot do what is asked of it.
         """
         asked = [item.executor for study in studies for item in study.trials if item.executor is not None]
         return {each.where: each for each in (self, *map(self.of_trial, asked))}
@@ -196,7 +196,7 @@ class Summary:
         runs, them = ("1 run was", "it") if self.hindered == 1 else (f"{self.hindered} runs were", "them")
         by = f"interrupted by a failure of disk or permissions ({shortened(self.hindered_by)})"
         rest = ", and nothing else was begun" if self.blocked else ""
-        return f"{runs} {by}{rest}; when that is mended, the same command resumes {them}"
+        return f"{runs} {by}{rest}; when that is fixed, the same command resumes {them}"
 
     def count(self, state: str) -> None:
         """Count an attempt that ended."""

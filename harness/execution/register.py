@@ -28,7 +28,7 @@ from harness.trial.resolve import Trial
 
 
 def stored(db: Path) -> Snapshot:
-    """Return what is stored at `db`, nothing where there is no file; makes nothing."""
+    """Return what is stored at `db`, nothing if there is no file; makes nothing."""
     with open_reader(db) if db.exists() else open_memory() as store:
         return snapshot(store)
 
@@ -81,7 +81,7 @@ def slow_precision(trials: Iterable[Trial], device: str) -> str | None:
 
 
 def add_studies(store: Store, studies: Sequence[Study], found: Snapshot | None = None) -> None:
-    """Write the studies with their trials and what these cost into the store; one that stands there as it is stays.
+    """Write the studies with their trials and what these cost into the store; one that is there as it is stays.
 
     `found` is what is stored, if that has just been read.
     """
@@ -108,7 +108,7 @@ def _add_studies(store: Store, studies: Sequence[Study], found: Snapshot) -> Non
 
 
 def _freeze_claims(store: Store, study: Study, found: Snapshot) -> None:
-    """Store what a study claims, before any run of this call; trials that `--set` makes are no test of a claim."""
+    """Store what a study claims, before any run of this call; trials that `--set` makes are not a test of a claim."""
     if study.claims is None:
         return
     rows = [ClaimRow(claim.id, claim.content(), claim.entry.why) for claim in study.claims]

@@ -1,9 +1,9 @@
-"""What is stored by code that has changed since: shown to be today's by one run with the same bits, or made anew.
+"""What is stored by code that has changed since: shown to be today's by one run with the same bits, or made again.
 
 A digest changes with every change of a program, also one that computes the same. So of all runs by one old digest, the
 one that took the least time is repeated on the same model of device. If its weights and results are the same, bit by
 bit, the two digests count as one (`harness.store.queries.same_code`), and the other runs stay. If they differ, these
-are made anew, too. Runs of other models of device cannot be shown to be anything here, and stay as they are.
+are made again, too. Runs of other models of device cannot be shown to be anything here, and stay as they are.
 """
 
 from collections import Counter, defaultdict
@@ -89,6 +89,7 @@ def runs_by_age(found: Snapshot) -> Mapping[str, Counter[str]]:
     for attempt in found.attempts:
         if attempt.accepted:
             now = digest_now(found.trials[attempt.trial_key].config, attempt.kind, attempt.device)
-            age = "unknown" if now is None else "today" if attempt.is_of(now) else "stale"
+            known = now is not None and attempt.code_digest is not None
+            age = "unknown" if not known else "today" if attempt.is_of(str(now)) else "stale"
             counts[attempt.device_model][age] += 1
     return dict(sorted(counts.items()))

@@ -223,16 +223,16 @@ def _trial(found: Snapshot, run: AttemptRecord, evaluations: Sequence[Evaluation
     """Return the trial of a configuration in which all is ours. Raises HarnessError if something is not."""
     config = found.trials[run.trial_key].config
     if is_of_function(config):
-        raise HarnessError("it is a function of somebody's: --study FILE tells where it lies")
+        raise HarnessError("it is a function of somebody's: --study FILE says where it lies")
     if config["task"]["kind"] not in TASKS:
-        raise HarnessError(f"'{config['task']['kind']}' is not a task of the harness: --study FILE tells where it lies")
+        raise HarnessError(f"'{config['task']['kind']}' is not a task of the harness: --study FILE says where it lies")
     if config.get("inputs"):
-        raise HarnessError("it reads inputs: --study FILE tells where they lie")
+        raise HarnessError("it reads inputs: --study FILE says where they lie")
     foreign = [options["kind"] for options in config["compressors"].values() if options["kind"] not in COMPRESSORS]
     if config["model"]["kind"] not in MODELS:
         foreign.append(config["model"]["kind"])
     if foreign:
-        raise HarnessError(f"'{foreign[0]}' is no part of the harness: --study FILE tells where it lies")
+        raise HarnessError(f"'{foreign[0]}' is no part of the harness: --study FILE says where it lies")
     trained_on = [_dataset(config["data"]["train"])] if is_trained(config) else []
     found_data = [*trained_on, *(_dataset(evaluation.fingerprint) for evaluation in evaluations)]
     data = tuple({dataset.name: dataset for dataset in found_data}.values())
@@ -274,7 +274,7 @@ def _dataset(fingerprint: str) -> DatasetDeclaration:
     for dataset in DATASETS.values():
         if fingerprint in {split.fingerprint for split in dataset.splits.values()}:
             return dataset
-    raise HarnessError(f"its data ({fingerprint[:8]}…) are somebody's own: --study FILE tells where they lie")
+    raise HarnessError(f"its data ({fingerprint[:8]}…) are somebody's own: --study FILE says where they lie")
 
 
 def _evaluations(found: Snapshot, run: AttemptRecord) -> tuple[EvaluationSpec, ...]:

@@ -209,5 +209,5 @@ def _is_whole(timings: Sequence[AttemptRecord], rounds: int, at_most_s: float) -
 
 
 def load_per_core() -> float | None:
-    """Return how busy the machine was in the last minute, 1 being every core; None where it is not known."""
+    """Return how busy the machine was in the last minute, 1 being every core; None if it is not known."""
     return os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else None

@@ -31,7 +31,7 @@ class Activations(NamedTuple):
 
 
 class Block(nn.Module):
-    """Convolutions with batch normalisation and ReLU, a max-pool where there is one, and what is at the site.
+    """Convolutions with batch normalisation and ReLU, a max-pool if there is one, and what is at the site.
 
     (N, channels, H, W) → (N, site.read, H/2, W/2), or of H, W without the pool.
     """

@@ -17,7 +17,10 @@ from harness.report.tables.table import Table
 from harness.report.tables.table_document import table_document
 from harness.report.tables.table_file import load_our_table, load_paper_table, load_table, our_tables, paper_tables
 
-PUBLIC = ("attainable", "claims", "datasets", "figures", "html", "include", "run_log", "site_sweep", "tables", "tidy")
+PUBLIC = (
+    "attainable", "claims", "datasets", "effects", "figures", "html", "include", "run_log", "site_sweep",
+    "tables", "tidy",
+)  # fmt: skip
 """The modules that other folders may import (`tests/test_imports.py`)."""
 
 __all__ = [

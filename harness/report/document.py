@@ -32,7 +32,7 @@ class ItemGap:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What stands beside a row's metric: spread over the stated seeds, and the comparison with another row."""
+    """What is beside a row's metric: spread over the stated seeds, and the comparison with another row."""
 
     seeds: tuple[int, ...]  # with a stored value; nan counts
     mean: float
@@ -74,12 +74,12 @@ class Cell:
     statistics: Statistics | None = None  # of a result in a table's document: over the seeds, and compared
     paper_text: str | None = None  # as the paper prints it
     paper_bold: bool = False
-    difference: str | None = None  # of what is printed; None where there is nothing of the paper's to hold against
+    difference: str | None = None  # of what is printed; None if there is nothing of the paper's to hold against
     marks: tuple[str, ...] = ()  # of the footnotes that concern it
 
     @property
     def gap(self) -> float | None:
-        """Our value minus the paper's; None where one is missing."""
+        """Our value minus the paper's; None if one is missing."""
         return None if self.ours is None or self.paper is None else gap(self.ours, self.paper)
 
 
@@ -89,7 +89,7 @@ class DocColumn:
 
     label: str
     unit: str = ""
-    is_value: bool = True  # False: says something of the row (how many runs it has), and is no cell for machines
+    is_value: bool = True  # False: says something of the row (how many runs it has), and is not a cell for machines
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class StatisticsTable:
     notes: tuple[str, ...]
     data: tuple[Statistics | None, ...]
     networks: bool = True  # are single networks compared, image by image?
-    can_tell: str = ""  # of the notes that on what so many seeds can show; "" where none is compared
+    can_tell: str = ""  # of the notes that on what so many seeds can show; "" if none is compared
 
 
 @dataclass(frozen=True)

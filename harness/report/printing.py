@@ -36,7 +36,7 @@ def fitted(form: NumberFormat, values: Iterable[float]) -> NumberFormat:
     """Return how to print these values so that the first digit of their spread shows: as `form` says, if that does.
 
     Values that are all the same have no spread, so that their own first digit shows. If that takes more than
-    `_MOST_DIGITS` digits behind the point, powers of ten are written.
+    `_MOST_DIGITS` decimal places, powers of ten are written.
     """
     numbers = [value for value in values if math.isfinite(value)]
     largest = max(map(abs, numbers), default=0.0)
@@ -84,7 +84,7 @@ def _scientific(exact: Decimal, digits: int, mode: str) -> str:
 
 
 def fixed(value: float, digits: int) -> str:
-    """Return a number with so many digits behind the point, half rounded up; as `number` else."""
+    """Return a number with so many decimal places, half rounded up; as `number` else."""
     return number(value, NumberFormat(digits=digits))
 
 

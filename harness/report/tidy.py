@@ -41,12 +41,12 @@ _NO_SETTINGS = ("task.kind.", "task.code.", "task.target.", "model.kind.", "mode
 
 @dataclass(frozen=True)
 class Tidy:
-    """Runs as rows of plain values, None where a run lacks one, and what the columns are."""
+    """Runs as rows of plain values, None if a run lacks one, and what the columns are."""
 
     rows: tuple[Row, ...]
     columns: Mapping[str, type]
     settings: tuple[str, ...]  # the columns in which what was run differs
-    metrics: Mapping[str, Metric]  # by column, the foremost first: what the study declares, and no other number
+    metrics: Mapping[str, Metric]  # by column, the primary first: what the study declares, and no other number
     baselines: tuple[str, ...] = ()  # the trials that studies name so
 
     def table(self) -> Iterator[tuple[Any, ...]]:

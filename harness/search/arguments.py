@@ -152,7 +152,7 @@ def argument_space(file: ArgumentFile, folders: Sequence[str]) -> ArgumentSpace:
 
 
 def objectives_of(file: ArgumentFile, metrics: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the metrics that are searched for, by default the first. Raises FieldError for one that there is not."""
+    """Return the metrics that are searched for, by default the first. Raises FieldError for an unknown one."""
     for number, name in enumerate(file.objectives or ()):
         if name not in metrics:
             near = did_you_mean(name, metrics)

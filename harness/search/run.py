@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.base.errors import HarnessError
 from harness.base.extras import needs
@@ -25,6 +26,9 @@ from harness.search.outcome import planned, study_of
 from harness.store.connection import driver_lock, open_store
 from harness.store.queries import snapshot
 
+if TYPE_CHECKING:
+    from harness.search.importance import Importance
+
 BUDGET = 50
 _POPULATION = (8, 50)  # of NSGA-II: a fifth of the budget, within these
 Executors = Callable[[int, int], AbstractContextManager[Executor]]  # slots, threads of each
@@ -43,6 +47,7 @@ class SearchResult:
     front: Sequence[ScoredPlacement] = ()
     study_file: Path | None = None
     figure: Path | None = None
+    importance: Mapping[str, Sequence["Importance"]] = field(default_factory=dict)  # of each place, by objective
 
     @property
     def ended_early(self) -> bool:
@@ -101,6 +106,7 @@ def run_search(
         _conclude(ledger, result)
     if result.front and not result.ended_early:
         _write(result, found, out)
+        result.importance = _importance(search, found)
     return result
 
 
@@ -157,6 +163,18 @@ def _candidates(ledger: Ledger) -> list[ScoredPlacement]:
         for placement, outcome in ledger.outcomes.items()
         if outcome.state == "value"
     ]
+
+
+def _importance(search: Search, found: Sequence[ScoredPlacement]) -> dict[str, Sequence["Importance"]]:
+    """Return how important each place is for each objective that runs measure; nothing of too few points."""
+    from harness.search.importance import importances
+
+    points = [search.space.chosen(candidate.placement) for candidate in found]
+    shares = {}
+    for i, name in enumerate(search.measured):
+        values = [candidate.costs[name] if i else candidate.mean for candidate in found]
+        shares[name] = importances(search.space.choices, points, values, search.directions[i])
+    return {name: each for name, each in shares.items() if each}
 
 
 def _conclude(ledger: Ledger, result: SearchResult) -> None:

@@ -6,9 +6,11 @@ PUBLIC = (
     "comparison",
     "front",
     "importance",
+    "mixed",
     "power",
     "ranks",
     "sequential",
+    "simulation",
     "tests",
     "verdicts",
 )

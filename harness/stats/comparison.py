@@ -46,7 +46,7 @@ def alike(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Difference:
-    """B's values minus A's, paired by seed. nan where a run of a pair is nan."""
+    """B's values minus A's, paired by seed. nan if a run of a pair is nan."""
 
     seeds: tuple[int, ...]  # that both have
     mean: float
@@ -78,7 +78,7 @@ def gaps(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:
 
 
 def difference(a: Mapping[int, float], b: Mapping[int, float], tests: int = 1) -> Difference | None:
-    """Return B's values minus A's, by seed, in a family of so many tests; None where they share no seed.
+    """Return B's values minus A's, by seed, in a family of so many tests; None if they share no seed.
 
     `p_holm` is that of a single test, until `corrected` has seen the others.
     """
@@ -102,7 +102,7 @@ def corrected(differences: Mapping[_Name, Difference]) -> dict[_Name, Difference
 
 
 def paired_means(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float, float] | None:
-    """Return A's and B's means over the seeds that both have; None where these are all, or none."""
+    """Return A's and B's means over the seeds that both have; None if these are all, or none."""
     shared = [seed for seed in b if seed in a]
     if not shared or a.keys() == b.keys():
         return None
@@ -129,7 +129,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Methods:
-    """B against A over seeds. A test is None where it does not apply."""
+    """B against A over seeds. A test is None if it does not apply."""
 
     a: Spread
     b: Spread
@@ -241,7 +241,7 @@ def mcnemar_of(a: Sample, b: Sample, seeds: tuple[int, int]) -> McNemar:
 def networks(a: Sample, b: Sample) -> Networks:
     """Return two networks side by side, from their values by image.
 
-    Raises HarnessError where these are not of the same evaluation and metric.
+    Raises HarnessError if these are not of the same evaluation and metric.
     """
     if not same_items(a, b):
         raise HarnessError("two networks are compared on the same images and metric alone")

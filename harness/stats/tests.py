@@ -81,12 +81,12 @@ def gap(one: float, other: float) -> float:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean, `without_rounding_noise`; nan where a value is nan."""
+    """Return the mean, `without_rounding_noise`; nan if a value is nan."""
     return without_rounding_noise(fmean(values), _scale(values))
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """Return the sample standard deviation (n - 1), None of fewer than two values, nan where one is nan."""
+    """Return the sample standard deviation (n - 1), None of fewer than two values, nan if one is nan."""
     if len(values) < 2:
         return None
     return without_rounding_noise(stdev(values), _scale(values)) if all(map(math.isfinite, values)) else math.nan
@@ -95,7 +95,7 @@ def deviation(values: Sequence[float]) -> float | None:
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the two-sided 95 % confidence interval of the mean by Student's t with n - 1 degrees of freedom.
 
-    None of fewer than two values; nan where one is nan. It takes the values as drawn from a normal distribution.
+    None of fewer than two values; nan if one is nan. It takes the values as drawn from a normal distribution.
     """
     if len(values) < 2:
         return None
@@ -115,7 +115,7 @@ def _scale(values: Sequence[float]) -> float:
 def draws(n: int, tests: int = 1, alpha: float = ALPHA) -> int | None:
     """Return how many choices of signs a sign-flip test of n differences draws, in a family of so many tests.
 
-    None where it counts all of them. It is enough for the smallest p to be far below `alpha` after Holm's correction.
+    None if it counts all of them. It is enough for the smallest p to be far below `alpha` after Holm's correction.
     """
     return None if n <= COUNTED_FLIPS else _enough_draws(tests, alpha)
 
@@ -125,7 +125,7 @@ def _enough_draws(tests: int, alpha: float) -> int:
 
 
 def draw_error(p: float, draws: int | None) -> float | None:
-    """Return the Monte-Carlo standard error of a p that so many draws gave; None where all was counted."""
+    """Return the Monte-Carlo standard error of a p that so many draws gave; None if all was counted."""
     return None if draws is None else math.sqrt(p * (1 - p) / (draws + 1))
 
 
@@ -133,7 +133,7 @@ def sign_flip(differences: Sequence[float], tests: int = 1, alpha: float = ALPHA
     """Return the two-sided p of the sign-flip test: no difference means that each could as well be its negative.
 
     The share of all 2^n choices of signs whose sum is at least as far from zero as that of the differences as they
-    are. `tests` is the number of tests in its family, which `draws` depends on. nan where a difference is nan.
+    are. `tests` is the number of tests in its family, which `draws` depends on. nan if a difference is nan.
     """
     return _flipped(differences, 2, tests, alpha)
 
@@ -162,7 +162,7 @@ def smallest_p(n: int, sides: int = 2, tests: int = 1, alpha: float = ALPHA) -> 
 def holm(ps: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p of each: step down from the smallest, p times the number of those left, at most 1.
 
-    A nan is no test: it stays nan and does not count.
+    A nan is not a test: it stays nan and does not count.
     """
     order = sorted((p, i) for i, p in enumerate(ps) if not math.isnan(p))
     adjusted = [math.nan] * len(ps)
@@ -176,7 +176,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 def mcnemar(only_one: int, only_other: int) -> float:
     """Return the two-sided p of McNemar's exact test: a fair coin for each image that just one of the two has right.
 
-    Twice the smaller tail of the binomial distribution, at most 1; 1 where no image tells them apart.
+    Twice the smaller tail of the binomial distribution, at most 1; 1 if no image tells them apart.
     """
     n = only_one + only_other
     tail = ways = 1  # in which none of the n images, then one, then two … fall to the smaller side

@@ -33,7 +33,7 @@ def publish_artifacts(
     """Copy the artifacts of published lines from beside `sources` to `target`/SHA-256.ending.
 
     Those of other kinds are left out. Those that are there already, and those that lie beside no source, are passed
-    over. Raises HarnessError where a file is not what its attempt left.
+    over. Raises HarnessError if a file is not what its attempt left.
     """
     found = Artifacts()
     for line in map(json.loads, lines):
@@ -53,7 +53,7 @@ def publish_artifacts(
 def take_artifacts(store: Store, source: Path, target: Path) -> int:
     """Copy what attempts of `store` left from beside `source` into their folders below `target`. Return how many files.
 
-    Those that are there already stay as they are. Raises HarnessError where a file is not what its attempt left, or
+    Those that are there already stay as they are. Raises HarnessError if a file is not what its attempt left, or
     would lie outside of `target`.
     """
     copied = 0
@@ -80,10 +80,10 @@ def where(sources: Iterable[Path], uid: str, artifact: Artifact) -> str | None:
 
 
 def read_artifact(sources: Iterable[Path], uid: str, artifact: Artifact) -> bytes | None:
-    """Return the contents of an attempt's artifact, or None where none of the sources has it.
+    """Return the contents of an attempt's artifact, or None if none of the sources has it.
 
     `sources` are those that results were read from: databases, published files, or folders of these. Raises
-    HarnessError where a file is not what its attempt left.
+    HarnessError if a file is not what its attempt left.
     """
     for source in sources:
         folder = _beside(source)
@@ -119,7 +119,7 @@ def is_here(sources: Iterable[Path], uid: str, artifact: Artifact) -> bool:
 
 
 def for_people(sources: Iterable[Path], uid: str) -> dict[str, str | None]:
-    """Return where an attempt's trace and all that it printed lie; None where they are not here, or never were."""
+    """Return where an attempt's trace and all that it printed lie; None if they are not here, or never were."""
     folders = [_beside(source) / uid for source in sources]
     return {
         name: next((str(folder / file) for folder in folders if is_there(folder / file)), None)

@@ -110,7 +110,7 @@ class Store:
         """Make the block one transaction, with the write lock from its start; within another, a savepoint.
 
         If another program holds the lock this waits for as long as it takes, and says so once. Afterwards all is in the
-        database file itself, so that a copy of it alone is whole. Raises ReplacedError if `path` names another file by
+        database file itself, so that a copy of it alone is intact. Raises ReplacedError if `path` names another file by
         now, or none: what SQLite writes would be in none, or damage that one by its log.
         """
         if self.db.conn.in_transaction:

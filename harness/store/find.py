@@ -8,7 +8,7 @@ from harness.store.records import AttemptRecord, Snapshot
 
 
 def find_attempt(found: Snapshot, text: str) -> AttemptRecord:
-    """Return the attempt that `text` names. Raises HarnessError where it names none, or several."""
+    """Return the attempt that `text` names. Raises HarnessError if it names none, or several."""
     study, _, rest = text.partition(":")
     if rest:
         return _find_run(found, study, rest)
@@ -50,7 +50,7 @@ def items(
 
 
 def gave(found: Snapshot, attempt: AttemptRecord, places: Iterable[tuple[str, str]]) -> tuple[AttemptRecord, ...]:
-    """Return the attempts that stand behind values of `values`: of a trained network, that which trained it.
+    """Return the attempts that are behind values of `values`: of a trained network, that which trained it.
 
     What is not trained may have been evaluated by several attempts, on several machines: those that gave the values.
     """
@@ -94,7 +94,7 @@ def _find_run(found: Snapshot, study: str, rest: str) -> AttemptRecord:
 
 
 def _not_accepted(found: Snapshot, key: str, seed: int) -> str:
-    """Return how the newest attempt at a run that has no accepted one ended; "" where there was none."""
+    """Return how the newest attempt at a run that has no accepted one ended; "" if there was none."""
     tried = [a for a in found.attempts if (a.trial_key, a.seed, a.kind) == (key, seed, "train")]
     if not tried:
         return ""

@@ -69,7 +69,7 @@ Name = Annotated[str, AfterValidator(_is_name)]
 
 
 def _is_unit(text: str) -> str:
-    """Refuse what is not an unit; a bare number has the empty one."""
+    """Refuse what is not a unit; a bare number has the empty one."""
     return text and _is_name(text)
 
 

@@ -86,7 +86,7 @@ def _only(query: str, condition: str, runs: str | None) -> tuple[str, dict[str, 
 
 
 def accepted(attempts: Iterable[AttemptRecord]) -> frozenset[str]:
-    """Return the uids of the accepted attempts, at most one a run.
+    """Return the uids of the accepted attempts, at most one per run.
 
     Accepted is the `train` attempt of a run that ended done or nan and that no other such attempt of the run
     supersedes; where several are left (two machines did one run, a link between them was never published), the one
@@ -139,7 +139,7 @@ def last_attempt(store: Store) -> int:
 
 
 def resumed_attempts(store: Store, uid: str) -> list[str]:
-    """Return the attempts of the same run from which an attempt went on, the nearest first."""
+    """Return the attempts of the same run that an attempt resumed from, the nearest first."""
     rows = store.db.conn.execute(
         """WITH RECURSIVE earlier (uid, resumed_from, run_id) AS (
             SELECT uid, resumed_from, run_id FROM attempt WHERE uid = ?
@@ -152,7 +152,7 @@ def resumed_attempts(store: Store, uid: str) -> list[str]:
 
 
 def curve(store: Store, uid: str) -> tuple[Point, ...]:
-    """Return an attempt's curve, ordered by split, name and step; empty where there is none."""
+    """Return an attempt's curve, ordered by split, name and step; empty if there is none."""
     return tuple(Point(*row) for row in curve_rows(store, uid))
 
 
@@ -222,7 +222,7 @@ _VERIFY = "'harness results verify' says what else is wrong, a backup or a publi
 
 
 def _config(text: str, key: str) -> dict[str, Any]:
-    """Return a trial's configuration. Raises HarnessError where it has not the form of one."""
+    """Return a trial's configuration. Raises HarnessError if it has not the form of one."""
     config = _parsed(text, f"trial {key}: its configuration")
     if (fault := config_fault(config)) is not None:
         raise HarnessError(f"trial {key}: its configuration {fault}: the store was edited; {_VERIFY}")
@@ -230,18 +230,18 @@ def _config(text: str, key: str) -> dict[str, Any]:
 
 
 def _seeds(text: str, study: str, trial: str) -> tuple[int, ...]:
-    """Return the seeds that a study asks of a trial. Raises HarnessError where these are no whole numbers."""
+    """Return the seeds that a study asks of a trial. Raises HarnessError if these are not whole numbers."""
     try:
         seeds = json.loads(text)
     except (ValueError, TypeError, RecursionError):
         seeds = None
     if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
-        raise HarnessError(f"study '{study}': the seeds of '{trial}' are no list of whole numbers: {_VERIFY}")
+        raise HarnessError(f"study '{study}': the seeds of '{trial}' are not a list of whole numbers: {_VERIFY}")
     return tuple(seeds)
 
 
 def _asked(text: str | None, study: str, trial: str) -> tuple[str, ...] | None:
-    """Return the keys of the evaluations that a study asks for. Raises HarnessError if they are no list of words."""
+    """Return the keys of the evaluations that a study asks for. Raises HarnessError if they are not a list of words."""
     if text is None:
         return None
     try:
@@ -249,7 +249,7 @@ def _asked(text: str | None, study: str, trial: str) -> tuple[str, ...] | None:
     except (ValueError, TypeError, RecursionError):
         keys = None
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise HarnessError(f"study '{study}': the evaluations of '{trial}' are no list of keys: {_VERIFY}")
+        raise HarnessError(f"study '{study}': the evaluations of '{trial}' are not a list of keys: {_VERIFY}")
     return tuple(keys)
 
 

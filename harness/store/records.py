@@ -36,7 +36,7 @@ class TrialRecord:
     key_scheme: int
     config: Mapping[str, Any]
     costs: Mapping[str, float] = field(default_factory=dict)  # parameters, variables, macs, paper_flops …
-    metrics: tuple[Metric, ...] = ()  # of its evaluations, the foremost first; none of trials of earlier versions
+    metrics: tuple[Metric, ...] = ()  # of its evaluations, the primary first; none of trials of earlier versions
 
     @property
     def is_trained(self) -> bool:
@@ -67,7 +67,7 @@ class StudyTrialRecord:
 
     @property
     def stands(self) -> bool:
-        """Whether the trial stands in the study now: one of an earlier text, or of other code, does no longer."""
+        """Whether the trial is in the study now: one of an earlier text, or of other code, does no longer."""
         return self.added == self.created
 
 
@@ -287,7 +287,7 @@ class Snapshot:
     evaluations: Mapping[str, EvaluationRecord]  # by key
     attempts: tuple[AttemptRecord, ...]  # in order of their start
     acceptances: tuple[AcceptanceRecord, ...] = ()  # in order of their time
-    claims: tuple[ClaimRecord, ...] = ()  # by study, those that stand in the order of its file, then the withdrawn
+    claims: tuple[ClaimRecord, ...] = ()  # by study, those that are in the order of its file, then the withdrawn
 
     def places(self, studies: Collection[str] | None = None) -> tuple[StudyTrialRecord, ...]:
         """Return the trials' places in some studies, or in all, in their order.
@@ -303,7 +303,7 @@ class Snapshot:
         return tuple(place for place in self.study_trials if place.study in studies)
 
     def standing(self, study: str) -> list[StudyTrialRecord]:
-        """Return the places of the trials that stand in a study now, in its order.
+        """Return the places of the trials that are in a study now, in its order.
 
         Of a trial of the study's own and what `--set` made of it: the own one if a run of it is stored, or none of the
         other. Raises HarnessError for a study that is not stored.
@@ -318,7 +318,7 @@ class Snapshot:
     def of_study(self, study: str) -> "Snapshot":
         """Return the same with only the results that a study asks for, as far as it is known which these are.
 
-        A trial may stand in two studies that evaluate it on different images, or under different conditions.
+        A trial may be in two studies that evaluate it on different images, or under different conditions.
         """
         asked = self.asked(study)
         narrowed = tuple(_with_results(a, asked.get(a.trial_key)) for a in self.attempts)

@@ -1,4 +1,4 @@
-"""Whether a store is whole: SQLite's own checks, recomputed keys and digests, references, artifacts and checkpoints.
+"""Whether a store is intact: SQLite's own checks, recomputed keys and digests, references, artifacts and checkpoints.
 
 A fault is one line. What lies elsewhere is none: an artifact of another machine's attempt, weights that were cleared
 away, an attempt that is named but was never published.

@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from harness.base.checks import FieldError
 from harness.base.source import Source
@@ -47,7 +47,7 @@ class _Made:
     point: Mapping[str, Any]
     off: frozenset[str] = frozenset()
 
-    def level(self, label: str) -> int:
+    def level(self, label: str) -> Literal[1, -1]:
         return -1 if label in self.off else 1
 
 
@@ -81,6 +81,30 @@ def with_ablation(source: Source) -> Source:
         lines |= {(key, len(before) + i): lines.get(("ablate",), 0) for i in range(len(items))}
     data.setdefault("baseline", base_name(written))
     return replace(source, data=data, lines=lines)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A factorial design, whole or half: by a trial's name, each part is 1 if it is on there and -1 if it is off."""
+
+    parts: tuple[str, ...]
+    by_trial: Mapping[str, Mapping[str, Literal[1, -1]]]
+    half: bool
+    metric: str
+
+
+def factorial_levels(ablate: Mapping[str, Any]) -> Levels | None:
+    """Return the levels of what a study has under `ablate`; None of another design, and of what is no design."""
+    try:
+        entry = AblateEntry.model_validate(ablate)
+        if entry.design not in {"factorial", "fractional"}:
+            return None
+        made, _ = _design(entry, base_name(ablate))
+        parts = tuple(_switch(key, value, entry.design).label for key, value in entry.switches.items())
+    except (ValueError, FieldError):
+        return None
+    by_trial = {m.name: {part: m.level(part) for part in parts} for m in made}
+    return Levels(parts, by_trial, entry.design == "fractional", entry.metric)
 
 
 def _literal(name: str) -> str:

@@ -55,10 +55,10 @@ def left(views: Sequence[View], conditions: Sequence[Condition]) -> list[Point]:
     """Return the points that fulfil no condition.
 
     Raises FieldError, by its path in the entry, for a path that no point sets, a condition that no point fulfils, and
-    where no point is left; and where there is only the one point of an entry without grid and zip.
+    if no point is left; and if there is only the one point of an entry without grid and zip.
     """
     if not any(view.point for view in views):
-        raise FieldError(("exclude",), "'exclude' needs 'grid' or 'zip', of whose points it leaves some out")
+        raise FieldError(("exclude",), "'exclude' can only be used together with 'grid' or 'zip'")
     out: set[int] = set()
     for number, condition in enumerate(conditions):
         for path in condition:

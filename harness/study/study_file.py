@@ -39,7 +39,7 @@ Seeds = Annotated[
 
 
 class Defaults(BaseModel):
-    """What an entry may say, and what may stand at the top for all entries that do not."""
+    """What an entry may say, and what may be at the top for all entries that do not."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     task: Part | None = None
@@ -139,7 +139,7 @@ class ExecutionOptions(BaseModel):
     kernels: Literal["auto", "torch"] = "auto"  # auto: fast kernels where they fit; torch: plain torch
     order: Literal["auto", "as_written"] = "auto"  # auto: channels first where that commutes
     compile: Annotated[bool, Field(strict=True)] = False
-    capture: Literal["auto", "off"] = "auto"  # auto: the training step as one CUDA graph, where there is a GPU
+    capture: Literal["auto", "off"] = "auto"  # auto: the training step as one CUDA graph, if there is a GPU
     processes: Annotated[int, Field(ge=1, strict=True)] = 1  # that train one network together
     executor: WrittenExecutor | None = None  # None: of this machine
 

@@ -12,6 +12,7 @@ promise it says by the class's attributes: those tests are skipped.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -43,6 +44,7 @@ def run(context, *, fate):
     if fate == "raises":
         raise ValueError("as it should")
     if fate == "goes on":
+        print(context.checkpoints)
         done = int((context.resume() / "count").read_text()) if context.resume() else 0
         while not context.should_stop():
             done += 1
@@ -120,6 +122,8 @@ class ExecutorTests:
     """What an attempt prints, C code too, lies in its folder."""
     snapshots = False
     """Attempts may wait for a machine, and run the code of when they were handed out."""
+    as_bytes = False
+    """Machines do not share the results' folder: attempts' files come and go as bytes."""
 
     def make(self, slots: int, folder: Path) -> Executor:
         """Return an executor of so many slots; `folder` is that of the results."""
@@ -227,6 +231,29 @@ class ExecutorTests:
         result = read_result(own)
         assert result is not None
         assert (result.state, result.error) == ("done", None)
+
+    def test_files_come_and_go_as_bytes(self, tmp_path: Path) -> None:
+        """Without a shared folder an attempt is made elsewhere, and its checkpoint is here, to be resumed anywhere."""
+        self._for(as_bytes=True)
+        first, second = (prepare(tmp_path, "goes on") for _ in range(2))
+        with self.make(1, tmp_path) as executor:
+            executor.start(first, None)
+            until_it_runs(executor, first)
+            (first / STOP_FILE).touch()
+            assert collect(executor, 1)[first].state is None
+            done = int((first / CHECKPOINT_FOLDER / "count").read_text())
+            request = AttemptRequest.from_json((second / REQUEST_FILE).read_text())
+            resumed = replace(request, resume_from=first.name, resume_folder=str(first))
+            (second / REQUEST_FILE).write_text(resumed.to_json())
+            executor.start(second, None)
+            until_it_runs(executor, second)
+            (second / STOP_FILE).touch()
+            assert collect(executor, 1)[second].state is None
+        result = read_result(second)
+        assert result is not None
+        assert (result.state, result.resumed_from) == ("interrupted", first.name)
+        assert int((second / CHECKPOINT_FOLDER / "count").read_text()) > done
+        assert str(tmp_path) not in (second / OUTPUT_FILE).read_text(), "it was made in the driver's own folder"
 
     def _for(self, **wanted: bool) -> None:
         """Skip a test of what the executor does not do."""

@@ -114,7 +114,7 @@ class Context:
         self._progress_file.steps = number
 
     def should_stop(self) -> bool:
-        """Return whether to write a checkpoint and return at once, with None: the next call goes on from there."""
+        """Return whether to write a checkpoint and return at once, with None: the next call resumes there."""
         return bool(self._stop)
 
     @property

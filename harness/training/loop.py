@@ -81,7 +81,7 @@ class Training:
         """Train to the end (done), to an epoch after which a metric is not a number (nan), or to a stop (interrupted).
 
         A checkpoint is written at a stop and whenever `checkpoint_every_s` seconds have passed since the last. Of
-        several processes the first decides; `folder` is where it tells how far it is.
+        several processes the first decides; `folder` is where it says how far it is.
         """
         progress, progress_file = (
             self.progress,

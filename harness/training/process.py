@@ -81,7 +81,7 @@ class StopFlag:
 def watched(folder: Path) -> Iterator[StopFlag]:
     """Watch, during the block, for the stop file in the attempt's folder and for the death of the driver.
 
-    A worker whose driver died ends at once, without a result: the next driver goes on from the last checkpoint.
+    A worker whose driver died ends at once, without a result: the next driver resumes from the last checkpoint.
     """
     flag, over, parent = StopFlag(), threading.Event(), os.getppid()
     guarded = multiprocessing.parent_process() is not None  # else this is the driver itself

@@ -1,6 +1,6 @@
 """One attempt in several processes of this machine, which train its network together (`ranks`).
 
-    worker ── process 1 (makes the attempt, and tells how it ended) ── pipe ── worker
+    worker ── process 1 (makes the attempt, and says how it ended) ── pipe ── worker
            ├─ process 2 (trains along)                              ── pipe ──
            └─ …
 

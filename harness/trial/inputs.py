@@ -62,7 +62,7 @@ def resolve_inputs(written: Any, folders: Sequence[str]) -> list[Input]:
 
 
 def file_key(path: str) -> str:
-    """Return by what an attempt's request tells where an input lies."""
+    """Return by what an attempt's request says where an input lies."""
     return f"inputs:{path}"
 
 

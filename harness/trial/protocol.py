@@ -143,7 +143,7 @@ class Patches(_Part):
 
 
 class ResizedCrop(_Part):
-    """A part of each image, drawn anew each epoch, resized to the size of the data, and flipped left to right or not.
+    """A part of each image, drawn again each epoch, resized to the size of the data, and flipped left to right or not.
 
     `area`: which part of the image's area it has, from and to; `ratio`: its width by its height, from and to.
     """

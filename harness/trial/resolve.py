@@ -63,7 +63,7 @@ def resolve_trial(  # noqa: PLR0913 - the parts of a trial
     and folders that any of its code reads (`harness.trial.inputs`).
 
     Raises FieldError with the path of what is wrong: an unknown word, an option out of range, a stride that does not
-    divide the channels, data that do not fit the model, `width` where nothing can be narrowed.
+    divide the channels, data that do not fit the model, `width` if nothing can be narrowed.
     """
     kind, options = _under("task", lambda: TASKS.split(task))
     of_data = {"dataset": dataset, "model": model, "compressors": compressors or None, "protocol": protocol}
@@ -313,7 +313,7 @@ def _network(model: Any, data: DatasetDeclaration, folders: Sequence[str], *, tr
 
 
 def _fitting(data: DatasetDeclaration, network: ResolvedModel) -> DatasetDeclaration:
-    """Return data on which a trained network can be evaluated. Raises FieldError where they do not fit it."""
+    """Return data on which a trained network can be evaluated. Raises FieldError if they do not fit it."""
     if why := misfit(network.declaration, data):
         raise FieldError((), why)
     return data
@@ -338,7 +338,7 @@ def _site(network: ResolvedModel, name: str, folders: Sequence[str]) -> Site:
     if name not in sites:
         why = refused_site(network.config, name, folders)
         if why is not None:
-            raise MisfitError((), f"no compressor can stand at '{name}' of '{network.declaration.name}': {why}")
+            raise MisfitError((), f"no compressor can go at '{name}' of '{network.declaration.name}': {why}")
         raise MisfitError((), f"unknown site '{name}' of '{network.declaration.name}'{did_you_mean(name, sites)}")
     return sites[name]
 

@@ -143,7 +143,7 @@ def test_a_script_with_its_own_function_is_stopped_and_goes_on(folder):
         _, error = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert "KeyboardInterrupt: what was done is kept, the same call goes on from the checkpoints" in error
+    assert "KeyboardInterrupt: what was done is kept, the same call resumes from the checkpoints" in error
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=120, check=True)
     assert "s: this call: 1 done; in all 1 done, 0 left, 0 held" in done.stdout
     assert "resumes" in done.stderr

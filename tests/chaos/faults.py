@@ -18,10 +18,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.lab import Command, Lab
+from chaos.lab import SEARCH, Command, Lab
 
 Strike = Callable[[Lab, random.Random], str]
 FUNCTION, DIGITS, MORE = ("function.yml",), ("digits.yml",), ("digits.yml", "digits-more.yml")
+GRIDS = (FUNCTION, FUNCTION, DIGITS)  # mostly the quicker one
 CLOCK = Path(__file__).parent / "clock"
 _BLOWS = 4  # that try to leave a file of some name behind, at most
 
@@ -42,7 +43,7 @@ def fault(name: str, *studies: tuple[str, ...]) -> Callable[[Strike], Strike]:
     """Enter a function into the table."""
 
     def enter(strike: Strike) -> Strike:
-        FAULTS[name] = Fault(name, strike, studies or (FUNCTION, FUNCTION, DIGITS))  # mostly the quicker one
+        FAULTS[name] = Fault(name, strike, studies or (*GRIDS, SEARCH))
         return strike
 
     return enter
@@ -63,7 +64,7 @@ def some_moment(command: Command, rng: random.Random) -> str:
 def in_the_middle(command: Command, rng: random.Random) -> str:
     """Wait until some random steps have been made, of which a checkpoint is left."""
     lab, begun = command.lab, command.lab.points()
-    points = rng.randint(2, 60) if lab.study == FUNCTION[0] else rng.randint(1, 8)
+    points = rng.randint(1, 8) if lab.study == DIGITS[0] else rng.randint(2, 60)
     command.wait_until(lambda: lab.points() >= begun + points)
     command.wait_until(lambda: False, rng.uniform(0, 0.3))
     return f"after {points} points"
@@ -229,16 +230,17 @@ def _(lab: Lab, rng: random.Random) -> str:
 
 # Damaged files, each after all was killed in the middle, so that the next command finds them
 
+_FUNCTIONS = (FUNCTION, SEARCH)
 FILES: dict[str, tuple[str, Sequence[tuple[str, ...]]]] = {
     "checkpoint.pt": ("checkpoint.pt", (DIGITS,)),
-    "a function's checkpoint": ("checkpoint/state.npz", (FUNCTION,)),
-    "a function's second checkpoint file": ("checkpoint/losses.json", (FUNCTION,)),
-    "the mark of a checkpoint": ("checkpoint/.*", (FUNCTION,)),
-    "a saved file": ("files/*/*", (FUNCTION,)),
-    "curve.jsonl": ("curve.jsonl", (FUNCTION, DIGITS)),
-    "progress.json": ("progress.json", (FUNCTION, DIGITS)),
-    "request.json": ("request.json", (FUNCTION, DIGITS)),
-    "any file": ("**/*", (FUNCTION, DIGITS)),
+    "a function's checkpoint": ("checkpoint/state.npz", _FUNCTIONS),
+    "a function's second checkpoint file": ("checkpoint/losses.json", _FUNCTIONS),
+    "the mark of a checkpoint": ("checkpoint/.*", _FUNCTIONS),
+    "a saved file": ("files/*/*", _FUNCTIONS),
+    "curve.jsonl": ("curve.jsonl", (*_FUNCTIONS, DIGITS)),
+    "progress.json": ("progress.json", (*_FUNCTIONS, DIGITS)),
+    "request.json": ("request.json", (*_FUNCTIONS, DIGITS)),
+    "any file": ("**/*", (*_FUNCTIONS, DIGITS)),
 }
 CRUDE = ("cut", "empty", "noise", "remove")  # what a program sees at once, most of the time
 
@@ -312,7 +314,7 @@ damaging(_result, "result.json")
 damaging(_weights, "weights.pt", MORE)
 
 
-@fault("result not taken in", FUNCTION, DIGITS)
+@fault("result not taken in", *_FUNCTIONS, DIGITS)
 def _(lab: Lab, rng: random.Random) -> str:
     """Only the driver dies while a worker ends: its result must be taken in."""
     command = lab.grid()

@@ -13,6 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SEARCH = ("search.yml",)
+"""Brute force, which has the same runs whatever cuts it short: another sampler is told less, and proposes others."""
 STUDIES = Path(__file__).parent / "studies"
 ROOT = Path(__file__).resolve().parents[2]
 _MAIN = "import sys; from harness.cli import main; sys.argv[0] = 'harness'; main()"
@@ -59,8 +61,9 @@ class Lab:
         return self.studies[0]
 
     def grid(self, *arguments: str, study: str | None = None) -> "Command":
-        """Start `harness run grid` of a study, by default the first."""
-        return self.start("run", "grid", study or self.study, *arguments)
+        """Start `harness run grid` of a study, by default the first; of a search `harness search`."""
+        study = study or self.study
+        return self.start(*(("search", "arguments") if study in SEARCH else ("run", "grid")), study, *arguments)
 
     def start(self, *arguments: str) -> "Command":
         """Start a command in a session of its own."""

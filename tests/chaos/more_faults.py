@@ -21,6 +21,7 @@ from chaos.faults import (
     CRUDE,
     DIGITS,
     FUNCTION,
+    GRIDS,
     Strike,
     _connected,
     _send_all,
@@ -110,9 +111,9 @@ def _launchers(lab: Lab) -> list[int]:
     return sorted(found)
 
 
-fault("SIGKILL to a submitit job")(_job(signal.SIGKILL))
-fault("SIGUSR1 to a submitit job")(_job(signal.SIGUSR1))
-fault("SIGTERM to a submitit job")(_job(signal.SIGTERM))
+fault("SIGKILL to a submitit job", *GRIDS)(_job(signal.SIGKILL))
+fault("SIGUSR1 to a submitit job", *GRIDS)(_job(signal.SIGUSR1))
+fault("SIGTERM to a submitit job", *GRIDS)(_job(signal.SIGTERM))
 
 
 @fault("SIGKILL to a raylet", FUNCTION)

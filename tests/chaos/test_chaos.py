@@ -12,7 +12,7 @@ import pytest
 from chaos.campaign import COUNTS, inflict, make_reference, schedule, total
 from chaos.compare import difference, found
 from chaos.faults import FAULTS, FUNCTION
-from chaos.lab import ROOT, Lab
+from chaos.lab import ROOT, SEARCH, Lab
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
@@ -28,6 +28,14 @@ def test_a_fault_costs_nothing(name, reference, tmp_path):
     outcome = inflict(1, FAULTS[name], FUNCTION, 1, Lab(tmp_path / "lab", FUNCTION, 120), reference[1])
     assert outcome.well, outcome.line()
     assert total([outcome]) == f"1 faults: {', '.join(f'0 {count}' for count in COUNTS)}"
+
+
+def test_a_search_is_struck_too_and_has_all_of_its_runs(tmp_path):
+    wanted = make_reference(tmp_path / "reference", [SEARCH], 120)[SEARCH]
+    assert sorted(seed for _, seed in wanted) == [0, 0, 1, 1]
+    outcome = inflict(1, FAULTS["SIGKILL to all"], SEARCH, 1, Lab(tmp_path / "lab", SEARCH, 120), wanted)
+    assert outcome.well, outcome.line()
+    assert any(SEARCH in fault.studies for fault in FAULTS.values())
 
 
 @pytest.mark.parametrize(

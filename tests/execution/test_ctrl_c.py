@@ -59,7 +59,7 @@ def test_one_that_keeps_the_next_run_from_beginning_is_not_late(begin, lab, wait
     (lab.folder / "over").touch()
     ended = lab.finish(process)
     assert (ended.code, lab.states()) == (130, ["done"])
-    assert said(lab).endswith("interrupted: what was done is kept, the same command goes on from the checkpoints\n")
+    assert said(lab).endswith("interrupted: what was done is kept, the same command resumes from the checkpoints\n")
 
 
 def test_a_run_that_ends_for_it_is_interrupted(begin, lab):

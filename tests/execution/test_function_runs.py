@@ -157,7 +157,7 @@ def test_edited_failed_and_published(slow, here):
     assert [row["values"].keys() >= {"accuracy", "made", "run_s"} for row in listed[0]] == [True, True]
     assert "function/returned accuracy" in here("results", "show", listed[0][0]["uid"][:8])
     table = slow.here("report", "tables", "--study", "slow", "--from", "out/slow.jsonl")
-    assert "no trial that stands in study 'slow' now is stored, only earlier ones" in table.err
+    assert "no trial that is in study 'slow' now is stored, only earlier ones" in table.err
 
 
 def test_without_torch_a_dry_run_a_run_and_a_timing(lab, here):

@@ -60,6 +60,14 @@ class TestRayExecutor(ExecutorTests):
         return make_executor("ray", slots, 1, (), folder, {"address": self.address})
 
 
+@pytest.mark.usefixtures("node")
+class TestRayExecutorWithoutSharedFolder(TestRayExecutor):
+    as_bytes = True
+
+    def make(self, slots, folder):
+        return make_executor("ray", slots, 1, (), folder, {"address": self.address, "shared": False})
+
+
 TWO = ("--only", "Feature pooling*, 75%")
 
 

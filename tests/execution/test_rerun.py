@@ -152,7 +152,7 @@ def test_a_stored_run_comes_out_again_and_a_false_one_does_not(lab):
     assert lab.grid("--threads", "1").code == 0
     alone = lab.here("results", "verify", "--rerun", "1")
     assert (alone.code, "none of the stored runs can be repeated here" in alone.err) == (2, True)
-    assert "--study FILE tells where it lies" in alone.err
+    assert "--study FILE says where it lies" in alone.err
     verify = ("results", "verify", "--rerun", "1", "--study", "study.yml", "--format", "json")
     whole = lab.here(*verify)
     assert whole.code == 0, whole.err

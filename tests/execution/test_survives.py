@@ -140,7 +140,7 @@ def test_a_hang_up_ends_at_a_checkpoint_and_says_how_to_go_on(own, wait_until):
     os.killpg(process.pid, signal.SIGHUP)
     ended = lab.finish(process)
     assert (ended.code, lab.states()) == (130, ["interrupted"])
-    assert "interrupted: what was done is kept, the same command goes on from the checkpoints" in ended.err
+    assert "interrupted: what was done is kept, the same command resumes from the checkpoints" in ended.err
     assert not lab.processes()
 
 

@@ -93,6 +93,21 @@ def own(tmp_path):
     return Desk(tmp_path, Quiet())
 
 
+def test_importance_of_each_argument_is_printed(own, capsys, monkeypatch):
+    from harness.cli.search import _print
+
+    monkeypatch.setattr("harness.search.importance.FEWEST", 8)
+    result = own.run("seeds=[0]", "arguments.steps=1")
+    assert {share.place for share in result.importance["loss"]} == {"width", "kind"}
+    _print(result, "text")
+    lines = capsys.readouterr().out.splitlines()
+    (head,) = [i for i, line in enumerate(lines) if line.startswith("importance for loss")]
+    assert {line.split()[0] for line in lines[head + 2 : head + 4]} == {"width", "kind"}
+    _print(result, "json")
+    shares = json.loads(capsys.readouterr().out)["importance"]["loss"]
+    assert sum(share["ped_anova"] for share in shares) == pytest.approx(1)
+
+
 def test_brute_force_finds_the_best_of_all_and_writes_a_study_that_repeats_it(own):
     result = own.run()
     assert (result.stopped, result.members, result.counts) == ("exhausted", 8, {"value": 8})

@@ -128,6 +128,6 @@ def test_ctrl_c_ends_with_130_at_a_checkpoint(desk, start):
     code, out, err = finish(process)
     assert code == 130, err
     assert "1 of 3 placements tried, known: 1 unfinished" in out
-    assert "the same command goes on from the checkpoints" in err
+    assert "the same command resumes from the checkpoints" in err
     assert desk.states() == ["interrupted"]
     assert not list(desk.db.parent.glob("*.yml"))

@@ -180,7 +180,7 @@ def test_what_the_command_line_sets_comes_after(load, head, one):
 @pytest.mark.parametrize(
     ("lines", "line", "message"),
     [
-        (["exclude: [{at: conv2}]"], 11, "'exclude' needs 'grid' or 'zip', of whose points it leaves some out"),
+        (["exclude: [{at: conv2}]"], 11, "'exclude' can only be used together with 'grid' or 'zip'"),
         (
             ["grid: G", "exclude:", "  - {compressor.stride: 8}"],
             13,

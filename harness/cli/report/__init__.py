@@ -16,7 +16,7 @@ from harness.cli.report.findings import findings
 from harness.cli.report.html import html
 from harness.cli.report.include import include
 from harness.cli.report.log import log
-from harness.cli.report.statistics import compare, statistics
+from harness.cli.report.statistics import compare, effects, statistics
 
 if TYPE_CHECKING:
     from harness.report import Document, Table
@@ -39,6 +39,7 @@ def report() -> None:
 
 
 report.add_command(datasets)
+report.add_command(effects)
 report.add_command(figures)
 report.add_command(findings)
 report.add_command(html)
@@ -67,7 +68,7 @@ report.add_command(log)
     metavar="'ROWS × COLUMNS'",
     help="One metric of a study by two settings, e.g. 'compressor.kind × compressor.stride'.",
 )
-@click.option("--metric", help="The metric of --pivot  [default: the foremost]")
+@click.option("--metric", help="The metric of --pivot  [default: the primary one]")
 @click.option("--bare", is_flag=True, help="The tables alone, without footnotes and notes.")
 @plugins_option
 @sources_option
@@ -126,7 +127,7 @@ def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
 
 
 def _is_filled(document: "Document") -> bool:
-    """Return whether any run or timing stands in it: counts alone are no result."""
+    """Return whether any run or timing is in it: counts alone are not a result."""
     return any(cell.ours is not None and cell.runs for cell in document.cells)
 
 

@@ -10,7 +10,7 @@ from harness.cli.completion import studies_and_files
 
 @click.command()
 @click.argument("study", metavar="FILE|NAME", shell_complete=studies_and_files)
-@click.option("--metric", help="The metric, with its condition if there are several.  [default: the foremost]")
+@click.option("--metric", help="The metric, with its condition if there are several.  [default: the primary one]")
 @click.option("--by", metavar="PATH", help="The setting that is the data set.  [default: dataset, arguments.dataset]")
 @click.option(
     "--methods", metavar="PATH", multiple=True, help="A setting that makes a method.  [default: all that differ]"

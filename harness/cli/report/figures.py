@@ -19,7 +19,7 @@ _KINDS = ["curves", "heatmap", "intervals", "pareto", "parallel", "importance"]
 @sources_option
 @click.option("--study", metavar="FILE|NAME", help="Only the figures of this study.", shell_complete=studies_and_files)
 @click.option("--kind", "kinds", type=click.Choice(_KINDS), multiple=True, help="Only these plots of the study.")
-@click.option("--metric", metavar="NAME", help="Of --kind  [default: the study's foremost]")
+@click.option("--metric", metavar="NAME", help="Of --kind  [default: the study's primary one]")
 @click.option("--by", metavar="FIELD", help="Of curves and intervals: one line for each value of it  [default: trial]")
 @click.option("-x", "x", metavar="FIELD", help="Of heatmap, across  [default: a setting in which runs differ]")
 @click.option("-y", "y", metavar="FIELD", help="Of heatmap, down  [default: the next one]")
@@ -50,7 +50,7 @@ def figures(
 ) -> None:
     """Draw figures from stored results; needs neither torch nor data.
 
-    Those of the paper (4, 5, 6). For each study its foremost metric against costs, by placement and against a number of
+    Those of the paper (4, 5, 6). For each study its primary metric against costs, by placement and against a number of
     the evaluations' condition (PSNR against σ); training time; for denoisers crops, residuals, and PSNR image by image.
     With --study also plots of any study: --kind draws some of them alone. What is not stored is named. The same results
     give the same bytes.

@@ -1,4 +1,4 @@
-"""`harness report statistics` and `harness report compare`: what the stored runs show, in numbers."""
+"""`harness report statistics`, `compare` and `effects`: what the stored runs show, in numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -298,3 +298,32 @@ def _test(test: "Test | None") -> str:
 
 
 _number = partial("{:.5g}".format)
+
+
+@click.command()
+@click.argument("study", metavar="FILE|NAME", shell_complete=studies_and_files)
+@sources_option
+@format_option("md", "latex", "csv", "json")
+def effects(study: str, sources: tuple[Path, ...], fmt: str) -> None:
+    """Print main effects and interactions of a study with 'ablate: {design: factorial}', or fractional.
+
+    From all runs by a mixed model with one intercept per seed, so that seeds which lack some of their runs count; and
+    from the seeds that have all of them, one contrast each, by which the claims are decided.
+
+    \b
+    harness report effects switches.yml
+    harness report effects switches --format json
+    """
+    from harness.report import render
+    from harness.report.effects import effects_document, effects_json, study_effects
+    from harness.store.merge import open_results
+    from harness.store.queries import snapshot
+
+    name, spec_sha = named_study(study)
+    with open_results(sources) as store:
+        found = study_effects(snapshot(store), name, spec_sha)
+    if fmt == "json":
+        click.echo(effects_json(found).rstrip("\n"))
+        return
+    for each in found:
+        click.echo(render(effects_document(each), fmt).rstrip("\n"))

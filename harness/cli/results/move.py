@@ -133,10 +133,10 @@ def _publish(lines: "Iterable[str]", out: Path, sources: "Sequence[Path]", kinds
 def merge(files: tuple[Path, ...], artifacts: bool, db: Path) -> None:
     """Take the attempts that count of published lines (*.jsonl), or of other databases, into the store.
 
-    A file is taken in whole or not at all, and a new store is made only if all of them can be. Twice is the same as
-    once. What failed, was interrupted or superseded stays where it was made. Files that attempts left, where they lie
-    beside what is merged, are copied beside the store. Of a run that two machines have made both attempts are kept, and
-    it is said whether they have the same bits.
+    A file is taken in whole or not at all, and a new store is made only if all of them can be. Merging is
+    idempotent. What failed, was interrupted or superseded stays where it was made. Files of attempts that are next to
+    what is merged are copied next to the store. Of a run that two machines have made both attempts are kept, and it is
+    said whether they have the same bits.
 
     \b
     harness results merge results/published/mnist.jsonl

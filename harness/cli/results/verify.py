@@ -1,4 +1,4 @@
-"""`harness results verify`: whether what is stored is whole, and whether it comes out again."""
+"""`harness results verify`: whether what is stored is intact, and can be reproduced."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,15 +34,15 @@ _NAMED = 5  # facts that changed
 def verify(
     rerun: int | None, seed: int, device: str | None, files: tuple[str, ...], fmt: str, sources: tuple[Path, ...]
 ) -> None:
-    """Look whether what is stored is whole: the file, references, keys made anew, artifacts' checksums.
+    """Check that what is stored is intact: the file, references, keys made again, artifacts' checksums.
 
     Of runs that several machines have made it says whether the attempts have the same bits; others that nothing
     explains, by code, device or versions, are a fault.
 
     --rerun K then repeats K runs as they were made: the same bits, or the differences beside the spread over the
-    trial's seeds. A line a fault, and exit code 1 where there is one: a run that ends otherwise, whose bits differ
+    trial's seeds. One line per fault, and exit code 1 if there is one: a run that ends otherwise, whose bits differ
     although code, device and versions are the same, or whose metric is more than 4 standard deviations over at least
-    3 seeds away. With fewer seeds a metric that differs is undecided, which is no fault.
+    3 seeds away. With fewer seeds a metric that differs is undecided, which is not a fault.
 
     \b
     harness results verify

@@ -71,7 +71,7 @@ _GROUP = "harness.executors"
 def executor_kind(name: str) -> ExecutorKind:
     """Return the kind of executor of a name: ours, or one that an installed package adds.
 
-    Raises HarnessError for one that there is not.
+    Raises HarnessError for an unknown one.
     """
     if name in EXECUTORS:
         return EXECUTORS[name]
@@ -80,7 +80,7 @@ def executor_kind(name: str) -> ExecutorKind:
         raise HarnessError(f"unknown executor '{name}'{did_you_mean(name, [*EXECUTORS, *others])}")
     found = load_ours(others[name])
     if not isinstance(found, ExecutorKind):
-        raise HarnessError(f"the executor '{name}' of another package ({others[name]}) is no ExecutorKind")
+        raise HarnessError(f"the executor '{name}' of another package ({others[name]}) is not an ExecutorKind")
     return found
 
 
@@ -89,7 +89,7 @@ def check_executor(
 ) -> ExecutorOptions:
     """Return the checked options of an executor.
 
-    Raises HarnessError for an executor that there is not, whose library is missing, or that cannot do what is asked.
+    Raises HarnessError for an unknown executor, whose library is missing, or that cannot do what is asked.
     """
     kind = executor_kind(name)
     if name == "in-process" and slots > 1:

@@ -63,6 +63,7 @@ class RayOptions(ClusterOptions):
     """What a task asks of Ray. A fraction of a GPU lets several attempts share it."""
 
     address: str | None = None  # of a cluster that runs; by default $RAY_ADDRESS, or one on this machine alone
+    shared: Annotated[bool, Field(strict=True)] = True  # all machines see the results' folder; else files go as bytes
     resources: dict[str, Amount] = Field(default_factory=dict)
 
 
@@ -96,6 +97,11 @@ class Jobs:
         limit = [] if timeout_s is None else ["--timeout", str(timeout_s)]
         module = "harness.execution.executors.job"
         return [sys.executable, "-m", module, str(folder), str(self.folder), "--threads", str(self._threads), *limit]
+
+    @property
+    def code(self) -> Path:
+        """The folder of the snapshot of the harness."""
+        return self._snapshots.harness()
 
     def beat(self) -> None:
         """Show the jobs that their driver lives, every few seconds."""

@@ -309,7 +309,7 @@ def adopt_orphans() -> None:
 
 
 def memory_kills(cgroups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return how many processes of this one's cgroup the kernel has killed for memory; None where it does not say."""
+    """Return how many processes of this one's cgroup the kernel has killed for memory; None if it does not say."""
     for counter in _counters(cgroups, mounted):
         try:
             lines = counter.read_text(encoding="ascii").splitlines()

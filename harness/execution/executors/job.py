@@ -4,7 +4,8 @@
 
 It prints how the attempt ended. SIGTERM, SIGUSR1 and SIGUSR2, by which clusters announce that they take a machine away,
 end the attempt at its next checkpoint; so does the silence of the driver. The end of standard input, which is that of
-the process that launched it, and the file `end` in JOBS_FOLDER end it at once.
+the process that launched it, and the file `end` in JOBS_FOLDER end it at once. `--moved ROOT HERE`: this machine has a
+folder in place of the driver's results.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from harness.execution.executors.base import Ended
 from harness.execution.executors.cluster import BEAT_FILE, END_FILE, PREEMPTED
 from harness.execution.executors.guard import Told
 from harness.execution.executors.local import LocalExecutor
+from harness.execution.executors.parcel import settle
 from harness.execution.interruptions import PREEMPTIONS
 from harness.execution.libraries import LIGHT
 
@@ -102,7 +104,10 @@ def main() -> None:
     parser.add_argument("jobs", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--timeout", type=float)
+    parser.add_argument("--moved", nargs=2, metavar=("ROOT", "HERE"), help="what of the results lies here instead")
     given = parser.parse_args()
+    if given.moved is not None:
+        settle(given.folder, *given.moved)
     told = make(given.folder, given.jobs, given.threads, given.timeout)
     with suppress(OSError):  # of a launcher that has ended
         sys.stdout.write(told.to_json().decode() + "\n")

@@ -2,21 +2,29 @@
 
 Ray never retries a task by itself (`max_retries=0`): an attempt is one try. If a task dies with its node, its attempt
 is lost, and the driver makes the next attempt at the run, which resumes from the last checkpoint on some other node.
+
+If the nodes do not share the results' folder (`shared: false`), an attempt's files travel as bytes: what it needs with
+the task, what it writes through an actor beside the driver, and all that it leaves as the task's result.
 """
 
+import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from harness.attempt.messages import STOP_FILE
 from harness.base.errors import HarnessError, in_a_line
 from harness.execution.executors import launch
 from harness.execution.executors.base import Ended, attempt_name
 from harness.execution.executors.cluster import ClusterExecutor, RayOptions, ended
+from harness.execution.executors.parcel import files_below, parcel_of, take_files
 
+_log = logging.getLogger(__name__)
 _GB = 1 << 30
+_RELAY_S = 0.5
 
 
 class RayExecutor(ClusterExecutor):
@@ -28,6 +36,7 @@ class RayExecutor(ClusterExecutor):
         import ray
 
         super().__init__(results, slots, threads)
+        self._results = results.resolve()
         self._ray = ray
         self._connected = not ray.is_initialized()
         if self._connected:
@@ -40,7 +49,8 @@ class RayExecutor(ClusterExecutor):
             num_gpus=options.gpus,
             resources=dict(options.resources),
             **memory,
-        )(launch.launch)
+        )(launch.launch if options.shared else launch.launch_by_ray)
+        self._mail: _Mail | None = None if options.shared else _Mail(ray, self._results, self._jobs.code)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -53,8 +63,13 @@ class RayExecutor(ClusterExecutor):
         """Give the attempt in `folder` to Ray, which begins it when some node has what it needs."""
         command = self._jobs.command(folder, timeout_s)
         task = self._task.options(name=attempt_name(folder))
-        places = str(Path.cwd()), str(self._jobs.end_file)
-        self._running[task.remote(command, self._jobs.environment, *places)] = folder
+        if self._mail is None:
+            places = str(Path.cwd()), str(self._jobs.end_file)
+            self._running[task.remote(command, self._jobs.environment, *places)] = folder
+            return
+        jobs = self._jobs.folder.relative_to(self._results).as_posix()
+        launched = jobs, command, self._jobs.environment, str(Path.cwd())
+        self._running[task.remote(*self._mail.sent(folder.resolve()), *launched)] = folder
 
     def wait(self, timeout_s: float) -> Sequence[Ended]:
         """Wait until some task ends, at most so long, and return the attempts of those that ended."""
@@ -62,6 +77,8 @@ class RayExecutor(ClusterExecutor):
         if not self._running:
             time.sleep(timeout_s)
             return []
+        if self._mail is not None:
+            self._mail.relay(self._running.values(), ending=self._jobs.ending)
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
         if ready:  # and what else is
             ready, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
@@ -72,19 +89,57 @@ class RayExecutor(ClusterExecutor):
         errors = self._ray.exceptions
         killed = "its task of Ray was killed"
         try:
-            return ended(folder, self._ray.get(task), killed, again=not self._jobs.ending)
+            said = self._ray.get(task)
+            if self._mail is not None:
+                said, files = said
+                take_files(folder, files, final=bool(said))
+            return ended(folder, said, killed, again=not self._jobs.ending)
         except errors.OutOfMemoryError as error:
             return Ended(folder, "oom", in_a_line(error))
         except errors.RayTaskError as error:
             return Ended(folder, "lost", f"its task of Ray failed: {in_a_line(error)}")
         except errors.RayError as error:  # a worker, its raylet or its node died
             return Ended(folder, "lost", f"{killed} ({type(error).__name__})", again=not self._jobs.ending)
+        except (OSError, ValueError) as error:
+            return Ended(folder, "lost", f"its files could not be written here: {in_a_line(error)}")
 
     def kill(self) -> None:
         """End all tasks at once, also those that wait; their attempts are lost."""
         if not self._running:
             return
         self._jobs.end()
+
+
+class _Mail:
+    """How attempts' files come and go, and how a driver asks something of its attempts, without a shared folder."""
+
+    def __init__(self, ray: Any, results: Path, code: Path) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._ray, self._results = ray, results
+        self._mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(launch.Mailbox).remote()
+        self._code = ray.put(files_below(code, results))  # once, for all attempts
+        self._relayed = 0.0
+
+    def sent(self, folder: Path) -> tuple[Any, ...]:
+        """Return the arguments of a task that makes the attempt in `folder`, as far as they are about its files."""
+        own = folder.relative_to(self._results).as_posix()
+        return self._mailbox, parcel_of(self._results, folder), self._code, str(self._results), own
+
+    def relay(self, folders: Iterable[Path], *, ending: bool) -> None:
+        """Ask attempts to stop that are to, and write what has come of attempts that run."""
+        if not ending and time.monotonic() - self._relayed < _RELAY_S:
+            return
+        self._relayed = time.monotonic()
+        running = {folder.name: folder for folder in folders}
+        stops = [uid for uid, folder in running.items() if (folder / STOP_FILE).exists()]
+        try:
+            came = self._ray.get(self._mailbox.relay.remote(stops, ending))
+            for uid in came.keys() & running.keys():
+                take_files(running[uid], came[uid])
+        except (self._ray.exceptions.RayError, OSError, ValueError) as error:  # what is left at the end is what counts
+            _log.warning("nothing is heard of attempts that run: %s", in_a_line(error))
 
 
 def _connect(ray: Any, address: str | None) -> None:

@@ -1,7 +1,7 @@
 """What the server of workers imports of ours, once for all of them; importing this does it.
 
 An attempt runs the code that its digest names: that of the files when it begins. So what is loaded here counts only as
-long as no file of this package has changed since; a worker that finds one changed forgets all of it, and imports anew.
+long as no file of this package has changed since; a worker that finds one changed forgets all of it, and imports again.
 """
 
 import sys
@@ -41,7 +41,7 @@ with suppress(Exception):  # of code that is being edited: each worker says so i
 
 
 def forget_if_edited() -> None:
-    """Let all modules of ours be imported anew in this process if a file of them has changed since they were loaded."""
+    """Let this process import all modules of ours again if a file of them has changed since they were loaded."""
     if any(stamp is None or stamp != _stamp(path) for path, stamp in _loaded.items()):
         for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE.name]:
             del sys.modules[name]

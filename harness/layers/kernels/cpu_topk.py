@@ -2,7 +2,7 @@
 
 Pixels are taken `LANES64` at a time, and some such vectors together as a tile, so that lines of memory are read whole.
 Channels are sorted in blocks of 16, and the blocks merged in pairs; once a run holds as many keys as are wanted (k,
-up to the next power of two), only the better half of a pair goes on. NCHW and channels-last differ in the steps in
+up to the next power of two), only the better half of a pair is kept. NCHW and channels-last differ in the steps in
 memory alone. Everything is an address, a count or a step in bytes; `kind` is any integer of the maps' size (32 bits:
 fp32, 16: bf16), `wide` tells positions of 16 bits from bytes.
 """

@@ -36,19 +36,19 @@ _OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
 def evaluate(expression: str) -> float | bool:
     """Return the value of an expression: a number, or whether a comparison holds.
 
-    Raises HarnessError, one line, for what is no arithmetic and for a cell that the paper does not print.
+    Raises HarnessError, one line, for what is not arithmetic and for a cell that the paper does not print.
     """
     try:
         value = _value(ast.parse(expression.strip(), mode="eval").body)
     except (SyntaxError, TypeError, ValueError, ArithmeticError) as error:
         raise HarnessError(f"'{expression.strip()}' is no arithmetic over cells: {error}") from None
     if not isinstance(value, int | float):
-        raise HarnessError(f"'{expression.strip()}' is no number")
+        raise HarnessError(f"'{expression.strip()}' is not a number")
     return value
 
 
 def cell(table: int, row: str, column: str) -> float:
-    """Return a value of a table as the paper prints it. Raises HarnessError where it prints none."""
+    """Return a value of a table as the paper prints it. Raises HarnessError if it prints none."""
     found = paper_table(int(table))
     rows = {r.label: r for r in found.rows}
     if row not in rows:

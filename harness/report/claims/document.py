@@ -121,7 +121,7 @@ def _plural(count: int, thing: str) -> str:
 
 
 def effect_words(f: Finding) -> str:
-    """Return a claim's effect with its interval; "" where nothing is known."""
+    """Return a claim's effect with its interval; "" if nothing is known."""
     return effect_text(f.effect, f.interval, f.unit, ratio=f.scale == "ratio")
 
 
@@ -162,7 +162,7 @@ def _tested_by(entry: Untested) -> str:
 
 
 def heading_of(finding: Finding) -> str:
-    """Return the heading that a finding stands under."""
+    """Return the heading that a finding is under."""
     return f"Section {finding.section}, {finding.about}"
 
 
@@ -258,7 +258,7 @@ def _on_settings(depend: Sequence[bool]) -> list[str]:
 
 
 def _on(found: Sequence[Finding]) -> list[str]:
-    """Return a sentence on where times were measured, each place once; none where none were."""
+    """Return a sentence on where times were measured, each place once; none if none were."""
     places = dict.fromkeys(f.timed_on for f in found if f.timed_on is not None)
     return [f"They were measured on {', and on '.join(places)}."] if places else []
 

@@ -35,7 +35,7 @@ def reaches(claim: Claim, gap: float) -> bool:
 
 
 def points(claim: Claim, gap: float) -> bool | None:
-    """Return whether a mean gap points the claim's way; None where there is none, or nan.
+    """Return whether a mean gap points the claim's way; None if there is none, or nan.
 
     Of superiority that is its sign alone, of the others whether it lies within the margin.
     """

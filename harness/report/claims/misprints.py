@@ -1,7 +1,7 @@
 """Where the paper disagrees with itself or with the works it cites: entries that are checked, not asserted.
 
 `misprints.yml` holds them by number. Each has checks (arithmetic over the reference tables, with the value that
-it must give) or quotes the places that disagree; what is inferred says so and stands under a heading of its own.
+it must give) or quotes the places that disagree; what is inferred says so and is under a heading of its own.
 """
 
 from pathlib import Path

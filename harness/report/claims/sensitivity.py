@@ -35,7 +35,7 @@ class Tried:
 
     value: str
     effect: float  # on the claim's scale
-    way: bool | None  # whether it points the claim's way; None where that cannot be told
+    way: bool | None  # whether it points the claim's way; None if that cannot be told
     seeds: int  # behind it; 0 of times
     reach: float | None = None  # how far from the claim's own gap seeds alone would take this one, on the claim's scale
     apart: bool = False  # whether it lies farther
@@ -47,7 +47,7 @@ class Sensitivity:
 
     setting: str
     scale: Literal["difference", "ratio"]  # of the effects
-    own: Tried | None  # under the claim's own value; of times by plain torch; None where that is not stored
+    own: Tried | None  # under the claim's own value; of times by plain torch; None if that is not stored
     others: tuple[Tried, ...]
 
     @property
@@ -87,7 +87,7 @@ def _in_words(tried: Tried) -> str:
 
 
 def sensitivity(stored: Stored, family: Family, claim: Claim) -> Sensitivity | None:
-    """Return how a claim fares under the values of a setting; None where fewer than two of them are stored."""
+    """Return how a claim fares under the values of a setting; None if fewer than two of them are stored."""
     if claim.test == "timing":
         return _of_kernels(stored, family, claim)
     if family.sensitivity is None or claim.test != "sign_flip":

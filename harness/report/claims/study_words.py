@@ -12,7 +12,7 @@ _UNSAID = {"", "fraction", "none"}  # units that go without saying
 
 
 def study_markdown(found: Sequence[StudyFinding], *, long: bool = False) -> str:
-    """Return the claims of studies, study by study, those that stand in order and the withdrawn behind them: a line
+    """Return the claims of studies, study by study, those that are in order and the withdrawn behind them: a line
     each; `long` with all that the verdict rests on.
     """
     lines = []
@@ -32,7 +32,7 @@ def study_markdown(found: Sequence[StudyFinding], *, long: bool = False) -> str:
 
 
 def effect_words(f: StudyFinding) -> str:
-    """Return a claim's effect with its interval; "" where nothing is known."""
+    """Return a claim's effect with its interval; "" if nothing is known."""
     return effect_text(f.effect, f.interval, f.unit)
 
 

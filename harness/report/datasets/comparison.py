@@ -81,7 +81,7 @@ def compare(scores: Scores, against: str | None = None, *, rope: float = 0.0, ov
     """Return what came of a study's methods; `against` a method, by default that of the study's baseline, else none.
 
     `rope`: differences up to it are practically none. `overlap`: the share of the data that each seed tests on if seeds
-    split the same data anew. Raises HarnessError for an unknown method, and for fewer than two methods or data sets.
+    split the same data again. Raises HarnessError for an unknown method, and for fewer than two methods or data sets.
     """
     if len(scores.methods) < 2 or len(scores.datasets) < 2:
         raise HarnessError(_nothing_to_compare(scores))

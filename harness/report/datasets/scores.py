@@ -58,7 +58,7 @@ def read_scores(
     metric: str | None = None,
     spec_sha: str | None = None,
 ) -> Scores:
-    """Return a metric of a study, the foremost if none is named, by method and data set.
+    """Return a metric of a study, the primary one if none is named, by method and data set.
 
     `by` is the setting that is the data set, `methods` the settings that make a method, both dotted paths as in names
     of trials. Raises HarnessError if there are not two of both, or two trials are of one method and data set.

@@ -60,7 +60,7 @@ class Score:
 
 
 def table_groups(snapshot: Snapshot, table: Table | None = None) -> list[Group]:
-    """Return the trials of a table's rows (Table 1, where none is given) of which a run is stored, by their labels."""
+    """Return the trials of a table's rows (Table 1, if none is given) of which a run is stored, by their labels."""
     table = table or load_paper_table(1)
     named = table.match == "by trial"
     expected = networks(table) if named else expected_configs(table)
@@ -81,14 +81,14 @@ def table_groups(snapshot: Snapshot, table: Table | None = None) -> list[Group]:
 
 
 def study_names(snapshot: Snapshot) -> list[str]:
-    """Return the names of all studies of whose trials, as they stand now, a run or a timing is stored, in order."""
+    """Return the names of all studies of whose trials, as they are now, a run or a timing is stored, in order."""
     timed = {a.trial_key for a in snapshot.attempts if a.kind == "timing"}
     standing = [record for record in snapshot.study_trials if record.stands]
     return sorted({r.study for r in standing if r.trial_key in timed or snapshot.runs(r.trial_key)})
 
 
 def study_groups(snapshot: Snapshot, study: str) -> list[Group]:
-    """Return the trials that stand in a study now, in its order; those without runs have none."""
+    """Return the trials that are in a study now, in its order; those without runs have none."""
     return [
         Group(
             record.name,
@@ -101,12 +101,12 @@ def study_groups(snapshot: Snapshot, study: str) -> list[Group]:
 
 
 def foremost(snapshot: Snapshot, groups: Iterable[Group]) -> Metric | None:
-    """Return the foremost metric of some trials; None if nobody says what their metrics are."""
+    """Return the primary metric of some trials; None if nobody says what their metrics are."""
     return next(iter(metrics_of_all(snapshot, [group.trial.key for group in groups])), None)
 
 
 def score(snapshot: Snapshot, groups: Sequence[Group]) -> dict[str, Score]:
-    """Return each group's results of the foremost metric by its label, all on one evaluation of a network.
+    """Return each group's results of the primary metric by its label, all on one evaluation of a network.
 
     It is clean if any is, on the test split if any has it, else on the validation split; of several conditions the one
     whose options are most like those of the task that was trained. Groups without a number there are left out.
@@ -146,7 +146,7 @@ def has_networks(groups: Sequence[Group]) -> bool:
 
 
 def title_of(metric: Metric | None) -> str:
-    """Return how a heading names the foremost metric: "Accuracy"."""
+    """Return how a heading names the primary metric: "Accuracy"."""
     return "Results" if metric is None else metric.title
 
 

@@ -1,5 +1,5 @@
-"""What the paper reads off Figs. 4, 5 and 6 as numbers: one a run for each network of Table 1, and for each claim that
-stands on a figure how many seeds point the paper's way.
+"""What the paper reads off Figs. 4, 5 and 6 as numbers: one per run for each network of Table 1, and for each claim
+that rests on a figure how many seeds point the paper's way.
 
 The quantities and the claims are those of `claims.yml`. Nothing is decided here: `harness report findings`
 does that.
@@ -40,7 +40,7 @@ _MEASURES: Mapping[str, tuple[str, int]] = {  # name -> the figure that it is re
 
 @dataclass(frozen=True)
 class Reading:
-    """A quantity of one network: a value a seed."""
+    """A quantity of one network: a value per seed."""
 
     quantity: str
     label: str
@@ -154,7 +154,7 @@ def _of_curve(quantity: str) -> Callable[[Series, int], float]:
 
 
 def _epoch(group: Group, series: Series) -> int:
-    """Return the number of steps of an epoch: the last point stands at the last step."""
+    """Return the number of steps of an epoch: the last point is at the last step."""
     epochs = int(group.trial.config.get("protocol", {}).get("epochs", 1))
     return series.steps[-1] // epochs
 

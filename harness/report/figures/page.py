@@ -26,7 +26,7 @@ def figures_markdown(
 ) -> str:
     """Return the page. `folder` is where the figures lie, as the page links to them ("figures/"); "" links none.
 
-    `numbers` are those of the paper's figures; None where the page is not about them.
+    `numbers` are those of the paper's figures; None if the page is not about them.
     """
     lines = ["# Figures from stored results", ""]
     lines += [] if numbers is None else _numbers(numbers)

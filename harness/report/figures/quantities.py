@@ -1,4 +1,4 @@
-"""The numbers behind the paper's figures, one a run, as `claims.yml` defines them.
+"""The numbers behind the paper's figures, one per run, as `claims.yml` defines them.
 
 Fig. 4: area under the curve, steps to an accuracy, deviation of successive differences. Fig. 6: activations over the
 last epoch. Fig. 5: total variation of the maps, and linear centred kernel alignment (Kornblith et al., 2019) of two
@@ -35,14 +35,14 @@ def successive_deviation(series: Series, after: int) -> float:
 
 
 def late_mean(series: Series, after: int) -> float:
-    """Return the mean of the values after step `after`; nan where there is none."""
+    """Return the mean of the values after step `after`; nan if there is none."""
     late = [v for step, v in zip(series.steps, series.values, strict=True) if step > after]
     return math.fsum(late) / len(late) if late else math.nan
 
 
 def total_variation(maps: Array) -> float:
     """Return how rough maps (n, C, H, W) are: the mean absolute difference of neighbouring pixels, right and below,
-    over the map's standard deviation; mean of all maps, those that are constant left out. nan where all are.
+    over the map's standard deviation; mean of all maps, those that are constant left out. nan if all are.
     """
     across = np.abs(np.diff(maps, axis=3)).mean(axis=(2, 3))  # (n, C)
     down = np.abs(np.diff(maps, axis=2)).mean(axis=(2, 3))
@@ -54,7 +54,7 @@ def total_variation(maps: Array) -> float:
 
 def similarity(one: Array, other: Array) -> float:
     """Return the linear CKA of two networks' maps (n, C, H, W) and (n, C', H, W) of the same images: pixels are
-    samples, channels features; mean over the images, 0 to 1. nan where no image has maps that vary in both.
+    samples, channels features; mean over the images, 0 to 1. nan if no image has maps that vary in both.
     """
     values = [_cka(_pixels(a), _pixels(b)) for a, b in zip(one, other, strict=True)]
     known = [value for value in values if not math.isnan(value)]

@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Series:
-    """A metric while training: one value a step, steps rising; nan and infinities are kept."""
+    """A metric while training: one value per step, steps rising; nan and infinities are kept."""
 
     steps: tuple[int, ...]
     values: tuple[float, ...]

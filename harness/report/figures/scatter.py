@@ -1,6 +1,6 @@
 """Two networks image by image: the first trial of a study on x, each other trial on y, a point per image.
 
-Which metric, its unit and which way is better are what the task declares: its foremost metric, if that has one number
+Which metric, its unit and which way is better are what the task declares: its primary metric, if that has one number
 per item (`by_item`). Fractions of items that are right have none: McNemar's test is for those.
 """
 
@@ -49,7 +49,7 @@ class Pair:
 
 
 def item_scatters(results: Results, study: str) -> list[Drawn | NotDrawn]:
-    """Draw a figure for each evaluation; nothing for a study whose foremost metric has no number per item."""
+    """Draw a figure for each evaluation; nothing for a study whose primary metric has no number per item."""
     groups = study_groups(results.snapshot, study)
     asked = results.snapshot.asked(study)
     metric = foremost(results.snapshot, groups)

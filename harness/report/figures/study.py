@@ -1,4 +1,4 @@
-"""Figures of any study: its foremost metric against what its networks cost, by placement of the compressors and by a
+"""Figures of any study: its primary metric against what its networks cost, by placement of the compressors and by a
 number of its evaluations' condition (PSNR against σ); and the training time of its trials.
 """
 
@@ -115,7 +115,7 @@ def _timed(groups: Sequence[Group], results: Results, measure: str) -> dict[str,
 
 
 def training_time(results: Results, study: str) -> Drawn | NotDrawn:
-    """Draw seconds an epoch, a bar a trial, all on one device."""
+    """Draw seconds per epoch, a bar per trial, all on one device."""
     head = (f"time-{study}", f"Training time, study {study}")
     groups = study_groups(results.snapshot, study)
     shown = _timed(groups, results, _METRIC)
@@ -158,7 +158,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 
 def by_placement(results: Results, study: str) -> Drawn | NotDrawn | None:
-    """Draw the metric's mean by placement, rows by compressor and stride. None where there is one placement only."""
+    """Draw the metric's mean by placement, rows by compressor and stride. None if there is one placement only."""
     results = results.of_study(study)
     groups = [g for g in study_groups(results.snapshot, study) if len(g.kinds) < 2 and len(g.strides) < 2]
     metric = foremost(results.snapshot, groups)

@@ -1,4 +1,4 @@
-"""The numbers behind the page's charts, as JSON: curves by study, and the foremost metric against costs.
+"""The numbers behind the page's charts, as JSON: curves by study, and the primary metric against costs.
 
 A curve has at most 240 points (first and last among them), a value five digits, so that the page stays small.
 """
@@ -56,8 +56,8 @@ def _curves(results: Results, study: str) -> dict[str, Any]:
 
 
 def _order(metrics: Sequence[Metric], place: tuple[str, str]) -> tuple[Any, ...]:
-    """Put the foremost metric first, then what else is observed, then the other metrics in their order, then the rest
-    by name; observed often before once an epoch.
+    """Put the primary metric first, then what else is observed, then the other metrics in their order, then the rest
+    by name; observed often before once per epoch.
     """
     split, name = place
     names = [*(metric.name for metric in metrics[:1]), *_OBSERVED, *(metric.name for metric in metrics[1:])]
@@ -88,7 +88,7 @@ def _rounded(value: float) -> float | None:
 
 
 def costs(results: Results, studies: Sequence[str]) -> dict[str, Any]:
-    """Return by study the foremost metric and costs of each trial, and which are on the front for each cost, the
+    """Return by study the primary metric and costs of each trial, and which are on the front for each cost, the
     cheapest first.
 
     {metric, title, words, points: [{label, target, colour, mean, values, parameters, macs}], fronts: {cost: [index]}}

@@ -17,11 +17,11 @@ from harness.report.tables.printed_gains import PrintedGain, gain_lines
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim and what became of it, or something else that stands among them."""
+    """A claim and what became of it, or something else that is among them."""
 
-    group: str  # the heading that it stands under: "Table 1", "Misprints", "Inferences"
+    group: str  # the heading that it is under: "Table 1", "Misprints", "Inferences"
     title: str  # the claim, in a sentence
-    verdict: Verdict | None  # None where it is no claim
+    verdict: Verdict | None  # None if it is not a claim
     summary: str  # the numbers that it rests on
     details: tuple[str, ...] = ()  # the quote, the test, what it depends on: a line each
     qualifiers: tuple[str, ...] = ()  # of the verdict: "depends on kernels"
@@ -36,7 +36,7 @@ class Group:
 
     id: str
     name: str
-    counts: Mapping[str, int]  # by verdict; empty where its entries have none
+    counts: Mapping[str, int]  # by verdict; empty if its entries have none
     shown: tuple[Entry, ...]
     folded: tuple[tuple[str, tuple[Entry, ...]], ...]
 

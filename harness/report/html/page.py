@@ -52,7 +52,7 @@ Draw = Callable[[Results, str], Sequence[Drawn | NotDrawn]]
 
 @dataclass(frozen=True)
 class FigureNumbers:
-    """A figure of the paper in numbers: a row a network, and what the paper reads from it."""
+    """A figure of the paper in numbers: a row per network, and what the paper reads from it."""
 
     figure: str
     columns: tuple[str, ...]
@@ -167,7 +167,7 @@ class Strip:
 
 
 def map_strips(results: Results) -> list[Strip]:
-    """Return the originals and each network's mean maps; nothing where no maps are stored."""
+    """Return the originals and each network's mean maps; nothing if no maps are stored."""
     found = stored_maps(results)
     if not found:
         return []

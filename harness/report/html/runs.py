@@ -58,7 +58,7 @@ def _view(results: Results, study: str, group: Group, attempt: AttemptRecord) ->
 
 
 def repeat(snapshot: Snapshot, study: str, name: str, attempt: AttemptRecord) -> str:
-    """Return the command that makes an attempt like this one anew from the study's file, under its own name.
+    """Return the command that makes an attempt like this one again from the study's file, under its own name.
 
     A seed that another study added to the trial is set; a timing is one of the seed that the command takes.
     """

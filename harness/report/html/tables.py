@@ -26,7 +26,7 @@ class TableView:
     targets: Mapping[str, str]
 
     def nearness(self, cell: Cell) -> str:
-        """Return one of `COUNTED`, "" where nothing of a paper stands beside the cell."""
+        """Return one of `COUNTED`, "" if nothing of a paper is beside the cell."""
         beside = self.document.compares and (cell.paper is not None or cell.ours is not None)
         return str(cell.match or (NOT_RUN if beside else ""))
 

@@ -1,4 +1,4 @@
-"""A table as a piece of HTML, as a notebook shows it: what stands below the table is folded.
+"""A table as a piece of HTML, as a notebook shows it: what is below the table is folded.
 
 Without colours and scripts, so that it looks like the notebook around it, light or dark.
 """

@@ -16,7 +16,7 @@ from harness.stats.tests import deviation
 
 
 def to_csv(document: Document) -> str:
-    """Return one line a row (RFC 4180 quoting, line feeds): of each column the paper's value, ours,
+    """Return one line per row (RFC 4180 quoting, line feeds): of each column the paper's value, ours,
     difference and match; behind these, of each column of results its statistics, then the row's protocol, and
     where results of any row count by a person's word alone, whose word that is, or are of what `--set` made.
 
@@ -79,12 +79,12 @@ def _spread(cell: Cell) -> list[str]:
 
 
 def _by_item(small: StatisticsTable) -> bool:
-    """Return whether any row of a small table is compared by numbers, one an item."""
+    """Return whether any row of a small table is compared by numbers, one per item."""
     return any(statistics is not None and statistics.items is not None for statistics in small.data)
 
 
 def _parts(small: StatisticsTable, statistics: Statistics | None) -> Mapping[str, float | str | None]:
-    """Return a row's statistics by the names of their columns; all None where there are none."""
+    """Return a row's statistics by the names of their columns; all None if there are none."""
     difference = None if statistics is None else statistics.difference
     pair = None if statistics is None else statistics.mcnemar
     items = None if statistics is None else statistics.items
@@ -138,7 +138,7 @@ _FOR_PEOPLE = frozenset({"paper_text", "paper_bold", "difference", "marks"})
 
 
 def _fields(cell: Cell) -> dict[str, Any]:
-    """Return a cell's fields but those that only people read; that of values by item alone where there are any."""
+    """Return a cell's fields but those that only people read; that of values by item alone if there are any."""
     fields = {name: value for name, value in asdict(cell).items() if name not in _FOR_PEOPLE}
     statistics = fields["statistics"]
     if statistics is not None and statistics["items"] is None:

@@ -19,7 +19,7 @@ def escape(text: str) -> str:
 
 def to_markdown(document: Document) -> str:
     """Return the document as Markdown: a heading, the table ("paper → ours (difference)" in each cell),
-    what stands below.
+    what is below.
     """
     lines = [f"**{escape(document.title)}.** {escape(document.caption)}", "", table_part(document), ""]
     for small in document.statistics:

@@ -20,7 +20,7 @@ _BETTER: Mapping[Any, Better] = {"maximize": "higher", "minimize": "lower"}
 
 
 def metrics_of(snapshot: Snapshot, trial_key: str, study: str | None = None) -> tuple[Metric, ...]:
-    """Return what the metrics of a trial are, the foremost first; none if nobody says.
+    """Return what the metrics of a trial are, the primary first; none if nobody says.
 
     A trial of an earlier version that several studies have is asked about in `study`, by default in the newest.
     """
@@ -86,7 +86,7 @@ def metric_named(metrics: Iterable[Metric], name: str) -> Metric:
 
 
 def position(metrics: Iterable[Metric], name: str) -> tuple[int, str]:
-    """Return where a metric stands among others: in their order, those of which nobody says anything last, by name."""
+    """Return where a metric is among others: in their order, those of which nobody says anything last, by name."""
     names = [metric.name for metric in metrics]
     return (names.index(name) if name in names else len(names), name)
 
@@ -117,15 +117,24 @@ def of_study(spec_yaml: str) -> tuple[Metric, ...]:
 @lru_cache(maxsize=64)
 def baseline_of(spec_yaml: str) -> str | None:
     """Return the baseline that a study's text names, itself and not what it includes; None if it names none."""
+    own = _own_text(spec_yaml)
+    ablate = ablate_of(spec_yaml)
+    named = own.get("baseline") or (None if ablate is None else base_name(ablate))
+    return named if isinstance(named, str) else None
+
+
+def ablate_of(spec_yaml: str) -> Mapping[str, Any] | None:
+    """Return what a study's text has under `ablate`, itself and not what it includes."""
+    ablate = _own_text(spec_yaml).get("ablate")
+    return ablate if isinstance(ablate, Mapping) else None
+
+
+def _own_text(spec_yaml: str) -> Mapping[Any, Any]:
     try:
         own = next(iter(YAML(typ="safe", pure=True).load_all(spec_yaml)), None)
     except YAMLError:
-        return None
-    if not isinstance(own, Mapping):
-        return None
-    ablate = own.get("ablate")
-    named = own.get("baseline") or (base_name(ablate) if isinstance(ablate, Mapping) else None)
-    return named if isinstance(named, str) else None
+        return {}
+    return own if isinstance(own, Mapping) else {}
 
 
 @lru_cache(maxsize=64)

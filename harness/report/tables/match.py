@@ -6,7 +6,7 @@ and compressors alone.
 
 A table by trial names each cell's trial, with what the column adds (`where: {task.sigma: 20}`): for networks of the
 paper that are a reconstruction. What a configuration would have to be is not known, so no cell is exact; but a row may
-say which network it is (`model`, `compressors`), and then no other fills its cells. It may also name sets that stand in
+say which network it is (`model`, `compressors`), and then no other fills its cells. It may also name sets that are in
 for the one it was tested on. The studies need not exist: a table of which nothing is stored has the paper's values, and
 the counts of the networks that are named.
 """
@@ -28,14 +28,14 @@ _MAY_DIFFER = frozenset({"data", "protocol"})
 
 @dataclass(frozen=True)
 class Candidate:
-    """A stored trial that may stand in a row, and how it differs from what the row expects."""
+    """A stored trial that may be in a row, and how it differs from what the row expects."""
 
     trial: TrialRecord
-    differences: frozenset[Match]  # empty where the configuration is the expected one
+    differences: frozenset[Match]  # empty if the configuration is the expected one
     protocol: str  # by name, as a study called it
     dataset: str  # what it was trained on, by name
     named: bool  # does the row's study call it by the row's name?
-    overrides: str | None = None  # by which `--set` made it; None where it is some study's own trial
+    overrides: str | None = None  # by which `--set` made it; None if it is some study's own trial
     trained_on: str = ""  # said of a reconstruction, whose training data nobody can expect
 
     @property
@@ -50,12 +50,12 @@ class Candidate:
 
 
 def worst(differences: frozenset[Match]) -> Match:
-    """Return the worst of these, "exact" where there is none."""
+    """Return the worst of these, "exact" if there is none."""
     return max(differences, key=MATCHES.index, default="exact")
 
 
 def differences(config: Mapping[str, Any], expected: Mapping[str, Any]) -> frozenset[Match] | None:
-    """Return in what two resolved configurations differ; None where they are not comparable at all."""
+    """Return in what two resolved configurations differ; None if they are not comparable at all."""
     parts = (config.keys() | expected.keys()) - _MAY_DIFFER
     if any(config.get(part) != expected.get(part) for part in parts):
         return None
@@ -74,7 +74,7 @@ def differences(config: Mapping[str, Any], expected: Mapping[str, Any]) -> froze
 def candidates(
     snapshot: Snapshot, row: Row, expected: Mapping[str, Any], *, protocol: str, dataset: str
 ) -> list[Candidate]:
-    """Return the stored trials that may stand in a row, nearest first.
+    """Return the stored trials that may be in a row, nearest first.
 
     `protocol` and `dataset` are the names that the table expects. Among equally near trials the one that
     the row names comes first, then the one that was planned last.
@@ -152,7 +152,7 @@ def _takes(setting: object, value: object) -> bool:
 
 
 def _at(config: Mapping[str, Any], path: str) -> object:
-    """Return what stands at a dotted path; `_MISSING` where a configuration has no such setting: a classical method
+    """Return what is at a dotted path; `_MISSING` where a configuration has no such setting: a classical method
     is not trained for a noise level, and differs by evaluation alone.
     """
     found: Any = config

@@ -28,7 +28,7 @@ def pivot_document(
     spec_sha: str | None = None,
     digits: int | None = None,
 ) -> Document:
-    """Return mean ± sample deviation of a metric, the primary if none is named, by two settings of a study's trials.
+    """Return mean ± sample deviation of a metric, by default the primary one, by two settings of a study's trials.
 
     `pivot` is "ROWS × COLUMNS": dotted paths as in names of trials, or `at` and `reduction`. Raises HarnessError for a
     setting that no trial has, and for two trials in one cell.

@@ -73,7 +73,7 @@ class _Stored:
         return recipe(self.place.protocol_name, self.trial.config)
 
     def known(self, metric: _Metric) -> dict[int, float | None]:
-        """Return a metric at each seed of the study, None where nothing is stored."""
+        """Return a metric at each seed of the study, None if nothing is stored."""
         at = (metric.evaluation.key, metric.name)
         return {seed: self.found[seed].get(at) if seed in self.found else None for seed in self.place.seeds}
 
@@ -86,12 +86,12 @@ def study_document(
     spec_sha: str | None = None,
     digits: int | None = None,
 ) -> Document:
-    """Return a study's table: the trials that stand in it now, in order, mean ± sample deviation with n and the
+    """Return a study's table: the trials that are in it now, in order, mean ± sample deviation with n and the
     best of each metric, counts.
 
     `stand_ins` says of a dataset's name what it stands in for, or None. `spec_sha` is that of the text which the
     caller has of the study's file. So many `digits` are printed, by default as many as show the runs apart. If the
-    study names a baseline, a small table per metric has the differences to it. Raises HarnessError where the study is
+    study names a baseline, a small table per metric has the differences to it. Raises HarnessError if the study is
     not stored, or not with that text.
     """
     snapshot = snapshot.of_study(study)
@@ -137,7 +137,7 @@ def study_document(
 def study_statistics(snapshot: Snapshot, study: str, spec_sha: str | None = None) -> list[RowStatistics]:
     """Return the statistics of each trial and metric of a study, against its baseline, else its first trial.
 
-    Raises HarnessError where the study is not stored.
+    Raises HarnessError if the study is not stored.
     """
     snapshot = snapshot.of_study(study)
     planned = planned_trials(snapshot, study, spec_sha)
@@ -146,7 +146,7 @@ def study_statistics(snapshot: Snapshot, study: str, spec_sha: str | None = None
 
 
 def _baseline(planned: Sequence[StudyTrialRecord]) -> str | None:
-    """Return the name of the trial that the others are held against, if the study says so and it stands there."""
+    """Return the name of the trial that the others are held against, if the study says so and it is there."""
     named = baseline_of(planned[0].spec_yaml)
     return named if named in {entry.name for entry in planned} else None
 
@@ -174,10 +174,10 @@ def _columns(
 
 
 def planned_trials(snapshot: Snapshot, study: str, spec_sha: str | None) -> list[StudyTrialRecord]:
-    """Return the trials that stand in the study now, in its order."""
+    """Return the trials that are in the study now, in its order."""
     chosen = snapshot.standing(study)
     if not chosen:
-        raise HarnessError(f"no trial that stands in study '{study}' now is stored, only earlier ones")
+        raise HarnessError(f"no trial that is in study '{study}' now is stored, only earlier ones")
     if spec_sha is not None and spec_sha not in {record.spec_sha for record in chosen}:
         raise HarnessError(f"study '{study}' is not stored as this file says (its text has changed)")
     return chosen
@@ -195,7 +195,7 @@ def _stored(snapshot: Snapshot, planned: Sequence[StudyTrialRecord]) -> list[_St
 
 
 def _metrics(snapshot: Snapshot, entries: Sequence[_Stored]) -> list[_Metric]:
-    """Return the metrics that any of the study's runs has, in order of the evaluations, the foremost of each first; of
+    """Return the metrics that any of the study's runs has, in order of the evaluations, the primary of each first; of
     functions those that are declared, or all if none is.
 
     The best is set in bold if the trials or their study say which way is better: those of earlier versions do not, and
@@ -214,13 +214,13 @@ def _metrics(snapshot: Snapshot, entries: Sequence[_Stored]) -> list[_Metric]:
 
 
 def _mean(known: Mapping[int, float | None]) -> float:
-    """Return the mean of what is stored, nan where there is nothing."""
+    """Return the mean of what is stored, nan if there is nothing."""
     stored = [value for value in known.values() if value is not None]
     return mean(stored) if stored else math.nan
 
 
 def _best(metric: _Metric, means: Sequence[float]) -> float | None:
-    """Return the best mean of a column; None where there are not two to choose from."""
+    """Return the best mean of a column; None if there are not two to choose from."""
     numbers = [value for value in means if math.isfinite(value)]
     choose = max if metric.what.better == "higher" else min
     return choose(numbers) if len(numbers) > 1 else None
@@ -235,7 +235,7 @@ def _form(metric: _Metric, entries: Sequence[_Stored], digits: int | None = None
 
 
 def _result(entry: _Stored, metric: _Metric, form: NumberFormat, marks: Marks, *, bold: bool) -> Cell:
-    """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash where nothing is stored."""
+    """Return "0.9787 ± 0.0006 (n = 2, best 0.9791)"; a dash if nothing is stored."""
     known = entry.known(metric)
     stored = [value for value in known.values() if value is not None]
     broken = Counter(str(value) for value in stored if not math.isfinite(value))

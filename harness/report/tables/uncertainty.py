@@ -33,8 +33,8 @@ class Choosing:
 def choosing(rows: Iterable[Mapping[int, float]], k: int, better: Better = "higher") -> Choosing | None:
     """Return what choosing the best of k adds, from the runs of each row by seed; None without a row of k finite runs.
 
-    Rows share their seeds, so that they are not draws of their own: how far the figure can be trusted shows if a seed
-    is left out of all of them.
+    Rows share their seeds, so that they are not draws of their own: leaving one seed out of all of them shows how far
+    the figure can be trusted.
     """
     sign = 1 if better == "higher" else -1
     known = [

@@ -17,7 +17,7 @@ _MOST_DIGITS = 6
 
 
 def metric_of(runs: Tidy, name: str | None) -> Metric:
-    """Return the metric of a column, the foremost if none is named. Raises HarnessError if there is none.
+    """Return the metric of a column, the primary one if none is named. Raises HarnessError if there is none.
 
     A part of a column's name will do if no other metric has it: "sigma 30".
     """
@@ -30,7 +30,7 @@ def metric_of(runs: Tidy, name: str | None) -> Metric:
     if column is None:
         raise HarnessError(f"no metric '{name}'{did_you_mean(name, runs.metrics)}")
     if not _is_number(runs, column):
-        raise HarnessError(f"'{column}' is no number in any run")
+        raise HarnessError(f"'{column}' is not a number in any run")
     return runs.metrics.get(column) or Metric(column)
 
 
@@ -116,7 +116,7 @@ def wrapped(text: str, width: int = 14) -> str:
 
 
 def digits(numbers: Iterable[float]) -> int:
-    """Return how many digits behind the point show two digits of the spread of some numbers."""
+    """Return how many decimal places show two digits of the spread of some numbers."""
     known = [number for number in numbers if math.isfinite(number)]
     spread = max(known, default=0.0) - min(known, default=0.0) or max(map(abs, known), default=0.0)
     return min(max(_DIGITS - 1 - math.floor(math.log10(spread)), 0), _MOST_DIGITS) if spread > 0 else _DIGITS

@@ -32,12 +32,12 @@ def curves(
     split: str | None = None,
     band: Band | None = None,
 ) -> Drawn:
-    """Draw what a metric did while runs went on, a line for each value of `by`.
+    """Draw what a metric did during runs, a line for each value of `by`.
 
     By default a line is a trial; if there are too many of them, the setting of the most values that can be told
     apart decides.
     `points` are rows with `attempt`, `split`, `metric`, `step` and `value`; a field that they lack is their run's. By
-    default the metric is the study's foremost of which there are curves, on data that was not trained on; the band goes
+    default the metric is the study's primary of which there are curves, on data that was not trained on; the band goes
     from the least to the most, and from quartile to quartile if every group has eight runs. Raises HarnessError if
     there is nothing to draw, or too much to be told apart.
     """
