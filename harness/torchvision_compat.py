@@ -6,23 +6,27 @@ torchvision::nms does not exist" as soon as it describes them to torch. There, a
 these operators are defined first, without an implementation: datasets, transforms and models then work;
 `torchvision.ops` and `torchvision.io` do not.
 
-Defining a name changes torch's registry for the whole process, so `import harness` never does it.
+Defining a name changes torch's registry for the whole process, so `import harness` never does it. A person's plug-in,
+which knows nothing of this, may import torchvision itself: `prepare_torchvision` has it done as soon as that happens.
 """
 
 import ctypes
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 _FAKE = re.compile(r"""register_fake\(\s*["'](torchvision::\w+)["']""")
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"  # never called
+_NO_IMAGES = "Failed to load image Python extension"
 
 
 def import_torchvision() -> ModuleType:
@@ -35,8 +39,32 @@ def import_torchvision() -> ModuleType:
     _name_missing_operators()
     with warnings.catch_warnings():
         # The harness reads images with Pillow; that torchvision cannot is no news to its user.
-        warnings.filterwarnings("ignore", message="Failed to load image Python extension")
+        warnings.filterwarnings("ignore", message=_NO_IMAGES)
         return import_module("torchvision")
+
+
+def prepare_torchvision() -> None:
+    """Let any later `import torchvision` of this process work as `import_torchvision` does; nothing is imported now."""
+    if "torchvision" not in sys.modules and not any(isinstance(finder, _Preparing) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Preparing())
+
+
+class _Preparing(MetaPathFinder):
+    """Finds torchvision as Python does; when it is run, and not before, its operators are named first."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, _: object = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path) if name == "torchvision" else None
+        if spec is None or spec.loader is None:
+            return None
+        run = spec.loader.exec_module
+
+        def prepared(module: ModuleType) -> None:
+            _name_missing_operators()
+            warnings.filterwarnings("ignore", message=_NO_IMAGES)
+            run(module)
+
+        spec.loader.exec_module = prepared  # type: ignore[method-assign]
+        return spec
 
 
 def import_ptflops() -> ModuleType:

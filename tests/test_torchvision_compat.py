@@ -108,3 +108,27 @@ def test_whether_a_library_loads(tmp_path):
     assert not _library_loads(tmp_path)
     (tmp_path / "_C.so").write_bytes(b"no library")
     assert not _library_loads(tmp_path)
+
+
+NET = """
+from torchvision.ops import Conv2dNormActivation
+
+class Net(Conv2dNormActivation):
+    pass
+"""
+
+
+def test_a_plug_in_that_imports_torchvision_needs_to_know_nothing_of_it(tmp_path):
+    (tmp_path / "net.py").write_text(NET)
+    code = "import sys\nfrom harness.plugins.plugin import load_plugin\n"
+    code += f"made = load_plugin('net.py:Net', [{str(tmp_path)!r}])[0](3, 4)\n"
+    code += "print(type(made).__name__, 'torchvision' in sys.modules)"
+    assert run(code) == "Net True"
+
+
+def test_preparing_imports_nothing_and_is_done_once():
+    code = "import sys\nfrom harness.torchvision_compat import prepare_torchvision as prepare\n"
+    code += "from harness.base.extras import is_installed\n"
+    code += "before = len(sys.meta_path)\nprepare()\nprepare()\nassert is_installed('torchvision')\n"
+    code += "print(len(sys.meta_path) - before, 'torch' in sys.modules)"
+    assert run(code) == "1 False"

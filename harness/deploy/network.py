@@ -19,6 +19,7 @@ from harness.models.build import build_model
 from harness.models.foreign import make_network
 from harness.models.weights import load_weights, published_weights
 from harness.plugins.plugin import entry_point, entry_points, is_plugin, load_plugin
+from harness.plugins.timm_models import TIMM
 from harness.plugins.torchvision_models import TORCHVISION, is_published, torchvision_name
 from harness.store.find import find_attempt
 from harness.store.merge import open_results
@@ -30,6 +31,7 @@ FOLDERS = ["."]
 """Where plug-ins are looked for: the store does not keep where they lay."""
 
 _EXAMPLES = 2
+_COLOURS = 3  # channels that timm's networks take, unless they are told others
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Scaled(nn.Module):
 
 
 def is_model(name: str, sources: Sequence[Path]) -> bool:
-    """Return whether a name is a model's (ours, an entry point's, torchvision:NAME, FILE.py:NAME), not a run's.
+    """Return whether a name is a model's (ours, an entry point's, torchvision:NAME, FILE.py:NAME …), not a run's.
 
     `module:object` is one unless a study of that name is stored: then it is a run's, not written in full.
     """
@@ -91,7 +93,7 @@ def is_model(name: str, sources: Sequence[Path]) -> bool:
     study, _, rest = name.partition(":")
     if not is_plugin(name) or ":" in rest:
         return False
-    if name.startswith(TORCHVISION) or study.endswith(".py"):
+    if name.startswith((TORCHVISION, TIMM)) or study.endswith(".py"):
         return True
     try:
         with open_results(sources) as store:
@@ -112,7 +114,9 @@ def named_model(name: str, input_shape: Sequence[int], classes: int) -> tuple[di
         return {"kind": reference}, MODELS[reference]
     if not is_plugin(reference):
         known = [*MODELS, *entry_points("harness.models")]
-        raise HarnessError(f"unknown model '{name}'{did_you_mean(name, known)} (or {TORCHVISION}NAME, FILE.py:NAME)")
+        raise HarnessError(
+            f"unknown model '{name}'{did_you_mean(name, known)} (or {TORCHVISION}NAME, {TIMM}NAME, FILE.py:NAME)"
+        )
     model = {"kind": reference, "classes": classes, "input_shape": tuple(input_shape)}
     if reference.startswith(TORCHVISION):
         torchvision_name(reference)
@@ -121,6 +125,8 @@ def named_model(name: str, input_shape: Sequence[int], classes: int) -> tuple[di
     declared = getattr(target, "declaration", None)
     if isinstance(declared, ModelDeclaration):
         return {"kind": reference, "code": code}, declared
+    if reference.startswith(TIMM) and input_shape[0] != _COLOURS:
+        model["in_chans"] = input_shape[0]
     return {**model, "code": code}, None
 
 

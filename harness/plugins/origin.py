@@ -67,6 +67,8 @@ def _no_plugin(kind: str, why: str) -> HarnessError:
     cure = "name a class or function of your own, beside the study"
     if kind.startswith("torchvision."):
         cure = f"its networks are written torchvision:{kind.rpartition(':')[2]}"
+    if kind.startswith("timm."):
+        cure = f"its networks are written timm:{kind.rpartition(':')[2]}"
     return HarnessError(f"'{kind}' is not a plug-in: {why}; {cure}")
 
 

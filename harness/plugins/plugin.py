@@ -25,6 +25,8 @@ from harness.base.extras import missing_part, parts_named
 from harness.base.keys import canonical_json
 from harness.plugins.digests import DOT, find_module, module_name, plugin_digest, plugin_imports, plugin_modules
 from harness.plugins.origin import check_module, check_target, check_wanted
+from harness.plugins.timm_models import TIMM, load_timm
+from harness.torchvision_compat import prepare_torchvision
 
 _loaded: dict[str, tuple[Path, str]] = {}
 """What this process imported for plug-ins: folder and digest by module, and by "module:" of it with what it imports."""
@@ -73,8 +75,11 @@ def load_object(reference: str, folders: Sequence[str | Path] = (), *, digest: s
 def load_plugin(kind: str, folders: Sequence[str]) -> tuple[Any, str]:
     """Return a plug-in's object and its digest, from the first of `folders` or of sys.path that has its module.
 
-    Raises FieldError in one line if there is none, if it cannot be imported, or if it is not a plug-in's own.
+    Also of a network of timm, `timm:NAME`. Raises FieldError in one line if there is none, if it cannot be imported, or
+    if it is not a plug-in's own.
     """
+    if kind.startswith(TIMM):
+        return load_timm(kind)
     root, name, object_name = find_plugin(kind, folders)
     try:
         digest = plugin_digest(name, root)
@@ -238,6 +243,7 @@ def _import(name: str, root: Path, digest: str) -> ModuleType:
         if known is not None and file is not None and not _is_from(known, file):
             raise ImportError(f"'{part}' is the name of another module; give the file another name")
     importlib.invalidate_caches()
+    prepare_torchvision()
     with _on_path(root):
         module = importlib.import_module(name) if DOT not in name else _import_file(name, find_module(name, root))
     _loaded.update(state)

@@ -37,7 +37,7 @@ network did the same steps, returned the same shapes, and cost what it did less 
 **{sites} sites in {with_sites} of {models} networks, {wrong}; {refused} other modules refused, each in one line.**
 
 What is said of a network is of one site at a time, and says nothing about its accuracy: `harness model sites
-torchvision:NAME` prints all sites of a network with what each saves, `--refused` the reasons, and `harness model sweep
+torchvision:NAME --each --all` prints all sites with what each saves, `--refused` the reasons, and `harness model sweep
 --format json` everything. Several sites often stand for one place: a convolution, its normalisation, its activation and
 the block that ends with it. MACs are multiply-accumulates for one image. The last two columns name the site that saves
 most, and how much of the whole network that is.

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.plugins.registry import Kinds
+from harness.plugins.timm_models import TIMM
 from harness.plugins.torchvision_models import TORCHVISION
 from harness.trial.classical import UNTRAINED
 from harness.trial.denoisers import DENOISERS
@@ -120,7 +121,7 @@ MODELS = Kinds(
     "model",
     {m.name: m for m in _OURS},
     group="harness.models",
-    hint=f" (or {TORCHVISION}NAME)",
+    hint=f" (or {TORCHVISION}NAME, {TIMM}NAME)",
 )
 
 

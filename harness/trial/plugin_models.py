@@ -27,6 +27,7 @@ from harness.plugins.plugin import (
 )
 from harness.plugins.registry import PluginKind
 from harness.plugins.signature import without
+from harness.plugins.timm_models import TIMM
 from harness.plugins.torchvision_models import (
     TORCHVISION,
     is_published,
@@ -37,6 +38,7 @@ from harness.trial.denoisers import PublishedOptions
 from harness.trial.imagenet_classes import CLASSES, IMAGENET
 from harness.trial.models import MODELS, ModelDeclaration, Site, input_scales, is_undeclared, misfit
 
+_COLOURS = 3  # channels that timm's networks take, unless they are told others
 _FOREIGN = "harness.models.foreign"
 _WEIGHTS = "harness.models.weights"
 _OURS = frozenset({"code", "input_shape", "classes"})
@@ -94,6 +96,8 @@ def resolve_model(
             wanted = "a subclass of torch.nn.Module, or a function that returns one, is wanted"
             raise FieldError(("kind",), f"'{kind}' is not a network: {wanted}")
         kept, files = plugin_options(without(target, {"num_classes", "classes"} - {*given}), given), {}
+        if kind.startswith(TIMM) and dataset.input_shape[0] != _COLOURS:
+            kept = {"in_chans": dataset.input_shape[0], **kept}
     check_options(kind, kept)
     config = {
         "kind": kind,
@@ -228,7 +232,7 @@ def check_compressors(config: Mapping[str, Any], folders: Sequence[str]) -> None
 
 def _imports(kinds: Iterable[str], folders: Sequence[str]) -> frozenset[str]:
     """Return what the plug-ins among networks and compressors import beside their own code."""
-    plugins = {kind for kind in kinds if is_plugin(kind) and not kind.startswith(TORCHVISION)}
+    plugins = {kind for kind in kinds if is_plugin(kind) and not kind.startswith((TORCHVISION, TIMM))}
     return frozenset(name for kind in plugins for name in outside_of(kind, folders))
 
 

@@ -209,7 +209,7 @@ STUDY = """
 study: own
 task: classification
 dataset: digits
-model: net.py:Net
+model: small_net.py:Net
 protocol: {kind: digits-quick, epochs: 1}
 seeds: [0]
 trials:
@@ -225,7 +225,7 @@ def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        (folder / "net.py").write_text(NET)
+        (folder / "small_net.py").write_text(NET)
         (folder / "own.yml").write_text(STUDY)
         run("own.yml", executor="in-process", progress=False)
     return folder
@@ -263,9 +263,9 @@ def test_the_network_of_a_stored_run_takes_pixels(lab):
     [
         (["own:poled:0", "a.pt2"], "did you mean 'pooled'?"),
         (["own:pooled", "a.pt2"], "a run is written STUDY:TRIAL:SEED"),
-        (["net.py:Nett", "a.pt2"], "'net' has no 'Nett'; did you mean 'Net'?"),
+        (["small_net.py:Nett", "a.pt2"], "'small_net' has no 'Nett'; did you mean 'Net'?"),
         (["vgg17", "a.pt2"], "no attempt begins with 'vgg17'"),
-        (["net.py:Net", "a.pt2", "--weights", "b.pt"], "there is no file 'b.pt'"),
+        (["small_net.py:Net", "a.pt2", "--weights", "b.pt"], "there is no file 'b.pt'"),
         (["own:pooled:0", "a.pt2", "--weights", "b.pt"], "--weights goes with a model"),
     ],
 )
