@@ -271,7 +271,9 @@ def _summed_up(claim: _Progress, number: int, still_open: int) -> Stopped:
         return Stopped("undecided", f"its first look is at {of.looks.at[0]} seeds", 0, None, None, (None, None))
     n = of.looks.at[min(number, reached - 1)]
     verdict, why = verdict_of(of.question, of.gaps[:n], shown=claim.shown, excluded=claim.excluded)
-    if verdict == "undecided" and reached < len(of.looks.at):
+    if not all(map(math.isfinite, of.gaps[:n])):
+        why = "a run gave nan, so that no number of seeds decides it"
+    elif verdict == "undecided" and reached < len(of.looks.at):
         why = f"{why} by {n} seeds: its next look is at {of.looks.at[reached]}"
     single = tuple(of.looks.alpha / j if j else None for j in (claim.holds, claim.fails))
     p, p_against = (None if each is None else min(1.0, still_open * each) for each in single)
@@ -282,11 +284,11 @@ def repeated_interval(gaps: Sequence[float], looks: Looks) -> tuple[float, float
     """Return the repeated 95 % interval of the true mean after the looks that the gaps reach; None before the first.
 
     It has all values that no look has rejected so far, each side at half of alpha, so that all intervals of all looks
-    together hold the truth with at least 95 %, also of a claim that was stopped early. An end is infinite if no value
-    can be rejected on its side yet.
+    together hold the truth with at least 95 %, also of a claim that was stopped early. None before a look that can
+    reject a value at half of alpha.
     """
     seen = [n for n in looks.at if n <= len(gaps)]
-    if not seen:
+    if not seen or not looks.budget(seen[-1], 2):
         return None
     if not all(map(math.isfinite, gaps[: seen[-1]])):
         return math.nan, math.nan
@@ -303,9 +305,10 @@ def _bound(gaps: Sequence[float], looks: Looks) -> float:
         found = crossed([gap - value for gap in gaps], looks)
         return found[-1] >= 2
 
-    low, high = min(gaps), max(mean(gaps[:n]) for n in looks.at if n <= len(gaps))
-    if not excluded(low := low - (max(gaps) - min(gaps)) / 1000):  # every gap above it: no value is rejected ever
-        return -math.inf
+    spread = max(gaps) - min(gaps)
+    low, high = min(gaps) - spread / 1000, max(mean(gaps[:n]) for n in looks.at if n <= len(gaps))
+    if not spread:
+        return low
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         low, high = (middle, high) if excluded(middle) else (low, middle)

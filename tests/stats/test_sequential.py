@@ -174,5 +174,6 @@ def test_a_repeated_interval_has_what_no_look_rejects():
     values = np.linspace(-3, 3, 200)
     assert sorted([above(v) for v in values], reverse=True) == [above(v) for v in values]  # one end, no gaps
     assert repeated_interval(gaps[:7], looks) is None
-    assert repeated_interval([1.0, 2.0, 3.0], Looks((3,))) == (-math.inf, math.inf)  # 1 of 8 rejects nothing
+    assert repeated_interval([1.0, 2.0, 3.0], Looks((3,))) is None  # 1 of 8 rejects nothing
+    assert repeated_interval([2.0] * 8, looks) == (2, 2)
     assert all(map(math.isnan, repeated_interval([*gaps[:7], math.nan], looks)))
