@@ -179,7 +179,7 @@ class Stopped:
     verdict: Verdict
     why: str
     seeds: int  # at the look that decided it, else at the last look; 0 before the first
-    p: float | None  # that it holds, times the claims of its family that were open
+    p: float | None  # that it holds, times the claims of its family that were open when it was rejected, or are now
     p_against: float | None  # that it fails
     single: tuple[float | None, float | None]  # both, not corrected
 
@@ -197,8 +197,8 @@ class _Progress:
     tests: int
     holds: int = 0  # the j by which it is shown to hold so far; and to fail
     fails: int = 0
-    shown: bool = False
-    excluded: bool = False
+    shown: int = 0  # over how many open claims it was shown to hold; 0: it is not. And to fail
+    excluded: int = 0
     stopped: Stopped | None = None
 
     @property
@@ -222,7 +222,7 @@ class _Progress:
     @property
     def is_settled(self) -> bool:
         """Whether neither of its nulls can be true and not rejected, so that it leaves its α to the others."""
-        return self.shown and self.excluded
+        return bool(self.shown and self.excluded)
 
 
 def follow(family: Mapping[_Name, Followed], others: int = 0, *, fine: bool = True) -> dict[_Name, Stopped]:
@@ -248,11 +248,11 @@ def _step_down(claims: Sequence[_Progress], number: int, tests: int, *, fine: bo
     """Reject what can be at a look, until nothing else can, and stop the claims that are decided."""
     running = [claim for claim in claims if claim.stopped is None]
     open_before, still_open = 0, _open(claims, tests)
-    while open_before != still_open:
+    while still_open and open_before != still_open:
         for claim in running:
             claim.look(number, None if fine else still_open)
-            claim.shown |= claim.holds >= still_open
-            claim.excluded |= claim.fails >= still_open
+            claim.shown = claim.shown or (still_open if claim.holds >= still_open else 0)
+            claim.excluded = claim.excluded or (still_open if claim.fails >= still_open else 0)
         open_before, still_open = still_open, _open(claims, tests)
     for claim in running:
         made = _summed_up(claim, number, still_open)
@@ -270,13 +270,14 @@ def _summed_up(claim: _Progress, number: int, still_open: int) -> Stopped:
     if not reached:
         return Stopped("undecided", f"its first look is at {of.looks.at[0]} seeds", 0, None, None, (None, None))
     n = of.looks.at[min(number, reached - 1)]
-    verdict, why = verdict_of(of.question, of.gaps[:n], shown=claim.shown, excluded=claim.excluded)
+    verdict, why = verdict_of(of.question, of.gaps[:n], shown=bool(claim.shown), excluded=bool(claim.excluded))
     if not all(map(math.isfinite, of.gaps[:n])):
         why = "a run gave nan, so that no number of seeds decides it"
     elif verdict == "undecided" and reached < len(of.looks.at):
         why = f"{why} by {n} seeds: its next look is at {of.looks.at[reached]}"
     single = tuple(of.looks.alpha / j if j else None for j in (claim.holds, claim.fails))
-    p, p_against = (None if each is None else min(1.0, still_open * each) for each in single)
+    times = (claim.shown or still_open, claim.excluded or still_open)
+    p, p_against = (None if each is None else min(1.0, m * each) for m, each in zip(times, single, strict=True))
     return Stopped(verdict, why, n, p, p_against, (single[0], single[1]))
 
 

@@ -121,6 +121,7 @@ def test_only_what_is_settled_both_ways_leaves_its_alpha_to_others():
     none = follow({"a": Followed(alone, gaps, looks), "b": Followed(BETTER, steady(2), looks)})
     freed = follow({"a": Followed(alone, gaps, looks), "b": Followed(BETTER, steady(0.5), looks)})
     assert [of["a"].verdict for of in (none, freed)] == ["undecided", "supported"]
+    assert (freed["a"].p, freed["b"].p) == (0.05, 2 * freed["b"].single[0])  # of b it is that of both
 
 
 def test_equality_needs_both_sides_and_its_opposite_one_of_two():
