@@ -89,6 +89,7 @@ def runs_by_age(found: Snapshot) -> Mapping[str, Counter[str]]:
     for attempt in found.attempts:
         if attempt.accepted:
             now = digest_now(found.trials[attempt.trial_key].config, attempt.kind, attempt.device)
-            age = "unknown" if now is None else "today" if attempt.is_of(now) else "stale"
+            known = now is not None and attempt.code_digest is not None
+            age = "unknown" if not known else "today" if attempt.is_of(str(now)) else "stale"
             counts[attempt.device_model][age] += 1
     return dict(sorted(counts.items()))
