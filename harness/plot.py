@@ -14,7 +14,8 @@ matplotlib's, `caption` says how to read it.
 Colours can be told apart by all eyes, and in grey. `harness report figures --study NAME --kind …` draws the same.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.api import Results
@@ -159,12 +160,14 @@ def _rows(frame: "pd.DataFrame", study: str | None) -> list[dict[str, Any]]:
         if study not in known:
             raise HarnessError(f"the frame has no study '{study}'{did_you_mean(study, known)}")
         frame = frame[frame["study"] == study]
-    columns = {str(name): _plain(frame[name].tolist(), keep=name == "value") for name in frame.columns}
+    columns = {str(name): _plain(frame[name], math.nan if name == "value" else None) for name in frame.columns}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _plain(values: Iterable[Any], *, keep: bool) -> list[Any]:
-    return list(values) if keep else [None if value != value else value for value in values]  # noqa: PLR0124 - NaN, NaT
+def _plain(column: "pd.Series[Any]", missing: float | None) -> list[Any]:
+    """Return a column as plain values."""
+    known = column.notna()
+    return [value if there else missing for value, there in zip(column.tolist(), known, strict=True)]
 
 
 def _tidy(frame: "pd.DataFrame", rows: Sequence[Row]) -> Tidy:

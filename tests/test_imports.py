@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "study": {*BASE, "plugins", "trial", "stats"},
     "stats": BASE,
     "store": BASE,
+    "interchange": {*STUDY, "store"},
     "layers": STUDY,
     "classical": set(),
     "models": {*STUDY, "layers", "classical"},
@@ -51,6 +52,7 @@ MAY_IMPORT = {
         "models",
         "denoiser",
         "deploy",
+        "interchange",
     },
 }
 OF_API = {
@@ -64,7 +66,20 @@ OF_API = {
     "plot",
 }  # harness/api.py and harness/plot.py, and harness/__init__ that gives their names
 FOR_EVERYBODY = {"torchvision_compat"}
-WITHOUT_TORCH = ("base", "attempt", "plugins", "trial", "study", "store", "stats", "report", "search", "cli", "")
+WITHOUT_TORCH = (
+    "base",
+    "attempt",
+    "plugins",
+    "trial",
+    "study",
+    "store",
+    "interchange",
+    "stats",
+    "report",
+    "search",
+    "cli",
+    "",
+)
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 

@@ -5,4 +5,9 @@ from datetime import UTC, datetime
 
 def now() -> str:
     """Return the time as stored: ISO 8601, UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return as_text(datetime.now(UTC))
+
+
+def as_text(moment: datetime) -> str:
+    """Return a moment with a time zone as stored."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

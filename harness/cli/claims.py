@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.base.errors import HarnessError
 from harness.cli.common import (
     FiniteRange,
     db_option,
@@ -20,6 +21,7 @@ from harness.cli.completion import study_files
 
 if TYPE_CHECKING:
     from harness.report.claims.plan import PlannedClaim
+    from harness.stats.sequential import Looks
     from harness.store.records import Snapshot
 
 
@@ -69,6 +71,67 @@ def plan(file: str, sd: float | None, fmt: str, db: Path) -> None:
     click.echo()
     for claim in planned:
         click.echo(f"{claim.id}: {claim.in_words}")
+
+
+@claims.command()
+@click.option("--claims", "number", type=click.IntRange(1, 100), default=1, show_default=True, help="In the family.")
+@click.option("--looks", default="10,13,16,20", show_default=True, help="After how many seeds, the most last.")
+@click.option("--by", type=FiniteRange(min=0, min_open=True), default=1.0, show_default=True, metavar="SD",
+              help="What matters, in standard deviations of a difference.")  # fmt: skip
+@click.option("--studies", type=click.IntRange(min=10), default=1000, show_default=True, help="Simulated, per line.")
+@format_option("text", "json")
+def simulate(number: int, looks: str, by: float, studies: int, fmt: str) -> None:
+    """Simulate studies whose seeds run until decided: how often they are wrong, or right, and the runs they save.
+
+    A family is of claims of one kind. "differences" are the true ones, over --by, which its claims have in turn.
+    Wrong: in how many studies any claim of the family has a verdict that is not true.
+
+    \b
+    harness claims simulate --claims 4 --looks 12,16,20 --studies 20000
+    """
+    from harness.stats.simulation import RIGHT, cases, saving, wrong_verdicts
+
+    design = _looks(looks, number)
+    errors = [wrong_verdicts(case, number, design, by, studies) for case in cases(number)]
+    savings = [saving(truth, number, design, by, studies) for truth in RIGHT]
+    if fmt == "json":
+        print_json({"wrong": errors, "right": savings})
+        return
+    print_table(
+        ["claims say", "gaps", "differences", "studies", "wrong", "at most (99%)"],
+        [
+            [e["says"], e["gaps"], e["differences"], f"{e['studies']:,}", f"{e['wrong']:.2%}", f"{e['at_most']:.2%}"]
+            for e in errors
+        ],
+    )
+    click.echo()
+    print_table(
+        ["difference", "right", "seeds", f"{design.at[-1]} seeds at once", "as right at once", "runs saved"],
+        [
+            [f"{s['difference']:g}", f"{s['right']:.1%}", f"{s['seeds']:.1f}", f"{s['right_at_once']:.1%}",
+             *(("–", "–") if s["saved"] is None else (f"{s['enough_at_once']} seeds", f"{s['saved']:.0%}"))]
+            for s in savings
+        ],
+    )  # fmt: skip
+
+
+def _looks(written: str, claims: int) -> "Looks":
+    """Return the looks of the command line. Raises HarnessError for some that a study could not have."""
+    from harness.stats.sequential import MOST_SEEDS, Looks
+
+    try:
+        at = tuple(int(part) for part in written.split(","))
+    except ValueError:
+        raise HarnessError(
+            f"--looks: whole numbers with commas between them, e.g. 10,13,16,20, not '{written}'"
+        ) from None
+    if at[0] < 1 or at[-1] > MOST_SEEDS or sorted(set(at)) != list(at):
+        raise HarnessError(f"--looks: numbers of seeds that go up, at most {MOST_SEEDS}, not '{written}'")
+    looks = Looks(at)
+    for n in at:
+        if not looks.can_decide(n, claims):
+            raise HarnessError(f"--looks: a look at {n} seeds cannot decide any of {claims} claims")
+    return looks
 
 
 def _spread(claim: "PlannedClaim") -> str:

@@ -10,6 +10,7 @@ PUBLIC = (
     "power",
     "ranks",
     "sequential",
+    "simulation",
     "tests",
     "verdicts",
 )

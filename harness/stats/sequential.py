@@ -52,7 +52,6 @@ class Looks:
         """Return all that decides about them, as a claim is stored with it."""
         return {"alpha": self.alpha, "at": list(self.at), "spending": SPENDING}
 
-    @lru_cache(maxsize=10_000)  # noqa: B019 - a handful of looks
     def spent(self, n: int, j: int = 1) -> float:
         """Return the share of α/j that may have been spent when n seeds have run."""
         bound = -NormalDist().inv_cdf(self.alpha / j / 2)
@@ -68,49 +67,51 @@ class Looks:
         return self.budget(n, tests) > (self.budget(before, tests) * 2 ** (n - before) if before else 0)
 
 
-def crossed(gaps: Sequence[float], looks: Looks, tests: int = 1) -> list[int]:
+def crossed(gaps: Sequence[float], looks: Looks, tests: int = 1, least: int | None = None) -> list[int]:
     """Return, for each look that the gaps reach, the largest j such that α/j has crossed by then; 0 if α has not.
 
     One-sided: larger gaps speak against the null, that their true mean is at most zero. `tests` is the number of claims
-    of the family: all j up to twice as many are told apart. A look at a gap that is nan crosses nothing.
+    of the family: all j up to twice as many are told apart. With `least` smaller ones count as 0, and larger ones are
+    told apart no further, which saves most of the time. A look at a gap that is nan crosses nothing.
     """
     found: list[int] = []
     for number, n in enumerate(looks.at):
         if n <= len(gaps):
-            found.append(max(0, _crosses(tuple(gaps[:n]), looks, number, tests), *found[-1:]))
+            found.append(max(0, _crosses(tuple(gaps[:n]), looks, number, tests, least), *found[-1:]))
     return found
 
 
 @lru_cache(maxsize=10_000)
-def _crosses(gaps: tuple[float, ...], looks: Looks, number: int, tests: int) -> int:
+def _crosses(gaps: tuple[float, ...], looks: Looks, number: int, tests: int, least: int | None) -> int:
     """Return the largest j that the look of a number, which has these gaps, crosses by itself."""
     import numpy as np
 
     n = looks.at[number]
     if not all(map(math.isfinite, gaps)) or sum(gaps) <= 0:
         return 0
-    p = flips(gaps, 1, None)
-    if p > looks.spent(n):  # too many are as extreme, even if all that crossed before are among them
+    as_extreme = flips(gaps, 1, None) * 2**n
+    if as_extreme > looks.budget(n, least or 1):  # too many, even if all that crossed before are among them
         return 0
-    levels = _levels(tests)
+    levels = _levels(tests, fine=least is None)
+    budgets = _budgets(looks, n, levels)
     if not number:
-        return max((j for j in levels if p * 2**n <= looks.budget(n, j)), default=0)
+        return max((j for j, most in zip(levels, budgets, strict=True) if as_extreme <= most), default=0)
     sums, state = np.zeros(1), np.zeros(1, dtype=np.int64)
     before = 0
     for at in looks.at[:number]:
         block = signed_sums(gaps[before:at])
         sums = np.add.outer(sums, block).ravel()  # what is seen stays the first
         state = np.repeat(state, block.size)
-        state = np.maximum(state, _crossing(sums, state, [looks.budget(at, j) for j in levels], _equal(gaps[:at])))
+        state = np.maximum(state, _crossing(sums, state, _budgets(looks, at, levels), _equal(gaps[:at])))
         before = at
     block = signed_sums(gaps[before:])
     wanted = sums[0] + block[0] - _equal(gaps)
     block.sort()
-    as_extreme = block.size - np.searchsorted(block, wanted - sums)  # of those with each beginning
-    left = np.cumsum(np.bincount(state, weights=as_extreme, minlength=len(levels) + 1))
+    beyond = block.size - np.searchsorted(block, wanted - sums)  # how many of each beginning are as extreme
+    left = np.cumsum(np.bincount(state, weights=beyond, minlength=len(levels) + 1))[:-1]
     stopped = _stopped(state, len(levels)) * block.size
-    crosses = [stopped[i] + left[i] <= looks.budget(n, j) for i, j in enumerate(levels)]
-    return levels[crosses.index(False) - 1] if crosses[0] and not all(crosses) else levels[-1] if crosses[0] else 0
+    how_many = [*(stopped + left <= np.array(budgets)), False].index(False)
+    return levels[how_many - 1] if how_many else 0
 
 
 def _crossing(
@@ -146,9 +147,16 @@ def _stopped(state: "NDArray[np.int64]", levels: int) -> "NDArray[np.int64]":
     return state.size - np.cumsum(np.bincount(state, minlength=levels + 1))[:levels]
 
 
-def _levels(tests: int) -> list[int]:
-    every = max(_EVERY, 2 * tests)
-    return [*range(1, every + 1), *(j for j in _FEWER if j > every)]
+@lru_cache
+def _levels(tests: int, *, fine: bool) -> tuple[int, ...]:
+    """Return the j of all α/j that are told apart; none of them changes what is found of the smaller ones."""
+    every = max(_EVERY if fine else 1, 2 * tests)
+    return (*range(1, every + 1), *(j for j in _FEWER if j > every and fine))
+
+
+@lru_cache
+def _budgets(looks: Looks, n: int, levels: Sequence[int]) -> tuple[int, ...]:
+    return tuple(looks.budget(n, j) for j in levels)
 
 
 def _equal(gaps: Sequence[float]) -> float:
@@ -198,15 +206,18 @@ class _Progress:
         """How many looks its gaps reach."""
         return sum(n <= len(self.claim.gaps) for n in self.claim.looks.at)
 
-    def look(self, number: int) -> None:
-        """Look at it at the look of a number, unless its gaps do not reach that."""
+    def look(self, number: int, least: int | None) -> None:
+        """Look at it at the look of a number, unless its gaps do not reach that; `least` as of `crossed`."""
         if number < self.reached:
             question, gaps = self.claim.question, self.claim.gaps[: self.claim.looks.at[number]]
-            holding, failing = (
-                [crossed(shifted, self.claim.looks, self.tests)[-1] for shifted in sides]
-                for sides in (question.holding(gaps), question.failing(gaps))
-            )
-            self.holds, self.fails = min(holding), max(failing) // len(failing)
+            if not self.shown:
+                self.holds = min(self._crossed(question.holding(gaps), least))
+            if not self.excluded:
+                sides = question.failing(gaps)
+                self.fails = max(self._crossed(sides, least and least * len(sides))) // len(sides)
+
+    def _crossed(self, sides: Sequence[Sequence[float]], least: int | None) -> list[int]:
+        return [crossed(shifted, self.claim.looks, self.tests, least)[-1] for shifted in sides]
 
     @property
     def is_settled(self) -> bool:
@@ -214,32 +225,32 @@ class _Progress:
         return self.shown and self.excluded
 
 
-def follow(family: Mapping[_Name, Followed], others: int = 0) -> dict[_Name, Stopped]:
+def follow(family: Mapping[_Name, Followed], others: int = 0, *, fine: bool = True) -> dict[_Name, Stopped]:
     """Return what the looks so far give of each claim of a family, with `others` that are not looked at but count.
 
     A claim has two nulls, that it does not hold and that it does not fail, of which at most one is true; so no more
     nulls can be true at a time than there are claims of which not both are rejected (Shaffer, 1986). Each null is held
-    to α over that number, look by look. Any wrong verdict on any claim has a chance of at most α.
+    to α over that number, look by look. Any wrong verdict on any claim has a chance of at most α. Without `fine` the
+    verdicts are the same, and p says no more than they do.
     """
     tests = len(family) + others
     claims = {name: _Progress(claim, tests) for name, claim in family.items()}
     last = max((claim.reached for claim in claims.values()), default=0)
     for number in range(last):
-        _step_down(list(claims.values()), number, tests)
+        _step_down(list(claims.values()), number, tests, fine=fine)
     return {
         name: claim.stopped or _summed_up(claim, last - 1, _open(claims.values(), tests))
         for name, claim in claims.items()
     }
 
 
-def _step_down(claims: Sequence[_Progress], number: int, tests: int) -> None:
+def _step_down(claims: Sequence[_Progress], number: int, tests: int, *, fine: bool) -> None:
     """Reject what can be at a look, until nothing else can, and stop the claims that are decided."""
     running = [claim for claim in claims if claim.stopped is None]
-    for claim in running:
-        claim.look(number)
     open_before, still_open = 0, _open(claims, tests)
     while open_before != still_open:
         for claim in running:
+            claim.look(number, None if fine else still_open)
             claim.shown |= claim.holds >= still_open
             claim.excluded |= claim.fails >= still_open
         open_before, still_open = still_open, _open(claims, tests)

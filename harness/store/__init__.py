@@ -18,6 +18,7 @@ PUBLIC = (
     "flat",
     "made_twice",
     "merge",
+    "published",
     "queries",
     "quick",
     "records",

@@ -36,7 +36,7 @@ def merge_jsonl(store: Store, path: Path) -> MergeReport:
     Raises HarnessError with file and line, and changes nothing, if a line is cut off, of an unknown
     format, or if its keys are not those of its contents.
     """
-    return _merge(store, _lines_of(path), str(path))
+    return merge_lines(store, _lines_of(path), str(path))
 
 
 def merge_store(store: Store, other_path: Path) -> MergeReport:
@@ -44,7 +44,7 @@ def merge_store(store: Store, other_path: Path) -> MergeReport:
     from harness.store.export import published_lines
 
     with open_reader(other_path) as other:
-        return _merge(store, published_lines(other, studies=None, with_source=True), str(other_path))
+        return merge_lines(store, published_lines(other, studies=None, with_source=True), str(other_path))
 
 
 def merge_file(store: Store, path: Path) -> MergeReport:
@@ -113,8 +113,8 @@ def _is_cut_off(line: str | bytes) -> bool:
     return False
 
 
-def _merge(store: Store, lines: Iterable[str | bytes], source: str) -> MergeReport:
-    """Take in lines in one transaction; empty ones are skipped."""
+def merge_lines(store: Store, lines: Iterable[str | bytes], source: str) -> MergeReport:
+    """Take in published lines in one transaction; empty ones are skipped. `source` is what errors name."""
     from harness.store.take import take_line
 
     added = known = 0

@@ -76,6 +76,9 @@ def test_a_frame_that_was_cut_down_is_drawn(db):
     assert len(harness.plot.intervals(few).figure.axes[0].get_yticklabels()) == 2
     with pytest.raises(HarnessError, match="a heat map needs two fields"):
         harness.plot.heatmap(few)
+    nullable = runs.convert_dtypes()
+    nullable.loc[0, "loss"] = None
+    assert "1 of 8 runs" in harness.plot.heatmap(nullable, metric="loss").caption
     curves = results.curves().merge(runs[["attempt", "arguments.momentum"]])
     labels = [text.get_text() for text in harness.plot.curves(curves, by="arguments.momentum").figure.legends[0].texts]
     assert labels == ["0 (n = 4)", "0.5 (n = 4)"]

@@ -132,6 +132,19 @@ def test_equality_needs_both_sides_and_its_opposite_one_of_two():
     assert [of.verdict for of in not_worse.values()] == ["supported", "contradicted"]
 
 
+def test_what_is_told_apart_less_finely_gives_the_same_verdicts():
+    draw, looks, seen = np.random.default_rng(9), Looks((8, 9, 10)), set()
+    for question in (BETTER, Question("equivalence", 1.0)):
+        for _ in range(40):
+            gaps = {name: draw.normal(d, 0.6, 10).tolist() for name, d in {"a": 0.3, "b": 1.3, "c": 0.6}.items()}
+            fine, coarse = (follow(family(gaps, looks, question), fine=how) for how in (True, False))
+            assert [(of.verdict, of.seeds) for of in fine.values()] == [
+                (of.verdict, of.seeds) for of in coarse.values()
+            ]
+            seen |= {of.verdict for of in fine.values()}
+    assert seen == {"supported", "too small", "contradicted", "undecided"}
+
+
 def test_any_wrong_verdict_of_a_family_has_a_chance_of_five_percent():
     """Each claim lies on one of its bounds. Three tests at α each would be wrong in some 14% of studies."""
     draw, wrong, studies = np.random.default_rng(7), 0, 600

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.base.errors import HarnessError
-from harness.cli.common import format_option, named_study, print_json, print_table, sources_option
+from harness.cli.common import format_option, named_study, paper_option, print_json, print_table, sources_option
 from harness.cli.completion import studies_and_files, trials_and_runs
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("table", metavar="N|NAME|FILE|STUDY", shell_complete=studies_and_files)
+@paper_option
 @sources_option
 @format_option("text", "json")
-def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
+def statistics(table: str, paper: str | None, sources: tuple[Path, ...], fmt: str) -> None:
     """Print the statistics of a table's or a study's results: of each row's runs, and against the row that it is
     against; of a study its baseline, else its first trial.
 
@@ -43,7 +44,7 @@ def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
     from harness.store.queries import snapshot
 
     with open_results(sources) as store:
-        name, rows = _rows_of(table, snapshot(store))
+        name, rows = _rows_of(table, snapshot(store), paper)
     if fmt == "json":
         print_json([_row_json(row) for row in rows])
         return
@@ -71,21 +72,22 @@ def statistics(table: str, sources: tuple[Path, ...], fmt: str) -> None:
     _print_remarks(remark for row in rows for remark in row.remarks)
 
 
-def _rows_of(text: str, found: "Snapshot") -> tuple[str, list["RowStatistics"]]:
+def _rows_of(text: str, found: "Snapshot", paper: str | None) -> tuple[str, list["RowStatistics"]]:
     """Return what a text names with the statistics of its rows: a table, or a study that is stored and no table."""
     from harness.base.source import read_source
     from harness.report.tables.compare import row_statistics
     from harness.report.tables.study_document import study_statistics
-    from harness.report.tables.table_file import find_table, our_tables
+    from harness.report.tables.table_file import PAPER, find_paper, find_table, our_tables
 
     is_file = Path(text).suffix in {".yml", ".yaml"}
     of_study = (
         "columns" not in read_source(Path(text)).data if is_file else text in {p.study for p in found.study_trials}
     )
-    if of_study and text not in our_tables():
+    folder = PAPER if paper is None else find_paper(paper)
+    if of_study and text not in our_tables(folder):
         name, spec_sha = named_study(text)
         return f"study {name}", study_statistics(found, name, spec_sha)
-    table = find_table(text)
+    table = find_table(text, folder)
     return f"table {table.table}", row_statistics(found, table)
 
 

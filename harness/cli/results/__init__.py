@@ -7,6 +7,7 @@ from harness.cli.results.curve import curve
 from harness.cli.results.diff import diff
 from harness.cli.results.look import list_results, show
 from harness.cli.results.move import export, merge
+from harness.cli.results.outside import import_runs
 from harness.cli.results.query import query
 from harness.cli.results.recover import recover
 from harness.cli.results.serve import serve
@@ -22,5 +23,5 @@ def results() -> None:
     """
 
 
-for _command in (list_results, show, diff, curve, query, accept, export, merge, recover, verify, serve):
+for _command in (list_results, show, diff, curve, query, accept, export, merge, import_runs, recover, verify, serve):
     results.add_command(_command)

@@ -138,10 +138,7 @@ class _Mail:
             came = self._ray.get(self._mailbox.relay.remote(stops, ending))
             for uid in came.keys() & running.keys():
                 take_files(running[uid], came[uid])
-        except (
-            self._ray.exceptions.RayError,
-            OSError,
-        ) as error:  # what an attempt leaves at its end is all that counts
+        except (self._ray.exceptions.RayError, OSError, ValueError) as error:  # what is left at the end is what counts
             _log.warning("nothing is heard of attempts that run: %s", in_a_line(error))
 
 

@@ -43,6 +43,7 @@ class PlannedClaim:
     can_show: float | None  # with 80 % power: an effect, or a margin
     needed: int | None  # seeds for `by`; None if that is not known, or more than 200
     trials: tuple[str, ...]  # keys
+    looks: tuple[int, ...] = ()  # after how many seeds it is looked at, if these run until it is decided
     constant: tuple[str, ...] = ()  # of these, those that draw no random numbers: a single run is all they need
 
     @property
@@ -57,7 +58,8 @@ class PlannedClaim:
         what = "a margin" if self.says in {"not_worse", "equal"} else "a difference"
         needed = "more than 200 seeds" if self.needed is None else f"{self.needed} seeds"
         shows = "nothing" if self.can_show is None else f"{what} of {self.can_show:.2g}"
-        return f"{self.seeds} seeds show {shows} with {POWER:.0%} power; {needed} tell {self.by:g} from nothing"
+        seeds = f"up to {self.seeds}" if self.looks else f"{self.seeds}"
+        return f"{seeds} seeds show {shows} with {POWER:.0%} power; {needed} tell {self.by:g} from nothing"
 
 
 def plan_claims(study: Study, found: Snapshot, sd: float | None = None) -> list[PlannedClaim]:
@@ -103,6 +105,7 @@ def _planned(study: str, claim: StudyClaim, tests: int, gaps: Sequence[float], g
         can_show=shows,
         needed=needed,
         trials=tuple(dict.fromkeys(item.trial.key for pair in claim.pairs for item in pair)),
+        looks=() if claim.looks is None else claim.looks.at,
         constant=tuple(claim.content().get("constant", ())),
     )
 

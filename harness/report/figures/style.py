@@ -6,7 +6,7 @@ marks repeat what a colour says.
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,10 @@ from typing import Any, Literal, get_args
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from harness.attempt.metrics import Better
 from harness.base.errors import HarnessError, printable
@@ -54,6 +56,7 @@ _STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "lines.linewidth": 1.6,
+    "text.parse_math": False,  # names of trials and metrics are a person's
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
 }
@@ -125,6 +128,18 @@ def dashes_of(group: Group) -> Any:
 def colour_map(better: Better) -> str:
     """Return the colours of a metric's values, alike to all eyes and in grey too: the better, the darker."""
     return "cividis_r" if better == "higher" else "cividis"
+
+
+def shown(label: str) -> str:
+    """Return a label that a legend shows: it would leave out one that begins with "_"."""
+    return f" {label}" if label.startswith("_") else label
+
+
+def mark_powers(axis: Axis, words: Callable[[float, Any], str]) -> None:
+    """Mark a logarithmic axis at 1, 2 and 5 of each power of ten, in words: matplotlib's own marks are formulas."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(words))
+    axis.set_minor_locator(NullLocator())
 
 
 def legend(*axes: Axes, columns: int = 1) -> None:

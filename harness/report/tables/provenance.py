@@ -15,8 +15,10 @@ def short(digest: str) -> str:
 
 
 def threads_of(attempts: Iterable[AttemptRecord]) -> str:
-    """Return "1 thread", or all the numbers where they differ: "1 and 2 threads"."""
+    """Return "1 thread", or all the numbers where they differ: "1 and 2 threads"; 0 is a number that nobody knows."""
     counts = sorted({a.threads for a in attempts})
+    if counts == [0]:
+        return "an unknown number of threads"
     return f"{' and '.join(map(str, counts))} thread{'' if counts == [1] else 's'}"
 
 
@@ -73,8 +75,8 @@ def stale_remarks(attempts: Iterable[tuple[TrialRecord, AttemptRecord]], name: s
         if place not in digests:
             digests[place] = digest_now(trial.config, attempt.kind, attempt.device)
         now = digests[place]
-        if now is not None and not attempt.is_of(now):
-            stale[_kind(attempt)].add(short(attempt.code_digest or "unknown"))
+        if now is not None and attempt.code_digest is not None and not attempt.is_of(now):
+            stale[_kind(attempt)].add(short(attempt.code_digest))
     cures = {"train": "run grid FILE --retry stale", "timing": "run timing FILE"}
     return [
         f"the {kind} attempts behind {name} were made by code that has changed since "

@@ -5,11 +5,12 @@ from itertools import product
 from statistics import fmean, median, quantiles
 
 import pytest
+from matplotlib.text import Text
 
 from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError
 from harness.report.figures.kinds import KINDS, check_options, draw_kind
-from harness.report.figures.style import COLOURS, GREY, styled
+from harness.report.figures.style import COLOURS, GREY, as_bytes, styled
 from harness.report.tidy import Tidy
 from harness.stats.tests import interval
 
@@ -174,6 +175,30 @@ def test_runs_without_a_number_are_counted():
 def test_what_cannot_be_drawn_is_a_line(kind, options, words):
     with pytest.raises(HarnessError, match=words):
         draw(kind, **options)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_are_no_formulas_and_none_is_left_out(kind):
+    names = {"0.01 8": "_under", "0.01 16": r"$\frac$ <b>"}
+    rows = [
+        {**r, "trial": names.get(r["trial"], r["trial"]), "lo$s$": r["score"], "c$st$": 1.0 * r["seed"]} for r in ROWS
+    ]
+    points = [{**p, "trial": names.get(p["trial"], p["trial"]), "metric": "lo$s$"} for p in POINTS]
+    columns = dict.fromkeys(rows[0], object)
+    runs = Tidy(tuple(rows), columns, RUNS.settings, {"lo$s$": Metric("lo$s$", "", "lower")})
+    with styled():
+        drawn = draw_kind(kind, "s", runs, lambda: points, {"cost": "c$st$"})
+        as_bytes(drawn, "png")
+    found = [text.get_text() for text in drawn.figure.findobj(Text)]
+    assert any("lo$s$" in text for text in found)
+    if kind in {"curves", "intervals", "pareto"}:
+        assert any(text.strip().startswith("_under") for text in found)
+        assert any(text.startswith(r"$\frac$ <b>") for text in found)
+
+
+def test_a_curve_without_a_number_is_refused():
+    with pytest.raises(HarnessError, match=r"no value of score \(test\) is finite"):
+        draw("curves", points=[{**point, "value": math.nan} for point in POINTS])
 
 
 @pytest.mark.parametrize("kind", KINDS)

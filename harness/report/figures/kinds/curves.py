@@ -7,11 +7,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.report.figures.kinds.columns import TRIAL, by_field, field_of, in_words, short, with_trials_apart
-from harness.report.figures.style import COLOURS, LINES, Drawn, file_name, legend, new_figure
+from harness.report.figures.style import COLOURS, LINES, Drawn, file_name, legend, mark_powers, new_figure, shown
 from harness.report.tidy import Row, Tidy
 
 Band = Literal["quartiles", "range", "none"]
@@ -44,12 +44,15 @@ def curves(
     if band is not None and band not in get_args(Band):
         raise HarnessError(f"band must be one of {', '.join(get_args(Band))}, not '{band}'")
     chosen_metric, chosen_split = _chosen(points, runs, metric, split)
-    shown = [point for point in points if (point["metric"], point["split"]) == (chosen_metric, chosen_split)]
-    field = by if by is not None and by in shown[0] else _field(runs, by, shown)
-    if field not in shown[0]:
+    own = [point for point in points if (point["metric"], point["split"]) == (chosen_metric, chosen_split)]
+    field = by if by is not None and by in own[0] else _field(runs, by, own)
+    if field not in own[0]:
         of_run = {row["attempt"]: row[field] for row in runs.rows}
-        shown = [{**point, field: of_run.get(point["attempt"])} for point in shown]
-    groups = {value: _by_run(rows) for value, rows in by_field(with_trials_apart(shown), field).items()}
+        own = [{**point, field: of_run.get(point["attempt"])} for point in own]
+    values = [point["value"] for point in own if math.isfinite(point["value"])]
+    if not values:
+        raise HarnessError(f"no value of {chosen_metric} ({chosen_split}) is finite")
+    groups = {value: _by_run(rows) for value, rows in by_field(with_trials_apart(own), field).items()}
     if len(groups) > _MOST:
         raise HarnessError(f"{len(groups)} lines cannot be told apart; {_advice(runs)}")
     few = min(len(group) for group in groups.values())
@@ -57,10 +60,11 @@ def curves(
     figure = new_figure(6.0, 3.5 + 0.17 * math.ceil(len(groups) / 2))
     axes = figure.add_subplot()
     for at, (value, group) in enumerate(groups.items()):
-        _draw(axes, at, f"{in_words(value)} (n = {len(group)})", group, chosen_band)
-    values = [point["value"] for point in shown if math.isfinite(point["value"])]
-    if values and min(values) > 0 and max(values) > _WIDE * min(values):
+        _draw(axes, at, shown(f"{in_words(value)} (n = {len(group)})"), group, chosen_band)
+    if min(values) > 0 and max(values) > _WIDE * min(values):
         axes.set_yscale("log")
+        mark_powers(axes.yaxis, lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     axes.set(xlabel="Step", ylabel=f"{chosen_metric} ({chosen_split})")
     by_words = "" if field == TRIAL else f" by {short(field)}"
@@ -68,7 +72,7 @@ def curves(
     legend(axes, columns=1 if max(len(in_words(value)) for value in groups) > 36 else 2)
     return Drawn(
         file_name("curves", name, chosen_metric, chosen_split, *([] if field == TRIAL else [short(field)])),
-        f"{chosen_metric} ({chosen_split}) while training{by_words}, study {name}",
+        f"{chosen_metric} ({chosen_split}) over the steps{by_words}, study {name}",
         f"{_SAID[chosen_band].capitalize()} over the runs of a line, at the steps that all of them have.",
         figure,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter
 
 from harness.attempt.metrics import Better, Metric
 from harness.base.errors import HarnessError
@@ -19,7 +19,17 @@ from harness.report.figures.kinds.columns import (
     short,
     with_trials_apart,
 )
-from harness.report.figures.style import COLOURS, GREY, MARKERS, Drawn, file_name, legend, new_figure
+from harness.report.figures.style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    Drawn,
+    file_name,
+    legend,
+    mark_powers,
+    new_figure,
+    shown,
+)
 from harness.report.tidy import Tidy
 from harness.stats.front import pareto as front_of
 from harness.stats.tests import mean
@@ -62,11 +72,13 @@ def draw_front(
         colour = GREY if each.is_plain or i not in named else COLOURS[(i - plain) % len(COLOURS)]
         axes.plot([each.cost] * len(each.values), each.values, ".", color=colour, markersize=3, alpha=0.5, zorder=2)
         marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
-        label = each.label if i in named else None
+        label = shown(each.label) if i in named else None
         axes.plot(*points[i], marker, color=colour, markersize=6, zorder=3, linestyle="none", label=label)
     costs = [cost for cost, _ in points]
-    axes.set_xscale("log" if min(costs) > 0 and max(costs) > _WIDE * min(costs) else "linear")
     axes.xaxis.set_major_formatter(FuncFormatter(count))
+    if min(costs) > 0 and max(costs) > _WIDE * min(costs):
+        axes.set_xscale("log")
+        mark_powers(axes.xaxis, count)
     return front
 
 
@@ -103,9 +115,6 @@ def pareto(name: str, runs: Tidy, *, cost: str | None = None, metric: str | None
     figure = new_figure(6.4, 3.6 + 0.14 * min(len(candidates), _MOST))
     axes = figure.add_subplot()
     front = draw_front(axes, candidates, chosen.better, against.better, _MOST)
-    if axes.get_xscale() == "log":
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel=f"{against.label}; {against.better} is better", ylabel=f"{chosen.label}; {chosen.better} is better")
     axes.set_title(f"{name}: mean over the seeds, each seed a dot")
     legend(axes, columns=1 if max(len(each.label) for each in candidates) > 40 else 2)
