@@ -391,9 +391,11 @@ def test_what_only_a_gpu_runs_counts_there_alone(study_file, monkeypatch):
         return replace(source, text=f"{source.text}x") if name == "harness.training.capture" else source
 
     monkeypatch.setattr(digests, "_read_source", edited)
-    code._digest.cache_clear()
+    for cached in (code._digest, code._digest_of_model):
+        cached.cache_clear()
     after = {device: attempt_digest(config, [DATASETS["digits"]], device=device) for device in before}
-    code._digest.cache_clear()
+    for cached in (code._digest, code._digest_of_model):
+        cached.cache_clear()
     assert after["cpu"] == before["cpu"]
     assert after["cuda:0"] != before["cuda:0"]
 
@@ -417,4 +419,6 @@ def test_what_is_declared_of_a_model_counts(study_file, monkeypatch):
     old = MODELS["mnist_cnn"]
     other = ModelDeclaration(old.name, old.input_shape, 10, {"conv2": Site("conv2", 64, narrowable=True)}, old.code)
     monkeypatch.setattr("harness.trial.models.MODELS", {"mnist_cnn": other})
+    code._digest_of_model.cache_clear()
     assert attempt_digest(config, [DATASETS["digits"]]) != before
+    code._digest_of_model.cache_clear()
