@@ -76,6 +76,12 @@ set_option = click.option(
     help="Set a value in every trial, e.g. protocol.epochs=2. May be given several times, and without --set.",
 )
 
+paper_option = click.option(
+    "--paper",
+    metavar="FOLDER|NAME",
+    help="Whose tables: table1.yml … in a folder of yours, or a paper of the harness's.  [default: feature_pooling]",
+)
+
 only_option = click.option(
     "--only", metavar="GLOB", help="Only trials whose name matches, e.g. '*top-k*'.", shell_complete=trials
 )

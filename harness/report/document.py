@@ -50,7 +50,7 @@ class Statistics:
 class Cell:
     """One cell of a document: its numbers in `unit`, how they are printed, and where they are from.
 
-    Every format and the page read this; `--format json` prints it without the last four fields.
+    Every format and the page read this; `--format json` prints it without the last five fields.
     """
 
     table: int | str
@@ -76,6 +76,7 @@ class Cell:
     paper_bold: bool = False
     difference: str | None = None  # of what is printed; None if there is nothing of the paper's to hold against
     marks: tuple[str, ...] = ()  # of the footnotes that concern it
+    count: int | None = None  # of a count the whole number, which `ours` has as it is printed
 
     @property
     def gap(self) -> float | None:

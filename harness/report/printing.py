@@ -88,6 +88,15 @@ def fixed(value: float, digits: int) -> str:
     return number(value, NumberFormat(digits=digits))
 
 
+def count_text(count: float, million: int = 10**6) -> str:
+    """Return a count with four digits: "12.26 M"; below a tenth of a million in full: "52,138"."""
+    if not math.isfinite(count) or abs(count) < million / 10:
+        return f"{count:,.0f}"
+    size, letter = (million, "M") if abs(count) < 1000 * million else (1000 * million, "G")
+    shown = count / size
+    return f"{fixed(shown, max(0, 3 - math.floor(math.log10(abs(shown)))))} {letter}"
+
+
 def as_printed(value: float, column: Column) -> float:
     """Return the number that `printed` shows."""
     return float(printed(value, column).removesuffix(column.format.suffix))

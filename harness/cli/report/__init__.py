@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from harness.base.errors import HarnessError, did_you_mean
-from harness.cli.common import named_study, plugins_option, sources_option
+from harness.cli.common import named_study, paper_option, plugins_option, sources_option
 from harness.cli.completion import studies_and_files
 from harness.cli.report.datasets import datasets
 from harness.cli.report.figures import figures
@@ -62,6 +62,7 @@ report.add_command(log)
     "--format", "formats", type=click.Choice(list(_ENDINGS)), multiple=True, help="md (default), latex, csv, json."
 )
 @click.option("--select", type=click.Choice(["best", "mean", "median"]), help="Instead of the table's own selection.")
+@paper_option
 @click.option("--digits", type=click.IntRange(0, 15), help="Digits behind the point, of a study's own table.")
 @click.option(
     "--pivot",
@@ -79,6 +80,7 @@ def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     table_file: Path | None,
     formats: tuple[str, ...],
     select: "Select | None",
+    paper: str | None,
     digits: int | None,
     pivot: str | None,
     metric: str | None,
@@ -91,6 +93,7 @@ def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
     \b
     harness report tables --table 1 --from results/published/mnist.jsonl
     harness report tables --table rivals
+    harness report tables --table 1 --paper pruning_filters --from results/published
     harness report tables --study ablations/quickstart.yml
     harness report tables --study quickstart --pivot 'compressor.kind × reduction' --format latex --bare
     harness report tables --table all --from results/published --out reports --format md --format latex --format csv
@@ -107,7 +110,9 @@ def tables(  # noqa: PLR0913, PLR0917 - a command has as many parameters as opti
         raise HarnessError("--digits and --pivot go with --study: a table file says how its columns are printed")
     if metric is not None and pivot is None:
         raise HarnessError("--metric goes with --pivot: a study's table shows all metrics")
-    asked = _asked(wanted, study, table_file, _Shown(digits, pivot, metric))
+    if paper is not None and wanted is None:
+        raise HarnessError("--paper goes with --table: it says whose tables are meant")
+    asked = _asked(wanted, study, table_file, _Shown(digits, pivot, metric), paper)
     with open_results(sources) as store, collection_put_off():
         found = snapshot(store)
         documents = [(name, make(store, found, select)) for name, make in asked]
@@ -184,10 +189,11 @@ class _Shown(NamedTuple):
 
 
 def _asked(
-    wanted: str | None, study: str | None, table_file: Path | None, shown: _Shown
+    wanted: str | None, study: str | None, table_file: Path | None, shown: _Shown, paper: str | None
 ) -> Sequence[tuple[str, "_FormTable | _StudyTable"]]:
     """Return what was asked for, each with the name of its files."""
     from harness.report import load_our_table, load_paper_table, load_table, our_tables, paper_tables
+    from harness.report.tables.table_file import PAPER, find_paper
 
     if study is not None:
         name, spec_sha = named_study(study)
@@ -195,11 +201,16 @@ def _asked(
     if table_file is not None:
         return [(table_file.stem, _FormTable(load_table(table_file)))]
     name = str(wanted)
+    folder = PAPER if paper is None else find_paper(paper)
     if name == "all":
-        papers = [(f"table{n}", _FormTable(load_paper_table(n))) for n in paper_tables()]
-        return papers + [(ours, _FormTable(load_our_table(ours), may_be_empty=True)) for ours in our_tables()]
+        papers = [(f"table{n}", _FormTable(load_paper_table(n, folder))) for n in paper_tables(folder)]
+        return papers + [
+            (ours, _FormTable(load_our_table(ours, folder), may_be_empty=True)) for ours in our_tables(folder)
+        ]
     if name.isdecimal():
-        return [(f"table{int(name)}", _FormTable(load_paper_table(int(name))))]
-    if name not in our_tables():
-        raise HarnessError(f"--table takes a number or all, not '{name}'{did_you_mean(name, ['all', *our_tables()])}")
-    return [(name, _FormTable(load_our_table(name)))]
+        return [(f"table{int(name)}", _FormTable(load_paper_table(int(name), folder)))]
+    if name not in our_tables(folder):
+        raise HarnessError(
+            f"--table takes a number or all, not '{name}'{did_you_mean(name, ['all', *our_tables(folder)])}"
+        )
+    return [(name, _FormTable(load_our_table(name, folder)))]

@@ -10,12 +10,13 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from harness.base.errors import HarnessError, did_you_mean
 from harness.report.tables.table import Table
-from harness.report.tables.table_file import load_paper_table
+from harness.report.tables.table_file import PAPER, load_paper_table
 
 _OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -33,13 +34,14 @@ _OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
 }
 
 
-def evaluate(expression: str) -> float | bool:
-    """Return the value of an expression: a number, or whether a comparison holds.
+def evaluate(expression: str, paper: Path = PAPER) -> float | bool:
+    """Return the value of an expression over the tables of a paper: a number, or whether a comparison holds.
 
     Raises HarnessError, one line, for what is not arithmetic and for a cell that the paper does not print.
     """
     try:
-        value = _value(ast.parse(expression.strip(), mode="eval").body)
+        functions: dict[str, Callable[..., Any]] = {**_FUNCTIONS, "cell": partial(cell, paper=paper)}
+        value = _value(ast.parse(expression.strip(), mode="eval").body, functions)
     except (SyntaxError, TypeError, ValueError, ArithmeticError) as error:
         raise HarnessError(f"'{expression.strip()}' is no arithmetic over cells: {error}") from None
     if not isinstance(value, int | float):
@@ -47,9 +49,9 @@ def evaluate(expression: str) -> float | bool:
     return value
 
 
-def cell(table: int, row: str, column: str) -> float:
+def cell(table: int, row: str, column: str, paper: Path = PAPER) -> float:
     """Return a value of a table as the paper prints it. Raises HarnessError if it prints none."""
-    found = paper_table(int(table))
+    found = paper_table(int(table), paper)
     rows = {r.label: r for r in found.rows}
     if row not in rows:
         raise HarnessError(f"table {table} has no row '{row}'{did_you_mean(row, rows)}")
@@ -59,7 +61,6 @@ def cell(table: int, row: str, column: str) -> float:
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "cell": cell,
     "abs": abs,
     "min": min,
     "max": max,
@@ -69,22 +70,22 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 @cache
-def paper_table(number: int) -> Table:
-    """Return a table of the paper, read once."""
-    return load_paper_table(number)
+def paper_table(number: int, paper: Path = PAPER) -> Table:
+    """Return a table of a paper, read once."""
+    return load_paper_table(number, paper)
 
 
-def _value(node: ast.expr) -> Any:
+def _value(node: ast.expr, functions: Mapping[str, Callable[..., Any]]) -> Any:
     match node:
         case ast.Constant(value=int() | float() | str() as value):
             return value
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_value(left), _value(right))
+            return _OPERATORS[type(op)](_value(left, functions), _value(right, functions))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand)
+            return -_value(operand, functions)
         case ast.Compare(left=left, ops=ops, comparators=rest) if all(type(op) in _OPERATORS for op in ops):
-            values = [_value(item) for item in (left, *rest)]
+            values = [_value(item, functions) for item in (left, *rest)]
             return all(_OPERATORS[type(op)](values[i], values[i + 1]) for i, op in enumerate(ops))
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
-            return _FUNCTIONS[name](*(_value(item) for item in args))
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in functions:
+            return functions[name](*(_value(item, functions) for item in args))
     raise ValueError(f"'{ast.unparse(node)}' is not allowed")

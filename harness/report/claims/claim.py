@@ -5,12 +5,14 @@ figures or a section without one.
 """
 
 from datetime import date
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import Field
 
 from harness.report._yaml import Part
 from harness.report.tables.table import TrialName
+from harness.report.tables.table_file import PAPER
 from harness.stats.verdicts import Hypothesis
 
 MINIMUM_SEEDS = 8
@@ -118,6 +120,7 @@ class Family(FamilyEntry):
     """A family with every claim written out."""
 
     claims: tuple[Claim, ...]  # type: ignore[assignment]  # each of one point alone
+    paper: Path = PAPER  # whose tables are meant
 
     @property
     def tests(self) -> int:

@@ -70,10 +70,11 @@ def findings_markdown(
         lines += ["## Statements without a test of their own", ""]
         lines += [f"- §{e.place}: “{escape(e.quote)}”: {escape(e.why)}{_tested_by(e)}." for e in untested]
         lines.append("")
-    lines += ["## Where the paper disagrees with itself or with the works it cites", ""]
-    lines += [line for entry in misprints if entry.kind != "inference" for line in _entry(entry)]
-    lines += ["", "## Inferences", ""]
-    lines += [line for entry in misprints if entry.kind == "inference" for line in _entry(entry)]
+    if misprints:
+        lines += ["## Where the paper disagrees with itself or with the works it cites", ""]
+        lines += [line for entry in misprints if entry.kind != "inference" for line in _entry(entry)]
+        lines += ["", "## Inferences", ""]
+        lines += [line for entry in misprints if entry.kind == "inference" for line in _entry(entry)]
     return "\n".join(lines) + "\n"
 
 

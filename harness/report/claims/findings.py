@@ -14,6 +14,7 @@ What a family marked exploratory gives was written after the results: it is show
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from harness.report.claims.arithmetic import paper_table
@@ -35,7 +36,7 @@ from harness.report.figures.results import Results
 from harness.report.tables.cells import find
 from harness.report.tables.expected import expected_configs
 from harness.report.tables.printed_gains import PrintedGain, printed_gains
-from harness.report.tables.table_file import paper_tables
+from harness.report.tables.table_file import PAPER, paper_tables
 from harness.report.tables.timings import Machine
 from harness.stats.tests import interval
 from harness.stats.verdicts import Asked, decide, mean_gap
@@ -110,14 +111,14 @@ def findings(
     return [finding for family in claims.families for finding in _family(stored, family)]
 
 
-def findings_of(results: Results) -> list[Finding]:
-    """Return a finding for each claim of the paper, from what is stored, curves and maps too."""
-    return findings(results.snapshot, load_claims(), partial(curve, results.store), results.maps)
+def findings_of(results: Results, paper: Path = PAPER) -> list[Finding]:
+    """Return a finding for each claim of a paper, from what is stored, curves and maps too."""
+    return findings(results.snapshot, load_claims(paper=paper), partial(curve, results.store), results.maps)
 
 
-def gains(snapshot: Snapshot) -> list[PrintedGain]:
-    """Return the gains that the paper's tables print beside ours: exploratory."""
-    tables = [table for table in map(paper_table, paper_tables()) if table.match == "by configuration"]
+def gains(snapshot: Snapshot, paper: Path = PAPER) -> list[PrintedGain]:
+    """Return the gains that a paper's tables print beside ours: exploratory."""
+    tables = [table for n in paper_tables(paper) if (table := paper_table(n, paper)).match == "by configuration"]
     return [
         gain
         for table in tables
@@ -260,7 +261,7 @@ def _timed_on(family: Family, m: Measured) -> str | None:
     """Return "AMD EPYC (AVX2, 2 cores), 2 threads (the paper: NVIDIA GeForce GTX 1070)" of times."""
     if m.timed is None:
         return None
-    papers = None if family.table is None else paper_table(family.table).device
+    papers = None if family.table is None else paper_table(family.table, family.paper).device
     here = _machine_text(m.timed.machine)
     return here if papers is None else f"{here} (the paper: {papers})"
 

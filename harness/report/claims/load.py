@@ -3,8 +3,8 @@ not yet evaluated. `claim` says what one is, `claims.yml` what each test is.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 
 from harness.base.checks import FieldError
@@ -28,31 +28,37 @@ _Path = tuple[str | int, ...]
 _FILLED = ("id", "title", "reading", "quantity", "replaced_by")
 
 
-def load_claims(path: str | Path | None = None) -> Claims:
-    """Return the claims of a file, or the paper's, which are read once; SpecError, one line with file and line, where
-    they contradict themselves or their tables.
+def load_claims(path: str | Path | None = None, paper: Path = PAPER) -> Claims:
+    """Return the claims of a file about a paper's tables, or those of the paper's folder, which are read once.
+
+    Raises SpecError, one line with file and line, where they contradict themselves or their tables.
     """
-    return _papers() if path is None else _read(Path(path))
+    return _papers(paper) if path is None else _read(Path(path), paper)
 
 
 @cache
-def _papers() -> Claims:
-    return _read(PAPER / "claims.yml")
+def _papers(paper: Path) -> Claims:
+    return _read(paper / "claims.yml", paper)
 
 
-def _read(path: Path) -> Claims:
-    entry = load(path, ClaimsEntry, _check)
-    return Claims(
-        families=tuple(_family(family, i) for i, family in enumerate(entry.families)), untested=entry.untested
-    )
+def _read(path: Path, paper: Path) -> Claims:
+    entry = load(path, ClaimsEntry, _checks(paper))
+    families = tuple(_family(family, i, paper) for i, family in enumerate(entry.families))
+    return Claims(families=families, untested=entry.untested)
 
 
-def _family(entry: FamilyEntry, i: int) -> Family:
+@cache
+def _checks(paper: Path) -> Callable[[ClaimsEntry], None]:
+    """Return the check of claims about a paper's tables, one per paper: by it, files that were read are known."""
+    return partial(_check, paper=paper)
+
+
+def _family(entry: FamilyEntry, i: int, paper: Path) -> Family:
     """Return a family with its claims written out."""
     claims = tuple(claim for j in range(len(entry.claims)) for claim in _claims(entry, i, j))
     about = entry.about or (f"Table {entry.table}" if entry.table is not None else entry.section)
     fields = {name: getattr(entry, name) for name in FamilyEntry.model_fields}
-    return Family(**{**fields, "about": about, "claims": claims})
+    return Family(**{**fields, "about": about, "claims": claims, "paper": paper})
 
 
 def _claims(family: FamilyEntry, i: int, j: int) -> Iterator[Claim]:
@@ -83,16 +89,16 @@ def _filled(template: str, point: dict[str, Word], path: _Path) -> str:
         raise FieldError(path, f"'{template}' has braces that the grid does not fill; it has {words}") from None
 
 
-def _check(claims: ClaimsEntry) -> None:
+def _check(claims: ClaimsEntry, paper: Path) -> None:
     seen: dict[str, set[str]] = {"id": set(), "title": set()}
     for i, family in enumerate(claims.families):
-        _check_family(family, ("families", i))
+        _check_family(family, ("families", i), paper)
         for j in range(len(family.claims)):
             for claim in _claims(family, i, j):
                 for field, known in seen.items():
                     _check_new(str(getattr(claim, field)), known, ("families", i, "claims", j, field))
                 _check_claim(family, claim, ("families", i, "claims", j))
-        whole = _family(family, i)
+        whole = _family(family, i, paper)
         if whole.smallest_p >= whole.alpha:
             raise FieldError(
                 ("families", i, "seeds_needed"),
@@ -119,11 +125,11 @@ def _check_new(name: str, seen: set[str], path: _Path) -> None:
     seen.add(name)
 
 
-def _check_family(family: FamilyEntry, path: _Path) -> None:
+def _check_family(family: FamilyEntry, path: _Path, paper: Path) -> None:
     """Refuse a trial that its table does not have, and unknown words."""
     rows = set()
     if family.table is not None:
-        rows = {(row.trial.study, row.trial.name) for row in paper_table(family.table).rows}
+        rows = {(row.trial.study, row.trial.name) for row in paper_table(family.table, paper).rows}
     elif not family.about:
         raise FieldError((*path, "about"), "'about' is missing: claims without a table say what they are on")
     for name, trial in family.trials.items():

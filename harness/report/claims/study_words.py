@@ -1,14 +1,18 @@
 """What came of the claims of studies, in words: for `report findings`, below a study's table and on the page."""
 
+import math
 from collections.abc import Sequence
 
 from harness.report.claims.claim import VERDICTS
 from harness.report.claims.study_claims import StudyFinding
+from harness.report.printing import number
 from harness.report.render.markdown import escape
-from harness.report.tables.statistics_table import p_text, seeds_text
+from harness.report.tables.statistics_table import p_text, seeds_text, signed
+from harness.report.tables.table import NumberFormat
 from harness.stats.tests import ALPHA
 
 _UNSAID = {"", "fraction", "none"}  # units that go without saying
+_MOST_DIGITS = 7
 
 
 def study_markdown(found: Sequence[StudyFinding], *, long: bool = False) -> str:
@@ -37,12 +41,22 @@ def effect_words(f: StudyFinding) -> str:
 
 
 def effect_text(effect: float | None, ends: tuple[float, float] | None, unit: str, *, ratio: bool = False) -> str:
-    """Return "+0.0131 [+0.00779, +0.0183]", of a ratio "×1.11 [1.01, 1.22]"; "" of no effect."""
+    """Return "+0.0131 [+0.0078, +0.0183]" as tables print it, of a ratio "×1.11 [1.01, 1.22]"; "" of no effect.
+
+    Half the interval has two digits; three have the counts that have none.
+    """
     if effect is None:
         return ""
-    form, before = (".3g", "×") if ratio else ("+.3g", "")
-    interval = "" if ends is None else f" [{', '.join(f'{end:{form}}' for end in ends)}]"
-    return f"{before}{effect:{form}}{interval}{'' if ratio or unit in _UNSAID else f' {unit}'}"
+    last = _exponent(effect) - 2 if ends is None else _exponent((ends[1] - ends[0]) / 2) - 1
+    form = NumberFormat(digits=max(0, min(-last, _MOST_DIGITS)))
+    words = number if ratio else signed
+    interval = "" if ends is None else f" [{', '.join(words(end, form) for end in ends)}]"
+    after = "" if ratio or unit in _UNSAID else f" {unit}"
+    return f"{'×' if ratio else ''}{words(effect, form)}{interval}{after}"
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
 
 
 def summary(found: Sequence[StudyFinding]) -> str:

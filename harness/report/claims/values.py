@@ -326,7 +326,7 @@ def _evaluated(family: Family, quantity: Quantity) -> tuple[Evaluated, str]:
     dataset = quantity.dataset or family.dataset
     condition = quantity.condition
     if family.table is not None:
-        table = paper_table(family.table)
+        table = paper_table(family.table, family.paper)
         columns = [c for c in table.columns if (c.metric, c.where) == (quantity.name, quantity.where)]
         dataset = dataset or table.expect.dataset
         if columns and condition is None:

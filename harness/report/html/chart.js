@@ -25,17 +25,21 @@ function ticks(low, high, count) {
   return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9) + (step / size === 2.5 ? 1 : 0)) };
 }
 
-function short(value) {
-  for (const [size, letter] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
-    if (value >= size) return `${Number((value / size).toPrecision(3))}${letter}`;
-  }
-  return String(value);
+// A count in the page's own words: "12.26 M", as `count_text` has it; ticks without needless zeros.
+function count(value) {
+  const million = DATA.million;
+  if (value < million / 10) return value.toLocaleString("en", { maximumFractionDigits: 0 });
+  const [size, letter] = value < 1000 * million ? [million, "M"] : [1000 * million, "G"];
+  const shown = value / size;
+  return `${shown.toFixed(Math.max(0, 3 - Math.floor(Math.log10(shown))))} ${letter}`;
 }
+const tick = (value) => (value ? count(value).replace(/\.?0+(?= )/, "") : "0");
 
 const number = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−"));
 
 // Draws grid and axes; returns the SVG, its size and the two scales.
-function frame(plot, { x, y, xLabel, yLabel, xFormat, height }) {
+// `xUnit`: of which ticks are to be round numbers.
+function frame(plot, { x, y, xLabel, yLabel, xFormat, height, xUnit = 1 }) {
   const width = Math.max(260, plot.clientWidth);
   const box = { left: 52, right: 14, top: yLabel ? 28 : 12, bottom: 40 };
   const sx = (v) => box.left + ((v - x[0]) / (x[1] - x[0] || 1)) * (width - box.left - box.right);
@@ -46,7 +50,7 @@ function frame(plot, { x, y, xLabel, yLabel, xFormat, height }) {
     root.append(svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: sy(v), y2: sy(v) }));
     root.append(svg("text", { x: box.left - 8, y: sy(v) + 4, "text-anchor": "end" }, number(v, up.digits)));
   }
-  for (const v of ticks(x[0], x[1], width < 500 ? 4 : 8).found) {
+  for (const v of ticks(x[0] / xUnit, x[1] / xUnit, width < 500 ? 4 : 8).found.map((each) => each * xUnit)) {
     const last = sx(v) > width - box.right - 18;  // its words would stand out of the picture
     const place = { x: last ? width : sx(v), y: height - box.bottom + 17, "text-anchor": last ? "end" : "middle" };
     root.append(svg("text", place, xFormat(v)));
@@ -66,4 +70,19 @@ function onWidth(plot, draw) {
     last = plot.clientWidth;
     draw();
   }).observe(plot);
+}
+
+// Fills a figure with the chart of the study that is chosen; of one study there is nothing to choose.
+function chosen(figure, charts, fill) {
+  const select = figure.querySelector("[data-of=study]");
+  const show = () => fill(select ? select.value : Object.keys(charts)[0]);
+  if (select) select.addEventListener("change", show);
+  show();
+}
+
+// The mark of a trial in a legend.
+function swatch(style) {
+  const line = svg("line", { x1: 0, x2: 22, y1: 5, y2: 5, "stroke-width": 3, "stroke-dasharray": style.dashes });
+  line.style.stroke = style.colour;
+  return svg("svg", { width: 22, height: 10, "aria-hidden": "true" }, line);
 }

@@ -1,16 +1,21 @@
 // The foremost metric against costs: points that lead to their trials, the seeds beside them, the front.
 
 for (const figure of document.querySelectorAll(".chart.costs")) {
-  const chart = DATA.costs[figure.dataset.study];
-  const plot = figure.querySelector(".plot");
+  const plot = figure.querySelector(".plot"), legend = figure.querySelector(".legend");
+  let chart = null;
   const readout = figure.querySelector(".readout");
   const buttons = [...figure.querySelectorAll("[data-cost]")];
   const cost = () => buttons.find((b) => b.getAttribute("aria-pressed") === "true").dataset.cost;
 
   function words(point) {
     const seeds = point.values.map(([seed, v]) => `seed ${seed}: ${number(v, 4)}`).join(", ");
-    const counts = `${point.parameters.toLocaleString("en")} parameters, ${point.macs.toLocaleString("en")} MACs`;
+    const counts = `${count(point.parameters)} parameters, ${count(point.macs)} MACs`;
     return `${point.label}: ${chart.metric} ${number(point.mean, 4)} (${seeds}); ${counts}`;
+  }
+
+  function tell(point) {
+    readout.textContent = words(point);
+    readout.title = `${point.parameters.toLocaleString("en")} parameters, ${point.macs.toLocaleString("en")} MACs`;
   }
 
   function draw() {
@@ -21,7 +26,7 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
     const x = [Math.max(0, Math.min(...xs) - wide), Math.max(...xs) + wide];
     const y = [Math.min(...ys) - tall, Math.max(...ys) + tall];
     const height = plot.clientWidth < 500 ? 270 : 350;
-    const { root, sx, sy, width } = frame(plot, { x, y, xLabel: name === "macs" ? "MACs" : name, yLabel: `${chart.metric}, ${chart.words}`, xFormat: short, height });
+    const { root, sx, sy, width } = frame(plot, { x, y, xLabel: name === "macs" ? "MACs" : name, yLabel: `${chart.metric}, ${chart.words}`, xFormat: tick, xUnit: Math.max(...x) < DATA.million ? 1 : DATA.million, height });
     root.removeAttribute("aria-hidden");
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", `${chart.title} against ${name}, study ${figure.dataset.study}`);
@@ -41,7 +46,7 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
       mark.style.fill = style.dashes ? "var(--bg)" : style.colour;
       if (style.dashes) mark.style.stroke = style.colour;
       link.append(svg("circle", { ...spot, r: 13, fill: "transparent" }), mark, svg("title", {}, words(point)));
-      for (const event of ["mouseenter", "focus"]) link.addEventListener(event, () => { readout.textContent = words(point); });
+      for (const event of ["mouseenter", "focus"]) link.addEventListener(event, () => tell(point));
       root.append(link);
       if (width > 560 && front.includes(i)) {
         const right = sx(xs[i]) > width * 0.7, next = front[front.indexOf(i) + 1];
@@ -55,7 +60,7 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
   }
 
   // The names of the colours: links too, and pointing at one picks out its point.
-  for (const point of chart.points) {
+  function named(point) {
     const style = look(point.colour);
     const mark = svg("circle", { cx: 6, cy: 6, r: style.dashes ? 4 : 5, "stroke-width": 2.5 });
     mark.style.fill = style.dashes ? "none" : style.colour;
@@ -64,13 +69,13 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
     link.append(svg("svg", { width: 12, height: 12, "aria-hidden": "true" }, mark), point.label);
     for (const [event, on] of [["mouseenter", true], ["focus", true], ["mouseleave", false], ["blur", false]]) {
       link.addEventListener(event, () => {
-        if (on) readout.textContent = words(point);
+        if (on) tell(point);
         for (const other of plot.querySelectorAll("a")) {
           other.classList.toggle("faded", on && other.dataset.label !== point.label);
         }
       });
     }
-    figure.querySelector(".legend").append(link);
+    return link;
   }
 
   for (const button of buttons) {
@@ -79,6 +84,12 @@ for (const figure of document.querySelectorAll(".chart.costs")) {
       draw();
     });
   }
-  draw();
+  chosen(figure, DATA.costs, (study) => {
+    chart = DATA.costs[study];
+    figure.dataset.study = study;
+    legend.replaceChildren(...chart.points.map(named));
+    readout.textContent = "\u00a0";
+    draw();
+  });
   onWidth(plot, draw);
 }

@@ -1,42 +1,46 @@
-// Curves while training: seeds thin, their median thick; trials shown and hidden by buttons; a step is read by mouse,
-// touch or arrow keys.
+// Curves while training: the median of a trial's seeds, and all of them as a band; trials shown and hidden by buttons; a
+// step is read by mouse, touch or arrow keys.
 
 for (const figure of document.querySelectorAll(".chart.curves")) {
-  const chart = DATA.curves[figure.dataset.study];
-  const plot = figure.querySelector(".plot");
-  const select = figure.querySelector("select");
-  const legend = figure.querySelector(".legend");
-  const end = figure.querySelector("[data-do=end]");
-  const shown = new Set(chart.trials.map((_, i) => i).filter((i) => i < 8));
-  let at = null, bright = null, view = null;
+  const plot = figure.querySelector(".plot"), legend = figure.querySelector(".legend");
+  const select = figure.querySelector("[data-of=metric]"), end = figure.querySelector("[data-do=end]");
+  const FIRST = 8;  // trials that are shown at first
+  let chart = null, buttons = [], shown = new Set(), at = null, bright = null, view = null;
 
-  const buttons = chart.trials.map((trial, i) => {
-    const style = look(trial.colour);
-    const line = svg("line", { x1: 0, x2: 22, y1: 5, y2: 5, "stroke-width": 3, "stroke-dasharray": style.dashes });
-    line.style.stroke = style.colour;
-    const button = document.createElement("button");
-    button.type = "button";
-    const value = Object.assign(document.createElement("span"), { className: "value" });
-    button.append(svg("svg", { width: 22, height: 10, "aria-hidden": "true" }, line), trial.label, value);
-    button.addEventListener("click", () => { if (!shown.delete(i)) shown.add(i); draw(); });
-    for (const [event, on] of [["mouseenter", i], ["focus", i], ["mouseleave", null], ["blur", null]]) {
-      button.addEventListener(event, () => { bright = on; fade(); });
-    }
-    legend.append(button);
-    return { button, value };
+  chosen(figure, DATA.curves, (study) => {
+    chart = DATA.curves[study];
+    figure.dataset.study = study;
+    plot.setAttribute("aria-label", `Step, study ${study}`);
+    select.replaceChildren(...chart.metrics.map((each) => new Option(each.label, each.id)));
+    shown = new Set(chart.trials.map((_, i) => i).filter((i) => i < FIRST));
+    at = bright = null;
+    buttons = chart.trials.map((trial, i) => {
+      const button = Object.assign(document.createElement("button"), { type: "button" });
+      const value = Object.assign(document.createElement("span"), { className: "value" });
+      button.append(swatch(look(trial.colour)), trial.label, value);
+      button.addEventListener("click", () => { if (!shown.delete(i)) shown.add(i); draw(); });
+      for (const [event, on] of [["mouseenter", i], ["focus", i], ["mouseleave", null], ["blur", null]]) {
+        button.addEventListener(event, () => { bright = on; fade(); });
+      }
+      return { button, value };
+    });
+    legend.replaceChildren(...buttons.map((each) => each.button));
+    draw();
   });
 
-  // The curves of the chosen metric, by trial: each seed's points and the median at the steps that all seeds have.
+  // The curves of the chosen metric, by trial: each seed's points; at the steps that all seeds have their least, median
+  // and most.
   function lines() {
     return chart.trials.map((trial, i) => {
       const seeds = trial.runs.filter((run) => run.series[select.value]).map((run) => {
         const [index, values] = run.series[select.value];
         return chart.steps[index].map((step, k) => [step, values[k]]).filter((p) => p[1] !== null);
       });
-      const count = new Map();
-      for (const points of seeds) for (const [step, v] of points) count.set(step, [...(count.get(step) || []), v]);
-      const middle = [...count].filter(([, vs]) => vs.length === seeds.length).sort((a, b) => a[0] - b[0]);
-      return { i, seeds, median: middle.map(([step, vs]) => [step, median(vs)]) };
+      const known = new Map();
+      for (const points of seeds) for (const [step, v] of points) known.set(step, [...(known.get(step) || []), v]);
+      const shared = [...known].filter(([, vs]) => vs.length === seeds.length).sort((a, b) => a[0] - b[0]);
+      const of = (pick) => shared.map(([step, vs]) => [step, pick(vs)]);
+      return { i, seeds, median: of(median), least: of((vs) => Math.min(...vs)), most: of((vs) => Math.max(...vs)) };
     });
   }
   function median(values) {
@@ -57,17 +61,22 @@ for (const figure of document.querySelectorAll(".chart.curves")) {
     const height = plot.clientWidth < 500 ? 250 : 330;
     view = frame(plot, { x, y: [low - pad, high + pad], xLabel: "step", xFormat: (v) => v.toLocaleString("en"), height });
     const { root, sx, sy, box, width } = view;
-    const clip = `clip-${figure.dataset.study}`;
     const area = { x: box.left, y: box.top - 4, width: width - box.left - box.right + 2, height: height - box.top - box.bottom + 4 };
-    root.append(svg("clipPath", { id: clip }, svg("rect", area)));
+    root.append(svg("clipPath", { id: "clip-curves" }, svg("rect", area)));
+    const path = (points) => points.map((p) => `${sx(p[0]).toFixed(1)},${sy(p[1]).toFixed(1)}`).join(" ");
     view.groups = visible.map((l) => {
       const style = look(chart.trials[l.i].colour);
-      const group = svg("g", { "clip-path": `url(#${clip})`, "data-trial": l.i });
-      for (const [points, name] of [...l.seeds.map((s) => [s, "thin"]), [l.median, "thick"]]) {
-        const path = svg("polyline", { class: name, points: points.map((p) => `${sx(p[0]).toFixed(1)},${sy(p[1]).toFixed(1)}`).join(" ") });
-        path.style.stroke = style.colour;
-        if (name === "thick") path.setAttribute("stroke-dasharray", style.dashes);
-        group.append(path);
+      const group = svg("g", { "clip-path": "url(#clip-curves)", "data-trial": l.i });
+      if (l.seeds.length > 1) {
+        const band = svg("polygon", { class: "band", points: path([...l.least, ...[...l.most].reverse()]) });
+        band.style.fill = style.colour;
+        group.append(band);
+      }
+      for (const [points, name] of [...(l.seeds.length > 1 ? l.seeds.map((s) => [s, "thin"]) : []), [l.median, "thick"]]) {
+        const line = svg("polyline", { class: name, points: path(points) });
+        line.style.stroke = style.colour;
+        if (name === "thick") line.setAttribute("stroke-dasharray", style.dashes);
+        group.append(line);
       }
       root.append(group);
       return group;
@@ -83,10 +92,13 @@ for (const figure of document.querySelectorAll(".chart.curves")) {
     fade();
   }
 
-  const nearest = (step) => view.steps.reduce((a, b) => (Math.abs(b - step) < Math.abs(a - step) ? b : a));
+  function nearest(step) {
+    return view.steps.reduce((a, b) => (Math.abs(b - step) < Math.abs(a - step) ? b : a));
+  }
   function fade() {
     for (const group of view ? view.groups : []) {
       group.classList.toggle("faded", bright !== null && Number(group.dataset.trial) !== bright);
+      group.classList.toggle("bright", Number(group.dataset.trial) === bright);
     }
   }
 
@@ -135,6 +147,5 @@ for (const figure of document.querySelectorAll(".chart.curves")) {
     if (what === "end") end.setAttribute("aria-pressed", String(end.getAttribute("aria-pressed") !== "true"));
     if (what) draw();
   });
-  draw();
   onWidth(plot, draw);
 }

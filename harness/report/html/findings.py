@@ -1,122 +1,135 @@
-"""What the page needs to know of a finding. Where there are none, the page has no such section.
-
-What was decided is shown; what is undecided or not run is counted, and opens on demand.
+"""What the page needs to know of findings: a row per claim, with what its verdict rests on behind a click, and what
+else there is to say of a paper. Where there are none, the page has no such section.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.report.claims import study_words
 from harness.report.claims.claim import VERDICTS, Verdict
-from harness.report.claims.document import EXPLORATORY, evidence, heading_of, qualifiers, reading
-from harness.report.claims.findings import Finding
-from harness.report.claims.misprints import Misprint
-from harness.report.claims.study_claims import StudyFinding
+from harness.report.claims.document import effect_words, evidence, qualifiers, reading
+from harness.report.claims.findings import Finding, findings_of, gains
+from harness.report.claims.misprints import Misprint, load_misprints
+from harness.report.claims.study_claims import StudyFinding, study_findings
+from harness.report.figures.results import Results
+from harness.report.html.anchors import claim_id
+from harness.report.printing import MINUS
 from harness.report.tables.printed_gains import PrintedGain, gain_lines
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A claim and what became of it, or something else that is among them."""
+class Found:
+    """What came of claims: of the paper with its misprints and printed gains, and of studies."""
 
-    group: str  # the heading that it is under: "Table 1", "Misprints", "Inferences"
-    title: str  # the claim, in a sentence
-    verdict: Verdict | None  # None if it is not a claim
-    summary: str  # the numbers that it rests on
-    details: tuple[str, ...] = ()  # the quote, the test, what it depends on: a line each
-    qualifiers: tuple[str, ...] = ()  # of the verdict: "depends on kernels"
+    papers: Sequence[Finding] = ()
+    misprints: Sequence[Misprint] = ()
+    gains: Sequence[PrintedGain] = ()
+    studies: Sequence[StudyFinding] = ()
 
 
-_FOLDED = ("undecided", "not run", "withdrawn")
+def found_in(results: Results, *, paper: bool) -> Found:
+    """Return what came of the claims of studies, and of the `paper`."""
+    studies = study_findings(results.snapshot)
+    if not paper:
+        return Found(studies=studies)
+    return Found(findings_of(results), load_misprints(), gains(results.snapshot), studies)
 
 
 @dataclass(frozen=True)
-class Group:
-    """The findings under one heading: in sight, or folded away by verdict."""
+class Claimed:
+    """A claim and what became of it: a row."""
 
-    id: str
-    name: str
-    counts: Mapping[str, int]  # by verdict; empty if its entries have none
-    shown: tuple[Entry, ...]
-    folded: tuple[tuple[str, tuple[Entry, ...]], ...]
+    place: str  # its id on the page; "" of one that another of its name replaced
+    about: str  # "Table 1", "Study parts"
+    title: str
+    verdict: Verdict
+    qualifiers: tuple[str, ...]  # "depends on kernels"
+    effect: str  # with its interval
+    value: float | None  # by which a reader sorts
+    details: tuple[str, ...]  # what the verdict rests on, the quote, the test: a line each
 
-
-def grouped(entries: Sequence[Entry]) -> list[Group]:
-    """Return the findings under their headings, both in the order in which they were given."""
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        found.setdefault(entry.group, []).append(entry)
-    return [_group(f"findings-{number}", name, members) for number, (name, members) in enumerate(found.items(), 1)]
-
-
-def verdicts(groups: Sequence[Group]) -> list[str]:
-    """Return the verdicts that there are, in order."""
-    return [verdict for verdict in VERDICTS if any(group.counts.get(verdict) for group in groups)]
+    @property
+    def order(self) -> int:
+        """The place of its verdict among all."""
+        return VERDICTS.index(self.verdict)
 
 
-def _group(place: str, name: str, members: Sequence[Entry]) -> Group:
-    by: dict[str, tuple[Entry, ...]] = {
-        verdict: tuple(f for f in members if f.verdict == verdict) for verdict in VERDICTS
-    }
-    counts = {verdict: len(own) for verdict, own in by.items()} if any(by.values()) else {}
-    folded = tuple((verdict, by[verdict]) for verdict in _FOLDED if by[verdict])
-    return Group(place, name, counts, tuple(f for f in members if f.verdict not in _FOLDED), folded)
+@dataclass(frozen=True)
+class Aside:
+    """What is not a claim and is to be known: a misprint, an inference, printed gains. `text` is in sight."""
+
+    group: str
+    title: str
+    text: str
+    details: tuple[str, ...] = ()
 
 
-def on_the_page(
-    decided: Sequence[Finding],
-    misprints: Sequence[Misprint],
-    gains: Sequence[PrintedGain] = (),
-    of_studies: Sequence[StudyFinding] = (),
-) -> list[Entry]:
-    """Return the claims of studies; those of the paper by section, what is exploratory last; then where the paper
-    disagrees, and inferences under a heading of their own.
-    """
-    own = [
-        Entry(
-            f"Study {f.study}",
-            f"{f.title} ({f.id})",
-            f.verdict,
-            study_words.evidence(f),
-            tuple(filter(None, [f.reason and f"Why this much: {f.reason}", f.on and f"Measured on {f.on}"])),
-            tuple(study_words.qualifiers(f)),
-        )
-        for f in of_studies
+def claimed(found: Found) -> list[Claimed]:
+    """Return the claims of studies, then those of the paper, what is exploratory last."""
+    papers = sorted(found.papers, key=lambda f: f.exploratory)
+    return [*map(_of_study, found.studies), *map(_of_paper, papers)]
+
+
+def _of_study(f: StudyFinding) -> Claimed:
+    return Claimed(
+        place="" if f.withdrawn else claim_id(f),
+        about=f"Study {f.study}",
+        title=f"{f.title} ({f.id})",
+        verdict=f.verdict,
+        qualifiers=tuple(study_words.qualifiers(f)),
+        effect=study_words.effect_words(f),
+        value=f.effect,
+        details=(
+            _minus(study_words.evidence(f)),
+            *filter(None, [f.reason and f"Why this much: {f.reason}", f.on and f"Measured on {f.on}"]),
+        ),
+    )
+
+
+def _of_paper(f: Finding) -> Claimed:
+    return Claimed(
+        place=claim_id(f),
+        about=f.about.removeprefix("exploratory: "),
+        title=f.title,
+        verdict=f.verdict,
+        qualifiers=tuple(qualifiers(f)),
+        effect=effect_words(f),
+        value=f.effect,
+        details=(
+            _minus(evidence(f)),
+            f"“{f.quote}”, §{f.place}",
+            _minus(reading(f)),
+            f"Measured: {f.quantity}",
+            _minus(f"Rule: {f.rule}"),
+            *([f"Changed {f.changed}"] if f.changed else []),
+        ),
+    )
+
+
+def _minus(text: str) -> str:
+    """Return a text with the sign of its negative numbers as tables print it."""
+    return re.sub(r"(?<![\w.])-(?=\d)", MINUS, text)
+
+
+def verdicts(claims: Sequence[Claimed]) -> dict[str, int]:
+    """Return how many claims have each verdict that there is, in order."""
+    return {verdict: n for verdict in VERDICTS if (n := sum(claim.verdict == verdict for claim in claims))}
+
+
+def asides(found: Found) -> dict[str, list[Aside]]:
+    """Return what is not a claim, by its heading: printed gains, where the paper disagrees, inferences."""
+    made = [
+        Aside("Printed gains beside ours (exploratory)", f"Table {table}", lines[-2], tuple(lines))
+        for table in dict.fromkeys(gain.table for gain in found.gains)
+        if (lines := gain_lines([gain for gain in found.gains if gain.table == table]))
     ]
-    claims = [
-        Entry(
-            heading_of(f),
-            f.title,
-            f.verdict,
-            evidence(f),
-            (
-                f"“{f.quote}”, §{f.place}",
-                reading(f),
-                f"Measured: {f.quantity}",
-                f"Rule: {f.rule}",
-                *([f"Changed {f.changed}"] if f.changed else []),
-            ),
-            tuple(qualifiers(f)),
-        )
-        for f in sorted(decided, key=lambda f: f.exploratory)
-    ]
-    printed = [
-        Entry(
-            f"{EXPLORATORY}: printed gains", f"Table {table}, printed gains beside ours", None, lines[-1], tuple(lines)
-        )
-        for table in dict.fromkeys(gain.table for gain in gains)
-        if (lines := gain_lines([gain for gain in gains if gain.table == table]))
-    ]
-    return [
-        *own,
-        *claims,
-        *printed,
-        *(_entry(entry) for entry in sorted(misprints, key=lambda e: e.kind == "inference")),
-    ]
+    made += map(_of_misprint, sorted(found.misprints, key=lambda entry: entry.kind == "inference"))
+    return {group: [aside for aside in made if aside.group == group] for group in dict.fromkeys(a.group for a in made)}
 
 
-def _entry(entry: Misprint) -> Entry:
+def _of_misprint(entry: Misprint) -> Aside:
     group = "Inferences" if entry.kind == "inference" else "Where the paper disagrees with itself or with what it cites"
     checks = (f"{check.expression} gives {str(check.value).lower()}" for check in entry.checks)
     places = (f"{place.where}: “{place.says}”" for place in entry.places)
-    return Entry(group, f"{entry.number} ({entry.kind})", None, entry.text, (*checks, *places))
+    return Aside(group, f"{entry.number} ({entry.kind})", entry.text, (*checks, *places))

@@ -33,8 +33,10 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
     let at = -1, way = 0;
 
     function key(row) {
-      if (at === 0) return row.cells[0].textContent.trim();
-      const value = row.cells[at].dataset[by ? by.value : "ours"];
+      const cell = row.cells[at];
+      if (cell.dataset.sort !== undefined) return Number(cell.dataset.sort);
+      if (!heads[at].classList.contains("n")) return cell.textContent.trim();
+      const value = cell.dataset[by ? by.value : "ours"];
       return value === undefined ? null : Number(value);
     }
     function compare(a, b) {
@@ -49,6 +51,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
         else head.removeAttribute("aria-sort");
       });
       body.append(...(way ? [...own].sort(compare) : own));
+      table.dispatchEvent(new Event("sorted"));
     }
     heads.forEach((head, i) => head.querySelector("button").addEventListener("click", () => {
       way = i === at ? (way === 1 ? -1 : way === -1 ? 0 : 1) : 1;
@@ -59,15 +62,30 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
   }
 })();
 
+(function unfolding() {
+  // Rows of which nothing was run are folded away; a button shows them.
+  for (const button of document.querySelectorAll(".fold")) {
+    const table = button.closest("article").querySelector("table");
+    button.hidden = false;
+    table.classList.add("folded");
+    button.addEventListener("click", () => {
+      const folded = table.classList.toggle("folded");
+      button.setAttribute("aria-expanded", String(!folded));
+    });
+  }
+})();
+
 (function links() {
   function open() {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
+    target.dispatchEvent(new Event("wanted", { bubbles: true }));
     for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    if (target.matches("table.claims tr")) target.querySelector("details").open = true;
     target.scrollIntoView();
-    const summary = target.querySelector(":scope > summary");
+    const summary = target.querySelector(":scope > summary, :scope > td > details > summary");
     if (summary) summary.focus({ preventScroll: true });
   }
   addEventListener("hashchange", open);
-  open();
+  document.addEventListener("DOMContentLoaded", open);  // when the others listen
 })();

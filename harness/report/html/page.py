@@ -7,8 +7,9 @@ import base64
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -19,23 +20,27 @@ from PIL import Image
 
 import harness
 from harness.base.errors import printable, printable_json
-from harness.report.figures.claims import claims_figures
-from harness.report.figures.groups import study_names
+from harness.report.figures.groups import study_groups, study_names
 from harness.report.figures.make import image_figures
 from harness.report.figures.maps import mean_map, plain, stored_maps
 from harness.report.figures.numbers import Numbers, Pointing, Reading, figure_of, quantities, read_numbers
 from harness.report.figures.results import Array, Results
-from harness.report.figures.style import Drawn, NotDrawn, as_bytes, styled
+from harness.report.figures.style import Drawn, as_bytes, styled
+from harness.report.html.answers import answers
 from harness.report.html.charts import COSTS, costs, costs_title, curves
-from harness.report.html.findings import Entry, grouped, verdicts
-from harness.report.html.studies import all_studies, in_order
-from harness.report.html.tables import COUNTED, added, all_tables, holds_paper
-from harness.report.printing import fixed
+from harness.report.html.findings import Found, asides, claimed, found_in, verdicts
+from harness.report.html.forest import Panel, of_claims, of_paper, of_study
+from harness.report.html.studies import StudyView, all_studies, in_order
+from harness.report.html.tables import COUNTED, TableView, all_tables, holds_paper
+from harness.report.printing import count_text, fixed
 from harness.report.tables.match import device_of
+from harness.store.records import Snapshot
 
 FOLDER = Path(__file__).parent
+_MILLION = 2**20  # an M of the paper's tables, and so of a page that shows them
+_COMPARED = 4  # studies whose comparisons the forest plot shows, if none has claims
 _STYLES = ("style.css", "parts.css")
-_SCRIPTS = ("page.js", "chart.js", "curves.js", "costs.js")
+_SCRIPTS = ("page.js", "findings.js", "chart.js", "curves.js", "costs.js")
 _EXPLAINED = {
     "exact": "the paper's configuration",
     "other-device": "a time on another device",
@@ -44,10 +49,6 @@ _EXPLAINED = {
     "stand-in": "other training data",
     "not run": "nothing is stored",
 }
-
-
-Draw = Callable[[Results, str], Sequence[Drawn | NotDrawn]]
-"""Draws a kind of figure of a study."""
 
 
 @dataclass(frozen=True)
@@ -66,56 +67,87 @@ class FigureNumbers:
         return [len(list(takewhile(quote.__eq__, quotes[i:]))) for i, quote in enumerate(quotes)]
 
 
-def render_page(results: Results, findings: Sequence[Entry] = ()) -> str:
-    """Return the whole page. Without findings it has no such section, without the paper's trials none of the paper's.
+def render_page(results: Results) -> str:
+    """Return the whole page. Without the paper's trials it has nothing of the paper, without claims no findings.
 
     `Results` of one study alone (`Snapshot.only`) make a page about it.
     """
     snapshot = results.snapshot
-    papers, ours = all_tables(results) if holds_paper(results) else ([], [])
+    with_paper = holds_paper(results)
+    papers, ours = all_tables(results) if with_paper else ([], [])
     names = in_order(study_names(snapshot))
     studies = all_studies(results, names)
-    numbers, groups = read_numbers(results), grouped(findings)
-    data = {"curves": curves(results, names), "costs": costs(results, names)}
-    counted = [a for a in snapshot.attempts if a.accepted]
-    timed = [a for a in snapshot.attempts if a.kind == "timing" and a.state == "done"]
-    facts = {
-        "runs": len(counted),
-        "timings": len(timed),
-        "trials": len({a.trial_key for a in (*counted, *timed)}),
-        "studies": len(names),
-        "newest": max((a.started[:10] for a in (*counted, *timed)), default=""),
-        "devices": sorted({device_of(a) for a in (*counted, *timed)}),
-    }
+    numbers, found = read_numbers(results), found_in(results, paper=with_paper)
+    panels = _panels(results, papers, studies, found)
+    million = _MILLION if papers else 10**6
+    against_costs = costs(results, names)
+    data = {"curves": curves(results, names), "costs": against_costs, "million": million}
+    claims = claimed(found)
     return (
-        _environment()
+        _environment(million)
         .get_template("page.html.j2")
         .render(
             version=harness.__version__,
             style="\n".join((FOLDER / name).read_text(encoding="utf-8") for name in _STYLES),
             script="\n".join((FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
             data=data,
-            facts=facts,
+            facts=_facts(snapshot, len(names)),
+            answers=answers(found, panels),
+            forest_panels=panels,
+            shades=any(row.within is not None for panel in panels for row in panel.rows),
             papers=papers,
             ours=ours,
-            counts=added(papers),
-            matches={match: _EXPLAINED[match] for match in COUNTED},
-            findings=groups,
-            verdicts=verdicts(groups),
+            matches=_nearness(papers),
+            counts_shown=any("parameters" in a.trial.costs for name in names for a in study_groups(snapshot, name)),
+            claims=claims,
+            verdicts=verdicts(claims),
+            places=list(dict.fromkeys(claim.about for claim in claims)),
+            asides=asides(found),
             studies=studies,
             own=[] if papers else [study.table for study in studies],
-            plots=pictures_of(results, names, claims_figures) if groups else [],
             strips=map_strips(results),
-            pictures=pictures_of(results, names, image_figures),
+            pictures=pictures_of(results, names),
             figures=_figures(numbers),
             between=[fixed(value, 3) for value in numbers.between_baselines],
             cost_names=COSTS,
-            costs_title=costs_title(data["costs"]),
+            costs_title=costs_title(against_costs),
         )
     )
 
 
-def _environment() -> Environment:
+def _panels(results: Results, papers: Sequence[TableView], studies: Sequence[StudyView], found: Found) -> list[Panel]:
+    """Return what the forest plot shows: of one study its claims first, else the paper's differences, else claims,
+    else what the studies' tables compare, of the first few.
+    """
+    claims = of_claims(found.studies)
+    if (claims and len(studies) == 1) or not papers:
+        compared = (of_study(results.snapshot, study.table, study.name) for study in studies[:_COMPARED])
+        return claims or [panel for panel in compared if panel is not None]
+    return of_paper(papers) or claims
+
+
+def _facts(snapshot: Snapshot, studies: int) -> str:
+    """Return in a sentence what the page rests on; "" of nothing."""
+    counted = [a for a in snapshot.attempts if a.accepted]
+    timed = [a for a in snapshot.attempts if a.kind == "timing" and a.state == "done"]
+    if not (counted or timed):
+        return ""
+    runs = [
+        f"{len(of):,} {word}{'' if len(of) == 1 else 's'}" for of, word in ((counted, "run"), (timed, "timing")) if of
+    ]
+    trials = len({a.trial_key for a in (*counted, *timed)})
+    places = f"{trials:,} trial{'' if trials == 1 else 's'}{f' in {studies} studies' if studies > 1 else ''}"
+    newest = max(a.started[:10] for a in (*counted, *timed))
+    devices = "; ".join(sorted({device_of(a) for a in (*counted, *timed)}))
+    return f"{' and '.join(runs)} of {places}, the newest of {newest}, on {devices}."
+
+
+def _nearness(papers: Sequence[TableView]) -> dict[str, str]:
+    """Return what each nearness that cells of these tables have means."""
+    return {match: _EXPLAINED[match] for match in COUNTED if any(view.counts[match] for view in papers)}
+
+
+def _environment(million: int = 10**6) -> Environment:
     made = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -125,6 +157,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters["count"] = partial(count_text, million=million)
     made.tests["finite"] = lambda value: value is not None and math.isfinite(value)
     made.policies["json.dumps_function"] = _json
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
@@ -187,6 +220,7 @@ def _strip(label: str, pictures: list[Array]) -> Strip:
 class Picture:
     """A figure as a data URI; its size in pixels of the page."""
 
+    study: str
     title: str
     caption: str
     source: str
@@ -194,14 +228,15 @@ class Picture:
     height: int
 
 
-def pictures_of(results: Results, studies: Sequence[str], draw: Draw) -> list[Picture]:
-    """Return figures of studies as pictures; nothing if no study has such figures."""
+def pictures_of(results: Results, studies: Sequence[str]) -> list[Picture]:
+    """Return what studies show of single images as pictures; nothing if no study has any."""
     made = []
     with styled():
-        for drawn in (each for study in studies for each in draw(results, study) if isinstance(each, Drawn)):
+        shown = ((study, each) for study in studies for each in image_figures(results, study))
+        for study, drawn in ((study, each) for study, each in shown if isinstance(each, Drawn)):
             source = _data_uri("svg+xml", as_bytes(drawn, "svg"))
             width, height = (round(96 * inches) for inches in drawn.figure.get_size_inches())
-            made.append(Picture(drawn.title, drawn.caption, source, width, height))
+            made.append(Picture(study, drawn.title, drawn.caption, source, width, height))
     return made
 
 

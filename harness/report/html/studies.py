@@ -41,6 +41,7 @@ class TrialView:
     name: str
     key: str
     summary: tuple[str, ...]
+    counts: tuple[tuple[int, str], ...]  # with what is counted
     settings: tuple[SettingView, ...]
     runs: tuple[RunView, ...]
     elsewhere: str = ""
@@ -91,13 +92,13 @@ def _trial(results: Results, study: str, group: Group, scores: Mapping[str, Scor
     if overrides(group.protocol, group.trial.config):
         summary.append(protocol_in_words(group.protocol, group.trial.config))
     costs = group.trial.costs
-    summary += [f"{round(costs[name]):,} {words}" for name, words in _COSTS.items() if name in costs]
     whole = not elsewhere
     return TrialView(
         id=trial_id(group.trial),
         name=group.label,
         key=group.trial.key,
         summary=tuple(summary),
+        counts=tuple((round(costs[name]), words) for name, words in _COSTS.items() if name in costs),
         settings=tuple(settings_of(results.snapshot, group)) if whole else (),
         runs=tuple(runs_of(results, study, group)) if whole else (),
         elsewhere=elsewhere,

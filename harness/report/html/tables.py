@@ -1,9 +1,9 @@
 """Tables as the page shows them: a document, how near its cells are, and where a row's runs are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.report.document import MATCHES, Cell, Document
+from harness.report.document import MATCHES, Cell, DocRow, Document
 from harness.report.figures.groups import study_groups, table_groups
 from harness.report.figures.results import Results
 from harness.report.html.anchors import trial_id
@@ -29,6 +29,22 @@ class TableView:
         """Return one of `COUNTED`, "" if nothing of a paper is beside the cell."""
         beside = self.document.compares and (cell.paper is not None or cell.ours is not None)
         return str(cell.match or (NOT_RUN if beside else ""))
+
+    @property
+    def folds(self) -> int:
+        """How many rows are folded away: those of which nothing was run, if something was of others."""
+        away = sum(not self.has_run(row) for row in self.document.rows)
+        return away if away < len(self.document.rows) and self.document.compares else 0
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether any row shows a run or a timing."""
+        return any(map(self.has_run, self.document.rows))
+
+    @staticmethod
+    def has_run(row: DocRow) -> bool:
+        """Return whether a row shows any run or timing: counts need none."""
+        return any(cell.runs for cell in row.cells)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -72,9 +88,3 @@ def _view(name: str, results: Results, table: Table) -> TableView:
     else:
         groups = table_groups(results.snapshot, table)
     return TableView(name, document, {group.label: trial_id(group.trial) for group in groups if group.runs})
-
-
-def added(views: Sequence[TableView]) -> dict[str, int]:
-    """Return the counts of several tables together."""
-    counts = [view.counts for view in views]
-    return {nearness: sum(each[nearness] for each in counts) for nearness in COUNTED}

@@ -134,7 +134,7 @@ def json_text(value: Any) -> str:
     return printable_json(json.dumps(_finite(value), ensure_ascii=False, indent=2)) + "\n"
 
 
-_FOR_PEOPLE = frozenset({"paper_text", "paper_bold", "difference", "marks"})
+_FOR_PEOPLE = frozenset({"paper_text", "paper_bold", "difference", "marks", "count"})
 
 
 def _fields(cell: Cell) -> dict[str, Any]:

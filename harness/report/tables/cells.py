@@ -256,9 +256,11 @@ def _count(table: Table, row: Row, column: Column, near: list[Candidate]) -> Tra
     for candidate in near:
         if column.metric not in candidate.trial.costs:
             continue
-        ours = as_printed(in_unit(candidate.trial.costs[column.metric], column), column)
+        cost = candidate.trial.costs[column.metric]
+        ours = as_printed(in_unit(cost, column), column)
         remarks = _remarks(candidate, table)
         shown: dict[str, Any] = {"ours": ours, "values": (ours,), "match": candidate.match, "runs": 0, "select": None}
+        shown["count"] = round(cost)
         cell = _cell(table, row, column, candidate, **shown, device=None, remarks=remarks)
         return TracedCell(cell, column, row, candidate, remarks=tuple(remarks))
     return TracedCell(_empty(table, row, column, None), column, row)

@@ -125,6 +125,20 @@ def gain_lines(gains: Sequence[PrintedGain], tests: int | None = None) -> list[s
     return [*lines, "The side was chosen with the results in view: new seeds are to confirm it."]
 
 
+def gains_words(gains: Sequence[PrintedGain]) -> str:
+    """Return in a sentence how many of the printed gains our runs rule out, and of one table what they span."""
+    tables = list(dict.fromkeys(gain.table for gain in gains))
+    excluded = [gain for gain in gains if gain.excluded]
+    where = f"Table {tables[0]} prints" if len(tables) == 1 else f"Tables {', '.join(map(str, tables))} print"
+    said = f"of the {len(gains)} gains over the baseline that {where}, our runs rule out {len(excluded) or 'none'}"
+    if not excluded or len(tables) > 1:
+        return f"{said[0].upper()}{said[1:]}."
+    digits = excluded[0].digits
+    printed = _span(min(g.printed for g in excluded), max(g.printed for g in excluded), digits)
+    ours = _span(min(g.least for g in excluded), max(g.most for g in excluded), digits)
+    return f"{said[0].upper()}{said[1:]}: printed {printed}, ours {ours}."
+
+
 def _conclusion(excluded: Sequence[PrintedGain], of: str, smallest: str = "") -> str:
     """Return how many rows' printed gains are excluded, and what those rows span."""
     if not excluded:

@@ -286,6 +286,7 @@ def _count(entry: _Stored, name: str) -> Cell:
         protocol=entry.recipe.words,
         text=NOTHING if value is None else f"{round(value):,}",
         overrides=entry.recipe.overrides,
+        count=None if value is None else round(value),
     )
 
 

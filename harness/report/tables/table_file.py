@@ -1,7 +1,8 @@
 """Table files: read, with the rows of a grid written out, and refused in one line if they contradict themselves.
 
-The paper's tables lie in `harness/papers/`, with tables of what its text alone prints in `text/` there; tables of ours
-lie in `ours/`. A user's own table has the form of either.
+A paper is a folder: `table1.yml` and so on, and in `text/` tables of what its text alone prints. Those of the harness
+lie in `harness/papers/`, of which the one on feature pooling is meant if nobody says another; tables of ours lie in
+`ours/`. A user's own folder, or table, has the form of either.
 """
 
 import itertools
@@ -20,42 +21,68 @@ from harness.trial.tasks import TASKS
 from harness.trial.trial import FUNCTION
 
 _HARNESS = Path(__file__).parents[2]
-PAPER = _HARNESS / "papers" / "feature_pooling"
-_NAMED = (_HARNESS / "report" / "ours", PAPER / "text")
+_PAPERS = _HARNESS / "papers"
+PAPER = _PAPERS / "feature_pooling"
+_OURS = _HARNESS / "report" / "ours"
 
 
-def paper_tables() -> list[int]:
-    """Return the numbers of the paper's tables that are entered, in order."""
-    return sorted(int(path.stem.removeprefix("table")) for path in PAPER.glob("table[0-9]*.yml"))
+def find_paper(text: str) -> Path:
+    """Return the folder of a paper: that of a person, or one of the harness's own by its name.
+
+    Raises HarnessError, with the nearest right name, if there is none, and for a folder without tables.
+    """
+    folder = Path(text)
+    if not folder.is_dir():
+        known = sorted(path.name for path in _PAPERS.iterdir() if path.is_dir() and any(path.glob("*.yml")))
+        if text not in known:
+            raise HarnessError(f"--paper takes a folder of table files, not '{text}'{did_you_mean(text, known)}")
+        folder = _PAPERS / text
+    if not paper_tables(folder) and not _texts(folder):
+        raise HarnessError(f"--paper {text}: no tables are there; they are called table1.yml, table2.yml …")
+    return folder
 
 
-def our_tables() -> list[str]:
-    """Return the names of the tables that the paper has not as tables: ours, and what its text prints, in order."""
-    return sorted(path.stem for folder in _NAMED for path in folder.glob("*.yml"))
+def paper_tables(paper: Path = PAPER) -> list[int]:
+    """Return the numbers of a paper's tables that are entered, in order."""
+    numbers = (path.stem.removeprefix("table") for path in paper.glob("table[0-9]*.yml"))
+    return sorted(int(number) for number in numbers if number.isdecimal())
 
 
-def load_paper_table(number: int) -> Table:
-    """Return a table of the paper by its number; HarnessError if it is not entered yet."""
-    entered = paper_tables()
+def _texts(paper: Path) -> list[str]:
+    """Return the names of the tables of what a paper's text alone prints, in order."""
+    return sorted(path.stem for path in (paper / "text").glob("*.yml"))
+
+
+def our_tables(paper: Path = PAPER) -> list[str]:
+    """Return the names of the tables that a paper has not as tables: of what its text prints, and beside the paper on
+    feature pooling ours; in order.
+    """
+    ours = [path.stem for path in _OURS.glob("*.yml")] if paper == PAPER else []
+    return sorted([*ours, *_texts(paper)])
+
+
+def load_paper_table(number: int, paper: Path = PAPER) -> Table:
+    """Return a table of a paper by its number; HarnessError where it is not entered yet."""
+    entered = paper_tables(paper)
     if number not in entered:
         raise HarnessError(
             f"table {number} is not entered yet; entered: {', '.join(str(n) for n in entered) or 'none'}"
         )
-    return load_table(PAPER / f"table{number}.yml")
+    return load_table(paper / f"table{number}.yml")
 
 
-def load_our_table(name: str) -> Table:
-    """Return a table of ours by its name; HarnessError, with the nearest right name, if there is none."""
-    if name not in our_tables():
-        raise HarnessError(f"there is no table '{name}'{did_you_mean(name, our_tables())}")
-    return load_table(next(file for folder in _NAMED if (file := folder / f"{name}.yml").is_file()))
+def load_our_table(name: str, paper: Path = PAPER) -> Table:
+    """Return a table of `our_tables` by its name; HarnessError, with the nearest right name, if there is none."""
+    if name not in our_tables(paper):
+        raise HarnessError(f"there is no table '{name}'{did_you_mean(name, our_tables(paper))}")
+    return load_table(next(file for folder in (_OURS, paper / "text") if (file := folder / f"{name}.yml").is_file()))
 
 
-def find_table(text: str) -> Table:
+def find_table(text: str, paper: Path = PAPER) -> Table:
     """Return a table by what a person calls it: a number of the paper's, a name of ours, or a file of her own."""
     if text.isdecimal():
-        return load_paper_table(int(text))
-    return load_table(text) if Path(text).suffix in {".yml", ".yaml"} else load_our_table(text)
+        return load_paper_table(int(text), paper)
+    return load_table(text) if Path(text).suffix in {".yml", ".yaml"} else load_our_table(text, paper)
 
 
 def load_table(path: str | Path) -> Table:

@@ -283,7 +283,7 @@ def test_the_document_counts_by_section_and_names_each_claim_once():
     stand = [line.rpartition(" (")[0] for line in titles if not line.startswith("- **withdrawn")]
     listed = [line for line in short.splitlines() if line.startswith("- **")]
     assert all(line.startswith(claim) for line, claim in zip(listed, stand, strict=True))
-    assert "- **supported**: Spatial pooling at 50% halves parameters: ×0.5" in listed
+    assert "- **supported**: Spatial pooling at 50% halves parameters: ×0.500" in listed
     assert "16 withdrawn readings, 30 statements without a test, 28 places where the paper disagrees" in short
     whole = json.loads(findings_json(found, load_misprints(), claims.untested))
     assert len(whole["untested"]) == len(claims.untested) > 20

@@ -10,7 +10,7 @@ from harness.report.claims.findings import findings
 from harness.report.claims.load import load_claims
 from harness.report.claims.sensitivity import sensitivity
 from harness.report.claims.values import Stored
-from harness.report.html import on_the_page
+from harness.report.html.findings import Found, claimed
 from harness.report.tables.expected import expected_configs
 from harness.store.records import EvaluationRecord
 from harness.study.study import load_study
@@ -76,7 +76,7 @@ def test_a_claim_that_another_optimiser_turns_beyond_the_noise_of_seeds_depends_
     assert f"{said} (seed noise alone would make up to 0.1 seem to)." in text
     assert "- **undecided (depends on optimiser)**: Spatial pooling at 50% is more accurate" in text
     assert "depends on: optimiser (0.002 with" in text
-    assert on_the_page([found], [])[0].qualifiers == ("depends on optimiser",)
+    assert claimed(Found([found]))[0].qualifiers == ("depends on optimiser",)
 
 
 def test_a_sign_that_one_seed_may_turn_is_no_dependence():

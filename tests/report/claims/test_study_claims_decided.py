@@ -70,7 +70,7 @@ def test_verdicts_p_of_the_family_and_over_all_and_the_exit_code(lab):
     printed = call("report", "findings", "--study", "own.yml", "--check")
     assert printed.exit_code == 1
     claim = "- **supported**: good is better than base in loss, by at least 2 (good)"
-    assert f"{claim}: -5 [" in printed.stdout
+    assert f"{claim}: −5.0 [" in printed.stdout
     assert "before any result" not in printed.stdout
     whole = call("report", "findings", "--study", "own.yml", "--long").stdout
     assert f"{claim}\n  " in whole

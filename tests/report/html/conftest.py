@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.report.figures.results import Results
-from harness.report.html import Entry, render_page
+from harness.report.html import render_page
 from harness.store.merge import open_results
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "published"
@@ -23,18 +23,12 @@ QUIET = [
     "--metrics-recording-only",
     "--no-pings",
 ]
-FINDINGS = [
-    Entry("Table 1", "Spatial pooling is more accurate", "undecided", "+0.0013 over two seeds", ("needs 10 seeds",)),
-    Entry("Table 1", "Top-k is slower", "supported", "a ratio of 3"),
-    Entry("Table 1", "Maps are smoother", "contradicted", "a ratio of 1.1"),
-    Entry("Misprints", "Table 7 <names> a & b", None, "by arithmetic"),
-]
 
 
 @pytest.fixture(scope="session")
 def page():
     with open_results([PUBLISHED]) as store:
-        return render_page(Results(store, [PUBLISHED]), FINDINGS)
+        return render_page(Results(store, [PUBLISHED]))
 
 
 @pytest.fixture(scope="session")

@@ -16,26 +16,83 @@ def cells(tab, column, kind):
 
 def test_it_opens_whole(look):
     tab = look()
-    assert tab.title() == "harness: what was run, and what came out"
-    assert tab.locator(".curves svg polyline").count() > 50
+    assert tab.title() == "harness: what was found"
+    assert tab.locator(".curves svg polyline.thick").count() == 7
     assert tab.evaluate("document.readyState") == "complete"
+
+
+@pytest.mark.parametrize("width", [1400, 380])
+def test_the_first_screen_tells_what_was_found_and_the_page_is_short(look, width):
+    tab = look(width=width, height=900)
+    below = tab.evaluate("document.querySelector('.answers').getBoundingClientRect().bottom")
+    assert below < 900
+    assert tab.locator(".answers li").count() <= 5
+    assert tab.evaluate("document.documentElement.scrollHeight") < 12_000
 
 
 def test_what_is_laid_out_before_the_page_is_seen_is_bounded(look):
     """What opening takes goes with it: what is folded costs nothing until it is opened."""
     count = "(all) => [all.filter((each) => each.checkVisibility()).length, all.length]"
     shown, there = look().evaluate(f"({count})([...document.body.querySelectorAll('*')])")
-    assert 1_000 < shown < there / 2
+    assert 1_000 < shown < there / 4
 
 
-def test_undecided_findings_open_on_demand_by_keyboard(look):
+def shown(tab):
+    return tab.locator("table.claims tbody tr:not([hidden])")
+
+
+def test_findings_are_filtered_sorted_and_opened_by_keyboard(look):
     tab = look()
-    folded = tab.locator("#findings details.folded").first
-    assert not folded.locator("li").first.is_visible()
-    folded.locator("summary").first.press("Enter")
-    assert folded.locator("li").first.is_visible()
-    tab.locator("#findings .tally a").first.press("Enter")
-    assert tab.evaluate("location.hash") == "#findings-1"
+    section = tab.locator("#findings")
+    assert shown(tab).count() == 40
+    section.get_by_role("button", name="contradicted").press("Enter")
+    assert "contradicted" not in shown(tab).locator(".verdict").all_inner_texts()
+    for verdict in ("supported", "undecided"):
+        section.get_by_role("button", name=verdict).press("Space")
+    section.get_by_role("button", name="contradicted").press("Enter")
+    assert set(shown(tab).locator(".verdict").all_inner_texts()) == {"contradicted"}
+    section.locator("input").fill("more stable")
+    assert shown(tab).count() == 1
+    summary = shown(tab).locator("summary")
+    assert not shown(tab).locator("details li").first.is_visible()
+    summary.press("Enter")
+    assert "p for the claim" in shown(tab).locator("details li").first.inner_text()
+    section.locator("input").fill("")
+    section.locator("thead button").nth(2).press("Enter")
+    effects = [float(row.get_attribute("data-ours")) for row in shown(tab).locator("td.n").all()]
+    assert len(effects) > 5
+    assert effects == sorted(effects)
+
+
+def test_the_rest_of_the_findings_is_one_button_away(look):
+    tab = look()
+    tab.locator("#findings .rest").press("Enter")
+    assert shown(tab).count() > 90
+    assert tab.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
+def test_a_link_to_a_claim_that_is_not_shown_shows_it(look):
+    tab = look(place="#claim-adversarial-denoising-helps")
+    row = tab.locator("#claim-adversarial-denoising-helps")
+    assert row.locator("details li").first.is_visible()
+
+
+def test_rows_that_were_not_run_unfold(look):
+    tab = look()
+    table = tab.locator("details.table[open]", has=tab.locator(".fold")).first
+    fold, rows = table.locator(".fold"), table.locator("table.sortable tbody tr:visible")
+    few, whole = rows.count(), table.locator("table.sortable tbody tr").count()
+    assert 0 < few < whole
+    fold.press("Enter")
+    assert (rows.count(), fold.get_attribute("aria-expanded")) == (whole, "true")
+    fold.press("Enter")
+    assert rows.count() == few
+
+
+def test_a_count_says_the_exact_number(look):
+    tab = look()
+    cell = tab.locator("#table-1 td .ours[title]").first
+    assert (cell.inner_text(), cell.get_attribute("title")) == ("12.260M", "12,855,498")
 
 
 def test_a_table_sorts_up_down_and_back(look):
@@ -67,7 +124,8 @@ def test_what_is_not_run_is_sorted_last(look):
 
 def test_curves_toggle_by_click_and_keyboard(look):
     tab = look()
-    figure = tab.locator('.curves[data-study="mnist"]')
+    figure = tab.locator(".curves")
+    figure.locator("[data-of=study]").select_option("mnist")
     groups, buttons = figure.locator("svg g[data-trial]"), figure.locator(".legend button")
     assert (groups.count(), buttons.count()) == (7, 7)
     buttons.nth(1).click()
@@ -83,13 +141,20 @@ def test_curves_toggle_by_click_and_keyboard(look):
     before = figure.locator("polyline.thick").first.get_attribute("points")
     figure.get_by_role("button", name="Enlarge the end").click()
     assert figure.locator("polyline.thick").first.get_attribute("points") != before
-    figure.locator("select").select_option("test[:1000] hidden_mean")
+    figure.locator("[data-of=metric]").select_option("test[:1000] hidden_mean")
     assert groups.count() == 7
+    assert figure.locator("polygon.band").count() == 7
+    assert not figure.locator("polyline.thin").first.is_visible()
+    buttons.first.focus()
+    assert figure.locator("polyline.thin").first.is_visible()
+    figure.locator("[data-of=study]").select_option("cifar-small")
+    assert buttons.count() == 11
+    assert groups.count() == 8
 
 
 def test_a_step_is_read_by_keys_and_by_pointing(look):
     tab = look()
-    figure = tab.locator('.curves[data-study="mnist"]')
+    figure = tab.locator(".curves")
     plot = figure.get_by_role("slider")
     plot.focus()
     plot.press("End")
@@ -106,7 +171,8 @@ def test_a_step_is_read_by_keys_and_by_pointing(look):
 
 def test_a_point_leads_to_its_trial_by_keyboard(look):
     tab = look()
-    figure = tab.locator('.costs[data-study="cifar-small"]')
+    figure = tab.locator(".costs")
+    figure.locator("[data-of=study]").select_option("cifar-small")
     points = figure.locator("svg a")
     assert points.count() == 11
     first = points.first
@@ -118,6 +184,7 @@ def test_a_point_leads_to_its_trial_by_keyboard(look):
     assert before is not None
     first.focus()
     assert "parameters" in figure.locator(".readout").inner_text()
+    tab.mouse.move(0, 0)
     figure.locator(".legend a").nth(6).focus()
     assert figure.locator(".readout").inner_text().startswith("top-k, 2FP, stride 2: accuracy 0.7")
     assert figure.locator("svg a.faded").count() == 10
@@ -137,6 +204,7 @@ def test_a_link_into_a_closed_section_opens_it(look, page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_never_scrolls_sideways(look, scheme):
     tab = look(width=375, height=800, scheme=scheme)
+    assert tab.evaluate("document.documentElement.scrollWidth") == 375
     tab.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     assert tab.evaluate("document.documentElement.scrollWidth") == 375
     tab.set_viewport_size({"width": 320, "height": 640})
@@ -177,7 +245,7 @@ def test_text_can_be_read(look, scheme):
           };
           return Object.fromEntries(["body", ".lead", "#table-1 tbody a", ".paper", ".s-stated", ".s-inferred",
             ".s-assumed", ".s-set", ".v-supported", ".v-contradicted",
-            ".v-undecided"].map((name) => [name, ratio(document.querySelector(name))]));
+            ".v-undecided", "td.outside", ".answers b"].map((name) => [name, ratio(document.querySelector(name))]));
         }"""
     )
     assert {name: ratio for name, ratio in ratios.items() if ratio < 4.5} == {}

@@ -13,7 +13,7 @@ from harness.report.document import Cell, DocColumn, DocRow, Document
 from harness.report.figures.groups import study_groups
 from harness.report.figures.results import Results, Series
 from harness.report.html import render_page
-from harness.report.html.findings import Entry, grouped, verdicts
+from harness.report.html.findings import Aside, Claimed, verdicts
 from harness.report.html.page import _environment
 from harness.report.html.runs import log_of, repeat
 from harness.report.html.tables import COUNTED, TableView
@@ -127,20 +127,38 @@ def test_the_tables_are_there_with_paper_ours_and_difference(read):
     assert "other-device: measured on" in text
 
 
-def test_findings_stand_under_their_headings_and_are_escaped(page):
-    assert "Table 7 &lt;names&gt; a &amp; b" in page
-    assert '<span class="verdict v-undecided">undecided</span>' in page
+def test_it_opens_with_a_few_sentences_and_a_forest_plot(page, read):
+    opening = page[: page.index('<section id="tables"')]
+    assert 3 <= opening.count("<li><b ") <= 5
+    assert "Of the 6 gains over the baseline that Table 1 prints, our runs rule out 5" in opening
+    assert opening.count('class="ours"') == opening.count("<path class=") >= 6
+    assert '<td class="n papers outside">+0.0100</td>' in opening
+    assert "36 claims on parameters and FLOPs, which do not vary: all supported." in opening
 
 
-def test_a_verdict_is_shown_with_what_qualifies_it():
-    made = [Entry("b", "1", "too small", "", qualifiers=("exploratory", "depends on kernels"))]
-    (group,) = grouped(made)
-    item = str(
-        _environment()
-        .get_template("findings.html.j2")
-        .make_module({"findings": [group], "verdicts": ["too small"], "plots": []})
+def test_each_claim_is_a_row_with_its_verdict_effect_and_interval(page):
+    row = page[page.index('<tr id="claim-spatial-50-more-stable"') :]
+    row = row[: row.index("</tr>")]
+    assert '<span class="verdict v-contradicted">contradicted</span>' in row
+    assert re.search(r'<td class="n" data-ours="1\.10[0-9]+">×1\.11 \[1\.01, 1\.22\]</td>', row)
+    assert "(one-sided, after Holm, 9 seeds)" in row
+    assert page.count('<tr id="claim-') == 231
+
+
+def test_a_verdict_is_shown_with_what_qualifies_it_and_all_is_escaped():
+    made = [Claimed("claim-x", "Table 7", "<b> & c", "too small", ("exploratory", "depends on kernels"), "", None, ())]
+    template = _environment().get_template("findings.html.j2")
+    shown = template.render(
+        claims=made,
+        verdicts=verdicts(made),
+        places=["Table 7"],
+        papers=[],
+        asides={"Misprints": [Aside("", "1", "a < b")]},
     )
-    assert '<span class="verdict v-too-small">too small (exploratory; depends on kernels)</span>' in item
+    assert '<span class="verdict v-too-small">too small</span>' in shown
+    assert '&lt;b&gt; &amp; c <span class="muted">(exploratory; depends on kernels)</span>' in shown
+    assert "a &lt; b" in shown
+    assert verdicts(made) == {"too small": 1}
 
 
 def test_a_cell_is_sorted_by_its_number_and_one_without_goes_last():
@@ -148,6 +166,7 @@ def test_a_cell_is_sorted_by_its_number_and_one_without_goes_last():
     cells.append(Cell("t", "r", "e", ours=0.5, text="0.5", paper=0.3, paper_text="0.3", match="exact"))
     document = Document("T", "c", tuple(map(DocColumn, "cde")), (DocRow("r", tuple(cells)),))
     view = TableView("own", document, {})
+    assert (view.folds, view.has_runs) == (0, False)
     shown = str(_environment().get_template("table.html.j2").module.grid(view))
     assert re.findall(r'data-(\w+)="([^"]*)"', shown) == [
         ("ours", "0.97866"),
@@ -156,23 +175,6 @@ def test_a_cell_is_sorted_by_its_number_and_one_without_goes_last():
         ("gap", "0.2"),
     ]
     assert view.counts == {**dict.fromkeys(COUNTED, 0), "exact": 1, "not run": 2}
-
-
-def test_what_was_decided_is_in_sight_and_the_rest_is_counted_and_folded():
-    made = [
-        Entry("b", "1", "undecided", ""),
-        Entry("a", "2", None, ""),
-        Entry("b", "3", "contradicted", "", qualifiers=("depends on kernels",)),
-    ]
-    b, a = grouped([*made, Entry("b", "4", "supported", ""), Entry("b", "5", "not run", "")])
-    assert (b.name, [f.title for f in b.shown]) == ("b", ["3", "4"])
-    assert [(verdict, [f.title for f in members]) for verdict, members in b.folded] == [
-        ("undecided", ["1"]),
-        ("not run", ["5"]),
-    ]
-    assert b.counts == {"supported": 1, "too small": 0, "contradicted": 1, "undecided": 1, "not run": 1, "withdrawn": 0}
-    assert (a.name, [f.title for f in a.shown], a.folded, a.counts) == ("a", ["2"], (), {})
-    assert verdicts([b, a]) == ["supported", "contradicted", "undecided", "not run"]
 
 
 def test_an_empty_store_shows_the_papers_values():

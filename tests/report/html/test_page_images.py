@@ -23,7 +23,7 @@ def page(pictures, samples):
 def test_each_figure_of_single_images_is_in_the_page():
     text = page({"a-0": kept(3), "b-0": kept(6)}, SAMPLES)
     section = re.search(r'<section id="pictures".*?</section>', text, re.DOTALL)[0]
-    assert re.findall(r"<h3>(.*?)</h3>", section) == [
+    assert re.findall(r"<h4>(.*?)</h4>", section) == [
         "The same crops through all denoisers, study denoise",
         "Residuals of the same crops, study denoise",
         "psnr_db [dB] image by image, study denoise, photos test, gaussian, sigma 25",

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import harness
 from harness.cli import main
-from harness.report.printing import difference, fitted, number, printed
+from harness.report.printing import count_text, difference, fitted, number, printed
 from harness.report.tables.table import Column, NumberFormat
 
 FOUR = NumberFormat(digits=4)
@@ -109,3 +109,18 @@ def test_the_table_of_a_small_metric(folder):
     assert 0 < d["low_95"] < d["mean"] < d["high_95"]
     (_, row) = csv.DictReader(io.StringIO(tables(folder, *words, "--format", "csv")))
     assert float(row["Y [count] mean difference"]) == pytest.approx(1.035e-10)
+
+
+@pytest.mark.parametrize(
+    ("count", "million", "text"),
+    [
+        (12_855_498, 2**20, "12.26 M"),
+        (12_855_498, 10**6, "12.86 M"),
+        (884_000, 10**6, "0.8840 M"),
+        (52_138, 10**6, "52,138"),
+        (0, 10**6, "0"),
+        (4_111_514_624, 10**6, "4.112 G"),
+    ],
+)
+def test_a_count_has_four_digits_and_a_small_one_all_of_them(count, million, text):
+    assert count_text(count, million) == text
