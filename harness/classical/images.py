@@ -1,9 +1,9 @@
 """What every method asks of its input, checked before any work is done."""
 
-import math
 from collections.abc import Callable
-from numbers import Real
-from typing import TypeVar
+from functools import wraps
+from numbers import Integral, Real
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,10 +12,29 @@ from harness.classical.options import SMALLEST
 
 Options = TypeVar("Options")
 
+_P = ParamSpec("_P")
+
+_MOST = 1e6  # of a value or a level, far beyond 0…255: squares and their sums stay within float32
+_LEAST = 1e-6  # a level far below what float32 rounds; of a smaller one squares would become 0
 _OF_UNIT_SCALE = 4  # what an image on 0…1 does not exceed, its noise included
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) after each step of a method."""
+
+
+def in_float32(method: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
+    """Return a method that computes in float32 under autocast too, which makes products in half precision."""
+
+    @wraps(method)
+    def alone(*args: _P.args, **options: _P.kwargs) -> Tensor:
+        image = args[0] if args else options.get("image")
+        kind = image.device.type if isinstance(image, Tensor) else "cpu"
+        if not torch.amp.is_autocast_available(kind):
+            return method(*args, **options)
+        with torch.autocast(kind, enabled=False):
+            return method(*args, **options)
+
+    return alone
 
 
 def checked_image(image: object, method: str) -> Tensor:
@@ -23,7 +42,7 @@ def checked_image(image: object, method: str) -> Tensor:
 
     Raises:
         TypeError: `image` is not a tensor.
-        ValueError: its shape, dtype or size is wrong, or it holds NaN or infinity.
+        ValueError: its shape, dtype or size is wrong, or it holds NaN, infinity or what is far beyond 0…255.
     """
     if not isinstance(image, Tensor):
         raise TypeError(f"{method}: the image is a {type(image).__name__}; give a torch.Tensor, (3, H, W) or (1, H, W)")
@@ -32,22 +51,27 @@ def checked_image(image: object, method: str) -> Tensor:
         raise ValueError(f"{method}: the image has shape {shape}; give one image, (3, H, W) or (1, H, W)")
     if not image.dtype.is_floating_point:
         raise ValueError(f"{method}: the image has dtype {image.dtype}; give floating point on 0…255 (image.float())")
+    if image.layout != torch.strided or image.is_meta:
+        raise ValueError(f"{method}: the image is {'a meta' if image.is_meta else 'no dense'} tensor; give its pixels")
     if min(shape[1:]) < SMALLEST:
         raise ValueError(f"{method}: the image is {shape[1]}×{shape[2]}; the smallest is {SMALLEST}×{SMALLEST}")
-    if not bool(torch.isfinite(image).all()):
+    checked = image.detach().to(torch.float32).contiguous()  # first: eight-bit floats know no isfinite
+    if not bool(torch.isfinite(checked).all()):
         raise ValueError(f"{method}: the image holds NaN or infinity")
-    return image.detach().to(torch.float32).contiguous()
+    if (most := float(checked.abs().max())) > _MOST:
+        raise ValueError(f"{method}: the image has values up to {most:g}; give it on the scale 0…255")
+    return checked
 
 
 def checked_sigma(sigma: object, image: Tensor, method: str) -> float:
     """Return the standard deviation of the noise, on the scale of a checked image.
 
-    Raises ValueError unless it is above 0, or if the image lies on 0…1 and sigma cannot. An image of whole numbers is
-    a dark one on 0…255.
+    Raises ValueError unless it is above 0 and at most a million, or if the image lies on 0…1 and sigma cannot. An
+    image of whole numbers is a dark one on 0…255.
     """
-    if isinstance(sigma, bool) or not isinstance(sigma, Real) or not math.isfinite(sigma) or sigma <= 0:
+    if isinstance(sigma, bool) or not isinstance(sigma, Real) or sigma <= 0 or not sigma <= _MOST:
         raise ValueError(f"{method}: sigma is {sigma!r}; give a number above 0, on the image's scale of 0…255")
-    level, low, high = float(sigma), float(image.min()), float(image.max())
+    level, low, high = max(float(sigma), _LEAST), float(image.min()), float(image.max())
     unit = max(-low, high) <= _OF_UNIT_SCALE and not bool((image == image.round()).all())
     if unit and 0 < float(image.std()) < level / 4:
         raise ValueError(
@@ -68,9 +92,16 @@ def checked_options(options: object, kind: type[Options], method: str) -> Option
 
 def checked_tile(tile: object, method: str) -> int:
     """Return the side of a tile in pixels. Raises ValueError unless it is an integer above 0."""
-    if isinstance(tile, bool) or not isinstance(tile, int) or tile < 1:
+    if isinstance(tile, bool) or not isinstance(tile, Integral) or tile < 1:
         raise ValueError(f"{method}: tile is {tile!r}; give a side in pixels, an integer above 0")
-    return tile
+    return int(tile)
+
+
+def checked_seed(seed: object, method: str) -> int:
+    """Return a seed. Raises ValueError unless it is an integer that torch's generators take."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**64:
+        raise ValueError(f"{method}: seed is {seed!r}; give an integer of 64 bits")
+    return int(seed)
 
 
 class StepCounter:

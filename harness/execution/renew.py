@@ -30,6 +30,7 @@ class Stale:
     device: str
     old: str  # digests of the code
     new: str
+    model: str  # its kind if it is not trained: each is shown for itself
     runs: tuple[tuple[PlannedRun, AttemptRecord], ...]
 
     @property
@@ -50,22 +51,23 @@ def stale_runs(studies: Sequence[Study], found: Snapshot, artifacts: Path) -> li
     Left out are results that count by a person's word: their trials are others.
     """
     attempts = {attempt.uid: attempt for attempt in found.attempts}
-    groups: defaultdict[tuple[str, str, str, str], list[tuple[PlannedRun, AttemptRecord]]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, str, str, str], list[tuple[PlannedRun, AttemptRecord]]] = defaultdict(list)
     for run in plan(studies, found, artifacts, {"stale"}).runs:
         if run.reason == "stale" and run.supersedes is not None:
             attempt = attempts[run.supersedes]
             now = attempt_digest(run.trial.config, run.trial.data, device=attempt.device)
-            groups[run.study, attempt.device_model, attempt.code_digest or "", now].append((run, attempt))
+            model = str(run.trial.config["model"]["kind"]) if run.trial.is_untrained else ""
+            groups[run.study, attempt.device_model, attempt.code_digest or "", now, model].append((run, attempt))
     return [
         Stale(*place, tuple(sorted(runs, key=lambda pair: pair[1].seconds or 0.0))) for place, runs in groups.items()
     ]
 
 
 def witnesses(stale: Iterable[Stale]) -> frozenset[Run]:
-    """Return one run for each old and new digest on each device, over all studies: that which costs least."""
-    cheapest: dict[tuple[str, str, str], Stale] = {}
+    """Return one run for each old and new code on each device, over all studies: that which costs least."""
+    cheapest: dict[tuple[str, ...], Stale] = {}
     for each in stale:
-        place = each.device, each.old, each.new
+        place = each.device, each.old, each.new, each.model
         if place not in cheapest or each.seconds[0] < cheapest[place].seconds[0]:
             cheapest[place] = each
     return frozenset(run_of(each.witness) for each in cheapest.values())

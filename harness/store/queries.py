@@ -341,13 +341,23 @@ def _attempts(conn: sqlite3.Connection, runs: str | None) -> tuple[AttemptRecord
         )
         for number, env, exclusive, execution, *row in conn.execute(*_only(_ATTEMPTS, _OF_RUNS, runs))
     ]  # fmt: skip
-    chosen, same = accepted(records), same_code(records, _weights(conn))
+    untrained = _untrained(conn)
+    chosen, same = accepted(records), same_code(records, _weights(conn), untrained)
     for record in records:  # which nobody else has yet: a copy of each takes as long as all the rest
         if record.uid in chosen:
             object.__setattr__(record, "accepted", True)
-        if record.code_digest in same:
-            object.__setattr__(record, "same_code", same[record.code_digest])
+        if (code := _code_of(record, untrained)) in same:
+            object.__setattr__(record, "same_code", frozenset(digest for digest, _ in same[code]))
     return tuple(records)
+
+
+def _untrained(conn: sqlite3.Connection) -> dict[str, str]:
+    """Return the kind of model of each trial that is evaluated without a training, by key."""
+    rows = conn.execute(
+        """SELECT key, json_extract(config_json, '$.model.kind') FROM trial
+        WHERE json_type(config_json, '$.model') = 'object' AND json_type(config_json, '$.protocol') IS NULL"""
+    )
+    return {key: str(kind) for key, kind in rows}
 
 
 def _weights(conn: sqlite3.Connection) -> dict[str, str]:
@@ -420,31 +430,44 @@ def _authorize(action: int, name: str | None, _argument: str | None, _database: 
     return sqlite3.SQLITE_DENY
 
 
-_Pair = frozenset[str]
+Code = tuple[str, str]
+"""A digest of code, and the kind of model of what is not trained: one digest is of all classical methods."""
+
+_Pair = frozenset[Code]
 
 
-def same_code(attempts: Iterable[AttemptRecord], weights: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """Return each digest of code for which another is shown to give the same bits, with all of these and itself.
+def same_code(
+    attempts: Iterable[AttemptRecord], weights: Mapping[str, str], untrained: Mapping[str, str] | None = None
+) -> dict[Code, frozenset[Code]]:
+    """Return each code for which another is shown to give the same bits, with all of these and itself.
 
     A digest changes with every change of a program, also one that computes the same. If a run is made again by the
     changed code (`--retry stale`) and ends with the same weights and results, bit by bit, the two digests count as one,
     and the other runs of the older are as good as today's. A single run that differs shows that they are two, whatever
     others say. Only runs on one model of device are held against each other: elsewhere sums are taken in another order.
 
-    `weights` has the SHA-256 of the weights that an attempt left, by uid.
+    `weights` has the SHA-256 of the weights that an attempt left, by uid. What is not trained leaves none: its results
+    alone tell. `untrained` has the kind of model of such trials, by key; each kind is shown for itself. Of a person's
+    function nothing is ever shown: what it returns may be the same by chance.
     """
+    untrained = untrained or {}
     made: defaultdict[tuple[str, int, object], list[AttemptRecord]] = defaultdict(list)
     for a in attempts:
-        if a.kind == "train" and a.state in ENDED_WELL and a.code_digest is not None and a.uid in weights:
+        tells = a.uid in weights or a.trial_key in untrained
+        if a.kind == "train" and a.state in ENDED_WELL and a.code_digest is not None and tells:
             made[a.trial_key, a.seed, a.environment.get("device", a.device)].append(a)
     equal: set[_Pair] = set()
     unequal: set[_Pair] = set()
     for group in made.values():
         for one, other in combinations(group, 2):
             if one.code_digest != other.code_digest:
-                alike = weights[one.uid] == weights[other.uid] and _agree(one, other)
-                (equal if alike else unequal).add(frozenset((str(one.code_digest), str(other.code_digest))))
+                alike = weights.get(one.uid) == weights.get(other.uid) and _agree(one, other)
+                (equal if alike else unequal).add(frozenset((_code_of(one, untrained), _code_of(other, untrained))))
     return _classes(equal, unequal)
+
+
+def _code_of(attempt: AttemptRecord, untrained: Mapping[str, str]) -> Code:
+    return str(attempt.code_digest), untrained.get(attempt.trial_key, "")
 
 
 def _agree(one: AttemptRecord, other: AttemptRecord) -> bool:
@@ -453,10 +476,10 @@ def _agree(one: AttemptRecord, other: AttemptRecord) -> bool:
     return bool(shared) and all(repr(one.results[name]) == repr(other.results[name]) for name in shared)
 
 
-def _classes(equal: set[_Pair], unequal: set[_Pair]) -> dict[str, frozenset[str]]:
-    """Return what equal pairs hang together, each digest with its class; none where two in it are shown to differ."""
-    classes: dict[str, frozenset[str]] = {}
+def _classes(equal: set[_Pair], unequal: set[_Pair]) -> dict[Code, frozenset[Code]]:
+    """Return what equal pairs hang together, each code with its class; none where two in it are shown to differ."""
+    classes: dict[Code, frozenset[Code]] = {}
     for pair in equal:
         joined = frozenset().union(pair, *(classes.get(digest, frozenset()) for digest in pair))
         classes.update(dict.fromkeys(joined, joined))
-    return {digest: found for digest, found in classes.items() if not any(pair <= found for pair in unequal)}
+    return {code: found for code, found in classes.items() if not any(pair <= found for pair in unequal)}

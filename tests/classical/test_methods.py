@@ -3,6 +3,7 @@
 import functools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -123,6 +124,30 @@ def test_the_dtype_is_kept(name, noisy, dtype):
 
 
 @every_method
+def test_autocast_changes_no_bit(name, noisy):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = METHODS[name](noisy[:, :16, :24], 25)
+    assert torch.equal(result, plain(name, noisy, 16, 24))
+
+
+@every_method
+def test_integers_of_numpy_are_integers(name, noisy):
+    assert torch.equal(METHODS[name](noisy[:, :16, :24], 25, tile=np.int64(1000)), plain(name, noisy, 16, 24))
+
+
+@every_method
+def test_a_level_of_almost_nothing_changes_nothing(name, noisy):
+    image = noisy[:, :16, :24]
+    assert (METHODS[name](image, 1e-30) - image).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("seed", [None, "1", 1.5, True, 2**64])
+def test_a_seed_is_an_integer(seed):
+    with pytest.raises(ValueError, match=r"^k_svd: seed is .*; give an integer of 64 bits$"):
+        k_svd(torch.zeros(3, 16, 16), 25, seed=seed)
+
+
+@every_method
 def test_progress_counts_to_its_end(name, noisy):
     calls = []
     METHODS[name](noisy[:, :24, :40], 25, tile=16, progress=lambda done, total: calls.append((done, total)))
@@ -146,6 +171,9 @@ def test_a_seed_is_another_dictionary(noisy):
         (torch.zeros(3, 16, 16, dtype=torch.uint8), r"has dtype torch\.uint8; give floating point on 0…255"),
         (torch.full((3, 16, 16), math.nan), "the image holds NaN or infinity"),
         (torch.full((3, 16, 16), math.inf), "the image holds NaN or infinity"),
+        (torch.full((3, 16, 16), 1e17), r"the image has values up to 1e\+17; give it on the scale 0…255"),
+        (torch.zeros(3, 16, 16).to_sparse(), "the image is no dense tensor; give its pixels"),
+        (torch.zeros(3, 16, 16, device="meta"), "the image is a meta tensor; give its pixels"),
     ],
 )
 def test_images_that_cannot_be_denoised_are_refused(name, image, message):
@@ -155,7 +183,7 @@ def test_images_that_cannot_be_denoised_are_refused(name, image, message):
 
 
 @every_method
-@pytest.mark.parametrize("sigma", [0, -1.0, math.nan, math.inf, True, "25", torch.tensor(25.0)])
+@pytest.mark.parametrize("sigma", [0, -1.0, math.nan, math.inf, 1e9, 10**400, True, "25", torch.tensor(25.0)])
 def test_sigma_must_be_a_number_above_0(name, sigma):
     with pytest.raises(ValueError, match=f"^{name}: sigma is .*; give a number above 0, on the image's scale of 0…255"):
         METHODS[name](torch.zeros(3, 16, 16), sigma)

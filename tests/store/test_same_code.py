@@ -20,7 +20,13 @@ def attempt(uid, code, *, run="k", seed=0, device="CPU", accuracy=0.9, kind="tra
 
 def classes(*attempts, **weights):
     """The classes where each attempt's weights are "w" but for those that are named."""
-    return same_code(attempts, {a.uid: weights.get(a.uid, "w") for a in attempts})
+    return digests(same_code(attempts, {a.uid: weights.get(a.uid, "w") for a in attempts}))
+
+
+def digests(found):
+    """The same of trained networks, by digest alone."""
+    assert all(not model for code in found for _, model in (code, *found[code]))
+    return {digest: frozenset(one for one, _ in same) for (digest, _), same in found.items()}
 
 
 def test_a_run_made_by_both_with_the_same_bits_makes_them_one():
@@ -48,6 +54,16 @@ def test_anything_less_shows_nothing(other):
 def test_weights_that_differ_or_were_not_kept_show_nothing():
     assert classes(attempt("a", "old"), attempt("b", "new"), b="others") == {}
     assert same_code([attempt("a", "old"), attempt("b", "new")], {"a": "w"}) == {}
+
+
+def test_what_is_not_trained_is_shown_by_its_results_each_method_for_itself():
+    """One digest is of all classical methods: that BM3D has the same bits says nothing of K-SVD."""
+    bm3d = attempt("a", "old"), attempt("b", "new")
+    k_svd = attempt("c", "old", run="l"), attempt("d", "new", run="l", accuracy=0.8)
+    kinds = {"k": "bm3d", "l": "k_svd"}
+    assert same_code([*bm3d, *k_svd], {}, kinds).keys() == {("old", "bm3d"), ("new", "bm3d")}
+    assert same_code(bm3d, {}, {}) == {}, "a function's results show nothing"
+    assert same_code([bm3d[0], attempt("b", "new", accuracy=0.8)], {}, kinds) == {}
 
 
 def test_no_result_in_common_is_no_evidence():

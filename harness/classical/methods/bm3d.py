@@ -19,7 +19,15 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from harness.classical import transforms
-from harness.classical.images import Progress, StepCounter, checked_image, checked_options, checked_sigma, checked_tile
+from harness.classical.images import (
+    Progress,
+    StepCounter,
+    checked_image,
+    checked_options,
+    checked_sigma,
+    checked_tile,
+    in_float32,
+)
 from harness.classical.matching import Matcher
 from harness.classical.opponent import from_opponent, to_opponent
 from harness.classical.options import BM3D_PATCH, Bm3dOptions
@@ -30,6 +38,7 @@ _CACHE_BYTES = 2**21  # of groups that are filtered at a time on a CPU, so that 
 _BLOCK, _BLOCK_ON_A_GPU = 64, 96  # side in pixels of the squares of references that are matched at a time
 
 
+@in_float32
 def bm3d(
     image: Tensor,
     sigma: float,

@@ -15,7 +15,16 @@ import math
 import torch
 from torch import Tensor
 
-from harness.classical.images import Progress, StepCounter, checked_image, checked_options, checked_sigma, checked_tile
+from harness.classical.images import (
+    Progress,
+    StepCounter,
+    checked_image,
+    checked_options,
+    checked_seed,
+    checked_sigma,
+    checked_tile,
+    in_float32,
+)
 from harness.classical.omp import omp
 from harness.classical.options import KSvdOptions
 from harness.classical.patches import Aggregate, patch_table
@@ -25,6 +34,7 @@ _CHUNK = 2048  # patches coded at once: 50 MB
 _PER_ATOM = 12  # training patches, if the image has as many: from fewer an atom learns their noise
 
 
+@in_float32
 @torch.no_grad()
 def k_svd(
     image: Tensor,
@@ -59,6 +69,7 @@ def k_svd(
         checked_tile(tile, "k_svd"),
         checked_options(options, KSvdOptions, "k_svd"),
     )
+    seed = checked_seed(seed, "k_svd")
     channels, height, width = noisy.shape
     patch = options.patch or (5 if sigma <= 20 else 7 if sigma <= 60 else 9)
     coder = _Coder(channels, patch, sigma, options)

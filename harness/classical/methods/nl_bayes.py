@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.classical.images import Progress, StepCounter, checked_image, checked_options, checked_sigma, checked_tile
+from harness.classical.images import (
+    Progress,
+    StepCounter,
+    checked_image,
+    checked_options,
+    checked_sigma,
+    checked_tile,
+    in_float32,
+)
 from harness.classical.matching import Matcher
 from harness.classical.opponent import from_opponent, to_opponent
 from harness.classical.options import NlBayesOptions
@@ -31,6 +39,7 @@ class _Step:
     stride: int
 
 
+@in_float32
 @torch.no_grad()
 def nl_bayes(
     image: Tensor,

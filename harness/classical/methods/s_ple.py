@@ -16,7 +16,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.classical.images import Progress, StepCounter, checked_image, checked_options, checked_sigma, checked_tile
+from harness.classical.images import (
+    Progress,
+    StepCounter,
+    checked_image,
+    checked_options,
+    checked_sigma,
+    checked_tile,
+    in_float32,
+)
 from harness.classical.methods.s_ple_start import PATCH, stored_start
 from harness.classical.mixture import Mixture, improved
 from harness.classical.opponent import from_opponent, to_opponent
@@ -27,6 +35,7 @@ from harness.classical.tiles import Tile, cut
 _SIDE = 96  # of the tiles over which is summed: sums, which EM depends on, are the same whatever a caller's tiles are
 
 
+@in_float32
 @torch.no_grad()
 def s_ple(
     image: Tensor,
