@@ -5,7 +5,6 @@ import os
 
 import numpy as np
 import pytest
-import torch
 
 from harness.base.errors import HarnessError, environment_failure, in_a_line
 
@@ -18,8 +17,14 @@ def write_by_numpy():
 
 
 def write_by_torch_into_a_file():
+    torch = pytest.importorskip("torch")
     with open(FULL, "wb") as file:  # noqa: PTH123
         torch.save(torch.zeros(100_000), file)
+
+
+def write_by_torch():
+    torch = pytest.importorskip("torch")
+    torch.save(torch.zeros(100_000), FULL)
 
 
 def write_text():
@@ -36,7 +41,7 @@ def wrap():
 
 @pytest.mark.parametrize(
     "write",
-    [write_text, write_by_numpy, write_by_torch_into_a_file, lambda: torch.save(torch.zeros(100_000), FULL), wrap],
+    [write_text, write_by_numpy, write_by_torch_into_a_file, write_by_torch, wrap],
     ids=["Python", "NumPy", "torch into a file", "torch by a path", "raised from it"],
 )
 def test_a_full_disk(write):
