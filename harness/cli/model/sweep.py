@@ -92,9 +92,9 @@ def _write_study(
 ) -> None:  # fmt: skip
     """Write the study of a network's places. Raises UsageError if an option of it is missing."""
     if model is None or study is None or dataset is None or protocol is None:
-        raise click.UsageError(
-            "a sweep of your own network takes MODEL, --study FILE, --dataset and --protocol together"
-        )
+        raise click.UsageError("a sweep of your own network takes MODEL, --study FILE, --dataset and --protocol")
+    if ".py:" in model and study.absolute().parent != Path.cwd():
+        raise click.UsageError(f"a study finds {model} beside it: write it into the current folder")
     needs("torch")
     from harness.base.source import parse_value
     from harness.deploy.place_study import place_study, write_new
