@@ -46,7 +46,8 @@ test: compiled
 quick: compiled
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m 'not slow' $(addprefix --ignore=tests/,$(SLOW)) $(PYTEST_ARGS)
 SLOW := execution chaos bench training layers models classical denoiser search report/figures report/html data tasks cost \
-	api/test_python_document.py api/test_run_from_python.py attempt/test_checkpoints.py cli/test_accept.py \
+	api/test_load_network.py api/test_notebook.py api/test_plot.py api/test_python_document.py api/test_run_from_python.py \
+	attempt/test_checkpoints.py cli/test_accept.py \
 	cli/test_denoise_command.py cli/test_interrupted.py cli/test_model_sweep.py cli/test_terminal.py \
 	report/claims/test_pytest_plugin.py report/tables/test_by_name.py report/tables/test_study_document.py \
 	report/test_made_by_set.py trial/test_counts.py \

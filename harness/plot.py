@@ -121,7 +121,7 @@ def importance(
     study: str | None = None,
     metric: str | None = None,
 ) -> "Drawn":
-    """Draw how much of a metric's variance each setting explains (docs/statistics.md).
+    """Draw how much of a metric's variance each setting explains (docs/plots.md).
 
     Exact if the runs are a whole grid; else on a random forest, which needs Optuna. Raises HarnessError if too little
     was run.

@@ -142,6 +142,7 @@ QUICKSTART = ROOT / "ablations" / "quickstart.yml"
         ("model sweep", "torch", "torch"),
         ("model save own:A:0 a.npz", "torch", "torch"),
         ("model export own:A:0 a.onnx", "torch", "torch"),
+        ("model compare own:A own:B", "torch", "torch"),
         ("denoise picture.png", "torch", "torch"),
         ("data verify digits", "scikit-learn", "torch"),
         ("data get mnist", "torch", "torch"),

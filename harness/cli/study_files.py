@@ -70,8 +70,9 @@ def check(
     wrong: list[HarnessError] = []
     for study in load_studies(files, overrides, only, skip_invalid=skip_invalid, refused=wrong.append):
         runs = sum(len(item.seeds) for item in study.chosen)
+        most = "" if study.until is None else "at most "
         trials = len(study.chosen)
-        click.echo(f"{study.name}: {trials} trial{'s' * (trials > 1)}, {runs} run{'s' * (runs > 1)}")
+        click.echo(f"{study.name}: {trials} trial{'s' * (trials > 1)}, {most}{runs} run{'s' * (runs > 1)}")
     for error in wrong:
         click.echo(f"Error: {error}", err=True)
     if wrong:

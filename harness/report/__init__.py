@@ -18,8 +18,8 @@ from harness.report.tables.table_document import table_document
 from harness.report.tables.table_file import load_our_table, load_paper_table, load_table, our_tables, paper_tables
 
 PUBLIC = (
-    "attainable", "claims", "datasets", "effects", "figures", "html", "include", "run_log", "site_sweep",
-    "tables", "tidy",
+    "attainable", "claims", "datasets", "effects", "figures", "html", "include", "methods", "run_log",
+    "site_sweep", "tables", "tidy",
 )  # fmt: skip
 """The modules that other folders may import (`tests/test_imports.py`)."""
 

@@ -20,6 +20,7 @@ DRAWS = 50_000
 _PRIOR = 0.5  # the weight of a data set without a difference, as baycomp has it
 _AT_ONCE = 4_000_000
 _SEED = 0
+_EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,15 @@ def signed_rank(differences: Sequence[float], rope: float = 0.0, draws: int = DR
     weights = np.ones(len(gaps))
     weights[0] = _PRIOR
     generator = np.random.RandomState(_SEED)  # whose numbers no version of numpy changes
-    won = np.zeros(3, dtype=np.int64)
+    won = np.zeros(3)
     step = max(1, _AT_ONCE // len(gaps))
     for start in range(0, draws, step):
         drawn = generator.dirichlet(weights, min(step, draws - start))
         better, worse = (np.einsum("ni,ni->n", drawn @ side, drawn) for side in (above, below))
         same = 1 - better - worse if rope > 0 else np.full_like(better, -1.0)
-        won += np.bincount(np.stack([worse, same, better]).argmax(axis=0), minlength=3)
+        shares = np.stack([worse, same, better])
+        ahead = shares >= shares.max(axis=0) - _EQUAL
+        won += (ahead / ahead.sum(axis=0)).sum(axis=1)  # of equal shares each has its part
     worse_share, same_share, better_share = (won / draws).tolist()
     return Posterior(worse_share, same_share, better_share, draws)
 

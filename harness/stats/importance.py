@@ -18,8 +18,8 @@ import numpy as np
 from harness.base.errors import HarnessError
 from harness.base.extras import needs
 
-LEAST = 10
-"""Fewer trials than this, and a forest says nothing."""
+LEAST = 20
+"""Of fewer trials a forest fits noise (as in `harness.search.importance`)."""
 _WIDE = 10  # a setting over a power of ten is looked at in its logarithm
 
 

@@ -179,7 +179,7 @@ class Stopped:
     verdict: Verdict
     why: str
     seeds: int  # at the look that decided it, else at the last look; 0 before the first
-    p: float | None  # that it holds, times the claims of its family that were open
+    p: float | None  # that it holds, times the claims of its family that were open when it was rejected, or are now
     p_against: float | None  # that it fails
     single: tuple[float | None, float | None]  # both, not corrected
 
@@ -197,8 +197,8 @@ class _Progress:
     tests: int
     holds: int = 0  # the j by which it is shown to hold so far; and to fail
     fails: int = 0
-    shown: bool = False
-    excluded: bool = False
+    shown: int = 0  # over how many open claims it was shown to hold; 0: it is not. And to fail
+    excluded: int = 0
     stopped: Stopped | None = None
 
     @property
@@ -222,7 +222,7 @@ class _Progress:
     @property
     def is_settled(self) -> bool:
         """Whether neither of its nulls can be true and not rejected, so that it leaves its α to the others."""
-        return self.shown and self.excluded
+        return bool(self.shown and self.excluded)
 
 
 def follow(family: Mapping[_Name, Followed], others: int = 0, *, fine: bool = True) -> dict[_Name, Stopped]:
@@ -248,11 +248,11 @@ def _step_down(claims: Sequence[_Progress], number: int, tests: int, *, fine: bo
     """Reject what can be at a look, until nothing else can, and stop the claims that are decided."""
     running = [claim for claim in claims if claim.stopped is None]
     open_before, still_open = 0, _open(claims, tests)
-    while open_before != still_open:
+    while still_open and open_before != still_open:
         for claim in running:
             claim.look(number, None if fine else still_open)
-            claim.shown |= claim.holds >= still_open
-            claim.excluded |= claim.fails >= still_open
+            claim.shown = claim.shown or (still_open if claim.holds >= still_open else 0)
+            claim.excluded = claim.excluded or (still_open if claim.fails >= still_open else 0)
         open_before, still_open = still_open, _open(claims, tests)
     for claim in running:
         made = _summed_up(claim, number, still_open)
@@ -270,11 +270,14 @@ def _summed_up(claim: _Progress, number: int, still_open: int) -> Stopped:
     if not reached:
         return Stopped("undecided", f"its first look is at {of.looks.at[0]} seeds", 0, None, None, (None, None))
     n = of.looks.at[min(number, reached - 1)]
-    verdict, why = verdict_of(of.question, of.gaps[:n], shown=claim.shown, excluded=claim.excluded)
-    if verdict == "undecided" and reached < len(of.looks.at):
+    verdict, why = verdict_of(of.question, of.gaps[:n], shown=bool(claim.shown), excluded=bool(claim.excluded))
+    if not all(map(math.isfinite, of.gaps[:n])):
+        why = "a run gave nan, so that no number of seeds decides it"
+    elif verdict == "undecided" and reached < len(of.looks.at):
         why = f"{why} by {n} seeds: its next look is at {of.looks.at[reached]}"
     single = tuple(of.looks.alpha / j if j else None for j in (claim.holds, claim.fails))
-    p, p_against = (None if each is None else min(1.0, still_open * each) for each in single)
+    times = (claim.shown or still_open, claim.excluded or still_open)
+    p, p_against = (None if each is None else min(1.0, m * each) for m, each in zip(times, single, strict=True))
     return Stopped(verdict, why, n, p, p_against, (single[0], single[1]))
 
 
@@ -282,11 +285,11 @@ def repeated_interval(gaps: Sequence[float], looks: Looks) -> tuple[float, float
     """Return the repeated 95 % interval of the true mean after the looks that the gaps reach; None before the first.
 
     It has all values that no look has rejected so far, each side at half of alpha, so that all intervals of all looks
-    together hold the truth with at least 95 %, also of a claim that was stopped early. An end is infinite if no value
-    can be rejected on its side yet.
+    together hold the truth with at least 95 %, also of a claim that was stopped early. None before a look that can
+    reject a value at half of alpha.
     """
     seen = [n for n in looks.at if n <= len(gaps)]
-    if not seen:
+    if not seen or not looks.budget(seen[-1], 2):
         return None
     if not all(map(math.isfinite, gaps[: seen[-1]])):
         return math.nan, math.nan
@@ -303,9 +306,10 @@ def _bound(gaps: Sequence[float], looks: Looks) -> float:
         found = crossed([gap - value for gap in gaps], looks)
         return found[-1] >= 2
 
-    low, high = min(gaps), max(mean(gaps[:n]) for n in looks.at if n <= len(gaps))
-    if not excluded(low := low - (max(gaps) - min(gaps)) / 1000):  # every gap above it: no value is rejected ever
-        return -math.inf
+    spread = max(gaps) - min(gaps)
+    low, high = min(gaps) - spread / 1000, max(mean(gaps[:n]) for n in looks.at if n <= len(gaps))
+    if not spread:
+        return low
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         low, high = (middle, high) if excluded(middle) else (low, middle)

@@ -131,6 +131,16 @@ def test_a_run_that_fails_keeps_its_claims_from_the_look_and_no_others(lab):
     assert "claim good: undecided before its first look (6 seeds)" in failed.stdout
 
 
+def test_a_claim_with_a_nan_takes_no_further_seeds(lab):
+    never = "(kind, context.seed) == ('same', 2)"
+    Path("train.py").write_text(
+        TRAIN.replace("    return", f"    gain = float('nan') if {never} else gain\n    return")
+    )
+    run()
+    assert runs()[0] == {"base": 6, "good": 6, "same": 6}
+    assert findings()["same", True].why == "a run gave nan, so that no number of seeds decides it"
+
+
 def test_the_most_seeds_end_it(lab):
     Path("own.yml").write_text(STUDY.replace("good", "slow"))
     done = run("--only", "[bs][al][so]*")

@@ -14,6 +14,20 @@ from harness.trial import attempt_digest as code
 from harness.trial.attempt_digest import attempt_digest
 from harness.trial.datasets import DATASETS
 
+
+def forget():
+    for cached in (code._digest, code._digest_of_model):
+        cached.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known():
+    """Let no test see, or leave behind, a digest of code that another one has changed."""
+    forget()
+    yield
+    forget()
+
+
 SOURCE = '''\
 """What this is for."""
 from __future__ import annotations
@@ -391,11 +405,8 @@ def test_what_only_a_gpu_runs_counts_there_alone(study_file, monkeypatch):
         return replace(source, text=f"{source.text}x") if name == "harness.training.capture" else source
 
     monkeypatch.setattr(digests, "_read_source", edited)
-    for cached in (code._digest, code._digest_of_model):
-        cached.cache_clear()
+    forget()
     after = {device: attempt_digest(config, [DATASETS["digits"]], device=device) for device in before}
-    for cached in (code._digest, code._digest_of_model):
-        cached.cache_clear()
     assert after["cpu"] == before["cpu"]
     assert after["cuda:0"] != before["cuda:0"]
 
@@ -419,6 +430,5 @@ def test_what_is_declared_of_a_model_counts(study_file, monkeypatch):
     old = MODELS["mnist_cnn"]
     other = ModelDeclaration(old.name, old.input_shape, 10, {"conv2": Site("conv2", 64, narrowable=True)}, old.code)
     monkeypatch.setattr("harness.trial.models.MODELS", {"mnist_cnn": other})
-    code._digest_of_model.cache_clear()
+    forget()
     assert attempt_digest(config, [DATASETS["digits"]]) != before
-    code._digest_of_model.cache_clear()

@@ -71,7 +71,7 @@ def test_a_forest_finds_what_matters():
 
 
 def test_too_little_is_refused():
-    with pytest.raises(HarnessError, match="3 trials that are no whole grid are too few: at least 10"):
+    with pytest.raises(HarnessError, match="3 trials that are no whole grid are too few: at least 20"):
         importance(["a", "b"], [Run(cell, 0, 1.0) for cell in ((1, 1), (1, 2), (2, 1))])
     with pytest.raises(HarnessError, match="the metric is the same in all runs"):
         importance(["a"], [Run((cell,), seed, 1.0) for cell in range(3) for seed in range(2)])

@@ -187,6 +187,11 @@ def test_differences_that_are_all_the_same_leave_no_doubt():
     assert bayesian.correlated_t([2.0, 2.0], rope=3) == bayesian.Posterior(0.0, 1.0, 0.0)
 
 
+def test_methods_that_tie_everywhere_are_as_probably_better_as_worse():
+    assert bayesian.signed_rank([0.0, 0.0, 0.0]) == bayesian.Posterior(0.5, 0.0, 0.5, bayesian.DRAWS)
+    assert bayesian.signed_rank([0.0, 0.0, 0.0], rope=0.1).same == 1
+
+
 def test_what_a_posterior_needs():
     with pytest.raises(ValueError, match="no data set"):
         bayesian.signed_rank([])

@@ -121,6 +121,7 @@ def test_only_what_is_settled_both_ways_leaves_its_alpha_to_others():
     none = follow({"a": Followed(alone, gaps, looks), "b": Followed(BETTER, steady(2), looks)})
     freed = follow({"a": Followed(alone, gaps, looks), "b": Followed(BETTER, steady(0.5), looks)})
     assert [of["a"].verdict for of in (none, freed)] == ["undecided", "supported"]
+    assert (freed["a"].p, freed["b"].p) == (0.05, 2 * freed["b"].single[0])  # of b it is that of both
 
 
 def test_equality_needs_both_sides_and_its_opposite_one_of_two():
@@ -174,5 +175,6 @@ def test_a_repeated_interval_has_what_no_look_rejects():
     values = np.linspace(-3, 3, 200)
     assert sorted([above(v) for v in values], reverse=True) == [above(v) for v in values]  # one end, no gaps
     assert repeated_interval(gaps[:7], looks) is None
-    assert repeated_interval([1.0, 2.0, 3.0], Looks((3,))) == (-math.inf, math.inf)  # 1 of 8 rejects nothing
+    assert repeated_interval([1.0, 2.0, 3.0], Looks((3,))) is None  # 1 of 8 rejects nothing
+    assert repeated_interval([2.0] * 8, looks) == (2, 2)
     assert all(map(math.isnan, repeated_interval([*gaps[:7], math.nan], looks)))

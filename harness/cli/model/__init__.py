@@ -8,6 +8,7 @@ import click
 from harness.base.extras import needs
 from harness.cli.common import format_option, print_json, print_table, sources_option
 from harness.cli.completion import runs
+from harness.cli.model.compare import compare
 from harness.cli.model.export import export
 from harness.cli.model.sites import sites
 from harness.cli.model.sweep import sweep
@@ -25,6 +26,7 @@ def model() -> None:
     """
 
 
+model.add_command(compare)
 model.add_command(export)
 model.add_command(sites)
 model.add_command(sweep)

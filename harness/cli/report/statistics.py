@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.base.errors import HarnessError, did_you_mean
+from harness.base.errors import HarnessError
 from harness.cli.common import format_option, named_study, paper_option, print_json, print_table, sources_option
 from harness.cli.completion import studies_and_files, trials_and_runs
 
 if TYPE_CHECKING:
-    from harness.attempt.messages import Sample
     from harness.report.tables.compare import RowStatistics
     from harness.stats.comparison import Interval, Methods, Networks, Spread
     from harness.stats.tests import Test
@@ -115,6 +114,7 @@ def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: 
     harness report compare mnist:Baseline 'mnist:Feature pooling (top-k), 50%' --from results/published
     harness report compare mnist:Baseline:0 'mnist:Feature pooling (top-k), 50%:0' --from results/published
     """
+    from harness.report.methods import compare_trials, trial_named
     from harness.report.tables.provenance import accepted_remarks
     from harness.store.find import find_attempt
     from harness.store.merge import open_results
@@ -122,7 +122,7 @@ def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: 
 
     with open_results(sources) as store:
         found = snapshot(store)
-        keys = [_trial(found, text) for text in (a, b)]
+        keys = [trial_named(found, text) for text in (a, b)]
         if all(key is None for key in keys):
             runs = find_attempt(found, a), find_attempt(found, b)
             _print_networks(_networks(store, found, *runs, metric), [run.uid for run in runs], fmt)
@@ -132,81 +132,8 @@ def compare(a: str, b: str, metric: str | None, sources: tuple[Path, ...], fmt: 
             raise HarnessError(f"'{trial}' is a method and '{run}' a single network: name two trials or two runs")
         else:
             study = a.partition(":")[0]
-            _print_methods(_methods(store, found, (str(keys[0]), str(keys[1])), metric, study), (a, b), fmt)
+            _print_methods(compare_trials(store, found, (str(keys[0]), str(keys[1])), metric, study), (a, b), fmt)
             _print_remarks(accepted_remarks(run for key in keys for run in found.runs(str(key)).values()))
-
-
-def _trial(found: "Snapshot", text: str) -> str | None:
-    """Return the key of the trial that a text names, STUDY:TRIAL; None if it is written as a run.
-
-    Raises HarnessError for a study that is not stored, and a trial that it does not have.
-    """
-    from harness.store.find import study_trials
-
-    study, _, name = text.partition(":")
-    if not name:
-        studies = sorted({place.study for place in found.study_trials if place.name == text})
-        if studies and not any(attempt.uid.startswith(text) for attempt in found.attempts):
-            raise HarnessError(f"'{text}' is a trial: write {' or '.join(f'{study}:{text}' for study in studies)}")
-        return None
-    trials = study_trials(found, study)
-    if name not in trials and not name.rpartition(":")[2].isdecimal():
-        raise HarnessError(f"study '{study}' has no trial '{name}'{did_you_mean(name, trials)}")
-    return trials.get(name)
-
-
-def _methods(
-    store: "Store", found: "Snapshot", keys: tuple[str, str], metric: str | None, study: str
-) -> dict[str, "Methods"]:
-    """Return the comparison of two trials, by key, for each metric that both have; better is what `study` says."""
-    from harness.report.tables.declared import metric_named, metrics_of, position
-    from harness.stats.comparison import alike, methods
-    from harness.store.find import metric_words, values
-
-    sides: list[dict[tuple[str, str], dict[int, float]]] = []
-    for key in keys:
-        by: dict[tuple[str, str], dict[int, float]] = {}
-        for seed, run in sorted(found.runs(key).items()):
-            for place, value in values(found, run).items():
-                by.setdefault(place, {})[seed] = value
-        sides.append(by)
-    pairable = alike(*(found.trials[key].config for key in keys))
-    shared = [place for place in sides[0] if place in sides[1] and metric in (None, place[1])]
-    if not shared:
-        raise HarnessError(f"the two have no {metric or 'metric'} in common")
-    declared = metrics_of(found, keys[0], study)
-    items = [_items_of_all(store, found, list(found.runs(key).values())) for key in keys]
-    return {
-        metric_words(found, place): methods(
-            sides[0][place],
-            sides[1][place],
-            alike=pairable,
-            better=metric_named(declared, place[1]).better,
-            items=_of_place(items, place, metric_named(declared, place[1]).by_item),
-        )
-        for place in sorted(
-            shared, key=lambda place: (found.evaluations[place[0]].reading_order, position(declared, place[1]))
-        )
-    }
-
-
-def _items_of_all(
-    store: "Store", found: "Snapshot", runs: Sequence["AttemptRecord"]
-) -> dict[tuple[str, str], list["Sample"]]:
-    """Return what each of several runs kept of each image, by evaluation and name; of a place if all of them did."""
-    from harness.store.find import items
-    from harness.store.queries import samples
-
-    kept = [items(found, run, partial(samples, store)) for run in runs]
-    return {place: [each[place] for each in kept] for place in kept[0] if all(place in each for each in kept)}
-
-
-def _of_place(
-    items: Sequence[Mapping[tuple[str, str], list["Sample"]]], place: tuple[str, str], name: str | None
-) -> tuple[list["Sample"], list["Sample"]]:
-    """Return both sides' values by image behind a metric, by the name that these have; empty if there are none."""
-    a, b = ([] if name is None else side.get((place[0], name), []) for side in items)
-    return a, b
 
 
 def _networks(

@@ -5,6 +5,7 @@ of its claims that needs most: so rows stop when they are decided, and the basel
 last. A trial that no claim is about stops with the first look.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 from harness.report.claims.study_claims import StudyFinding, study_findings
@@ -40,4 +41,5 @@ def _needed(claim: StudyClaim, finding: StudyFinding | None) -> int:
     if finding is None or not at:
         return at[0] if at else len(claim.seeds)
     later = [n for n in at if n > finding.looked]
-    return later[0] if later and not finding.is_decided else finding.looked
+    ends = finding.is_decided or (finding.effect is not None and math.isnan(finding.effect))  # nan: it cannot be
+    return later[0] if later and not ends else finding.looked

@@ -63,7 +63,7 @@ class PairResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All of it. `friedman` and `reach` are of two methods what they are; no clique is of one."""
+    """What came of all methods and pairs, and of the methods as a whole."""
 
     scores: Scores
     against: str | None  # the method that all others are compared with; None: all pairs

@@ -165,14 +165,14 @@ def _friedman(found: Comparison) -> str:
 
 
 def _nemenyi(found: Comparison) -> str:
-    percent = f"{1 - LEVEL:.2f}"
+    alpha = f"{1 - LEVEL:.2f}"
     if found.reach > len(found.methods) - 1:
         return (
-            f"Nemenyi: the critical difference at {percent} is {found.reach:.2f} ranks, more than any two of"
+            f"Nemenyi: the critical difference at {alpha} is {found.reach:.2f} ranks, more than any two of"
             f" {len(found.methods)} methods can lie apart: too few data sets."
         )
     groups = "; ".join(", ".join(group) for group in found.cliques) or "none: all are told apart"
-    return f"Nemenyi: critical difference of mean ranks at {percent}: {found.reach:.2f}; not told apart: {groups}."
+    return f"Nemenyi: critical difference of mean ranks at {alpha}: {found.reach:.2f}; not told apart: {groups}."
 
 
 def datasets_json(found: Comparison) -> str:

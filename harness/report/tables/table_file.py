@@ -29,7 +29,7 @@ _OURS = _HARNESS / "report" / "ours"
 def find_paper(text: str) -> Path:
     """Return the folder of a paper: that of a person, or one of the harness's own by its name.
 
-    Raises HarnessError, with the nearest right name, where there is none, and for a folder without tables.
+    Raises HarnessError, with the nearest right name, if there is none, and for a folder without tables.
     """
     folder = Path(text)
     if not folder.is_dir():
@@ -72,7 +72,7 @@ def load_paper_table(number: int, paper: Path = PAPER) -> Table:
 
 
 def load_our_table(name: str, paper: Path = PAPER) -> Table:
-    """Return a table of `our_tables` by its name; HarnessError, with the nearest right name, where there is none."""
+    """Return a table of `our_tables` by its name; HarnessError, with the nearest right name, if there is none."""
     if name not in our_tables(paper):
         raise HarnessError(f"there is no table '{name}'{did_you_mean(name, our_tables(paper))}")
     return load_table(next(file for folder in (_OURS, paper / "text") if (file := folder / f"{name}.yml").is_file()))

@@ -110,6 +110,17 @@ def test_a_cell_is_the_mean_of_its_runs():
     assert len(texts(of_seeds)) == 9
 
 
+def test_many_numbers_are_put_into_intervals():
+    rows = [row(10 ** (-3 + at / 10), 8 + at % 2, 0) for at in range(31)]
+    (axes,) = draw("heatmap", Tidy(tuple(rows), RUNS.columns, RUNS.settings, RUNS.metrics)).figure.axes
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == ["0.001–0.0032", "0.0032–0.01", "0.01–0.032", "0.032–0.1", "0.1–0.32", "0.32–1"]
+    own = [r["score"] for r in rows if r["arguments.rate"] < 0.00316 and r["model.width"] == 8]
+    assert len(own) == 3
+    assert texts(axes)[0] == f"{fmean(own):.1f}"
+    assert len(texts(axes)) == 12
+
+
 def test_an_interval_is_students_and_a_difference_by_seed():
     (axes,) = draw("intervals").figure.axes
     trials = [label.get_text() for label in axes.get_yticklabels()]

@@ -1,19 +1,24 @@
 """What a plot of any study reads from the tidy table: which column is meant, rows by the values of a field, numbers."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.attempt.metrics import Metric
 from harness.base.errors import HarnessError, did_you_mean
 from harness.report.tidy import TIDY, Row, Tidy
+from harness.stats.importance import is_wide
 from harness.stats.tests import mean
 
 TRIAL = "trial"
 _NAMED = 3  # columns, in an error
 _DIGITS = 2  # of the spread of some numbers
 _MOST_DIGITS = 6
+_FEW = 10  # numbers that are shown each by itself
+_BINS = 6
 
 
 def metric_of(runs: Tidy, name: str | None) -> Metric:
@@ -66,9 +71,43 @@ def by_field(rows: Iterable[Row], field: str) -> dict[Any, list[Row]]:
     found: dict[Any, list[Row]] = {}
     for row in rows:
         found.setdefault(row.get(field), []).append(row)
-    numbers = all(is_number(value) for value in found if value is not None)
+    numbers = all(is_number(value) or isinstance(value, _Bin) for value in found if value is not None)
     ordered = sorted((value for value in found if value is not None), key=lambda v: v) if numbers else list(found)
     return {value: found[value] for value in [*(v for v in ordered if v is not None), *({None} & found.keys())]}
+
+
+def in_bins(rows: Sequence[Row], field: str) -> list[Row]:
+    """Return rows with numbers of which there are many, as in a search, as intervals: "0.01–0.03".
+
+    Intervals are equally wide, in the logarithm if the numbers are positive and span a power of ten or more.
+    """
+    values = {row[field] for row in rows}
+    numbers = sorted(value for value in values if is_number(value) and math.isfinite(value))
+    if len(numbers) <= _FEW or len(numbers) < len(values - {None}):
+        return list(rows)
+    log = is_wide(numbers)
+    low, high = (math.log(numbers[0]), math.log(numbers[-1])) if log else (numbers[0], numbers[-1])
+    edges = [low + (high - low) * at / _BINS for at in range(_BINS + 1)]
+    ends = [math.exp(edge) if log else edge for edge in edges]
+    names = [_Bin(at, f"{start:.2g}–{end:.2g}") for at, (start, end) in enumerate(pairwise(ends))]
+
+    def bin_of(value: Any) -> Any:
+        if value is None:
+            return None
+        place = (math.log(value) if log else value) - low
+        return names[min(int(_BINS * place / (high - low)), _BINS - 1)]
+
+    return [{**row, field: bin_of(row[field])} for row in rows]
+
+
+class _Bin(NamedTuple):
+    """An interval of numbers, which sorts by its place."""
+
+    place: int
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
 
 
 def several_studies(rows: Sequence[Row]) -> bool:
@@ -111,8 +150,11 @@ def in_words(value: Any) -> str:
 
 
 def wrapped(text: str, width: int = 14) -> str:
-    """Return a text on lines of about so many characters, broken at spaces and behind points."""
-    return "\n".join(wrap(text.replace(".", ". "), width, break_long_words=False)).replace(". ", ".")
+    """Return a text on lines of about so many characters, broken at spaces, or a dotted name behind its points."""
+    parts = text.split(" ")
+    broken = [re.sub(r"\.(?=[A-Za-z_])", ". ", part) for part in parts] if max(map(len, parts)) > width else parts
+    lines = wrap(" ".join(broken), width, break_long_words=False)
+    return "\n".join(re.sub(r"\. (?=[A-Za-z_])", ".", line) for line in lines)
 
 
 def digits(numbers: Iterable[float]) -> int:

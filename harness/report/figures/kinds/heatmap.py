@@ -11,6 +11,7 @@ from harness.report.figures.kinds.columns import (
     digits,
     field_of,
     finite,
+    in_bins,
     in_words,
     left_out,
     mean_of,
@@ -29,12 +30,12 @@ _DARK = 0.45  # from the worst to the best: beyond this, what is written on it i
 def heatmap(name: str, runs: Tidy, *, x: str | None = None, y: str | None = None, metric: str | None = None) -> Drawn:
     """Draw the mean of a metric over the runs with each pair of values of two fields; an empty cell was not run.
 
-    By default the fields are the two settings of which the most pairs of values were run. Raises HarnessError if there
-    are none.
+    Many numbers, as a search tries, are put into intervals. By default the fields are the two settings of which the
+    most pairs of values were run. Raises HarnessError if there are none.
     """
     chosen = metric_of(runs, metric)
     across, down = _fields(runs, x, y)
-    rows = finite(runs.rows, chosen.name)
+    rows = in_bins(in_bins(finite(runs.rows, chosen.name), across), down)
     if not rows:
         raise HarnessError(f"no run has a finite {chosen.name}")
     columns, lines = list(by_field(rows, across)), list(by_field(rows, down))
@@ -99,6 +100,7 @@ def _fields(runs: Tidy, x: str | None, y: str | None) -> tuple[str, str]:
 
 def _filled(runs: Tidy, one: str, other: str) -> float:
     """Return how much of a map two fields fill: the cells that were run, times their part of all."""
-    cells = {(row[one], row[other]) for row in runs.rows if None not in {row[one], row[other]}}
+    rows = in_bins(in_bins(runs.rows, one), other)
+    cells = {(row[one], row[other]) for row in rows if None not in {row[one], row[other]}}
     across, down = (len({cell[at] for cell in cells}) for at in (0, 1))
     return len(cells) ** 2 / (across * down) if min(across, down) > 1 else 0.0

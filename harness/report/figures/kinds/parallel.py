@@ -35,7 +35,7 @@ from harness.stats.importance import is_wide
 _MOST = 12  # axes
 _MOST_WORDS = 12  # values of a field that are no numbers
 _TICKS = 6
-_APART = 0.05  # of an axis: how far lines through one value are spread, in the order of the metric
+_APART = 0.05  # of an axis with few values: how far lines through one are spread, in the order of the metric
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,10 @@ def parallel(name: str, runs: Tidy, *, fields: Sequence[str] | None = None, metr
     ordered = sorted(trials, key=lambda each: means[each])
     for trial in sorted(trials, key=lambda each: means[each], reverse=chosen.better == "lower"):  # the best on top
         apart = _APART * (ordered.index(trial) / (len(ordered) - 1) - 0.5)
-        line = [scale.at[trials[trial][0][column]] + apart for scale, column in zip(scales, columns, strict=True)]
+        line = [
+            scale.at[trials[trial][0][column]] + apart * (len(scale.at) <= _MOST_WORDS)
+            for scale, column in zip(scales, columns, strict=True)
+        ]
         thick = 2.8 if trial == best else 1.1
         axes.plot([*line, result.at[means[trial]]], color=colours(norm(means[trial])), linewidth=thick)
     for at, scale in enumerate([*scales, result]):
@@ -128,7 +131,7 @@ def _numbers(title: str, values: Sequence[float]) -> _Scale:
     if len(known) <= _TICKS and min((b - a for a, b in pairwise(map(height, known))), default=1) > 0.05:
         ticks = [(height(value), in_words(value)) for value in known]
     elif log:
-        ticks = [(height(10**power), f"1e{power}") for power in range(math.ceil(low), math.floor(high) + 1)]
+        ticks = [(height(10.0**power), in_words(10.0**power)) for power in range(math.ceil(low), math.floor(high) + 1)]
     else:
         marks = MaxNLocator(_TICKS, steps=[1, 2, 5, 10]).tick_values(low, high)
         ticks = [(height(float(mark)), f"{mark:.6g}") for mark in marks if low <= mark <= high]

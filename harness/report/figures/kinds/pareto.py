@@ -36,7 +36,7 @@ from harness.stats.tests import mean
 
 _COSTS = ("parameters", "macs", "run_s", "seconds")
 """What is drawn against if no cost is named: the first in which trials differ."""
-_MOST = 24  # trials that have a colour and a name each
+_MOST = 14  # trials that have a colour and a name each
 _WIDE = 10
 
 
