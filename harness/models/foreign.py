@@ -139,7 +139,7 @@ def build_foreign(
             network,
             path,
             build_compressor(options, folders),
-            input_shape=_shape(model),
+            input_shape=input_shape_of(model),
             weights=cast("Any", lost),
             copy=False,
         )
@@ -193,7 +193,7 @@ def describe(model: Mapping[str, Any], folders: Sequence[str]) -> list[list[Any]
         HarnessError: it does not, or does not return logits (N, classes).
     """
     network = on_meta(lambda: make_network(model, folders))
-    shape = _shape(model)
+    shape = input_shape_of(model)
     try:
         with torch.device("meta"), torch.no_grad():
             out = network.eval()(torch.empty(2, *shape))
@@ -248,7 +248,8 @@ class _Uninitialised(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _shape(model: Mapping[str, Any]) -> tuple[int, int, int]:
+def input_shape_of(model: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of what goes into the network itself: grey images go into a colour one three times."""
     channels, height, width = model["input_shape"]
     return channels * _repeats(model["kind"], channels), height, width
 

@@ -17,23 +17,50 @@ from harness.cli.shapes import parse_shape
 
 
 @click.command()
+@click.argument("model", required=False)
 @click.option("--stride", type=click.IntRange(2), default=2, show_default=True, help="Of the feature pooling.")
 @click.option("--input-shape", default="3,224,224", show_default=True, help="C,H,W of the images.")
 @click.option("--only", metavar="GLOB", help="Only models whose name matches, e.g. 'resnet*'.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the document of the table here.")
+@click.option("--study", type=click.Path(path_type=Path, dir_okay=False),
+              help="Of MODEL: the study to write, which trains it with feature pooling at each place.")  # fmt: skip
+@click.option("--dataset", help="Of --study: a name, or {kind: folder, path: …}.")
+@click.option("--protocol", help="Of --study: a name, or {kind: NAME, epochs: 10}.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Of --study: how many.")
+@click.option("--most", type=click.IntRange(1), help="Of --study: only so many places, those that save most MACs.")
 @format_option("text", "json")
 @click.pass_context
-def sweep(context: click.Context, stride: int, input_shape: str, only: str | None, out: Path | None, fmt: str) -> None:
+def sweep(  # noqa: PLR0913, PLR0917 - one per option
+    context: click.Context,
+    model: str | None,
+    stride: int,
+    input_shape: str,
+    only: str | None,
+    out: Path | None,
+    study: Path | None,
+    dataset: str | None,
+    protocol: str | None,
+    seeds: int,
+    most: int | None,
+    fmt: str,
+) -> None:
     """Try feature pooling at every site of torchvision's classification models, and count what it saves.
 
     Nothing is trained and no weights are made. Each network is traced once; then each of its sites is tried, as many at
     a time as have nothing to do with each other: the changed network must do the same steps, return the same shapes,
     and cost what it did less what was said. Ends with exit code 1 if a site does not work.
 
+    With MODEL and --study, write a study that trains your network on your data with feature pooling at each place, and
+    without; `harness run grid` runs it, and resumes.
+
     \b
+    harness model sweep net.py:Net --study places.yml --dataset "{kind: folder, path: photos}" --protocol cifar-fast
     harness model sweep --only 'resnet*'
     harness model sweep --out docs/torchvision-sites.md
     """
+    if model is not None or study is not None:
+        _write_study(model, study, dataset, protocol, seeds, stride, most)
+        return
     from harness.report.site_sweep import document, summary
 
     shape = parse_shape(input_shape)
@@ -57,6 +84,26 @@ def sweep(context: click.Context, stride: int, input_shape: str, only: str | Non
     for line in wrong:
         click.echo(line, err=True)
     context.exit(1 if wrong else 0)
+
+
+def _write_study(
+    model: str | None, study: Path | None, dataset: str | None, protocol: str | None, seeds: int, stride: int,
+    most: int | None,
+) -> None:  # fmt: skip
+    """Write the study of a network's places. Raises UsageError if an option of it is missing."""
+    if model is None or study is None or dataset is None or protocol is None:
+        raise click.UsageError("a sweep of your own network takes MODEL, --study FILE, --dataset and --protocol")
+    if ".py:" in model and study.absolute().parent != Path.cwd():
+        raise click.UsageError(f"a study finds {model} beside it: write it into the current folder")
+    needs("torch")
+    from harness.base.source import parse_value
+    from harness.deploy.place_study import place_study, write_new
+
+    text, places = place_study(
+        model, parse_value(dataset, "--dataset"), parse_value(protocol, "--protocol"), range(seeds), stride, most=most
+    )
+    write_new(study, text)
+    click.echo(f"{study}: {amount(places)} places and none, {seeds} seeds each: harness run grid {study}")
 
 
 def _names(only: str | None) -> list[str]:

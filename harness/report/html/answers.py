@@ -14,7 +14,7 @@ from harness.report.claims.study_words import effect_words, verdict_of
 from harness.report.html.anchors import claim_id
 from harness.report.html.findings import Found
 from harness.report.html.forest import Panel
-from harness.report.tables.printed_gains import PrintedGain, gains_words
+from harness.report.tables.printed_gains import gains_words
 from harness.report.tables.statistics_table import p_text
 
 MOST = 5
@@ -36,28 +36,31 @@ def answers(found: Found, panels: Sequence[Panel]) -> list[Answer]:
     claimed and is only described, if there is anything.
     """
     if found.papers:
-        return [*_of_paper(found.papers, found.gains), *_of_studies(found.studies, most=1)][:MOST]
+        return _of_paper(found)[:MOST]
     if found.studies:
         return _of_studies(found.studies)
     return [Answer("No claims", "None was written down, so nothing is decided: this describes.")] if panels else []
 
 
-def _of_paper(found: Sequence[Finding], gains: Sequence[PrintedGain]) -> list[Answer]:
-    standing = [f for f in found if f.verdict != "withdrawn" and not f.exploratory]
+def _of_paper(found: Found) -> list[Answer]:
+    """Return what came of a paper's claims by kinds of tests, and of the claims of studies; the least telling last."""
+    standing = [f for f in found.papers if f.verdict != "withdrawn" and not f.exploratory]
     ran = {test: [f for f in standing if f.test == test and f.verdict != "not run"] for test in ("sign_flip", "timing")}
     counts = [f for f in standing if f.test == "arithmetic" and f.verdict != "not run"]
     waiting = [f for f in standing if f.verdict == "not run"]
+    gains = found.gains
     made = [Answer("Gains", f"{gains_words(gains)} Written after the results: exploratory.")] if gains else []
     if ran["sign_flip"]:
         made.append(Answer("Over seeds", _counted(ran["sign_flip"], "tested")))
+    made += _of_studies(found.studies, most=1)
     if counts:
         made.append(Answer("Costs", _counted(counts, "on parameters and FLOPs, which do not vary")))
-    if ran["timing"]:
-        on = next((f.timed_on for f in ran["timing"] if f.timed_on), None)
-        made.append(Answer("Times", _counted(ran["timing"], f"on {on}" if on else "on times")))
     if waiting:
         places = ", ".join(f"{name} ({n})" for name, n in Counter(f.about for f in waiting).most_common(3))
         made.append(Answer("Not run", f"{len(waiting)} of {len(standing)} claims, most of them on {places}."))
+    if ran["timing"]:
+        on = next((f.timed_on for f in ran["timing"] if f.timed_on), None)
+        made.append(Answer("Times", _counted(ran["timing"], f"on {on}" if on else "on times")))
     return made
 
 

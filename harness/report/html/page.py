@@ -13,6 +13,7 @@ from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -38,6 +39,7 @@ from harness.store.records import Snapshot
 
 FOLDER = Path(__file__).parent
 _MILLION = 2**20  # an M of the paper's tables, and so of a page that shows them
+_PLAIN = " /:=?;,.()+-*!@$[]_~"  # in a data URI: an SVG as text is a fifth smaller than in base64
 _COMPARED = 4  # studies whose comparisons the forest plot shows, if none has claims
 _STYLES = ("style.css", "parts.css")
 _SCRIPTS = ("page.js", "findings.js", "chart.js", "curves.js", "costs.js")
@@ -234,7 +236,7 @@ def pictures_of(results: Results, studies: Sequence[str]) -> list[Picture]:
     with styled():
         shown = ((study, each) for study in studies for each in image_figures(results, study))
         for study, drawn in ((study, each) for study, each in shown if isinstance(each, Drawn)):
-            source = _data_uri("svg+xml", as_bytes(drawn, "svg"))
+            source = f"data:image/svg+xml,{quote(as_bytes(drawn, 'svg').decode(), safe=_PLAIN)}"
             width, height = (round(96 * inches) for inches in drawn.figure.get_size_inches())
             made.append(Picture(study, drawn.title, drawn.caption, source, width, height))
     return made

@@ -8,12 +8,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from records import snapshot
 
+from harness.report.claims.findings import findings
+from harness.report.claims.load import load_claims
+from harness.report.claims.study_claims import StudyFinding
 from harness.report.document import Cell, DocColumn, DocRow, Document
 from harness.report.figures.groups import study_groups
 from harness.report.figures.results import Results, Series
 from harness.report.html import render_page
-from harness.report.html.findings import Aside, Claimed, verdicts
+from harness.report.html.answers import answers
+from harness.report.html.findings import Aside, Claimed, Found, verdicts
 from harness.report.html.page import _environment
 from harness.report.html.runs import log_of, repeat
 from harness.report.html.tables import COUNTED, TableView
@@ -58,10 +63,10 @@ def read(page):
 def test_it_is_small_and_asks_nobody(page, read):
     assert len(page.encode()) < 6_000_000
     assert all(link.startswith(("#", "data:")) for link in read.links)
-    embedded = ("data:image/png;base64,", "data:image/svg+xml;base64,")
+    embedded = ("data:image/png;base64,", "data:image/svg+xml,")
     assert all(source.startswith(embedded) for source in read.sources)
     assert "default-src 'none'" in page
-    assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttpRequest", page)
+    assert not re.search(r"url\((?!#|%23)|@import|fetch\(|XMLHttpRequest", page)
 
 
 def test_every_link_leads_somewhere_and_no_place_is_twice(read, page):
@@ -134,6 +139,36 @@ def test_it_opens_with_a_few_sentences_and_a_forest_plot(page, read):
     assert opening.count('class="ours"') == opening.count("<path class=") >= 6
     assert '<td class="n papers outside">+0.0100</td>' in opening
     assert "36 claims on parameters and FLOPs, which do not vary: all supported." in opening
+
+
+def test_claims_of_studies_are_in_the_opening_beside_those_of_a_paper():
+    claim = {
+        "study": "s",
+        "title": "a is better",
+        "family": "",
+        "why": "",
+        "metric": "m",
+        "unit": "",
+        "on": "",
+        "says": "better",
+    }
+    rest = {
+        "by": 1,
+        "reason": "",
+        "pairs": (),
+        "effect": 2.0,
+        "interval": (1.5, 2.5),
+        "seeds": (),
+        "planned": (),
+        "tests": 1,
+    }
+    studies = [StudyFinding(id=name, verdict="supported", **claim, **rest) for name in "ab"]
+    papers = findings(snapshot([], []), load_claims())
+    heads = [(answer.head, answer.text) for answer in answers(Found(papers, studies=studies), [])]
+    assert [head for head, _ in heads] == ["Claims", "Costs", "Not run"]
+    assert heads[0][1] == "2 of study s: 2 supported."
+    assert [answer.head for answer in answers(Found(studies=studies), [])] == ["supported", "supported"]
+    assert answers(Found(studies=studies), [])[0].text == "a is better: +2.00 [+1.50, +2.50]."
 
 
 def test_each_claim_is_a_row_with_its_verdict_effect_and_interval(page):
