@@ -43,7 +43,7 @@ def table_1():
 def test_the_studies_are_there():
     cifar, mnist = "cifar cifar-fast-rate cifar-small", "claims-mnist mnist mnist-optimiser sensitivity-mnist same-code"
     denoise = "denoise-25 denoise-any denoise-quickstart denoise-small-rate denoise-speed"
-    classical = "denoise-classical denoise-constants denoise-preparations"
+    classical = "denoise-classical denoise-constants denoise-preparations same-code-classical"
     attacked = "adversarial-denoisers adversarial-lite0 adversarial-tuning"
     named = f"{cifar} {mnist} {denoise} {classical} {attacked} imagenette imagenette-64"
     assert {file.stem for file in FILES} == set(named.split())

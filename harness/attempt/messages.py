@@ -29,6 +29,7 @@ REQUEST_FILE, RESULT_FILE, CURVE_FILE = "request.json", "result.json", "curve.js
 CHECKPOINT_FILE, WEIGHTS_FILE, LOG_FILE = "checkpoint.pt", "weights.pt", "log.txt"
 CHECKPOINT_FOLDER = "checkpoint"  # of a person's own function, which keeps there what it likes
 MARK_FILE, MARK_LOCK = "mark.json", "mark.lock"  # the checksums of what such a function keeps
+TRIAL_FILE = "trial.json"  # of an attempt that was merged with its weights: their configuration
 LOCK_FILE, STOP_FILE, PROGRESS_FILE = "lock", "stop", "progress.json"
 OUTPUT_FILE = "output.txt"  # all that the attempt and its children print; not there if they print nothing
 FOR_PEOPLE = {"trace": LOG_FILE, "output": OUTPUT_FILE}

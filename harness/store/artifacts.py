@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from harness.attempt.messages import FOR_PEOPLE, Artifact
+from harness.attempt.messages import FOR_PEOPLE, TRIAL_FILE, Artifact
 from harness.base.errors import HarnessError
 from harness.base.files import atomic_write, is_there
 from harness.store.connection import Store
-from harness.store.queries import all_artifacts
+from harness.store.queries import all_artifacts, config_text
 
 
 @dataclass
@@ -53,8 +53,8 @@ def publish_artifacts(
 def take_artifacts(store: Store, source: Path, target: Path) -> int:
     """Copy what attempts of `store` left from beside `source` into their folders below `target`. Return how many files.
 
-    Those that are there already stay as they are. Raises HarnessError if a file is not what its attempt left, or
-    would lie outside of `target`.
+    Those that are there already stay as they are. Beside weights comes their trial's configuration. Raises HarnessError
+    if a file is not what its attempt left, or would lie outside of `target`.
     """
     copied = 0
     for uid, artifact in all_artifacts(store):
@@ -64,6 +64,8 @@ def take_artifacts(store: Store, source: Path, target: Path) -> int:
         if not here[0].resolve().is_relative_to(target.resolve()):
             raise HarnessError(f"attempt {uid} names a file outside of its folder: {artifact.path}")
         atomic_write(here[0], content)
+        if artifact.kind == "weights":  # which nobody can use without what they are of
+            atomic_write(here[0].with_name(TRIAL_FILE), config_text(store, uid))
         copied += 1
     return copied
 

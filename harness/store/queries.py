@@ -195,6 +195,16 @@ def all_artifacts(store: Store) -> list[tuple[str, Artifact]]:
     return [(uid, Artifact(*row)) for uid, *row in rows]
 
 
+def config_text(store: Store, uid: str) -> str:
+    """Return the configuration of an attempt's trial, as JSON."""
+    rows = store.db.conn.execute(
+        """SELECT t.config_json FROM attempt a JOIN run r ON r.id = a.run_id JOIN trial t ON t.id = r.trial_id
+        WHERE a.uid = ?""",
+        (uid,),
+    )
+    return str(rows.fetchone()[0])
+
+
 def installed(store: Store, sha: object) -> dict[str, str]:
     """Return the distributions of the list that an environment names; none if it was not published, or never kept."""
     row = store.db.conn.execute("SELECT packages_json FROM installed WHERE sha = ?", (str(sha),)).fetchone()

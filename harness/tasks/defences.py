@@ -4,6 +4,7 @@ Pixels are float32 (B, C, H, W) on 0…255, before and behind a denoiser; its es
 All are differentiable: a blur and a network as usual, BM3D with the groups and thresholds that it found held fixed.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from harness.attempt.messages import REQUEST_FILE, AttemptRequest
+from harness.attempt.messages import REQUEST_FILE, TRIAL_FILE, AttemptRequest
 from harness.base.errors import HarnessError
-from harness.base.files import read_regular
+from harness.base.files import is_there, read_regular
 from harness.base.sealed import sha256_of
 from harness.models.build import build_model
 from harness.models.model_file import load_model
@@ -135,9 +136,20 @@ def _of_file(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
 
 
 def _of_run(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
-    """Return what an attempt's weights belong to, by the request beside them, and the weights."""
-    request = AttemptRequest.from_json(read_regular(path.with_name(REQUEST_FILE)).decode())
-    if request.config["task"]["kind"] != "denoising":
-        raise HarnessError(f"{request.label} is not a denoiser: its task is another")
+    """Return what an attempt's weights belong to, by what lies beside them, and the weights."""
+    config = _config_beside(path)
+    if config["task"]["kind"] != "denoising":
+        raise HarnessError(f"{path} is of no denoiser: its task is {config['task']['kind']}")
     state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return request.config, state
+    return config, state
+
+
+def _config_beside(path: Path) -> Mapping[str, Any]:
+    """Return the configuration of the trial whose weights `path` holds: trained here, or merged with them."""
+    request, merged = path.with_name(REQUEST_FILE), path.with_name(TRIAL_FILE)
+    if is_there(request):
+        return AttemptRequest.from_json(read_regular(request).decode()).config
+    if is_there(merged):
+        config: Mapping[str, Any] = json.loads(read_regular(merged))
+        return config
+    raise HarnessError(f"{path}: neither {REQUEST_FILE} nor {TRIAL_FILE} beside it says of what these weights are")

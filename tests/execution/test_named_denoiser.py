@@ -97,3 +97,21 @@ def test_a_run_is_found_in_the_store_by_its_name(studies):
     file.unlink()
     again = studies.grid(study="attacks.yml")
     assert (again.code, "its weights are not here" in again.err) == (2, True)
+
+
+def test_a_run_that_was_merged_with_its_weights_is_a_denoiser_too(studies, new_lab):
+    assert studies.grid(study="denoisers.yml").code == 0
+    away = new_lab()
+    lines = away.folder / "published" / "denoisers.jsonl"
+    assert studies.here("results", "export", "--out", lines, "--weights").code == 0
+    away.study("attacks.yml", text=ATTACKS)
+    assert away.here("results", "merge", lines).code == 0
+    ended = away.grid(study="attacks.yml")
+    assert ended.code == 0, ended.err
+    (weights,) = away.artifacts.glob("*/trial.json")
+    weights.unlink()
+    away.study("attacks.yml", text=ATTACKS.replace("epsilon: 2", "epsilon: 4"))
+    assert (
+        "neither request.json nor trial.json beside it says of what these weights are"
+        in away.grid(study="attacks.yml").err
+    )
