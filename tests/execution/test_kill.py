@@ -83,10 +83,10 @@ def test_an_interrupted_call_ends_at_a_checkpoint_and_is_gone_on_with(lab, begun
         process.send_signal(number)
     ended = lab.finish(process)
     assert ended.code == 130
-    assert "goes on" in ended.err
+    assert "resumes" in ended.err
     assert lab.states() == ["interrupted"]
     assert not lab.processes()
-    assert "goes on" in check_completes(lab, undisturbed).err
+    assert "resumes" in check_completes(lab, undisturbed).err
     assert (lab.states(), resumed(lab)) == (["interrupted", "done", "done"], 1)
 
 
@@ -128,7 +128,7 @@ def test_what_does_not_stop_after_sigterm_is_ended_and_resumes(lab, wait_until):
     assert "0 s at most" in ended.err
     again = lab.grid()
     assert (again.code, lab.states()) == (0, ["lost", "done"])
-    assert "goes on" in again.err
+    assert "resumes" in again.err
 
 
 def test_ctrl_c_while_a_worker_starts_holds_nothing(lab, begun, undisturbed, wait_until):
@@ -187,7 +187,7 @@ def test_killed_again_and_again_it_ends_as_undisturbed(lab, begun, undisturbed, 
     second.kill()
     second.wait()
     wait_until(lambda: not lab.processes())
-    assert "goes on" in check_completes(lab, undisturbed).err
+    assert "resumes" in check_completes(lab, undisturbed).err
     assert resumed(lab) >= 1
 
 

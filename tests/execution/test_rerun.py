@@ -187,7 +187,7 @@ def test_what_was_edited_since_is_named(lab, code, study, said):
     (lab.folder / "fn.py").write_text(code)
     (lab.folder / "study.yml").write_text(study)
     ended = lab.here("results", "verify", "--rerun", "1", "--study", "study.yml")
-    assert (ended.code, "tells where" in ended.err) == (2, False)
+    assert (ended.code, "says where" in ended.err) == (2, False)
     assert re.search(said, ended.err, re.MULTILINE), ended.err
 
 

@@ -247,7 +247,7 @@ def test_killed_in_the_middle_it_resumes_to_the_same_bits(ran, another, wait_unt
     process.communicate()
     ended = lab.here("run", "grid", "study.yml", "--limit", 1)
     assert ended.code == 0, ended.err
-    assert "goes on" in ended.err
+    assert "resumes" in ended.err
     ((run, found),) = lab.found().items()
     assert found == ran.found()[run]
 

@@ -108,11 +108,11 @@ def test_killed_and_stopped_it_resumes_and_ends_with_the_same_bits(half, wait_un
     process.send_signal(signal.SIGINT)
     stopped = half.finish(process)
     assert (stopped.code, half.states()) == (130, ["lost", "interrupted"])
-    assert "goes on" in stopped.err
+    assert "resumes" in stopped.err
 
     (half.folder / "slow").unlink()
     ended = half.grid()
-    assert "goes on" in ended.err
+    assert "resumes" in ended.err
     assert (ended.code, half.states()) == (0, ["lost", "interrupted", "done"])
     assert values(half) == undisturbed
     assert not list(half.artifacts.glob(f"*/{ITEMS_FILE}"))  # also those of the attempts that it resumed from
