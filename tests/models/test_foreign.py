@@ -103,8 +103,8 @@ def test_weights_of_a_file_are_not_initialised_again(tmp_path, loses):
         ({"kind": "torchvision:resnet18", "num_classes": 3}, None, "follows from the dataset"),
         ({"kind": "torchvision:resnet18", "weights": "no.pt"}, None, "there is no file 'no.pt'"),
         ({"kind": "torchvision:resnet18", "weights": "no.pt", "loses": ["slice"]}, None, "'loses' .* goes with"),
-        ("torchvision:resnet18", {"layer1.0": SPATIAL}, "stand at 'layer1.0' of 'torchvision:resnet18': 'add_' in"),
-        ("torchvision:resnet18", {"conv1": SPATIAL}, "stand at 'conv1' of 'torchvision:resnet18': "),
+        ("torchvision:resnet18", {"layer1.0": SPATIAL}, "go at 'layer1.0' of 'torchvision:resnet18': 'add_' in"),
+        ("torchvision:resnet18", {"conv1": SPATIAL}, "go at 'conv1' of 'torchvision:resnet18': "),
         ("torchvision:resnet18", {"layer9": SPATIAL}, "unknown site 'layer9'"),
     ],
 )
@@ -235,7 +235,7 @@ def test_model_sites_of_a_file(tmp_path, monkeypatch):
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
     saved = 4 * 9 * 4  # of 4 filters of 3 × 3, half of 8 channels
-    assert {row["path"]: row["parameters_saved"] for row in json.loads(done.stdout)}["1"] == saved
+    assert {row["path"]: row["parameters_saved"] for row in json.loads(done.stdout)["rows"]}["1"] == saved
 
 
 def test_a_file_that_is_not_there(tmp_path):
@@ -317,7 +317,10 @@ def test_a_network_that_declares_itself_or_has_a_name_of_a_package(tmp_path, mon
         code, said = call("sites", name, "--format", "json")
         assert (code, json.loads(said)) == (0, [{"path": "conv", "channels": 12, "narrowable": True}])
     code, said = call("sites", "theirs", "--input-shape", "3,32,32", "--classes", "10", "--format", "json")
-    assert (code, [row["path"] for row in json.loads(said)]) == (0, ["0", "1", "2", "3"])
+    assert (code, sorted(p for row in json.loads(said)["rows"] for p in (row["path"], *row["also"]))) == (
+        0,
+        ["0", "1", "2", "3"],
+    )
     assert "did you mean 'declared'?" in call("sites", "declred")[1]
     assert "theirs: of another package, own_net_h:small\n" in call("list")[1]
     assert json.loads(call("list", "--format", "json")[1])[-1]["model"] == "declared"
@@ -327,8 +330,8 @@ def test_model_sites_prints_what_is_saved():
     command = ["model", "sites", "torchvision:squeezenet1_1", "--input-shape", "3,64,64", "--format", "json"]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
-    rows = json.loads(done.stdout)
+    rows = json.loads(done.stdout)["rows"]
     assert len(rows) > 4
-    assert set(rows[0]) == {"path", "channels", "parameters_saved", "macs_saved"}
-    fire = next(row for row in rows if row["path"] == "features.3")  # 128 channels, read by a 1×1 to 16
+    assert set(rows[0]) >= {"path", "also", "channels", "parameters_saved", "macs_saved"}
+    fire = next(row for row in rows if "features.3" in {row["path"], *row["also"]})  # 128 channels, read by a 1×1 to 16
     assert (fire["channels"], fire["parameters_saved"]) == (128, 64 * 16)
