@@ -305,7 +305,8 @@ class Declared(nn.Module):
 
 def test_a_network_that_declares_itself_or_has_a_name_of_a_package(tmp_path, monkeypatch):
     given = {"theirs": "own_net_h:small", "declared": "own_net_h:Declared"}
-    monkeypatch.setattr("harness.plugins.plugin.entry_points", lambda _: given)
+    for module in ("harness.plugins.plugin", "harness.deploy.network"):
+        monkeypatch.setattr(f"{module}.entry_points", lambda _: given)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_net_h.py").write_text(PLUGIN + DECLARED, encoding="utf-8")
 
