@@ -168,7 +168,7 @@ def _rerun(
     from harness.store.merge import open_results
     from harness.store.queries import snapshot
 
-    studies = load_studies(files, [], None, skip_invalid=True)
+    studies = load_studies(files, [], None, skip_invalid=True) if files else []
     repeated = []
     with open_results(sources) as store:
         found = snapshot(store)
