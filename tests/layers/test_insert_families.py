@@ -162,7 +162,7 @@ def test_every_listed_site_trains(family):
     x = torch.randn(2, *shape)
     _, reached = trained_a_step(model, x)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    groups = apart(found.pooled())
+    groups = apart(found.insertion(site) for site in found.sites)
     assert sum(len(group) for group in groups) == len(found.sites)
     for group in groups:
         pooled = sharing(model)
@@ -188,7 +188,8 @@ def test_that_is_what_insert_after_does(family):
     torch.manual_seed(0)
     model = build()
     shape = (3, size, size)
-    pooled = [*site_costs(model, shape, 2).pooled()]
+    found = site_costs(model, shape, 2)
+    pooled = [found.insertion(site) for site in found.sites]
     insertion = pooled[len(pooled) // 2]
     by_hand = sharing(model)
     rewire(by_hand, insertion.plan.changes, insertion.reduction, "slice")
