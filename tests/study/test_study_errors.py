@@ -16,6 +16,9 @@ def protocol(head, lines):
     return head.replace("digits-quick\n", "\n  kind: digits-quick\n" + "".join(f"  {line}\n" for line in lines))
 
 
+OTHERS = " (or torchvision:NAME, timm:NAME)"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
@@ -48,7 +51,7 @@ def protocol(head, lines):
         ("digits\n", "{kind: mnist, x: 1}\n", 3, "unknown key 'x': the dataset 'mnist' has no options"),
         ("digits\n", "3\n", 3, "'dataset' must be a name or a mapping {kind: NAME, option: value}, not 3"),
         ("digits\n", "{x: 1}\n", 3, "a dataset is written NAME or {kind: NAME, option: value}, not {'x': 1}"),
-        ("mnist_cnn", "mnist_cn", 4, "unknown model 'mnist_cn'; did you mean 'mnist_cnn'? (or torchvision:NAME, "),
+        ("mnist_cnn", "mnist_cn", 4, f"unknown model 'mnist_cn'; did you mean 'mnist_cnn'?{OTHERS}"),
         ("mnist_cnn", "{kind: mnist_cnn, depth: 2}", 4, "unknown key 'depth'"),
         ("digits-quick", "digits-quik", 5, "unknown protocol 'digits-quik'; did you mean 'digits-quick'?"),
         (
