@@ -34,10 +34,10 @@ _SHOWN = 8  # digits of a digest
 def renew(files: tuple[str, ...], dry_run: bool, device: str, db: Path) -> None:
     """Show that stored results of FILEs are what today's code gives, or make them again.
 
-    Results stay as they are when code changes; what changed code has made is stale, whether or not it computes the
-    same. Of all runs by one old version the shortest is repeated, on this model of device, with as many threads. If it
-    has the same bits, all of them count as today's; if not, all are made again. Runs of other models of device stay.
-    Interrupted, the same command resumes.
+    When code changes, what it made before is stale, even if the new code computes the same. Of all runs by one old
+    version the shortest is repeated, on this model of device, with as many threads. If it has the same bits, all of
+    them count as today's; if not, all are made again, and so are all runs of functions, whose bits are not known. Runs
+    of other models of device stay. If it is interrupted, the same command resumes.
 
     \b
     harness run renew ablations/mnist.yml --dry-run
@@ -65,7 +65,7 @@ def renew(files: tuple[str, ...], dry_run: bool, device: str, db: Path) -> None:
     differing = [each for each in stale_runs(studies, stored(db), options.artifacts) if names_of([each]) & asked]
     if differing:
         left = names_of(differing) & asked
-        click.echo(f"today's code gives other bits: {len(left)} more runs are made again")
+        click.echo(f"not shown by equal bits: {len(left)} more runs are made again")
         _make(differing, left, studies, options)
         repeated |= left
     click.echo(f"{len(asked)} runs were stale: {len(repeated)} made again, {len(asked - repeated)} shown to be today's")

@@ -19,8 +19,9 @@ from harness.attempt.metrics import Direction
 from harness.base.extras import is_installed
 from harness.search.proposals import distribution
 from harness.search.space import Choice
+from harness.stats.importance import LEAST
 
-FEWEST = 20
+FEWEST = LEAST
 """Points with a value, below which the best tenth is no group and a forest fits noise."""
 
 

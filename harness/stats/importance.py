@@ -19,7 +19,7 @@ from harness.base.errors import HarnessError
 from harness.base.extras import needs
 
 LEAST = 20
-"""Of fewer trials a forest fits noise (as in `harness.search.importance`)."""
+"""Of fewer trials a forest fits noise."""
 _WIDE = 10  # a setting over a power of ten is looked at in its logarithm
 
 

@@ -23,7 +23,8 @@ from harness.store.claims import claim_fault, claim_sha, read_claims
 from harness.store.connection import Store, open_memory, open_reader
 from harness.store.made_twice import MadeTwice, made_twice
 from harness.store.merge import files_of, merge_jsonl, open_results
-from harness.store.queries import all_artifacts
+from harness.store.queries import all_artifacts, snapshot
+from harness.store.records import Snapshot
 from harness.store.trusted import (
     LARGEST_SEED,
     config_fault,
@@ -47,6 +48,7 @@ class Verified:
     files: int = 0  # artifacts that are here
     elsewhere: int = 0  # artifacts that are not
     twice: list[MadeTwice] = field(default_factory=list)  # runs that several machines have made
+    snapshot: Snapshot | None = None  # of all files together, if each can be read
 
 
 def verify(sources: Sequence[Path]) -> Verified:
@@ -73,7 +75,7 @@ def _verify_file(path: Path, found: Verified, *, alone: bool) -> None:
             store = open_reader(path)
         _verify_store(store, path, found)
         if alone and not found.faults:  # several files are looked at together
-            found.twice = made_twice(store)
+            found.twice, found.snapshot = made_twice(store), snapshot(store)
     except (HarnessError, *_UNREADABLE) as error:
         words = str(error)
         found.faults.append(words if words.startswith(str(path)) else f"{path}: {words}")
@@ -87,7 +89,7 @@ def _look_at_all(files: Sequence[Path], found: Verified) -> None:
     try:
         if len(files) > 1:
             with open_results(files) as store:
-                found.twice = made_twice(store)
+                found.twice, found.snapshot = made_twice(store), snapshot(store)
     except (HarnessError, *_UNREADABLE) as error:
         found.faults.append(str(error))
     found.faults += [each.words for each in found.twice if each.unexplained]

@@ -58,7 +58,7 @@ def test_a_run_with_other_bits_has_all_made_anew(stale):
     change(stale.db, "UPDATE result SET value = value + 0.001 WHERE name = 'accuracy'")
     ended = stale.here("run", "renew", "study.yml")
     assert ended.code == 0, ended.err
-    assert "today's code gives other bits: 2 more runs are made again" in ended.out
+    assert "not shown by equal bits: 2 more runs are made again" in ended.out
     assert ended.out.splitlines()[-1] == "3 runs were stale: 3 made again, 0 shown to be today's"
     assert "3 done, 0 left, 0 held" in stale.here("run", "grid", "study.yml", "--dry-run").out
 

@@ -37,7 +37,8 @@ def verify(
     """Check that what is stored is intact: the file, references, keys made again, artifacts' checksums.
 
     Of runs that several machines have made it says whether the attempts have the same bits; others that nothing
-    explains, by code, device or versions, are a fault.
+    explains, by code, device or versions, are a fault. Of code that has changed since the runs it says how many runs
+    that concerns, by model of device.
 
     --rerun K then repeats K runs as they were made: the same bits, or the differences beside the spread over the
     trial's seeds. One line per fault, and exit code 1 if there is one: a run that ends otherwise, whose bits differ
@@ -59,7 +60,7 @@ def verify(
         choose_device(device)  # once, and not as the reason why each run that is drawn cannot be made
     found = look(sources)
     hints = _look_for_unknown_results(sources, found)
-    ages = _ages(sources) if not found.faults else {}
+    ages = _ages(found)
     if fmt == "text":
         _print(found)
         _print_ages(ages)
@@ -123,14 +124,11 @@ def _print(found: "Verified") -> None:
     print_made_twice([each for each in found.twice if not each.unexplained], len(found.twice))
 
 
-def _ages(sources: Sequence[Path]) -> "Mapping[str, Mapping[str, int]]":
-    """Return how many runs are of today's code, by the model of device that made them."""
+def _ages(found: "Verified") -> "Mapping[str, Mapping[str, int]]":
+    """Return how many runs are of today's code, by the model of device that made them; nothing if there are faults."""
     from harness.execution.renew import runs_by_age
-    from harness.store.merge import open_results
-    from harness.store.queries import snapshot
 
-    with open_results(sources) as store:
-        return runs_by_age(snapshot(store))
+    return {} if found.faults or found.snapshot is None else runs_by_age(found.snapshot)
 
 
 def _print_ages(ages: "Mapping[str, Mapping[str, int]]") -> None:
